@@ -1,0 +1,188 @@
+"""The 40 CelebA attributes, the published groupings and the subjective set: data, no TensorFlow.
+
+A grouping says which attribute belongs to which group. `mgmtn8` has the group names of MGMTN (arXiv 2601.01408); which
+attribute sits in which group is our choice, since the paper's table was not available to us. `mcnn9` is published
+whole (Hand and Chellappa, AAAI 2017). A user's own grouping is a JSON file, `{"Eyes": ["Eyeglasses", ...], ...}`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from farkeras.errors import FarkerasError
+
+CELEBA_ATTRIBUTES: tuple[str, ...] = tuple(
+    """5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair
+    Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male
+    Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks
+    Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace
+    Wearing_Necktie Young""".split()
+)
+"""The names in CelebA's official order, which is the order of every model's outputs."""
+
+CELEBA_PERCENT_POSITIVE: dict[str, float] = dict(
+    zip(
+        CELEBA_ATTRIBUTES,
+        map(
+            float,
+            """11.1 26.7 51.3 20.5 2.2 15.2 24.1 23.5 23.9 14.8 5.1 20.5 14.2 5.8 4.7 6.5 6.3 4.2 38.7 45.5 41.7 48.3
+            4.2 11.5 83.5 28.4 4.3 27.7 8.0 6.6 5.7 48.2 20.8 32.0 18.9 4.9 47.2 12.3 7.3 77.4""".split(),
+        ),
+        strict=True,
+    )
+)
+"""Share of positive labels in CelebA in percent, as widely reported."""
+
+SUBJECTIVE_ATTRIBUTES: tuple[str, ...] = (
+    "Attractive",
+    "Big_Lips",
+    "Big_Nose",
+    "Chubby",
+    "High_Cheekbones",
+    "Narrow_Eyes",
+    "Oval_Face",
+    "Pointy_Nose",
+    "Young",
+)
+"""Attributes that are a judgement more than an observation (our selection; low annotator agreement in arXiv 2210.07356)."""
+
+GROUPINGS: dict[str, dict[str, tuple[str, ...]]] = {
+    name: {group: tuple(members.split()) for group, members in groups.items()}
+    for name, groups in {
+        "mgmtn8": {
+            "Hair": "Bald Bangs Black_Hair Blond_Hair Brown_Hair Gray_Hair Receding_Hairline Straight_Hair Wavy_Hair "
+            "Wearing_Hat",
+            "Eyes": "Arched_Eyebrows Bags_Under_Eyes Bushy_Eyebrows Eyeglasses Narrow_Eyes",
+            "Nose": "Big_Nose Pointy_Nose",
+            "Cheeks": "High_Cheekbones Rosy_Cheeks",
+            "Mouth": "Big_Lips Mouth_Slightly_Open Smiling Wearing_Lipstick",
+            "Ear": "Sideburns Wearing_Earrings",
+            "Lower_Face": "5_o_Clock_Shadow Double_Chin Goatee Mustache No_Beard",
+            "Object": "Attractive Blurry Chubby Heavy_Makeup Male Oval_Face Pale_Skin Wearing_Necklace "
+            "Wearing_Necktie Young",
+        },
+        "mcnn9": {
+            "Gender": "Male",
+            "Nose": "Big_Nose Pointy_Nose",
+            "Mouth": "Big_Lips Smiling Wearing_Lipstick Mouth_Slightly_Open",
+            "Eyes": "Arched_Eyebrows Bags_Under_Eyes Bushy_Eyebrows Narrow_Eyes Eyeglasses",
+            "Face": "Attractive Blurry Oval_Face Pale_Skin Young Heavy_Makeup",
+            "AroundHead": "Black_Hair Blond_Hair Brown_Hair Gray_Hair Bald Receding_Hairline Bangs Straight_Hair "
+            "Wavy_Hair Wearing_Hat Wearing_Earrings Wearing_Necklace Wearing_Necktie",
+            "FacialHair": "5_o_Clock_Shadow Mustache No_Beard Sideburns Goatee",
+            "Cheeks": "High_Cheekbones Rosy_Cheeks",
+            "Fat": "Chubby Double_Chin",
+        },
+    }.items()
+}
+"""Groupings by name: group name -> members. See the module's docstring for what is published."""
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A partition of the attributes into named groups.
+
+    Args:
+        groups: Group name -> its attributes. Groups are numbered in this order.
+        attributes: All attributes in the order of the model's outputs. Defaults to the groups' members one after
+            another.
+
+    Raises:
+        FarkerasError: A member is not among `attributes`, an attribute has no group or two, or a group is empty.
+    """
+
+    groups: Mapping[str, tuple[str, ...]]
+    attributes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        groups = {str(name): tuple(members) for name, members in self.groups.items()}
+        listed = [attribute for members in groups.values() for attribute in members]
+        attributes = tuple(self.attributes) or tuple(dict.fromkeys(listed))
+        object.__setattr__(self, "groups", groups)
+        object.__setattr__(self, "attributes", attributes)
+        if not listed:
+            raise FarkerasError("The grouping has no attributes; expected at least one group with one attribute.")
+        for name, members in groups.items():
+            if not members:
+                raise FarkerasError(f"Group '{name}' is empty; give it an attribute or remove it.")
+            for attribute in members:
+                if attribute not in attributes:
+                    raise FarkerasError(
+                        f"Group '{name}' lists '{attribute}', which is not an attribute of the data. "
+                        f"Known: {', '.join(attributes)}."
+                    )
+        for attribute in attributes:
+            homes = [name for name, members in groups.items() for member in members if member == attribute]
+            if len(homes) > 1:
+                raise FarkerasError(f"Attribute '{attribute}' is in two groups: {' and '.join(homes)}. Keep one.")
+            if not homes:
+                raise FarkerasError(f"Attribute '{attribute}' is in no group; add it to one.")
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The group names, in order."""
+        return tuple(self.groups)
+
+    @property
+    def group_of(self) -> tuple[int, ...]:
+        """For each attribute in order, the number of its group."""
+        number = {member: g for g, members in enumerate(self.groups.values()) for member in members}
+        return tuple(number[attribute] for attribute in self.attributes)
+
+    def without(self, excluded: Iterable[str]) -> "Grouping":
+        """The same grouping with some attributes left out; groups that become empty go too."""
+        excluded = set(excluded)
+        unknown = sorted(excluded - set(self.attributes))
+        if unknown:
+            raise FarkerasError(f"Cannot exclude {', '.join(unknown)}: not an attribute. Known: {self.attributes}.")
+        groups = {
+            name: kept
+            for name, members in self.groups.items()
+            if (kept := tuple(member for member in members if member not in excluded))
+        }
+        return Grouping(groups, tuple(name for name in self.attributes if name not in excluded))
+
+
+def load_grouping(name_or_path: str | Path, attributes: Sequence[str] = CELEBA_ATTRIBUTES) -> Grouping:
+    """A published grouping by name, or a user's own from a JSON file (`{"group": ["attribute", ...], ...}`).
+
+    Args:
+        name_or_path: `mgmtn8`, `mcnn9`, or the path of a JSON file.
+        attributes: The attributes of the data, in output order; each must be in exactly one group.
+
+    Raises:
+        FarkerasError: No such grouping or file, not such a JSON object, or it does not fit `attributes`.
+    """
+    if str(name_or_path) in GROUPINGS:
+        return Grouping(GROUPINGS[str(name_or_path)], tuple(attributes))
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise FarkerasError(
+            f"No grouping '{name_or_path}': expected {', '.join(GROUPINGS)} or the path of a JSON file."
+        )
+
+    def unique(pairs):
+        names = [name for name, _ in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise FarkerasError(f"{path}: group '{name}' appears twice; merge its members into one list.")
+        return dict(pairs)
+
+    try:
+        groups = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise FarkerasError(f"{path} is not JSON ({error}); expected {{\"group\": [\"attribute\", ...]}}.") from None
+    well_formed = isinstance(groups, dict) and all(
+        isinstance(members, list) and all(isinstance(member, str) for member in members)
+        for members in groups.values()
+    )
+    if not well_formed:
+        raise FarkerasError(f"{path} is not a grouping; expected {{\"group\": [\"attribute\", ...], ...}}.")
+    try:
+        return Grouping(groups, tuple(attributes))
+    except FarkerasError as error:
+        raise FarkerasError(f"{path}: {error}") from None

@@ -1,0 +1,23 @@
+"""How every entry point starts and ends: flags in, one line of error out."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from absl import app
+
+from farkeras.errors import FarkerasError
+
+
+def run(main: Callable[[list[str]], int | None]) -> None:
+    """Runs `main(argv)` under absl; a `FarkerasError` becomes one line on stderr and exit code 1."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+
+    def guarded(argv: list[str]) -> int | None:
+        try:
+            return main(argv)
+        except FarkerasError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+
+    app.run(guarded)
