@@ -1,0 +1,64 @@
+"""Do the groups converge in step? What DWS is for, measured from the record of a run."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from farkeras.metrics.history import training_lines
+
+FRACTION = 0.9
+WINDOW = 5
+
+
+def running_mean(values: Sequence[float], window: int = WINDOW) -> np.ndarray:
+    """The mean of each value and up to `window - 1` before it, `[n]` -> `[n]`."""
+    sums = np.cumsum(np.concatenate([[0.0], np.asarray(values, dtype=np.float64)]))
+    ends = np.arange(1, len(sums))
+    starts = np.maximum(ends - window, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def convergence_steps(
+    history: Iterable[dict], fraction: float = FRACTION, window: int = WINDOW
+) -> dict:
+    """The step at which each group's training loss has made `fraction` of its final improvement,
+    and their spread.
+
+    Our definition. Per group: the logged training losses are smoothed by a running mean over
+    `window` lines; the improvement is from the first value to the lowest smoothed one; the step is
+    the first line whose smoothed loss has come down by `fraction` of it. Smoothing delays all
+    groups alike. Runs are comparable when they log equally often.
+
+    Args:
+        history: Lines of `metrics.jsonl`; those with `group_loss` count.
+        fraction: Share of the improvement, in (0, 1].
+        window: Lines in the running mean; 1 takes the losses as they are.
+
+    Returns:
+        `{"fraction", "steps": {group: step, or None for a group that never improved}, "earliest",
+        "latest", "mean", "spread"}`. `spread` = latest - earliest in steps; all four are None when
+        no group improved. Empty `steps` when the history has no group losses.
+    """
+    lines = [line for line in training_lines(history) if line.get("group_loss")]
+    groups = lines[0]["group_loss"] if lines else {}
+    steps = {group: _step(lines, group, fraction, window) for group in groups}
+    reached = [step for step in steps.values() if step is not None]
+    return {
+        "fraction": fraction,
+        "steps": steps,
+        "earliest": min(reached, default=None),
+        "latest": max(reached, default=None),
+        "mean": sum(reached) / len(reached) if reached else None,
+        "spread": max(reached) - min(reached) if reached else None,
+    }
+
+
+def _step(lines: list[dict], group: str, fraction: float, window: int) -> int | None:
+    lines = [line for line in lines if line["group_loss"].get(group) is not None]
+    smooth = running_mean([line["group_loss"][group] for line in lines], window)
+    improvement = smooth[0] - smooth.min()
+    if not improvement > 0:
+        return None
+    # Rounding must not hide a value that is exactly at the target.
+    target = smooth[0] - fraction * improvement + 1e-12 * abs(smooth[0])
+    return int(lines[int(np.argmax(smooth <= target))]["step"])
