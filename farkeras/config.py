@@ -1,0 +1,143 @@
+"""All settings of a training run in one frozen dataclass; flags and flagfiles are made from it (see `flags.py`)."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from farkeras.attributes import SUBJECTIVE_ATTRIBUTES
+from farkeras.errors import FarkerasError
+
+
+def setting(default: Any, help: str, *, choices: tuple[str, ...] = (), at_least=None, at_most=None, free=False) -> Any:
+    """A field with what the flag needs. `free`: may differ when a run is continued, for it changes no number."""
+    metadata = {"help": help, "choices": choices, "at_least": at_least, "at_most": at_most, "free": free}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of a run. Field names are the flags; the text of each is its help.
+
+    Raises:
+        FarkerasError: A value outside its range; names the flag, the range and the value.
+    """
+
+    # Data
+    data_dir: str = setting("", "Folder of the data set.")
+    source: str = setting("celeba", "Kind of data set.", choices=("celeba",))
+    grouping: str = setting("mgmtn8", "Attribute groups: mgmtn8, mcnn9, or a JSON file {group: [attributes]}.")
+    exclude_attributes: tuple[str, ...] = setting((), "Attributes to leave out; 'subjective' for the subjective set.")
+    image_size: tuple[int, ...] = setting((224, 192), "Height, width of the model's input in pixels.", at_least=32)
+    crop: tuple[float, ...] = setting(
+        (0.0, 0.0, 1.0, 1.0), "Top, left, bottom, right of the part of an image to use, as fractions.", at_least=0
+    )
+
+    # Model
+    model: str = setting("far_amtn", "Model.", choices=("far_amtn", "shared_trunk"))
+    backbone: str = setting("ResNet50", "Backbone: a class name of keras.applications.")
+    backbone_alpha: float = setting(1.0, "Width multiplier of a MobileNet backbone.", at_least=0.05)
+    backbone_weights: str = setting(
+        "imagenet", "First weights of the backbone: imagenet (Keras downloads them), none, or a .weights.h5 file."
+    )
+    init_from: str = setting(
+        "", "Workdir or model file of another run to start from; layers that do not fit (other heads) start anew."
+    )
+    reduction: int = setting(16, "Reduction of the gates in WSGSA and the affinity in CGFF.", at_least=1)
+    dropout: float = setting(0.0, "Dropout rate before the heads.", at_least=0, at_most=0.95)
+
+    # Loss
+    weighting: str = setting("dws", "Group loss weights.", choices=("dws", "uniform", "dwa", "uncertainty"))
+    dws_alpha: float = setting(0.5, "DWS: strength of the scale term.", at_least=0, at_most=1)
+    dws_beta: float = setting(0.5, "DWS: strength of the lag term.", at_least=0, at_most=1)
+    weighting_warmup_epochs: float = setting(1.0, "Epochs of uniform weights before DWS starts.", at_least=0)
+    weighting_decay: float = setting(0.99, "Decay per step of DWS's running mean losses.", at_least=0, at_most=0.99999)
+    dwa_temperature: float = setting(2.0, "DWA: softmax temperature T.", at_least=0.01)
+    positive_weights: str = setting(
+        "none", "Weight of positive labels: none, or balanced (negatives / positives of the training split, at most 10).",
+        choices=("none", "balanced"),
+    )
+    focal_gamma: float = setting(0.0, "Focal loss exponent; 0 is plain cross-entropy.", at_least=0)
+
+    # Optimizer
+    epochs: float = setting(20.0, "Passes over the training split.", at_least=0)
+    batch_size: int = setting(64, "Global batch size, over all replicas.", at_least=1)
+    optimizer: str = setting("adamw", "Optimizer.", choices=("adamw", "sgd"))
+    learning_rate: float = setting(3e-4, "Peak learning rate.", at_least=0)
+    schedule: str = setting("cosine", "Learning rate after the warm-up.", choices=("cosine", "linear", "constant"))
+    warmup_epochs: float = setting(1.0, "Epochs of linear learning rate warm-up.", at_least=0)
+    momentum: float = setting(0.9, "SGD momentum (Nesterov).", at_least=0, at_most=0.9999)
+    weight_decay: float = setting(0.01, "Decoupled weight decay of kernels.", at_least=0)
+    ema_decay: float = setting(0.0, "Weight averaging: decay per step, 0 for none.", at_least=0, at_most=0.99999)
+    batch_norm_momentum: float = setting(
+        0.0, "Momentum of the moving batch statistics; 0 keeps the backbone's own (0.99 or 0.999).", at_least=0, at_most=0.9999
+    )
+    precision: str = setting("float32", "Arithmetic of training.", choices=("float32", "bfloat16", "float64"))
+
+    # Augmentation
+    augment_flip: bool = setting(True, "Mirror half of the training images.")
+    augment_shift: float = setting(0.0, "Largest random shift, fraction of the image.", at_least=0, at_most=0.5)
+    augment_scale: float = setting(0.0, "Largest random relative change of size.", at_least=0, at_most=0.5)
+    augment_rotation: float = setting(0.0, "Largest random rotation, degrees.", at_least=0, at_most=180)
+    augment_brightness: float = setting(0.0, "Largest random relative change of brightness.", at_least=0, at_most=1)
+    augment_contrast: float = setting(0.0, "Largest random relative change of contrast.", at_least=0, at_most=1)
+    augment_saturation: float = setting(0.0, "Largest random relative change of saturation.", at_least=0, at_most=1)
+
+    # Run
+    seed: int = setting(0, "Seed of weights, order and augmentation.", at_least=0, at_most=2**31 - 1)
+    replicas: int = setting(0, "Logical CPU replicas; 0: all GPUs, or one CPU.", at_least=0)
+    sync_batch_norm: bool = setting(False, "Share batch normalisation statistics between replicas.")
+    eval_every_epochs: float = setting(1.0, "Epochs between validations.", at_least=0.001)
+    select_by: str = setting(
+        "mean_balanced_accuracy", "Validation figure that chooses the best model.",
+        choices=("mean_accuracy", "mean_balanced_accuracy", "mean_roc_auc"),
+    )
+    steps_per_loop: int = setting(20, "Training steps per host trip.", at_least=1, free=True)
+    checkpoint_every_steps: int = setting(500, "Steps between checkpoints, beside those at validations.", at_least=1,
+                                          free=True)
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value, limits = getattr(self, field.name), field.metadata
+            for number in value if isinstance(value, tuple) else (value,):
+                low, high = limits["at_least"], limits["at_most"]
+                if (low is not None and number < low) or (high is not None and number > high) or number != number:
+                    bounds = f"at least {low}" + (f" and at most {high}" if high is not None else "")
+                    raise FarkerasError(f"--{field.name} must be {bounds}. Received: {number}.")
+            if limits["choices"] and value not in limits["choices"]:
+                raise FarkerasError(f"--{field.name} must be one of {', '.join(limits['choices'])}. Received: {value}.")
+        if len(self.image_size) != 2:
+            raise FarkerasError(f"--image_size must be height,width. Received: {self.image_size}.")
+        if len(self.crop) != 4 or not (self.crop[0] < self.crop[2] <= 1 and self.crop[1] < self.crop[3] <= 1):
+            raise FarkerasError(f"--crop must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: {self.crop}.")
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """The attributes to leave out, `subjective` spelled out."""
+        names = []
+        for name in self.exclude_attributes:
+            names += SUBJECTIVE_ATTRIBUTES if name == "subjective" else (name,)
+        return tuple(dict.fromkeys(names))
+
+    def changed_from(self, other: "Config") -> list[str]:
+        """Names of the settings that differ and change a run's numbers."""
+        return [
+            field.name
+            for field in dataclasses.fields(self)
+            if not field.metadata["free"] and getattr(self, field.name) != getattr(other, field.name)
+        ]
+
+    def to_dict(self) -> dict:
+        """JSON-ready values by name."""
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Config":
+        """The inverse of `to_dict`; unknown names are an error.
+
+        Raises:
+            FarkerasError: A name that this version of the package does not know.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise FarkerasError(f"Unknown settings {', '.join(unknown)}: written by another version of farkeras.")
+        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})

@@ -1,0 +1,121 @@
+"""tf.data pipelines from `Examples` to batches.
+
+Training order is a pure function of a counter that runs over all epochs: example `order.index(counter)` is shown at
+`counter`, with an augmentation seeded by `(seed, counter)`. So a run continues at any point without replaying data, and
+the number of parallel threads changes nothing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from farkeras.data.augmentation import Augmentation
+from farkeras.data.examples import UNKNOWN, Examples
+from farkeras.data.preprocessing import Preprocessing
+from farkeras.errors import FarkerasError
+
+MAX_UNDECODABLE = 0.01
+"""Largest share of images that may fail to decode before a run ends with an error."""
+
+
+@dataclass(frozen=True)
+class ShuffledOrder:
+    """A new permutation of the examples each epoch, computed per element: nothing is stored, any place can be read."""
+
+    num_examples: int
+    seed: int
+
+    def index(self, counter: tf.Tensor) -> tf.Tensor:
+        """int64 counter over all epochs -> int64 example."""
+        epoch, position = counter // self.num_examples, counter % self.num_examples
+        seed = tf.stack([tf.constant(self.seed, tf.int64), epoch, tf.constant(0, tf.int64)])
+        return tf.random.experimental.index_shuffle(position, tf.cast(seed, tf.int32), self.num_examples - 1)
+
+
+def training_dataset(
+    examples: Examples,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation,
+    batch_size: int,
+    seed: int,
+    start: int,
+    stop: int,
+) -> tf.data.Dataset:
+    """Batches of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]`, `counter` int64 `[B]`.
+
+    Undecodable images are left out: their counters are missing and later ones move up.
+
+    Args:
+        examples: The training split.
+        preprocessing: Crop and size.
+        augmentation: Random changes.
+        batch_size: The global batch B.
+        seed: Of order and augmentation.
+        start: The first counter to show.
+        stop: The dataset ends before this counter (with a partial batch dropped).
+    """
+    order = ShuffledOrder(len(examples), seed)
+    paths, labels = tf.constant(examples.paths.astype(str)), tf.constant(examples.labels)
+
+    def read(counter):
+        index = order.index(counter)
+        return {"image": preprocessing.decode(tf.io.read_file(paths[index])), "index": index, "counter": counter}
+
+    def augment(element):
+        image = augmentation(
+            element["image"], preprocessing, tf.stack([tf.constant(seed, tf.int64), element["counter"]])
+        )
+        return {"image": image, "labels": labels[element["index"]], "counter": element["counter"]}
+
+    dataset = tf.data.Dataset.range(start, stop)
+    dataset = dataset.map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
+    dataset = dataset.map(augment, tf.data.AUTOTUNE).batch(batch_size, drop_remainder=True)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_dataset(examples: Examples, preprocessing: Preprocessing, batch_size: int) -> tf.data.Dataset:
+    """Batches of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]`, `example` int64 `[B]`.
+
+    `example` is the position in `examples`. Undecodable images are left out; the last batch is filled up with images of
+    zeros, labels `UNKNOWN` and `example` -1, so that every batch has the same shape.
+    """
+    paths, labels = tf.constant(examples.paths.astype(str)), tf.constant(examples.labels)
+
+    def read(example):
+        image = preprocessing.decode(tf.io.read_file(paths[example]))
+        return {"image": preprocessing.resize(image), "labels": labels[example], "example": example}
+
+    def fill_up(batch):
+        missing = batch_size - tf.shape(batch["example"])[0]
+        filler = {"image": 0.0, "labels": tf.constant(UNKNOWN, tf.int8), "example": tf.constant(-1, tf.int64)}
+
+        def pad(values, filler):
+            padding = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)
+            return tf.ensure_shape(
+                tf.pad(values, padding, constant_values=filler), [batch_size, *values.shape[1:]]
+            )
+
+        return {name: pad(values, filler[name]) for name, values in batch.items()}
+
+    dataset = tf.data.Dataset.range(len(examples))
+    dataset = dataset.map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
+    return dataset.batch(batch_size).map(fill_up).prefetch(tf.data.AUTOTUNE)
+
+
+def left_out(seen: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """The counters or examples in `[start, stop)` that did not come out of a dataset, int64, ascending."""
+    return np.setdiff1d(np.arange(start, stop, dtype=np.int64), seen)
+
+
+def check_undecodable(paths, num_read: int) -> None:
+    """Refuses a run in which more than 1 % of the images read so far could not be decoded.
+
+    Raises:
+        FarkerasError: Names the first of them.
+    """
+    if len(paths) > MAX_UNDECODABLE * num_read:
+        raise FarkerasError(
+            f"{len(paths)} of {num_read} images cannot be decoded, more than {MAX_UNDECODABLE:.0%}; the first is "
+            f"{sorted(paths)[0]}. Replace the damaged files (or unpack the archive again) and start the same command."
+        )

@@ -1,0 +1,68 @@
+"""absl flags from `Config`'s fields, and back: the only reader of FLAGS beside the entry points."""
+
+import dataclasses
+from pathlib import Path
+
+from absl import flags
+
+from farkeras.config import Config
+from farkeras.errors import FarkerasError
+from farkeras.files import write_text
+
+
+def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines one flag per setting."""
+    for field in dataclasses.fields(Config):
+        name, default, text = field.name, field.default, field.metadata["help"]
+        if field.metadata["choices"]:
+            flags.DEFINE_enum(name, default, list(field.metadata["choices"]), text, flag_values=flag_values)
+        elif isinstance(default, tuple):
+            flags.DEFINE_list(name, [str(v) for v in default], text, flag_values=flag_values)
+        else:
+            kind = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+            kind.get(type(default), flags.DEFINE_string)(name, default, text, flag_values=flag_values)
+
+
+def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
+    """The settings as parsed.
+
+    Raises:
+        FarkerasError: A value out of range, or not a number where numbers are listed.
+    """
+    values = {}
+    for field in dataclasses.fields(Config):
+        value = flag_values[field.name].value
+        if isinstance(field.default, tuple):
+            kind = type(field.default[0]) if field.default else str
+            try:
+                value = tuple(kind(item) for item in value)
+            except ValueError:
+                raise FarkerasError(
+                    f"--{field.name} must be {kind.__name__} values with commas. Received: {','.join(value)}."
+                ) from None
+        values[field.name] = value
+    return Config(**values)
+
+
+def save_flagfile(config: Config, path: Path) -> None:
+    """Writes every setting, so that `--flagfile=<path>` repeats the run."""
+    lines = []
+    for name, value in config.to_dict().items():
+        text = ",".join(map(str, value)) if isinstance(value, list) else value
+        lines.append(f"--{name}={str(text).lower() if isinstance(value, bool) else text}")
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_flagfile(path: Path) -> Config:
+    """The settings in a flagfile, alone: nothing of the command line.
+
+    Raises:
+        FarkerasError: The file holds a flag or a value that this version does not know.
+    """
+    own = flags.FlagValues()
+    define(own)
+    try:
+        own(["farkeras", f"--flagfile={path}"])
+    except flags.Error as error:
+        raise FarkerasError(f"{path}: {error}") from None
+    return config_from_flags(own)

@@ -1,0 +1,70 @@
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="farkeras")
+class CGFF(layers.Layer):
+    """Cross-Group Feature Fusion: the group features attend to one another.
+
+        A  = softmax((G Wq) (G Wk)^T / sqrt(d))       Wq, Wk: C -> d, d = C / reduction
+        G' = G + gamma (A G)                          gamma a learned scalar that starts at 0
+
+    The paper names the module and its purpose (groups interact high in the network); its formula was not available to
+    us, this one is our formulation. Parameters do not depend on the number of groups, and training starts from
+    independent groups.
+
+    Args:
+        reduction: The affinity's width is `d = C // reduction`, at least 1.
+
+    Call arguments:
+        inputs: The group features G.
+        return_fusion: Whether to return `gamma A` as well: how much of each group (last axis) is added to each group.
+
+    Input shape: `(batch, K, C)`.
+
+    Output shape: `(batch, K, C)`; with `return_fusion=True` a pair with `(batch, K, K)`.
+
+    Reference:
+        FAR-AMTN, arXiv 2601.01537 (module CGFF, by name and purpose).
+
+    Example:
+
+    >>> CGFF()(keras.random.uniform((2, 8, 64))).shape
+    (2, 8, 64)
+    """
+
+    def __init__(self, reduction=16, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(reduction, int) or reduction < 1:
+            raise ValueError(f"`reduction` must be an integer of at least 1. Received: reduction={reduction}")
+        self.reduction = reduction
+        self.input_spec = layers.InputSpec(ndim=3)
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        width = max(1, channels // self.reduction)
+        self.scale = width**-0.5
+        self.query_kernel = self.add_weight(shape=(channels, width), initializer="glorot_uniform", name="query_kernel")
+        self.key_kernel = self.add_weight(shape=(channels, width), initializer="glorot_uniform", name="key_kernel")
+        self.gamma = self.add_weight(shape=(), initializer="zeros", name="gamma")
+
+    def call(self, inputs, return_fusion=False):
+        query = ops.matmul(inputs, self.query_kernel)  # (B, K, d)
+        key = ops.matmul(inputs, self.key_kernel)  # (B, K, d)
+        affinity = ops.matmul(query, ops.transpose(key, (0, 2, 1))) * self.scale
+        fusion = self.gamma * ops.softmax(affinity, axis=-1)  # (B, K, K)
+        fused = inputs + ops.matmul(fusion, inputs)
+        return (fused, fusion) if return_fusion else fused
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def compute_output_spec(self, inputs, return_fusion=False):
+        fused = keras.KerasTensor(inputs.shape, self.compute_dtype)
+        if not return_fusion:
+            return fused
+        batch, groups, _ = inputs.shape
+        return fused, keras.KerasTensor((batch, groups, groups), self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "reduction": self.reduction}

@@ -1,0 +1,166 @@
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="farkeras")
+class WSGSA(layers.Layer):
+    """Weight-Shared Group-Specific Attention: one gate per attribute group over shared convolutions.
+
+    With `X` the input map, `f` a convolution block shared by all groups and `g` one of `K` groups:
+
+        Z      = mean over H, W of X
+        Psi_g  = sigmoid(W2_g relu(W1_g Z + b1_g) + b2_g)         W1_g: C -> C / reduction, W2_g: -> F
+        X'_g   = f(X) * Psi_g                                      broadcast over H, W
+        pooled = mean over H, W of X'_g = (mean over H, W of f(X)) * Psi_g
+
+    The last line is exact, because the gate does not depend on position: the K gated maps are built only when asked
+    for, and cost hardly grows with K.
+
+    The gate and the sharing are published. Our choices: the gate layers have biases, and `f` keeps the identity
+    shortcut and the final ReLU of the residual block it replaces, so that it can be the backbone's own last block with
+    its pre-trained weights.
+
+    Args:
+        num_groups: Number of attribute groups K, at least 1.
+        reduction: The gate's hidden width is `C // reduction`, at least 1.
+        block: `f`, a layer or model from `(batch, H, W, C)` to `(batch, H', W', F)`. Defaults to a bottleneck
+            residual block of its own (F = C), as in the last stage of ResNet50.
+
+    Call arguments:
+        inputs: The shared map X.
+        return_maps: Whether to return the gated maps as well.
+        training: Whether `f` runs in training mode.
+
+    Input shape: `(batch, H, W, C)`.
+
+    Output shape: `(batch, K, F)`; with `return_maps=True` a pair with `(batch, K, H', W', F)`.
+
+    Reference:
+        FAR-AMTN, arXiv 2601.01537 (module WSGSA).
+
+    Example:
+
+    >>> WSGSA(num_groups=8)(keras.random.uniform((2, 7, 7, 64))).shape
+    (2, 8, 64)
+    """
+
+    def __init__(self, num_groups, reduction=16, block=None, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(num_groups, int) or num_groups < 1:
+            raise ValueError(f"`num_groups` must be an integer of at least 1. Received: num_groups={num_groups}")
+        if not isinstance(reduction, int) or reduction < 1:
+            raise ValueError(f"`reduction` must be an integer of at least 1. Received: reduction={reduction}")
+        if block is not None and not isinstance(block, layers.Layer):
+            raise ValueError(f"`block` must be a Keras layer, a model or None. Received: block={block}")
+        self.num_groups = num_groups
+        self.reduction = reduction
+        self.block = block
+        self.input_spec = layers.InputSpec(ndim=4)
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        if self.block is None:
+            self._block = BottleneckBlock(dtype=self.dtype_policy, name="block")
+        else:
+            self._block = self.block
+        if not self._block.built:
+            self._block.build(input_shape)
+        features = self._block.compute_output_shape(input_shape)[-1]
+        hidden = max(1, channels // self.reduction)
+        # Kernels of all groups in one tensor each, drawn as if each group had Dense layers of its own.
+        per_group = StackedInitializer("glorot_uniform")
+        groups = self.num_groups
+        self.squeeze_kernel = self.add_weight(
+            shape=(groups, channels, hidden), initializer=per_group, name="squeeze_kernel"
+        )
+        self.squeeze_bias = self.add_weight(shape=(groups, hidden), initializer="zeros", name="squeeze_bias")
+        self.excite_kernel = self.add_weight(
+            shape=(groups, hidden, features), initializer=per_group, name="excite_kernel"
+        )
+        self.excite_bias = self.add_weight(shape=(groups, features), initializer="zeros", name="excite_bias")
+
+    def gates(self, inputs):
+        """Psi: `(batch, H, W, C)` -> `(batch, K, F)`, values in (0, 1)."""
+        z = ops.mean(inputs, axis=(1, 2))[:, None, None, :]  # (B, 1, 1, C)
+        hidden = ops.relu(ops.matmul(z, self.squeeze_kernel)[:, :, 0, :] + self.squeeze_bias)  # (B, K, C / r)
+        return ops.sigmoid(ops.matmul(hidden[:, :, None, :], self.excite_kernel)[:, :, 0, :] + self.excite_bias)
+
+    def call(self, inputs, return_maps=False, training=None):
+        psi = self.gates(inputs)  # (B, K, F)
+        shared = self._block(inputs, training=training)  # (B, H', W', F)
+        pooled = ops.mean(shared, axis=(1, 2))[:, None, :] * psi
+        if not return_maps:
+            return pooled
+        return pooled, shared[:, None] * psi[:, :, None, None, :]
+
+    def compute_output_shape(self, input_shape):
+        block = self.block or BottleneckBlock()
+        return (input_shape[0], self.num_groups, block.compute_output_shape(input_shape)[-1])
+
+    def compute_output_spec(self, inputs, return_maps=False, training=None):
+        pooled = keras.KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
+        if not return_maps:
+            return pooled
+        block = self.block or BottleneckBlock()
+        batch, *maps = block.compute_output_shape(inputs.shape)
+        return pooled, keras.KerasTensor((batch, self.num_groups, *maps), self.compute_dtype)
+
+    def get_config(self):
+        block = self.block and keras.saving.serialize_keras_object(self.block)
+        return {**super().get_config(), "num_groups": self.num_groups, "reduction": self.reduction, "block": block}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        if config.get("block") is not None:
+            config["block"] = keras.saving.deserialize_keras_object(config["block"])
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="farkeras")
+class BottleneckBlock(layers.Layer):
+    """The bottleneck residual block of ResNet with an identity shortcut: 1x1, 3x3, 1x1 convolutions, then ReLU.
+
+    Bias-free convolutions to C / 4, C / 4 and C channels, each followed by batch normalisation.
+
+    Input shape and output shape: `(batch, H, W, C)`.
+
+    Reference:
+        He et al., Deep Residual Learning, CVPR 2016, figure 5.
+    """
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        width = max(1, channels // 4)
+        self.stack = keras.Sequential(name="stack")
+        for filters, size in ((width, 1), (width, 3), (channels, 1)):
+            self.stack.add(
+                layers.Conv2D(filters, size, padding="same", use_bias=False, dtype=self.dtype_policy)
+            )
+            self.stack.add(layers.BatchNormalization(epsilon=1.001e-5, dtype=self.dtype_policy))
+            if len(self.stack.layers) < 6:
+                self.stack.add(layers.ReLU(dtype=self.dtype_policy))
+        self.stack.build(input_shape)
+
+    def call(self, inputs, training=None):
+        return ops.relu(inputs + self.stack(inputs, training=training))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="farkeras")
+class StackedInitializer(keras.initializers.Initializer):
+    """Initialises `(groups, fan_in, fan_out)` as `groups` separate `(fan_in, fan_out)` kernels.
+
+    Keras would take the leading axis for a receptive field and draw values that are too small.
+    """
+
+    def __init__(self, initializer):
+        self.initializer = keras.initializers.get(initializer)
+
+    def __call__(self, shape, dtype=None):
+        return ops.stack([self.initializer.clone()(shape[1:], dtype=dtype) for _ in range(shape[0])])
+
+    def get_config(self):
+        return {"initializer": keras.saving.serialize_keras_object(self.initializer)}

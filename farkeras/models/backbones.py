@@ -1,0 +1,135 @@
+"""Backbones of keras.applications, cut where WSGSA goes in."""
+
+import importlib
+import pkgutil
+
+import keras
+
+from farkeras.errors import FarkerasError
+
+
+def backbone_names() -> tuple[str, ...]:
+    """The architectures of keras.applications, by class name (`ResNet50`, `MobileNetV3Small`, ...)."""
+    return tuple(sorted(_applications()))
+
+
+def _applications() -> dict[str, tuple]:
+    """Name -> (builder, its module's preprocess_input)."""
+    found = {}
+    for info in pkgutil.iter_modules(keras.applications.__path__):
+        module = importlib.import_module(f"keras.applications.{info.name}")
+        for name, builder in vars(module).items():
+            if name[0].isupper() and callable(builder) and hasattr(module, "preprocess_input"):
+                found[name] = (builder, module.preprocess_input)
+    for name, builder in vars(keras.applications).items():  # the MobileNetV3 classes live one level up
+        if name[:1].isupper() and callable(builder) and name not in found:
+            found[name] = (builder, keras.applications.mobilenet_v3.preprocess_input)
+    return found
+
+
+def build_backbone(name: str, image_size: tuple[int, int], alpha: float = 1.0, weights: str = "none") -> keras.Model:
+    """An image classifier's convolutional part that takes RGB in 0..255.
+
+    Args:
+        name: A class of keras.applications.
+        image_size: Height and width in pixels.
+        alpha: Width multiplier, for the families that have one (MobileNet).
+        weights: `none`, `imagenet` (downloaded by Keras), or a `.weights.h5` file of this architecture without top.
+
+    Returns:
+        A model `(batch, height, width, 3)` float, 0..255 -> `(batch, h, w, C)`; it begins with the normalisation that
+        its family was trained with.
+
+    Raises:
+        FarkerasError: Unknown name, `alpha` for a family without one, or weights that cannot be had or do not fit.
+    """
+    applications = _applications()
+    if name not in applications:
+        raise FarkerasError(f"Unknown backbone '{name}'. Known: {', '.join(sorted(applications))}.")
+    builder, preprocess = applications[name]
+    images = keras.Input((*image_size, 3), name="images")
+    options = {"include_top": False, "weights": None, "input_tensor": preprocess(images)}
+    if alpha != 1.0:
+        if "MobileNet" not in name:
+            raise FarkerasError(f"backbone_alpha={alpha}: '{name}' has no width multiplier; leave it at 1.")
+        options["alpha"] = alpha
+    if weights == "imagenet":
+        options["weights"] = "imagenet"
+    try:
+        backbone = builder(**options)
+    except Exception as error:  # Keras raises plain Exception for a failed download
+        if weights == "imagenet":
+            raise FarkerasError(
+                f"ImageNet weights of {name} could not be had ({_first_line(error)}). Offline, set "
+                f"--backbone_weights=none, or to a .weights.h5 file saved from keras.applications.{name}."
+            ) from None
+        raise FarkerasError(f"Backbone {name} cannot be built for {image_size} pixels: {_first_line(error)}") from None
+    if weights not in ("none", "imagenet"):
+        try:
+            backbone.load_weights(weights)
+        except (ValueError, OSError) as error:
+            raise FarkerasError(
+                f"Backbone weights '{weights}' do not load into {name}: {_first_line(error)} Expected a file that "
+                f"keras.applications.{name}(include_top=False).save_weights('name.weights.h5') wrote."
+            ) from None
+    return backbone
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def split_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """Cuts a backbone into `trunk: images -> X` and `block: X -> f(X)`, sharing its layers and weights.
+
+    X is the last tensor through which everything after it passes and after which there is still a convolution. So f is
+    the last residual block of a ResNet, the final 1x1 convolution of a MobileNetV2 or EfficientNet, the last dense or
+    inception block, and the rule holds for a user's own Keras functional model. (A rule where papers.md asked for a
+    table per family; the test of this function lists what it picks.)
+
+    Raises:
+        FarkerasError: The model is not functional or no such tensor exists.
+    """
+    if not isinstance(backbone, keras.Model) or not hasattr(backbone, "operations"):
+        raise FarkerasError("The backbone must be a functional Keras model or a name of keras.applications.")
+    # Walk the operations from the output backwards. `open_tensors` are the tensors that what has been visited still
+    # needs; when only one is left, everything visited depends on the input through that one tensor.
+    order = _topological_order(backbone)
+    (output,) = backbone.outputs
+    open_tensors = {id(output): output}
+    convolutions = 0
+    for operation in reversed(order):
+        node_outputs = [t for t in keras.tree.flatten(operation.output) if id(t) in open_tensors]
+        if not node_outputs:
+            continue
+        for tensor in node_outputs:
+            del open_tensors[id(tensor)]
+        convolutions += "Conv" in type(operation).__name__
+        for tensor in keras.tree.flatten(operation.input):
+            open_tensors[id(tensor)] = tensor
+        if len(open_tensors) == 1 and convolutions:
+            (cut,) = open_tensors.values()
+            if cut is backbone.inputs[0]:
+                break
+            return keras.Model(backbone.inputs[0], cut, name="trunk"), keras.Model(cut, output, name="shared_block")
+    raise FarkerasError(
+        f"'{backbone.name}' has no tensor to cut at: expected a functional model with a convolution block at its end."
+    )
+
+
+def _topological_order(model: keras.Model) -> list:
+    """Operations such that each comes after all that it reads."""
+    produced, order, waiting = {id(model.inputs[0])}, [], list(model.operations)
+    while waiting:
+        ready = [op for op in waiting if all(id(t) in produced for t in keras.tree.flatten(_inputs(op)))]
+        if not ready:
+            raise FarkerasError(f"'{model.name}' cannot be ordered: a layer is used more than once.")
+        for operation in ready:
+            produced.update(id(tensor) for tensor in keras.tree.flatten(operation.output))
+        order += ready
+        waiting = [op for op in waiting if op not in ready]
+    return order
+
+
+def _inputs(operation):
+    return [] if isinstance(operation, keras.layers.InputLayer) else operation.input

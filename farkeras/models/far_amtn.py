@@ -1,0 +1,89 @@
+import keras
+from keras import ops
+
+from farkeras.layers import CGFF, WSGSA
+from farkeras.models.backbones import split_at_last_block
+from farkeras.models.base import FaceAttributeModel, group_heads
+
+
+@keras.saving.register_keras_serializable(package="farkeras")
+class FARAMTN(FaceAttributeModel):
+    """FAR-AMTN: Adaptive Multi-Task Network for face attribute recognition.
+
+        image -> trunk -> X -> WSGSA (f = the backbone's own last block) -> (K, C) -> CGFF -> K linear heads -> logits
+
+    Published: ResNet50 shared up to the last block of conv5, WSGSA in that block's place, CGFF, one fully connected
+    layer per group. Ours: CGFF's formula (see the layer), where other backbones are cut (see `split_at_last_block`),
+    and the default grouping's members.
+
+    Args:
+        attributes: A `farkeras.attributes.Grouping`, the name (`mgmtn8`, `mcnn9`) or JSON file of a grouping of the 40
+            CelebA attributes, or a list of attribute names (one group).
+        backbone: A class name of keras.applications, or a functional Keras model from `(batch, H, W, 3)` RGB in 0..255
+            to `(batch, h, w, C)`.
+        image_size: Height and width of the input in pixels (with a named backbone).
+        backbone_alpha: Width multiplier (MobileNet families).
+        backbone_weights: `none`, `imagenet` (downloaded by Keras) or a `.weights.h5` file.
+        reduction: Of the gates in WSGSA and the affinity in CGFF.
+        dropout: Rate before the heads, in [0, 1).
+
+    Input and output: see `FaceAttributeModel`.
+
+    Reference:
+        FAR-AMTN, arXiv 2601.01537.
+
+    Example:
+
+    >>> model = FARAMTN("mgmtn8", backbone="MobileNetV3Small", image_size=(96, 96))
+    >>> model(keras.random.uniform((2, 96, 96, 3), 0, 255))["logits"].shape
+    (2, 40)
+    """
+
+    def __init__(
+        self,
+        attributes="mgmtn8",
+        backbone="ResNet50",
+        image_size=(224, 224),
+        backbone_alpha=1.0,
+        backbone_weights="none",
+        reduction=16,
+        dropout=0.0,
+        name="far_amtn",
+    ):
+        super().__init__(
+            attributes,
+            backbone,
+            image_size,
+            backbone_alpha,
+            backbone_weights,
+            name,
+            reduction=reduction,
+            dropout=dropout,
+        )
+
+    @staticmethod
+    def build_outputs(backbone, grouping, reduction, dropout):
+        trunk, block = split_at_last_block(backbone)
+        shared = trunk(backbone.inputs[0])
+        features = WSGSA(len(grouping), reduction, block=block, name="wsgsa")(shared)  # (B, K, C)
+        if len(grouping) > 1:  # a single group has nobody to exchange with
+            features = CGFF(reduction, name="cgff")(features)  # (B, K, C)
+        return {"logits": group_heads(features, grouping, dropout)}
+
+    def explain(self, images):
+        """What the groups look at and tell one another, for visualisation.
+
+        Args:
+            images: As the model's input.
+
+        Returns:
+            A dict with `gates` `(batch, K, C)` in (0, 1), `maps` `(batch, K, h, w)`, the mean over channels of each
+            group's gated map, and with more than one group `fusion` `(batch, K, K)`, CGFF's gamma A.
+        """
+        wsgsa = self.get_layer("wsgsa")
+        shared = self.get_layer("trunk")(images)
+        pooled, maps = wsgsa(shared, return_maps=True)
+        explanation = {"gates": wsgsa.gates(shared), "maps": ops.mean(maps, axis=-1)}
+        if len(self.grouping) > 1:
+            _, explanation["fusion"] = self.get_layer("cgff")(pooled, return_fusion=True)
+        return explanation

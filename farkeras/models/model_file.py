@@ -1,0 +1,138 @@
+"""A trained model as one `.keras` file that also says what it was trained on and how."""
+
+import json
+import platform
+import zipfile
+from dataclasses import dataclass, field
+from importlib import metadata as packages
+from pathlib import Path
+
+import keras
+
+import farkeras.models  # noqa: F401  registers the classes that a file may name
+from farkeras.attributes import Grouping
+from farkeras.data.preprocessing import Preprocessing
+from farkeras.errors import FarkerasError
+from farkeras.files import written_aside
+
+FORMAT_VERSION = 1
+MODEL_FILE = "model.keras"
+_MEMBER = "farkeras.json"
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What goes with the weights: everything needed to feed the model and to name its outputs.
+
+    Attributes:
+        grouping: Attributes in output order, and their groups.
+        preprocessing: From an image file to the model's input.
+        config: Settings of the training run, `Config.to_dict()`.
+        metrics: Validation figures of these weights, with the `step`.
+        versions: Packages that trained it.
+    """
+
+    grouping: Grouping
+    preprocessing: Preprocessing
+    config: dict = field(default_factory=dict)
+    metrics: dict = field(default_factory=dict)
+    versions: dict = field(default_factory=dict)
+
+    def to_dict(self) -> dict:
+        return {
+            "format_version": FORMAT_VERSION,
+            "attributes": list(self.grouping.attributes),
+            "groups": {name: list(members) for name, members in self.grouping.groups.items()},
+            "preprocessing": self.preprocessing.to_dict(),
+            "input": "faces aligned as CelebA's: 178 x 218 pixels, eyes at (69, 111) and (108, 111)",
+            "config": self.config,
+            "metrics": self.metrics,
+            "versions": self.versions,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "ModelMetadata":
+        return cls(
+            Grouping(values["groups"], tuple(values["attributes"])),
+            Preprocessing.from_dict(values["preprocessing"]),
+            values["config"],
+            values["metrics"],
+            values["versions"],
+        )
+
+
+def current_versions() -> dict:
+    """Versions of Python and the packages that decide a model's numbers."""
+    names = ("farkeras", "keras", "tensorflow", "numpy")
+    return {"python": platform.python_version()} | {name: _version(name) for name in names}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return packages.version(name)
+    except packages.PackageNotFoundError:
+        return None
+
+
+def save_model(model: keras.Model, metadata: ModelMetadata, path: str | Path) -> None:
+    """Writes model and metadata to one `.keras` file, complete or not at all; an existing file is replaced."""
+    with written_aside(path) as aside:
+        model.save(aside)
+        with zipfile.ZipFile(aside, "a") as archive:
+            archive.writestr(_MEMBER, json.dumps(metadata.to_dict(), indent=1))
+
+
+def load_model(path: str | Path) -> tuple[keras.Model, ModelMetadata]:
+    """Reads a model, always in float32.
+
+    Args:
+        path: A workdir that a training run wrote, or a `.keras` file of `save_model`.
+
+    Raises:
+        FarkerasError: No such file, not one of this package, or of a newer format.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / MODEL_FILE).is_file():
+            raise FarkerasError(
+                f"{path} holds no {MODEL_FILE}: expected the --workdir of a training run that has validated once. "
+                "Train first, or wait for its first validation."
+            )
+        path = path / MODEL_FILE
+    if not path.is_file():
+        raise FarkerasError(f"No model at {path}: expected a training run's workdir or a .keras file.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            values = json.loads(archive.read(_MEMBER))
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError):
+        raise FarkerasError(
+            f"{path} is not a model file of farkeras; expected one that `python -m farkeras.train` wrote."
+        ) from None
+    if values["format_version"] > FORMAT_VERSION:
+        raise FarkerasError(
+            f"{path} has format {values['format_version']}; this farkeras reads up to {FORMAT_VERSION}. Upgrade it."
+        )
+    return keras.models.load_model(path, compile=False), ModelMetadata.from_dict(values)
+
+
+def copy_matching_weights(source: keras.Model, target: keras.Model) -> list[str]:
+    """Copies weights that have the same path and shape, for training on from a model with other heads.
+
+    Returns:
+        Paths of the target's weights that were left as they are.
+
+    Raises:
+        FarkerasError: Fewer than half of the target's parameters would be copied: another architecture.
+    """
+    values = {weight.path: weight for weight in source.weights}
+    fits = [w for w in target.weights if w.path in values and values[w.path].shape == w.shape]
+    copied = sum(w.value.shape.num_elements() for w in fits)
+    if copied < target.count_params() / 2:
+        raise FarkerasError(
+            f"Only {copied:,} of {target.count_params():,} parameters of '{target.name}' are in '{source.name}': it "
+            "has another architecture. Use the same --model, --backbone and --backbone_alpha as that run."
+        )
+    for weight in fits:
+        weight.assign(values[weight.path])
+    names = {w.path for w in fits}
+    return [w.path for w in target.weights if w.path not in names]

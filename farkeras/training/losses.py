@@ -1,0 +1,48 @@
+"""Binary cross-entropy over known labels, summed by attribute group."""
+
+import numpy as np
+from keras import ops
+
+from farkeras.attributes import Grouping
+
+
+def attribute_losses(labels, logits, positive_weights=None, focal_gamma: float = 0.0):
+    """Loss of each label, and which labels are known.
+
+    Args:
+        labels: `(batch, attributes)` integers: 1, 0, or -1 for unknown.
+        logits: `(batch, attributes)` float.
+        positive_weights: Optional `(attributes,)` factors for the loss of positive labels.
+        focal_gamma: Exponent of focal loss (Lin et al., ICCV 2017): each loss times (1 - p of the true label) ** gamma.
+
+    Returns:
+        `(losses, known)`, both `(batch, attributes)` in the logits' dtype; where `known` is 0 the loss is 0.
+    """
+    known = ops.cast(ops.not_equal(labels, -1), logits.dtype)
+    positive = ops.cast(ops.equal(labels, 1), logits.dtype)
+    # -log sigmoid(x) for a positive, -log sigmoid(-x) for a negative label.
+    margin = logits * (2.0 * positive - 1.0)
+    losses = ops.softplus(-margin)
+    if focal_gamma:
+        losses *= ops.sigmoid(-margin) ** focal_gamma
+    if positive_weights is not None:
+        losses *= 1.0 + positive * (ops.cast(positive_weights, logits.dtype) - 1.0)
+    return losses * known, known
+
+
+def membership(grouping: Grouping) -> np.ndarray:
+    """`[attributes, groups]` float32: 1 where the attribute is in the group."""
+    matrix = np.zeros((len(grouping.attributes), len(grouping)), np.float32)
+    matrix[np.arange(len(grouping.attributes)), grouping.group_of] = 1.0
+    return matrix
+
+
+def sum_by_group(values, grouping: Grouping):
+    """`(batch, attributes)` -> `(groups,)`: sums over the batch and each group's attributes."""
+    return ops.matmul(ops.sum(values, axis=0), ops.cast(membership(grouping), values.dtype))
+
+
+def balanced_positive_weights(labels: np.ndarray, at_most: float = 10.0) -> np.ndarray:
+    """`[N, attributes]` training labels -> `[attributes]` float32: negatives / positives, in [1 / at_most, at_most]."""
+    positives, negatives = (labels == 1).sum(axis=0), (labels == 0).sum(axis=0)
+    return np.clip(negatives / np.maximum(positives, 1), 1 / at_most, at_most).astype(np.float32)

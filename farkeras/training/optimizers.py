@@ -1,0 +1,67 @@
+"""Optimizers and learning rate schedules."""
+
+import math
+
+import keras
+from keras import ops
+
+from farkeras.config import Config
+
+
+@keras.saving.register_keras_serializable(package="farkeras")
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up from 0 to `peak`, then cosine or linear decay to 0 at `total_steps`, or constant."""
+
+    def __init__(self, peak: float, total_steps: int, warmup_steps: int = 0, decay: str = "cosine"):
+        self.peak, self.total_steps, self.warmup_steps, self.decay = peak, total_steps, warmup_steps, decay
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        # The step after the last warm-up step is the first at the peak; step 0 already learns a little.
+        warmup = ops.minimum(1.0, (step + 1.0) / (self.warmup_steps + 1.0))
+        progress = (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps)
+        progress = ops.clip(progress, 0.0, 1.0)
+        shape = {
+            "cosine": lambda: 0.5 * (1.0 + ops.cos(math.pi * progress)),
+            "linear": lambda: 1.0 - progress,
+            "constant": lambda: 1.0,
+        }
+        return self.peak * warmup * shape[self.decay]()
+
+    def get_config(self):
+        return {
+            "peak": self.peak,
+            "total_steps": self.total_steps,
+            "warmup_steps": self.warmup_steps,
+            "decay": self.decay,
+        }
+
+
+def make_optimizer(config: Config, variables, total_steps: int, steps_per_epoch: float) -> keras.optimizers.Optimizer:
+    """The optimizer of a run, built on `variables`; weight decay leaves out everything but kernels."""
+    warmup_steps = min(round(config.warmup_epochs * steps_per_epoch), total_steps - 1)
+    averaging = {"use_ema": True, "ema_momentum": config.ema_decay} if config.ema_decay else {}
+    options = {
+        "learning_rate": WarmupSchedule(config.learning_rate, total_steps, warmup_steps, config.schedule),
+        "weight_decay": config.weight_decay or None,
+        **averaging,
+    }
+    if config.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(**options)
+    else:
+        optimizer = keras.optimizers.SGD(momentum=config.momentum, nesterov=config.momentum > 0, **options)
+    if config.weight_decay:
+        optimizer.exclude_from_weight_decay(var_list=[v for v in variables if "kernel" not in v.name])
+    optimizer.build(variables)
+    return optimizer
+
+
+def averaged_weights(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> list:
+    """The model's weights as they are to be used: with averaging on, the averages in place of the trained values."""
+    if not optimizer.use_ema:
+        return model.get_weights()
+    trained = model.get_weights()
+    optimizer.finalize_variable_values(model.trainable_variables)
+    averaged = model.get_weights()
+    model.set_weights(trained)
+    return averaged
