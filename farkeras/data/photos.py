@@ -1,0 +1,49 @@
+"""Reads a photograph as people take them: any orientation, any colour mode, sometimes broken."""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from farkeras.errors import FarkerasError
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+"""File name endings, in lower case, that count as photographs when a folder is searched."""
+
+
+def read_photo(path: str | os.PathLike) -> np.ndarray:
+    """Reads an image file and turns it upright by its EXIF orientation.
+
+    Args:
+        path: A file in any format that Pillow reads; greyscale, palette and CMYK become RGB.
+
+    Returns:
+        `uint8` array `[height, width, 3]`, RGB.
+
+    Raises:
+        FarkerasError: No such file, empty, not an image, truncated, or too large to be a photograph
+            (twice Pillow's `Image.MAX_IMAGE_PIXELS`, 179 million pixels).
+    """
+    path = Path(path)
+    try:
+        if path.is_file() and path.stat().st_size == 0:
+            raise FarkerasError(f"{path} is empty (0 bytes); copy the photo again.")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the error remains
+            with Image.open(path) as image:
+                return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except FileNotFoundError:
+        raise FarkerasError(f"There is no file {path}; check the path.") from None
+    except UnidentifiedImageError:
+        raise FarkerasError(
+            f"{path} is not an image, whatever its name says; expected JPEG, PNG or another format that Pillow reads."
+        ) from None
+    except Image.DecompressionBombError:
+        raise FarkerasError(
+            f"{path} has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, too many for a photograph; scale it down."
+        ) from None
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's plugins raise all three
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise FarkerasError(f"{path} cannot be read, it may be truncated ({reason}); copy the photo again.") from None
