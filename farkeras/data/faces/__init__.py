@@ -1,0 +1,21 @@
+"""Procedural faces with known attributes and landmarks, in the frame of aligned CelebA.
+
+They are drawings, not photographs: they exercise loaders, training, and export with data of the right form whose labels
+are true. A result on them says nothing about CelebA or about people.
+"""
+
+from farkeras.data.faces.canvas import HEIGHT, WIDTH
+from farkeras.data.faces.drawing import draw, render
+from farkeras.data.faces.frequencies import sample_attributes
+from farkeras.data.faces.parameters import FaceParameters
+from farkeras.data.faces.traits import sample_parameters
+
+__all__ = [
+    "HEIGHT",
+    "WIDTH",
+    "FaceParameters",
+    "draw",
+    "render",
+    "sample_attributes",
+    "sample_parameters",
+]

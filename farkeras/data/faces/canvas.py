@@ -1,0 +1,158 @@
+"""Painting in face coordinates: a posed head, soft masks, one light for everything on it.
+
+Face coordinates are pixels of the aligned CelebA frame, with x measured from the middle of the face: the eyes lie near
+(-19.5, 111) and (19.5, 111). Points turn with the head (a nearer point moves further) and are then scaled,
+rotated and shifted into the image. Masks are drawn at twice the size and reduced, so edges are smooth.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from farkeras.data.faces.parameters import Light, Pose
+
+WIDTH, HEIGHT = 178, 218
+_CENTRE, _PIVOT = 88.5, 118.0
+_DEPTH = 45.0  # of the head's front over its outline, pixels
+
+
+class Patch(NamedTuple):
+    """A mask of a part of the image: its rows and columns, and `alpha`, float32 `[rows, columns]` in 0..1."""
+
+    window: tuple[slice, slice]
+    alpha: np.ndarray
+
+
+class Canvas:
+    """A float32 image `[218, 178, 3]`, 0..255, with the head's pose and light."""
+
+    def __init__(self, pose: Pose, light: Light, pixels: np.ndarray):
+        self.pixels = pixels
+        self._pose = pose
+        self._turn = np.array([np.sin(pose.yaw), np.sin(pose.pitch)], np.float32)
+        self._origin = np.array([_CENTRE + pose.dx, _PIVOT + pose.dy], np.float32)
+        self._cos = np.float32(np.cos(pose.roll) * pose.scale)
+        self._sin = np.float32(np.sin(pose.roll) * pose.scale)
+        # Where every pixel lies on the head; written out, since BLAS starts threads for such small products.
+        x = np.arange(WIDTH, dtype=np.float32) - self._origin[0]
+        y = np.arange(HEIGHT, dtype=np.float32)[:, None] - self._origin[1]
+        cos, sin = self._cos / pose.scale**2, self._sin / pose.scale**2
+        self._x, self._y = cos * x + sin * y, cos * y - sin * x
+        self._shading = self._shade(light)
+
+    def _shade(self, light: Light) -> np.ndarray:
+        # A head is an egg to its light; relief on it is painted by the parts.
+        nx, ny = self._x / 62, (self._y + (_PIVOT - 112)) / 92
+        nz = np.sqrt(np.maximum(1 - nx**2 - ny**2, 0.04))
+        lambert = np.maximum(nx * light.x + ny * light.y + nz * light.z, 0)
+        facing = 1 - light.strength + light.strength * lambert / light.z
+        return np.minimum(facing, 1.25)[..., None]
+
+    def place(self, points: np.ndarray, lift: float = 0.0) -> np.ndarray:
+        """Where face points `[..., 2]` lie in the image, x and y in pixels; `lift`: height over the egg."""
+        points = np.asarray(points, np.float32)
+        x, y = points[..., 0], points[..., 1]
+        egg = 1 - (x / 60) ** 2 - ((y - 115) / 95) ** 2
+        # Half the depth, so that a turn moves eyes and outline by the same amount to either side.
+        depth = _DEPTH * (np.sqrt(np.maximum(egg, 0)) - 0.5) + lift
+        x, y = x + depth * self._turn[0], y + depth * self._turn[1] - _PIVOT
+        placed = np.empty(points.shape, np.float32)
+        placed[..., 0] = self._cos * x - self._sin * y + self._origin[0]
+        placed[..., 1] = self._sin * x + self._cos * y + self._origin[1]
+        return placed
+
+    def polygon(self, *shapes: np.ndarray, soft: float = 0.0, lift: float = 0.0) -> Patch:
+        """The mask of closed shapes, each `[points, 2]`; `soft`: sigma of a blur of the edge, pixels."""
+        return self._draw(shapes, lambda pen, shape: pen.polygon(shape, fill=255), 0, soft, lift)
+
+    def lines(self, curves: Sequence[np.ndarray] | np.ndarray, width: float, soft: float = 0.0) -> Patch:
+        """The mask of open curves, each `[points, 2]`; `width` in pixels, at half steps."""
+        thick = max(1, round(2 * width))
+        return self._draw(curves, lambda pen, curve: pen.line(curve, fill=255, width=thick), width, soft)
+
+    def _draw(self, shapes, draw_one, margin: float, soft: float, lift: float = 0.0) -> Patch:
+        placed = self.place(np.concatenate(shapes), lift)
+        margin += 3 * soft + 1
+        low, high = placed.min(0) - margin, placed.max(0) + margin + 1
+        window = y, x = _window(low, high)
+        mask = Image.new("L", (2 * (x.stop - x.start), 2 * (y.stop - y.start)))
+        pen = ImageDraw.Draw(mask)
+        # A pixel's middle is a whole number in the image and lies between two pixels of the mask.
+        flat = (2 * placed + (0.5 - 2 * x.start, 0.5 - 2 * y.start)).ravel().tolist()
+        first = 0
+        for shape in shapes:
+            draw_one(pen, flat[first : first + 2 * len(shape)])
+            first += 2 * len(shape)
+        mask = mask.reduce(2)
+        if soft:
+            mask = mask.filter(ImageFilter.GaussianBlur(soft))
+        return Patch(window, np.asarray(mask, np.float32) / 255)
+
+    def glow(self, centre: Sequence[float], rx: float, ry: float, tilt: float = 0.0) -> Patch:
+        """A soft round mask: a Gaussian with radii `rx`, `ry` (pixels), turned by `tilt` radians."""
+        middle = self.place(centre)
+        reach = 2.6 * self._cos * max(rx, ry)
+        window = _window(middle - reach, middle + reach + 1)
+        at = np.rint(np.clip(middle, 0, (WIDTH - 1, HEIGHT - 1))).astype(int)
+        x = self._x[window] - self._x[at[1], at[0]]
+        y = self._y[window] - self._y[at[1], at[0]]
+        cos, sin = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
+        u, v = (cos / rx) * x + (sin / rx) * y, (cos / ry) * y - (sin / ry) * x
+        return Patch(window, np.exp(-0.5 * (u * u + v * v)))
+
+    def paint(
+        self,
+        patch: Patch,
+        colour: np.ndarray,
+        opacity: float = 1.0,
+        clip: Patch | None = None,
+        lit: bool = True,
+    ) -> None:
+        """Lays a colour (0..255, `[3]`) over the image where the mask is."""
+        alpha = _clipped(patch, opacity, clip)
+        colour = np.asarray(colour, np.float32)
+        if lit:
+            colour = colour * self._shading[patch.window]
+        target = self.pixels[patch.window]
+        target += alpha * (colour - target)
+
+    def tint(
+        self,
+        patch: Patch,
+        factor: Sequence[float] | float,
+        opacity: float = 1.0,
+        clip: Patch | None = None,
+    ) -> None:
+        """Multiplies the image by a factor (one, or one a channel) where the mask is."""
+        alpha = _clipped(patch, opacity, clip)
+        self.pixels[patch.window] *= 1 + alpha * (np.asarray(factor, np.float32) - 1)
+
+
+def _window(low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns from corner to corner (x, y), within the image and not empty."""
+    x0, y0 = (min(max(int(low[i]), 0), size - 1) for i, size in enumerate((WIDTH, HEIGHT)))
+    x1, y1 = (
+        min(max(int(high[i]) + 1, start + 1), size) for i, (start, size) in enumerate(((x0, WIDTH), (y0, HEIGHT)))
+    )
+    return slice(y0, y1), slice(x0, x1)
+
+
+def _clipped(patch: Patch, opacity: float, clip: Patch | None) -> np.ndarray:
+    """The mask where both are, times the opacity: `[rows, columns, 1]`."""
+    alpha = patch.alpha * np.float32(opacity)
+    if clip is not None:
+        (rows, columns), (clip_rows, clip_columns) = patch.window, clip.window
+        y0, y1 = max(rows.start, clip_rows.start), min(rows.stop, clip_rows.stop)
+        x0, x1 = max(columns.start, clip_columns.start), min(columns.stop, clip_columns.stop)
+        both = np.zeros_like(alpha)
+        if y0 < y1 and x0 < x1:
+            here = slice(y0 - rows.start, y1 - rows.start), slice(x0 - columns.start, x1 - columns.start)
+            there = (
+                slice(y0 - clip_rows.start, y1 - clip_rows.start),
+                slice(x0 - clip_columns.start, x1 - clip_columns.start),
+            )
+            both[here] = alpha[here] * clip.alpha[there]
+        alpha = both
+    return alpha[..., None]

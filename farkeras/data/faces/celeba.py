@@ -1,0 +1,75 @@
+"""Writing drawn faces as CelebA's official files."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from farkeras.attributes import CELEBA_ATTRIBUTES
+from farkeras.data.faces.drawing import draw
+from farkeras.data.faces.frequencies import sample_attributes
+from farkeras.data.faces.traits import sample_parameters
+
+IMAGES = "img_align_celeba"
+_LANDMARKS = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"
+
+
+class Row(NamedTuple):
+    """What the text files say of one image: 40 values 1 / -1, and 10 integers x, y, x, y ..."""
+
+    labels: list[int]
+    landmarks: list[int]
+
+
+def file_name(index: int) -> str:
+    """The official name of an image, counted from 0 here and from 1 there."""
+    return f"{index + 1:06d}.jpg"
+
+
+def write_face(folder: Path, seed: int, index: int, label_noise: float) -> Row:
+    """Draws and writes image `index` of the set `seed`: nothing else decides its pixels and its row.
+
+    Args:
+        folder: Where the JPEG goes.
+        label_noise: The probability with which each label is flipped in the row, not in the image.
+    """
+    rng = np.random.default_rng([seed, index])
+    attributes = sample_attributes(rng)
+    image, landmarks = draw(sample_parameters(attributes, rng))
+    file_rng = np.random.default_rng([seed, index, 1])
+    # A random quality, so that the size of a file says little about what is on it; colours at full resolution, so that
+    # the thin coloured parts survive.
+    encoded = io.BytesIO()
+    Image.fromarray(image).save(encoded, "JPEG", quality=int(file_rng.integers(55, 96)), subsampling=0)
+    (folder / file_name(index)).write_bytes(encoded.getvalue())
+    flipped = file_rng.random(len(CELEBA_ATTRIBUTES)) < label_noise
+    labels = [1 if attributes[name] != flip else -1 for name, flip in zip(CELEBA_ATTRIBUTES, flipped, strict=True)]
+    return Row(labels, [int(v) for v in np.rint(landmarks).ravel()])
+
+
+def partition(count: int) -> list[int]:
+    """Train (0), validation (1) and test (2) in the order of the files, 80 / 10 / 10 as CelebA."""
+    held_out = max(1, round(count * 0.1)) if count >= 3 else 0
+    return [0] * (count - 2 * held_out) + [1] * held_out + [2] * held_out
+
+
+def write_lists(folder: Path, rows: Sequence[Row]) -> None:
+    """Writes `list_attr_celeba.txt`, `list_eval_partition.txt`, `list_landmarks_align_celeba.txt`."""
+    count = len(rows)
+    names = [file_name(index) for index in range(count)]
+
+    def write(name: str, lines: list[str]) -> None:
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
+
+    def table(header: str, values: list[list[int]], width: int) -> list[str]:
+        cells = [" ".join(f"{v:>{width}}" for v in row) for row in values]
+        return [str(count), header, *(f"{n} {c}" for n, c in zip(names, cells, strict=True))]
+
+    header = " ".join(CELEBA_ATTRIBUTES) + " "  # the official header ends with a blank
+    write("list_attr_celeba.txt", table(header, [row.labels for row in rows], 2))
+    write("list_landmarks_align_celeba.txt", table(_LANDMARKS, [r.landmarks for r in rows], 4))
+    parts = partition(count)
+    write("list_eval_partition.txt", [f"{n} {p}" for n, p in zip(names, parts, strict=True)])

@@ -1,0 +1,58 @@
+"""Curves through points: what outlines, locks and wrinkles are made of."""
+
+import numpy as np
+
+
+def spline(points, steps: int = 6, closed: bool = False) -> np.ndarray:
+    """A smooth (Catmull-Rom) curve through `[n, 2]` points, `steps` samples a section, float32."""
+    points = np.asarray(points, np.float32)
+    if closed:
+        padded = np.concatenate([points[-1:], points, points[:2]])
+    else:
+        padded = np.concatenate([points[:1], points, points[-1:]])
+    a, b, c, d = (padded[i : len(padded) - 3 + i, None] for i in range(4))
+    t = (np.arange(steps, dtype=np.float32) / steps)[:, None]
+    curve = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    curve = curve.reshape(-1, 2)
+    return curve if closed else np.concatenate([curve, points[-1:]])
+
+
+def moved(curve, x: float, y: float) -> np.ndarray:
+    """The curve `[n, 2]` shifted by x and y."""
+    return np.asarray(curve, np.float32) + np.array((x, y), np.float32)
+
+
+def mirrored(half) -> np.ndarray:
+    """A symmetric closed outline from its right half, top to bottom, whose ends have x = 0."""
+    half = np.asarray(half, np.float32)
+    return np.concatenate([half, half[-2:0:-1] * (-1, 1)])
+
+
+def across(half) -> np.ndarray:
+    """A symmetric open curve from its left half, whose last point has x = 0."""
+    half = np.asarray(half, np.float32)
+    return np.concatenate([half, half[-2::-1] * (-1, 1)])
+
+
+def ellipse(x: float, y: float, rx: float, ry: float, points: int = 20) -> np.ndarray:
+    """An ellipse as a polygon `[points, 2]`."""
+    angle = np.arange(points) * (2 * np.pi / points)
+    return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], -1).astype(np.float32)
+
+
+def tapered(curve, width: float, end: float = 0.0) -> np.ndarray:
+    """A brush stroke along `[n, 2]`: a polygon, widest (`width`) in the middle, `end` of that at the tips."""
+    curve = np.asarray(curve, np.float32)
+    along = np.gradient(curve, axis=0)
+    normal = along[:, ::-1] * (-1, 1) / np.linalg.norm(along, axis=1, keepdims=True).clip(1e-6)
+    swell = end + (1 - end) * np.sin(np.linspace(0, np.pi, len(curve)))
+    offset = normal * (swell * width / 2)[:, None]
+    return np.concatenate([curve + offset, (curve - offset)[::-1]]).astype(np.float32)
+
+
+def waved(curve: np.ndarray, amplitude: float, waves: float, phase: float) -> np.ndarray:
+    """The curve `[n, 2]` with a sine laid over it, `amplitude` in pixels, `waves` along its length."""
+    along = np.gradient(curve, axis=0)
+    normal = along[:, ::-1] * (-1, 1) / np.linalg.norm(along, axis=1, keepdims=True).clip(1e-6)
+    swing = np.sin(np.linspace(0, 2 * np.pi * waves, len(curve)) + phase)
+    return (curve + amplitude * swing[:, None] * normal).astype(np.float32)

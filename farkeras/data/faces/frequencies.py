@@ -1,0 +1,100 @@
+"""Which attributes a face has: drawn jointly, with CelebA's published frequencies.
+
+Every attribute is drawn after those it depends on, with probability `min(1, scale * weight(face so far))`. A weight of
+zero rules a combination out. `scale` is solved on a population drawn by the same rules, attribute by attribute, so that
+the attribute's share over all faces is the published one.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+
+import numpy as np
+
+from farkeras.attributes import CELEBA_ATTRIBUTES, CELEBA_PERCENT_POSITIVE
+
+_Faces = Mapping[str, np.ndarray]
+_where = np.where
+
+# The order matters: a weight may look only at attributes above it.
+_WEIGHTS: dict[str, Callable[[_Faces], np.ndarray | float]] = {
+    "Male": lambda f: 1.0,
+    "Young": lambda f: _where(f["Male"], 0.65, 0.86),
+    "Bald": lambda f: f["Male"] * _where(f["Young"], 0.5, 2.0),
+    "Wearing_Hat": lambda f: ~f["Bald"] * _where(f["Male"], 1.5, 0.8),
+    "Receding_Hairline": lambda f: (
+        ~(f["Bald"] | f["Wearing_Hat"]) * _where(f["Male"], 2.0, 1.0) * _where(f["Young"], 1, 3.0)
+    ),
+    "Bangs": lambda f: ~(f["Bald"] | f["Wearing_Hat"] | f["Receding_Hairline"]) * _where(f["Male"], 0.4, 1.0),
+    "Gray_Hair": lambda f: ~f["Bald"] * _where(f["Young"], 0.05, 1.0) * _where(f["Male"], 1.8, 1.0),
+    "Black_Hair": lambda f: ~(f["Bald"] | f["Gray_Hair"]) * _where(f["Male"], 1.4, 1.0) * _where(f["Young"], 1.3, 0.8),
+    "Blond_Hair": lambda f: ~(f["Bald"] | f["Gray_Hair"] | f["Black_Hair"]) * _where(f["Male"], 0.15, 1.0),
+    "Brown_Hair": lambda f: (
+        ~(f["Bald"] | f["Gray_Hair"] | f["Black_Hair"] | f["Blond_Hair"]) * _where(f["Young"], 1.2, 0.8)
+    ),
+    "Wavy_Hair": lambda f: ~f["Bald"] * _where(f["Male"], 0.4, 1.0),
+    "Straight_Hair": lambda f: ~(f["Bald"] | f["Wavy_Hair"]) * 1.0,
+    "No_Beard": lambda f: _where(f["Male"], 0.604, 1.0),
+    "5_o_Clock_Shadow": lambda f: ~f["No_Beard"] * 1.0,
+    "Goatee": lambda f: ~f["No_Beard"] * _where(f["5_o_Clock_Shadow"], 0.7, 1.5),
+    "Mustache": lambda f: ~f["No_Beard"] * _where(f["Goatee"], 1.5, 1.0),
+    # A beard shows in one form at least: who has none of the others has sideburns.
+    "Sideburns": lambda f: ~f["No_Beard"] * _where(f["5_o_Clock_Shadow"] | f["Goatee"] | f["Mustache"], 1.0, 1e3),
+    "Heavy_Makeup": lambda f: _where(f["Male"], 0.005, 1.0) * _where(f["Young"], 1.2, 0.8),
+    "Wearing_Lipstick": lambda f: _where(f["Male"], 0.01, 1.0) * _where(f["Heavy_Makeup"], 1.5, 0.8),
+    "Attractive": lambda f: (
+        _where(f["Male"], 0.6, 1.0) * _where(f["Young"], 1.3, 0.4) * _where(f["Heavy_Makeup"], 1.2, 0.8)
+    ),
+    "Smiling": lambda f: _where(f["Male"], 0.8, 1.1),
+    "Mouth_Slightly_Open": lambda f: _where(f["Smiling"], 0.75, 0.25),
+    "High_Cheekbones": lambda f: _where(f["Smiling"], 0.75, 0.25) * _where(f["Male"], 0.7, 1.2),
+    "Rosy_Cheeks": lambda f: _where(f["Male"], 0.05, 1.0) * _where(f["Heavy_Makeup"], 2.0, 0.7),
+    "Arched_Eyebrows": lambda f: _where(f["Male"], 0.3, 1.2) * _where(f["Heavy_Makeup"], 1.4, 1.0),
+    "Bushy_Eyebrows": lambda f: _where(f["Male"], 2.0, 0.7),
+    "Bags_Under_Eyes": lambda f: _where(f["Male"], 1.8, 0.7) * _where(f["Young"], 0.8, 1.6),
+    "Narrow_Eyes": lambda f: 1.0,
+    "Eyeglasses": lambda f: _where(f["Male"], 1.6, 0.5) * _where(f["Young"], 0.6, 1.8),
+    "Big_Lips": lambda f: _where(f["Male"], 0.7, 1.2),
+    "Pointy_Nose": lambda f: _where(f["Male"], 0.7, 1.2),
+    "Big_Nose": lambda f: _where(f["Pointy_Nose"], 0.5, 1.2) * _where(f["Male"], 1.8, 0.6),
+    "Oval_Face": lambda f: _where(f["Male"], 0.8, 1.2),
+    "Chubby": lambda f: _where(f["Oval_Face"], 0.5, 1.0) * _where(f["Male"], 1.8, 0.7),
+    "Double_Chin": lambda f: _where(f["Chubby"], 8.0, 1.0) * _where(f["Young"], 0.7, 1.6),
+    "Pale_Skin": lambda f: _where(f["Male"], 0.7, 1.2),
+    "Blurry": lambda f: 1.0,
+    "Wearing_Earrings": lambda f: _where(f["Male"], 0.1, 1.0),
+    "Wearing_Necktie": lambda f: _where(f["Male"], 1.0, 0.02),
+    "Wearing_Necklace": lambda f: ~f["Wearing_Necktie"] * _where(f["Male"], 0.15, 1.0),
+}
+_POPULATION = 100_000
+
+
+@cache
+def _scales() -> dict[str, float]:
+    """For every attribute the factor that turns its weight into a probability."""
+    rng = np.random.default_rng(0)
+    faces: dict[str, np.ndarray] = {}
+    scales = {}
+    for name, weigh in _WEIGHTS.items():
+        weight = np.broadcast_to(np.asarray(weigh(faces), float), _POPULATION)
+        values, counts = np.unique(weight, return_counts=True)
+        low, high = 0.0, 1e4
+        for _ in range(60):
+            scale = (low + high) / 2
+            share = counts @ np.minimum(1, scale * values) / _POPULATION
+            low, high = (low, scale) if 100 * share > CELEBA_PERCENT_POSITIVE[name] else (scale, high)
+        scales[name] = high
+        faces[name] = rng.random(_POPULATION) < high * weight
+    return scales
+
+
+def sample_attributes(rng: np.random.Generator) -> dict[str, bool]:
+    """Draws one face's 40 attributes from the joint distribution.
+
+    Returns:
+        Attribute name -> present, in the order of `CELEBA_ATTRIBUTES`.
+    """
+    chances = rng.random(len(_WEIGHTS))
+    face: dict[str, np.bool_] = {}
+    for (name, weigh), scale, chance in zip(_WEIGHTS.items(), _scales().values(), chances, strict=True):
+        face[name] = np.bool_(chance < scale * weigh(face))
+    return {name: bool(face[name]) for name in CELEBA_ATTRIBUTES}

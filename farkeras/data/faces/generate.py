@@ -1,0 +1,112 @@
+"""Making a set of faces: many processes, and a folder that is there whole or not at all."""
+
+import json
+import multiprocessing
+import shutil
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from farkeras.data.faces.celeba import IMAGES, write_face, write_lists
+from farkeras.errors import FarkerasError
+
+LAYOUTS = ("celeba",)
+_SETTINGS = "synthesize.json"
+# Raised when the same settings give other pixels, so that an older set is not taken for a new one.
+_DRAWING = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides every byte of a set.
+
+    Raises:
+        FarkerasError: A value out of its range.
+    """
+
+    num_images: int
+    seed: int = 0
+    layout: str = "celeba"
+    label_noise: float = 0.0
+    drawing: int = _DRAWING
+
+    def __post_init__(self):
+        if self.layout not in LAYOUTS:
+            raise FarkerasError(f"Unknown layout '{self.layout}': expected one of {', '.join(LAYOUTS)}.")
+        if not 1 <= self.num_images <= 999_999:
+            raise FarkerasError(f"num_images is {self.num_images}; expected 1 to 999999, the names of six digits.")
+        if self.seed < 0:
+            raise FarkerasError(f"seed is {self.seed}; expected 0 or more.")
+        if not 0 <= self.label_noise <= 0.5:
+            raise FarkerasError(
+                f"label_noise is {self.label_noise}; expected a probability between 0 (true labels) "
+                "and 0.5 (labels without information)."
+            )
+
+
+def generate(settings: Settings, output: str | Path, num_workers: int = 1) -> bool:
+    """Writes a set of faces into `output`, in CelebA's layout, with the settings beside it in `synthesize.json`.
+
+    Args:
+        settings: What to draw; the same settings give the same bytes, whatever `num_workers`.
+        output: The folder to make. It appears when it is complete; until then the files lie in a folder beside it.
+        num_workers: Processes that draw.
+
+    Returns:
+        True, or False where `output` already holds this very set and nothing was done.
+
+    Raises:
+        FarkerasError: `output` holds something else, or `num_workers` < 1.
+    """
+    if num_workers < 1:
+        raise FarkerasError(f"num_workers is {num_workers}; expected at least 1.")
+    output = Path(output)
+    if _holds(output, settings):
+        return False
+    output.parent.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    try:
+        making.chmod(0o755)  # mkdtemp's folder is its maker's alone
+        images = making / IMAGES
+        images.mkdir()
+        face = partial(write_face, images, settings.seed, label_noise=settings.label_noise)
+        write_lists(making, _map(face, settings.num_images, num_workers))
+        (making / _SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n")
+        if output.is_dir():
+            output.rmdir()  # empty: _holds saw to that
+        making.rename(output)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return True
+
+
+def _map(face, count: int, num_workers: int) -> list:
+    if num_workers == 1:
+        return [face(index) for index in range(count)]
+    # "spawn", since a fork copies the locks of whatever threads the caller has.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(num_workers, count), mp_context=context) as pool:
+        return list(pool.map(face, range(count), chunksize=min(64, -(-count // num_workers))))
+
+
+def _holds(output: Path, settings: Settings) -> bool:
+    """Whether this set is there already; False where nothing is; an error where something else is."""
+    if output.is_file():
+        raise FarkerasError(f"{output} is a file; give --output a folder that does not exist yet.")
+    if not output.is_dir() or not any(output.iterdir()):
+        return False
+    try:
+        found = json.loads((output / _SETTINGS).read_text())
+    except (OSError, ValueError):
+        raise FarkerasError(
+            f"{output} is not empty and holds no {_SETTINGS}, so it was not made by this command; "
+            "expected a new or an empty folder. Give another --output."
+        ) from None
+    if found != asdict(settings):
+        raise FarkerasError(
+            f"{output} holds faces made with {found}, and {asdict(settings)} is asked for. "
+            "Remove the folder or give another --output."
+        )
+    return True

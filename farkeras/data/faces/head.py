@@ -1,0 +1,93 @@
+"""The head: ears, the face's outline and shading, and what lies on the skin."""
+
+import numpy as np
+
+from farkeras.data.faces.canvas import Canvas, Patch
+from farkeras.data.faces.curves import ellipse, mirrored, spline, tapered
+from farkeras.data.faces.parameters import FaceParameters, Head
+
+_SHADE = (0.62, 0.54, 0.52)  # what a shadow does to skin
+
+
+def outline(head: Head) -> np.ndarray:
+    """The face's outline, a closed curve `[points, 2]`."""
+    chin = head.chin_y
+    half = [(0, 44), (17, 46), (32, 54), (42, 68), (head.temple, 86), (head.cheek, 106)]
+    half += [(head.cheek, 122), (0.45 * head.cheek + 0.55 * head.jaw + 3, 141), (head.jaw, 157)]
+    half += [(0.52 * head.jaw + 0.5 * head.chin, chin - 11), (head.chin * 0.9, chin - 2.5)]
+    return spline(mirrored([*half, (0, chin)]), 5, closed=True)
+
+
+def draw_head(canvas: Canvas, face: FaceParameters) -> Patch:
+    """Paints ears, head and skin; returns the face's mask, which clips everything drawn on it."""
+    skin = np.array(face.skin.colour)
+    for side in (-1, 1):
+        canvas.paint(canvas.polygon(ellipse(side * 49, 121, 6, 13)), skin * 0.92)
+        canvas.tint(canvas.polygon(ellipse(side * 50, 121, 2.6, 8, 12), soft=1), _SHADE, 0.7)
+    mask = canvas.polygon(outline(face.head))
+    canvas.paint(mask, skin)
+    _draw_relief(canvas, face, mask)
+    _draw_skin(canvas, face, mask)
+    return mask
+
+
+def _draw_relief(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
+    """Forms that every head has: forehead, sockets, cheeks, the dip under the lip, the jaw's edge."""
+    highlight = np.minimum(np.array(face.skin.colour) * 1.16 + 8, 255)
+    canvas.paint(canvas.glow((0, 78), 24, 13), highlight, 0.35, mask)
+    canvas.paint(canvas.glow((0, 171), 8, 5), highlight, 0.4, mask)
+    for side in (-1, 1):
+        canvas.tint(canvas.glow((side * 19.5, 107), 13, 9), _SHADE, 0.32, mask)
+        canvas.tint(canvas.glow((side * 44, 140), 8, 26), _SHADE, 0.3, mask)
+        canvas.paint(canvas.glow((side * 25, 130), 9, 7), highlight, 0.3, mask)
+        canvas.tint(canvas.glow((side * 47, 80), 7, 18), _SHADE, 0.25, mask)
+    canvas.tint(canvas.glow((0, 163), 9, 3), _SHADE, 0.4, mask)
+    head = face.head
+    if head.double_chin:
+        fold = np.array([(-0.8 * head.jaw, head.chin_y - 10), (-0.6 * head.jaw, head.chin_y + 1)])
+        fold = np.concatenate([fold, [(0, head.chin_y + 11)], fold[::-1] * (-1, 1)])
+        bulge = spline(fold, 8)
+        canvas.paint(canvas.polygon(bulge, soft=0.7), np.array(face.skin.colour) * 0.97, 1)
+        canvas.tint(canvas.polygon(tapered(bulge, 3.5), soft=0.6), _SHADE, head.double_chin)
+        chin = spline([(-21, head.chin_y - 6), (0, head.chin_y - 1), (21, head.chin_y - 6)], 8)
+        canvas.tint(canvas.polygon(tapered(chin, 4.5), soft=0.8), (0.5, 0.42, 0.4), 0.9)
+
+
+def _draw_skin(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
+    skin = face.skin
+    rng = np.random.default_rng(face.hair.seed)
+    spots = np.stack([rng.uniform(-40, 40, 48), rng.uniform(74, 170, 48)], -1)
+    sizes = rng.uniform(0.9, 2.0, 48)
+    blotches = np.stack([rng.uniform(-34, 34, 5), rng.uniform(80, 165, 5)], -1)
+    if skin.blemishes:
+        for spot in blotches:
+            canvas.tint(canvas.glow(spot, 9, 7), (0.92, 0.76, 0.74), 0.6 * skin.blotches, mask)
+        freckles = [ellipse(x, y, r, r, 8) for (x, y), r in zip(spots[: skin.blemishes], sizes, strict=False)]
+        canvas.tint(canvas.polygon(*freckles, soft=0.3), (0.62, 0.46, 0.42), 0.9, mask)
+    if skin.wrinkles:
+        _draw_wrinkles(canvas, skin.wrinkles, mask)
+    for side in (-1, 1):
+        if skin.bags > 0.5:
+            bag = spline([(side * 9, 118), (side * 19, 123.5), (side * 30, 118.5)], 8)
+            canvas.tint(canvas.glow((side * 19.5, 119), 9, 4), (0.6, 0.5, 0.58), 0.75, mask)
+            canvas.tint(canvas.polygon(tapered(bag, 3.2), soft=0.5), (0.5, 0.38, 0.44), 0.9, mask)
+        if skin.rosy > 0.5:
+            rose = canvas.glow((side * 28, 134), 11, 9)
+            canvas.tint(rose, (1.12, 0.62, 0.66), 0.9 * skin.rosy, mask)
+        if skin.cheekbones > 0.5:
+            # A lit ridge towards the ear over a hollow.
+            lit = np.minimum(np.array(skin.colour) * 1.25 + 22, 255)
+            tilt = -side * 0.45
+            canvas.paint(canvas.glow((side * 32, 123), 10, 3.2, tilt), lit, 0.8, mask)
+            canvas.tint(canvas.glow((side * 33, 138), 12, 4, tilt), _SHADE, 0.95, mask)
+
+
+def _draw_wrinkles(canvas: Canvas, amount: float, mask: Patch) -> None:
+    folds = [[(-26, y + 2), (-9, y), (9, y + 0.5), (26, y + 2)] for y in (74, 81, 88)]
+    for side in (-1, 1):
+        folds += [[(side * 14, 137), (side * 21, 146), (side * 23, 158)]]  # beside the mouth
+        for drop in (-4, 0, 4):  # crow's feet
+            folds += [[(side * 33, 111 + drop * 0.6), (side * 42, 111 + 1.9 * drop)]]
+    folds += [[(-2.5, 94), (-3, 103)], [(2.5, 94), (3, 103)]]  # between the brows
+    strokes = [tapered(spline(fold, 5), 2.0) for fold in folds]
+    canvas.tint(canvas.polygon(*strokes, soft=0.3), (0.5, 0.4, 0.38), 0.9 * amount, mask)

@@ -1,0 +1,222 @@
+"""Everything that is drawn, as numbers: one face is one `FaceParameters`.
+
+Lengths are pixels of the aligned 178 x 218 frame, angles radians, colours RGB triples in 0..255, amounts 0..1
+unless said otherwise. A thing that is not worn is None.
+"""
+
+from dataclasses import dataclass
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How the head stands: yaw and pitch turn it, roll, scale and shift move it in the image."""
+
+    yaw: float
+    pitch: float
+    roll: float
+    scale: float
+    dx: float
+    dy: float
+
+
+@dataclass(frozen=True)
+class Light:
+    """A direction (unit vector; z towards the viewer, y down) and its share of the light."""
+
+    x: float
+    y: float
+    z: float
+    strength: float
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """Two colours blended along an angle, with a texture of a given coarseness (cells across) and amount."""
+
+    first: Colour
+    second: Colour
+    angle: float
+    cells: int
+    texture: float
+    grain: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What the camera does to the whole image: blur (sigma, pixels), noise (sigma, levels), exposure."""
+
+    blur: float
+    noise: float
+    gain: Colour
+    contrast: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Head:
+    """The outline: half widths in pixels at temple, cheek and jaw; where the chin ends; how square it is."""
+
+    temple: float
+    cheek: float
+    jaw: float
+    chin: float
+    chin_y: float
+    neck: float
+    double_chin: float
+
+
+@dataclass(frozen=True)
+class Skin:
+    """The skin's colour and what lies on it; `wrinkles`, `bags`, `rosy`, `cheekbones` in 0..1."""
+
+    colour: Colour
+    wrinkles: float
+    bags: float
+    rosy: float
+    cheekbones: float
+    blemishes: int
+    blotches: float
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """`size` scales the eye, `aperture` is its opening over its width; shadow and liner are make-up."""
+
+    size: float
+    aperture: float
+    iris: Colour
+    gaze: float
+    shadow: Colour
+    makeup: float
+    lashes: float
+    slant: float
+
+
+@dataclass(frozen=True)
+class Brows:
+    """Thickness and arch in pixels; `skew` lifts one brow over the other."""
+
+    thickness: float
+    arch: float
+    y: float
+    darkness: float
+    skew: float
+
+
+@dataclass(frozen=True)
+class Nose:
+    """Half width at the wings, y of the tip, and how pointed (1) or round (0) the tip is."""
+
+    width: float
+    tip_y: float
+    point: float
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """Half width, gap and lip thickness in pixels; `smile` lifts the corners by pixels, `skew` one of them."""
+
+    width: float
+    gap: float
+    lips: float
+    smile: float
+    skew: float
+    colour: Colour
+    lipstick: float
+
+
+@dataclass(frozen=True)
+class Hair:
+    """`length` is the y where it ends, `volume` pixels over the skull, `hairline` the y above the brow.
+
+    `style` is "wavy", "straight" or "plain"; `bald` leaves it out.
+    """
+
+    bald: bool
+    colour: Colour
+    length: float
+    volume: float
+    hairline: float
+    receding: float
+    bangs: bool
+    bangs_y: float
+    style: str
+    part: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Beard:
+    """Amounts of each form, 0 for none; `colour` of the hair."""
+
+    stubble: float
+    mustache: float
+    goatee: float
+    sideburns: float
+    colour: Colour
+    seed: int
+
+
+@dataclass(frozen=True)
+class Hat:
+    """`kind` is "beanie", "cap" or "brim"."""
+
+    kind: str
+    colour: Colour
+    band: Colour
+
+
+@dataclass(frozen=True)
+class Glasses:
+    """`roundness` of the lenses 0..1, frame `width` in pixels, `tint` of the lenses 0..1."""
+
+    roundness: float
+    width: float
+    colour: Colour
+    tint: float
+
+
+@dataclass(frozen=True)
+class Jewel:
+    """An earring or a necklace: `kind` 0, 1 or 2, its `size` in pixels and colour."""
+
+    kind: int
+    size: float
+    colour: Colour
+
+
+@dataclass(frozen=True)
+class Clothes:
+    """`kind` is "round", "vee" or "shirt"; a necktie is worn with a shirt."""
+
+    kind: str
+    colour: Colour
+    shirt: Colour
+    tie: Colour | None
+    stripes: float
+
+
+@dataclass(frozen=True)
+class FaceParameters:
+    """One face in its scene."""
+
+    pose: Pose
+    light: Light
+    backdrop: Backdrop
+    camera: Camera
+    head: Head
+    skin: Skin
+    eyes: Eyes
+    brows: Brows
+    nose: Nose
+    mouth: Mouth
+    hair: Hair
+    beard: Beard
+    clothes: Clothes
+    hat: Hat | None
+    glasses: Glasses | None
+    earrings: Jewel | None
+    necklace: Jewel | None

@@ -1,0 +1,34 @@
+"""The first and the last thing: what is behind the face, and what the camera makes of it all."""
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from farkeras.data.faces.canvas import HEIGHT, WIDTH
+from farkeras.data.faces.parameters import Backdrop, Camera
+
+
+def paint_backdrop(backdrop: Backdrop) -> np.ndarray:
+    """Two colours blended along a direction, under a random texture: float32 `[218, 178, 3]`, 0..255."""
+    rng = np.random.default_rng(backdrop.seed)
+    rows = np.linspace(-0.5, 0.5, HEIGHT, dtype=np.float32)[:, None]
+    columns = np.linspace(-0.5, 0.5, WIDTH, dtype=np.float32)
+    along = np.cos(backdrop.angle) * columns + np.sin(backdrop.angle) * rows
+    blend = np.clip(0.5 + along, 0, 1).astype(np.float32)[..., None]
+    first = np.array(backdrop.first, np.float32)
+    pixels = first + blend * (np.array(backdrop.second, np.float32) - first)
+    cells = rng.standard_normal((backdrop.cells + 1, backdrop.cells), dtype=np.float32)
+    texture = Image.fromarray(cells).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+    pixels += backdrop.texture * 0.5 * np.asarray(texture)[..., None]
+    pixels += backdrop.grain * rng.standard_normal((HEIGHT, WIDTH, 1), dtype=np.float32)
+    return np.clip(pixels, 0, 255)
+
+
+def develop(pixels: np.ndarray, camera: Camera) -> np.ndarray:
+    """Exposure, contrast, blur and noise: float32 `[218, 178, 3]` to uint8 of the same shape."""
+    gain = np.array(camera.gain, np.float32) * camera.contrast
+    exposed = pixels * gain + 110 * (1 - camera.contrast)
+    image = Image.fromarray(np.clip(exposed, 0, 255).astype(np.uint8))
+    if camera.blur > 0.25:
+        image = image.filter(ImageFilter.GaussianBlur(camera.blur))
+    noise = np.random.default_rng(camera.seed).standard_normal((HEIGHT, WIDTH, 3), dtype=np.float32)
+    return np.clip(image + camera.noise * noise, 0, 255).astype(np.uint8)

@@ -1,0 +1,76 @@
+"""The contact sheet: a sample of a set, and every attribute without and with, on the same face."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from farkeras.attributes import CELEBA_ATTRIBUTES
+from farkeras.data.faces.canvas import HEIGHT, WIDTH
+from farkeras.data.faces.celeba import IMAGES
+from farkeras.data.faces.drawing import render
+
+_COLUMNS, _CAPTION = 10, 46
+# What an attribute needs around it to be seen as it occurs.
+_COMPANY = {
+    "Goatee": ("Male",),
+    "Mustache": ("Male",),
+    "5_o_Clock_Shadow": ("Male",),
+    "Sideburns": ("Male",),
+    "No_Beard": ("Male", "Goatee"),
+    "Bald": ("Male",),
+    "Wearing_Necktie": ("Male",),
+}
+
+
+def write_contact_sheet(path: str | Path, data_dir: str | Path, rows: int = 4, seed: int = 7) -> None:
+    """Writes a PNG: `rows` rows of the set's first faces with their labels, then 40 pairs without / with.
+
+    Args:
+        data_dir: A set in CelebA's layout.
+        seed: Of the faces of the pairs.
+    """
+    data_dir = Path(data_dir)
+    lines = (data_dir / "list_attr_celeba.txt").read_text().splitlines()[2:]
+    tiles = [_sample(data_dir, line) for line in lines[: rows * _COLUMNS]]
+    tiles += [_tile(None, "") for _ in range(-len(tiles) % _COLUMNS)]
+    for number, name in enumerate(CELEBA_ATTRIBUTES):
+        tiles += _pair(name, [seed, number])
+    sheet = Image.new("RGB", (_COLUMNS * WIDTH, -(-len(tiles) // _COLUMNS) * (HEIGHT + _CAPTION)), "white")
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, _COLUMNS)
+        sheet.paste(tile, (column * WIDTH, row * (HEIGHT + _CAPTION)))
+    sheet.save(path)
+
+
+def _sample(data_dir: Path, line: str) -> Image.Image:
+    file, *values = line.split()
+    present = [n for n, v in zip(CELEBA_ATTRIBUTES, values, strict=True) if v == "1"]
+    short = [name.replace("Wearing_", "").replace("_", " ") for name in present]
+    with Image.open(data_dir / IMAGES / file) as image:
+        return _tile(image, f"{file}: {', '.join(short)}")
+
+
+def _pair(name: str, seed: list[int]) -> list[Image.Image]:
+    others = dict.fromkeys(_COMPANY.get(name, ()), True)
+    absent, present = others | {name: False}, others | {name: True}
+    if name == "No_Beard":
+        present["Goatee"] = False
+    elif name in ("Goatee", "Mustache", "5_o_Clock_Shadow", "Sideburns"):
+        present["No_Beard"] = False
+    images = [render(face, np.random.default_rng(seed))[0] for face in (absent, present)]
+    captions = (f"without {name}", f"WITH {name}")
+    return [_tile(Image.fromarray(i), c) for i, c in zip(images, captions, strict=True)]
+
+
+def _tile(image: Image.Image | None, caption: str) -> Image.Image:
+    tile = Image.new("RGB", (WIDTH, HEIGHT + _CAPTION), "white")
+    if image:
+        tile.paste(image)
+    words, lines = caption.split(" "), [""]
+    for word in words:
+        if len(lines[-1]) + len(word) > 28:
+            lines.append("")
+        lines[-1] += word + " "
+    ImageDraw.Draw(tile).text((3, HEIGHT + 1), "\n".join(lines[:4]), fill="black", font_size=9)
+    return tile
