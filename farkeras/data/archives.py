@@ -1,13 +1,12 @@
 """Unpacks a data set's zip once, safely; tells a web page or half a download from an archive."""
 
-import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from farkeras.errors import FarkerasError
+from farkeras.files import written_aside
 
 Progress = Callable[[int, int], None]
 """Called as `progress(files_done, files_total)`."""
@@ -39,25 +38,21 @@ def extract_zip(archive: Path, folder: Path, progress: Progress | None = None) -
     try:
         with zipfile.ZipFile(archive) as members:
             _refuse_traversal(archive, members)
-            staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-            try:
-                partial = staging / "partial"  # mkdtemp's own folder is closed to other users
-                partial.mkdir()
-                names = members.namelist()
+            names = members.namelist()
+            wrapped = all(name.split("/")[0] == folder.name for name in names)
+            with written_aside(folder) as partial:
                 for done, name in enumerate(names, 1):
-                    members.extract(name, partial)
+                    members.extract(name, partial.parent if wrapped else partial)
                     if progress:
                         progress(done, len(names))
-                wrapped = partial / folder.name
-                _rename(wrapped if wrapped.is_dir() else partial, folder)
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise FarkerasError(
             f"{archive} is truncated or not a zip archive ({archive.stat().st_size:,} bytes; "
             f"{error}): download it again."
         ) from None
     except OSError as error:
+        if folder.is_dir():
+            return  # another process was faster; its folder is as good as ours
         raise FarkerasError(
             f"Cannot extract {archive} into {folder.parent} ({error.strerror}); make room and the "
             f"folder writable, or {by_hand}."
@@ -79,14 +74,5 @@ def _refuse_traversal(archive: Path, members: zipfile.ZipFile) -> None:
         path = PurePosixPath(name.replace("\\", "/"))
         if path.is_absolute() or ":" in name or ".." in path.parts:
             raise FarkerasError(
-                f"{archive} holds '{name}', which would be written outside the folder; do not use "
-                "this archive."
+                f"{archive} holds '{name}', which would be written outside the folder; do not use this archive."
             )
-
-
-def _rename(source: Path, target: Path) -> None:
-    try:
-        source.rename(target)
-    except OSError:
-        if not target.is_dir():  # it is one where another process was faster: as good as ours
-            raise

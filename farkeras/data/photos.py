@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,28 @@ def read_photo(path: str | os.PathLike) -> np.ndarray:
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's plugins raise all three
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise FarkerasError(f"{path} cannot be read, it may be truncated ({reason}); copy the photo again.") from None
+
+
+def find_photos(places: Iterable[str | os.PathLike]) -> list[Path]:
+    """The files named, and for every folder named the photographs in it.
+
+    Args:
+        places: Paths of files, kept whatever their name and whether they exist or not, and folders,
+            searched for `PHOTO_SUFFIXES` in any case but not for hidden files, sorted by name.
+
+    Raises:
+        FarkerasError: A folder without a photograph.
+    """
+    photos = []
+    for place in map(Path, places):
+        if not place.is_dir():
+            photos.append(place)
+            continue
+        inside = sorted(
+            file for file in place.iterdir() if file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith(".")
+        )
+        if not inside:
+            endings = ", ".join(sorted(PHOTO_SUFFIXES))
+            raise FarkerasError(f"{place} holds no photo; expected files that end in {endings}.")
+        photos += inside
+    return photos

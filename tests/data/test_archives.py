@@ -1,10 +1,10 @@
 """A zip is unpacked once and whole; everything else is refused in one sentence."""
 
+import tempfile
 import zipfile
 
 import pytest
 
-from farkeras.data import archives
 from farkeras.data.archives import extract_zip
 from farkeras.errors import FarkerasError
 
@@ -63,9 +63,7 @@ def test_an_interrupted_extraction_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == [archive]
 
 
-@pytest.mark.parametrize(
-    "name", ["../evil.jpg", "/etc/evil", "a/../../evil", "..\\evil", "C:\\evil"]
-)
+@pytest.mark.parametrize("name", ["../evil.jpg", "/etc/evil", "a/../../evil", "..\\evil", "C:\\evil"])
 def test_names_that_leave_the_folder(tmp_path, name):
     archive = make_zip(tmp_path / "images.zip", ["fine.jpg", name])
     assert "which would be written outside the folder" in error(archive, tmp_path / "images")
@@ -97,7 +95,7 @@ def test_folder_that_cannot_be_written(tmp_path, monkeypatch):
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(archives.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
     archive = make_zip(tmp_path / "images.zip", ["a.jpg"])
     message = error(archive, tmp_path / "images")
     assert "Permission denied" in message

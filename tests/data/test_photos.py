@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from farkeras.data.photos import read_photo
+from farkeras.data.photos import find_photos, read_photo
 from farkeras.errors import FarkerasError
 
 RED_LEFT_BLUE_RIGHT = np.zeros((8, 16, 3), np.uint8)
@@ -77,3 +77,17 @@ def test_decompression_bomb(tmp_path, monkeypatch):
     assert "has more than 120 pixels" in error(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # above it, below twice: a large photo
     assert read_photo(tmp_path / "a.png").shape == (8, 16, 3)
+
+
+def test_find_photos_keeps_files_and_searches_folders(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ["b.JPG", "a.png", "notes.txt", ".hidden.jpg", "c.jpeg"]:
+        (folder / name).touch()
+    found = find_photos([tmp_path / "missing.dat", str(folder)])
+    assert found == [tmp_path / "missing.dat", *(folder / n for n in ("a.png", "b.JPG", "c.jpeg"))]
+
+
+def test_find_photos_in_an_empty_folder(tmp_path):
+    with pytest.raises(FarkerasError, match=r"holds no photo; expected files that end in \.bmp, \.jpeg"):
+        find_photos([tmp_path])

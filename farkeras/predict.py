@@ -1,0 +1,78 @@
+"""Face attributes of photographs: `python -m farkeras.predict PHOTO... --workdir=runs/demo`.
+
+The largest face of each photograph is found and aligned. Photographs are shown as tables, or as
+JSON with `--json`. Where one of the places is a folder, all its photographs are taken and the
+results go to a CSV file. A photograph that cannot be used costs one line on stderr and exit code 1
+at the end; the others are done all the same.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from absl import flags
+from rich.console import Console
+from rich.progress import track
+
+import farkeras
+from farkeras import main as entry
+from farkeras.data.photos import find_photos
+from farkeras.errors import FarkerasError
+from farkeras.native_logs import silence_native_logs
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a training run.")
+_MODEL = flags.DEFINE_string("model", None, "A .keras file, in place of --workdir.")
+_JSON = flags.DEFINE_boolean("json", False, "Print JSON in place of tables.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "CSV file to write, replaced if there; default for a folder: <folder>/predictions.csv."
+)
+_ALIGN = flags.DEFINE_boolean(
+    "align", True, "Find and align the face; with --noalign the images are CelebA-aligned crops."
+)
+_THRESHOLD = flags.DEFINE_float("threshold", 0.5, "Probability from which an attribute is marked.", 0, 1)
+
+
+def main(argv: list[str]) -> int:
+    """Recognises the photographs named in `argv`; 1 when one of them could not be used."""
+    places = argv[1:]
+    if not places:
+        raise FarkerasError("No photo given: python -m farkeras.predict PHOTO... --workdir=DIR.")
+    if bool(_WORKDIR.value) == bool(_MODEL.value):
+        raise FarkerasError("Name the model with either --workdir=DIR or --model=FILE.keras.")
+    if _JSON.value and _OUTPUT.value:
+        raise FarkerasError("Give --json for the screen or --output for a CSV file, not both.")
+    folders = [Path(place) for place in places if Path(place).is_dir()]
+    output = _OUTPUT.value or (folders[0] / "predictions.csv" if folders else None)
+    photos = find_photos(places)
+
+    silence_native_logs()
+    from farkeras.prediction_output import probability_table, to_json, write_csv  # TensorFlow
+
+    recognizer = farkeras.load(_WORKDIR.value or _MODEL.value)
+    errors = []
+
+    def predictions() -> Iterator:
+        for prediction in recognizer.predict_each(photos, _ALIGN.value):
+            if prediction.error:
+                errors.append(prediction)
+                print(f"error: {prediction.error}", file=sys.stderr)
+            yield prediction
+
+    if _JSON.value:
+        print(to_json(predictions()))
+    elif output:
+        screen = Console(stderr=True)
+        progress = track(predictions(), "Photos", len(photos), console=screen, disable=not screen.is_terminal)
+        write_csv(output, recognizer.attributes, progress)
+        print(f"{output}: {len(photos) - len(errors)} of {len(photos)} photos")
+    else:
+        console = Console()
+        for prediction in predictions():
+            if prediction.probabilities:
+                table = probability_table(prediction, recognizer.groups, _THRESHOLD.value)
+                console.print(table)
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    entry.run(main)

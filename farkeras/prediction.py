@@ -1,0 +1,175 @@
+"""Attribute probabilities of photographs with a trained model: `farkeras.load("runs/demo")(["a.jpg"])`."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from farkeras.data.alignment import FaceAligner
+from farkeras.data.photos import read_photo
+from farkeras.errors import FarkerasError
+from farkeras.models.model_file import ModelMetadata, load_model
+
+Photo = str | os.PathLike | np.ndarray
+"""The path of an image file, or the image as a `uint8` array `[height, width, 3]`, RGB."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What came of one photograph: probabilities, or the reason why not.
+
+    Attributes:
+        photo: Its path, or "image 0", "image 1", ... for arrays.
+        probabilities: Attribute -> probability in 0..1, in the model's order; None after an error.
+        error: One sentence that names the photograph, or None.
+    """
+
+    photo: str
+    probabilities: dict[str, float] | None = None
+    error: str | None = None
+
+
+def load(path: str | os.PathLike, batch_size: int = 8) -> "Recognizer":
+    """Loads a trained model for prediction.
+
+    Args:
+        path: The folder of a training run, or a `.keras` file.
+        batch_size: Photographs per call of the model; the last batch is filled up, so that one
+            compiled function serves all.
+
+    Raises:
+        FarkerasError: No model there, or one that farkeras did not write.
+    """
+    return Recognizer(*load_model(path), batch_size)
+
+
+class Recognizer:
+    """Recognises face attributes in photographs or in CelebA-aligned crops.
+
+    Args:
+        model: Called as `model(images)["logits"]`, `[batch, attributes]`.
+        metadata: The attributes, their groups, and the model's preprocessing.
+        batch_size: Photographs per call of the model.
+    """
+
+    def __init__(self, model: keras.Model, metadata: ModelMetadata, batch_size: int = 8):
+        self._grouping = metadata.grouping
+        self._preprocessing = metadata.preprocessing
+        self._batch_size = batch_size
+
+        @tf.function
+        def forward(images):
+            return tf.sigmoid(tf.cast(model(images, training=False)["logits"], tf.float32))
+
+        self._forward = forward
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes in the order of all results."""
+        return self._grouping.attributes
+
+    @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Group name -> its attributes."""
+        return self._grouping.groups
+
+    def __call__(self, photos: Photo | Sequence[Photo], align: bool = True) -> list[dict[str, float]]:
+        """Recognises the attributes of each photograph's largest face.
+
+        Args:
+            photos: A path or array, several of them, or an array `uint8 [batch, height, width, 3]`.
+            align: Whether these are photographs, in which a face is found and aligned first; with
+                False they are crops aligned as CelebA's are.
+
+        Returns:
+            For each photograph, attribute -> probability in 0..1, in the model's order.
+
+        Raises:
+            FarkerasError: A photograph cannot be read or has no face; `predict_each` goes on.
+        """
+        predictions = []
+        for prediction in self.predict_each(photos, align):
+            if prediction.error:
+                raise FarkerasError(prediction.error)
+            predictions.append(prediction.probabilities)
+        return predictions
+
+    def predict_each(self, photos: Photo | Sequence[Photo], align: bool = True) -> Iterator[Prediction]:
+        """As calling the recogniser, batch by batch, with errors among the results."""
+        named = [
+            (f"image {i}" if isinstance(photo, np.ndarray) else os.fspath(photo), photo)
+            for i, photo in enumerate(_as_list(photos))
+        ]
+        for start in range(0, len(named), self._batch_size):
+            crops, errors = {}, {}
+            batch = named[start : start + self._batch_size]
+            for i, (name, photo) in enumerate(batch):
+                try:
+                    crops[i] = self._crop(name, photo, align)
+                except FarkerasError as error:
+                    errors[i] = str(error)
+            rows = dict(zip(crops, self.probabilities(list(crops.values())).tolist(), strict=True))
+            for i, (name, _) in enumerate(batch):
+                if i in errors:
+                    yield Prediction(name, error=errors[i])
+                else:
+                    yield Prediction(name, dict(zip(self.attributes, rows[i], strict=True)))
+
+    def probabilities(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        """The bare model.
+
+        Args:
+            crops: `uint8` arrays `[height, width, 3]`, RGB, aligned as CelebA's; sizes may differ.
+
+        Returns:
+            `float32` array `[crops, attributes]` in 0..1.
+        """
+        results = [np.zeros((0, len(self.attributes)), np.float32)]
+        for start in range(0, len(crops), self._batch_size):
+            part = crops[start : start + self._batch_size]
+            images = tf.stack([self._preprocessing.resize(crop) for crop in part])
+            missing = self._batch_size - len(part)
+            images = tf.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)])
+            results.append(self._forward(images)[: len(part)].numpy())
+        return np.concatenate(results)
+
+    @cached_property
+    def _aligner(self) -> FaceAligner:
+        return FaceAligner()  # only photographs need MediaPipe
+
+    def _crop(self, name: str, photo: Photo, align: bool) -> np.ndarray:
+        if isinstance(photo, np.ndarray):
+            if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[-1] != 3:
+                raise FarkerasError(
+                    f"{name}: expected a uint8 array [height, width, 3], got {photo.dtype} {list(photo.shape)}."
+                )
+        elif not align:
+            return self._decode(Path(photo))
+        if not align:
+            return photo
+        crop = self._aligner.crop(photo if isinstance(photo, np.ndarray) else read_photo(photo))
+        if crop is None:
+            raise FarkerasError(
+                f"{name}: no face found; expected one that looks towards the camera and is at "
+                "least 4 % of the photo's longer side."
+            )
+        return crop
+
+    def _decode(self, path: Path) -> np.ndarray:
+        """Reads a crop as training does."""
+        try:
+            return self._preprocessing.decode(path.read_bytes()).numpy()
+        except OSError as error:
+            raise FarkerasError(f"Cannot read {path} ({error.strerror}); check the path.") from None
+        except tf.errors.InvalidArgumentError:
+            raise FarkerasError(f"{path} is not a JPEG or PNG image, or it is truncated; copy it again.") from None
+
+
+def _as_list(photos: Photo | Sequence[Photo]) -> list[Photo]:
+    single_array = isinstance(photos, np.ndarray) and photos.ndim != 4
+    return [photos] if single_array or isinstance(photos, str | os.PathLike) else list(photos)
