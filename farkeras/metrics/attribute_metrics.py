@@ -48,8 +48,8 @@ def evaluate_attributes(
         `mean_average_precision`, `mean_expected_calibration_error` and `majority_accuracy` (what
         always answering each attribute's more frequent label would score on these very labels),
         `mean_accuracy_ci95` (bootstrap over images) and `num_defined` (figure -> number of
-        attributes in its mean). `groups` has the same means over each group's attributes,
-        `attributes` the figures of each attribute, with its counts and `accuracy_ci95` (Wilson).
+        attributes in its mean). `groups` has each group's `attributes` and the same means over
+        them; `attributes` the figures of each one, with its counts and `accuracy_ci95` (Wilson).
 
     Raises:
         FarkerasError: The shapes do not fit, a label is none of 1, 0, -1, or a probability is not
@@ -67,15 +67,12 @@ def evaluate_attributes(
     return {
         "num_images": len(labels),
         "threshold": threshold,
-        **{
-            name if name == "majority_accuracy" else f"mean_{name}": overall[name]
-            for name in AVERAGED
-        },
+        **{name if name == "majority_accuracy" else f"mean_{name}": overall[name] for name in AVERAGED},
         "mean_accuracy_ci95": _bootstrap_interval(correct, known),
         "num_defined": num_defined,
         "groups": {
             group: {
-                "num_attributes": len(members),
+                "attributes": list(members),
                 **_means([attributes[name] for name in members]),
             }
             for group, members in grouping.groups.items()
@@ -93,15 +90,11 @@ def _checked(labels, probabilities, grouping):
             f"received {list(labels.shape)} and {list(probabilities.shape)}."
         )
     if not np.isin(labels, (0, 1, UNKNOWN)).all():
-        raise FarkerasError(
-            f"Labels are 1, 0 or -1 (unknown); received {np.unique(labels).tolist()}."
-        )
+        raise FarkerasError(f"Labels are 1, 0 or -1 (unknown); received {np.unique(labels).tolist()}.")
     outside = ~((probabilities >= 0) & (probabilities <= 1)).all(axis=0)  # also catches NaN
     if outside.any():
         names = [name for name, bad in zip(grouping.attributes, outside, strict=True) if bad]
-        raise FarkerasError(
-            f"Probabilities must lie in [0, 1] and be finite; they do not for {', '.join(names)}."
-        )
+        raise FarkerasError(f"Probabilities must lie in [0, 1] and be finite; they do not for {', '.join(names)}.")
     return labels, probabilities
 
 
@@ -122,14 +115,10 @@ def _attribute(labels: np.ndarray, probabilities: np.ndarray, threshold: float) 
     return {
         "accuracy": _ratio(correct, num_known),
         "accuracy_ci95": _wilson_interval(correct, num_known),
-        "balanced_accuracy": (true_positives / positives + true_negatives / negatives) / 2
-        if both
-        else None,
+        "balanced_accuracy": (true_positives / positives + true_negatives / negatives) / 2 if both else None,
         "f1": _ratio(2 * true_positives, 2 * true_positives + false_positives + false_negatives),
         "roc_auc": float(roc_auc_score(positive, probabilities)) if both else None,
-        "average_precision": float(average_precision_score(positive, probabilities))
-        if positives
-        else None,
+        "average_precision": float(average_precision_score(positive, probabilities)) if positives else None,
         "majority_accuracy": _ratio(max(positives, negatives), num_known),
         "expected_calibration_error": _calibration_error(positive, probabilities),
         "positive_rate": _ratio(positives, num_known),
@@ -148,10 +137,7 @@ def _ratio(part: int, whole: int) -> float | None:
 def _means(figures: list[dict]) -> dict:
     """The mean of each of `AVERAGED` over the attributes that define it, and how many those are."""
     defined = {name: [f[name] for f in figures if f[name] is not None] for name in AVERAGED}
-    means = {
-        name: math.fsum(values) / len(values) if values else None
-        for name, values in defined.items()
-    }
+    means = {name: math.fsum(values) / len(values) if values else None for name, values in defined.items()}
     return {**means, "num_defined": {name: len(values) for name, values in defined.items()}}
 
 
@@ -191,14 +177,10 @@ def _bootstrap_interval(correct: np.ndarray, known: np.ndarray) -> list[float] |
     defined, annotated = counts > 0, known.any(axis=1)
     if not defined.any():
         return None
-    correct, known, counts = (
-        array[..., defined] for array in (correct[annotated], known[annotated], counts)
-    )
+    correct, known, counts = (array[..., defined] for array in (correct[annotated], known[annotated], counts))
     accuracy = correct.sum(axis=0) / counts
     effect = np.where(known, correct - accuracy, 0.0) * (len(correct) / counts)
     scores = np.sort(accuracy.mean() + effect.mean(axis=1))
     random = np.random.default_rng(0)
-    means = [
-        scores[random.integers(len(scores), size=len(scores))].mean() for _ in range(RESAMPLES)
-    ]
+    means = [scores[random.integers(len(scores), size=len(scores))].mean() for _ in range(RESAMPLES)]
     return [float(bound) for bound in np.clip(np.percentile(means, [2.5, 97.5]), 0, 1)]

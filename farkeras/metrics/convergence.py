@@ -18,9 +18,7 @@ def running_mean(values: Sequence[float], window: int = WINDOW) -> np.ndarray:
     return (sums[ends] - sums[starts]) / (ends - starts)
 
 
-def convergence_steps(
-    history: Iterable[dict], fraction: float = FRACTION, window: int = WINDOW
-) -> dict:
+def convergence_steps(history: Iterable[dict], fraction: float = FRACTION, window: int = WINDOW) -> dict:
     """The step at which each group's training loss has made `fraction` of its final improvement,
     and their spread.
 

@@ -31,9 +31,7 @@ def read_history(path: str | Path) -> list[dict]:
                 break
             entry = None
         if not isinstance(entry, dict) or "step" not in entry:
-            raise FarkerasError(
-                f'{path}, line {number}: expected a JSON object with a "step"; remove the line.'
-            )
+            raise FarkerasError(f'{path}, line {number}: expected a JSON object with a "step"; remove the line.')
         history.append(entry)
     return history
 

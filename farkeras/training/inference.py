@@ -7,11 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from farkeras.data.examples import Examples
-from farkeras.data.pipeline import evaluation_dataset
+from farkeras.data.pipeline import check_undecodable, evaluation_dataset
 from farkeras.errors import FarkerasError
-
-MOST_UNDECODABLE = 0.01
-"""Above this share of images that cannot be decoded the figures would not be those of the split."""
 
 
 def compile_forward(model: keras.Model, strategy: tf.distribute.Strategy | None = None) -> Callable:
@@ -77,18 +74,11 @@ def predict_examples(
     probabilities = np.zeros(examples.labels.shape, np.float32)
     seen = np.zeros(len(examples), bool)
     for batch in distributed:
-        index, predicted = map(
-            np.concatenate, map(strategy.experimental_local_results, forward(batch))
-        )
+        index, predicted = map(np.concatenate, map(strategy.experimental_local_results, forward(batch)))
         real = index >= 0  # -1 pads the last batch
         probabilities[index[real]] = predicted[real]
         seen[index[real]] = True
 
     undecodable = [str(path) for path in examples.paths[~seen]]
-    if len(undecodable) > MOST_UNDECODABLE * len(examples):
-        raise FarkerasError(
-            f"{len(undecodable)} of {len(examples)} images cannot be decoded, more than "
-            f"{MOST_UNDECODABLE:.0%}: {', '.join(undecodable[:3])}"
-            f"{', ...' if len(undecodable) > 3 else ''}. Replace or remove them."
-        )
+    check_undecodable(undecodable, len(examples))
     return examples.labels[seen], probabilities[seen], undecodable

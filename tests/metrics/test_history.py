@@ -8,9 +8,7 @@ from farkeras.metrics.history import read_history, training_lines, validation_li
 
 def test_lines_come_back_and_split(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    path.write_text(
-        '{"step": 2, "loss": 1}\n{"step": 2, "validation": {}}\n{"step": 1, "loss": 3}\n'
-    )
+    path.write_text('{"step": 2, "loss": 1}\n{"step": 2, "validation": {}}\n{"step": 1, "loss": 3}\n')
     history = read_history(path)
     assert [line["step"] for line in history] == [2, 2, 1]
     assert training_lines(history) == [{"step": 1, "loss": 3}, {"step": 2, "loss": 1}]

@@ -88,16 +88,12 @@ def test_undecodable_images_are_left_out_and_named(broken):
     kept = np.delete(np.arange(200), 30)
     assert undecodable == ["30.jpg"]
     np.testing.assert_array_equal(labels, examples.labels[kept])
-    np.testing.assert_allclose(
-        probabilities, expected_probabilities(model, examples)[kept], atol=1e-6
-    )
+    np.testing.assert_allclose(probabilities, expected_probabilities(model, examples)[kept], atol=1e-6)
 
 
 def test_many_undecodable_images_are_an_error(broken):
     broken.update(range(5))
-    with pytest.raises(
-        FarkerasError, match=r"5 of 200 images .* more than 1%: 0\.jpg, 1\.jpg, 2\.jpg, \.\.\."
-    ):
+    with pytest.raises(FarkerasError, match="5 of 200 images cannot be decoded"):
         predict_examples(make_model(), make_examples(200), None, 64)
 
 

@@ -1,0 +1,130 @@
+"""Charts as inline SVG that takes its colours and font from the page around it, light or dark."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
+
+INK, GRID = "#010203", "#040506"
+"""Stand-ins, replaced by the page's own variables in the finished SVG."""
+
+COLORS = ("#3b82f6", "#d97706", "#059669", "#db2777", "#8b5cf6", "#0891b2", "#dc2626", "#65a30d")
+STYLE = {
+    "svg.fonttype": "none",  # text stays text
+    "font.family": "DejaVu Sans",
+    "font.size": 11,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 1.8,
+    "text.color": INK,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+}
+SIZE = (4.4, 2.7)
+"""Inches. Narrow, so that labels stay legible when the chart fills a phone."""
+
+
+def color_of(number: int) -> str:
+    return COLORS[number % len(COLORS)]
+
+
+def is_dashed(number: int) -> bool:
+    """Lines beyond the colours are told apart by dashes."""
+    return (number // len(COLORS)) % 2 == 1
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: `steps` and `values` `[n]`; `raw` `[n]` is drawn faintly behind smoothed values."""
+
+    steps: Sequence[float]
+    values: Sequence[float]
+    raw: Sequence[float] | None = None
+
+
+def line_chart(lines: Sequence[Line], description: str, percent: bool = False, from_zero: bool = False) -> str:
+    """Curves over training steps, coloured by their number.
+
+    Args:
+        lines: The curves; a value may be NaN, which leaves a gap.
+        description: What a screen reader says.
+        percent: The values are fractions and are labelled in percent.
+        from_zero: The vertical axis starts at 0.
+
+    Returns:
+        An `<svg>` element as text.
+    """
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": description}):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axes = figure.add_subplot()
+        for number, line in enumerate(lines):
+            color = color_of(number)
+            if line.raw is not None:
+                axes.plot(line.steps, line.raw, color=color, alpha=0.25, linewidth=0.8)
+            axes.plot(
+                line.steps,
+                line.values,
+                color=color,
+                linestyle="--" if is_dashed(number) else "-",
+                marker="o" if len(line.steps) <= 12 else None,
+                markersize=3.5,
+            )
+        if from_zero:
+            axes.set_ylim(bottom=0)
+        if percent:
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+        _label_steps(axes)
+        return _svg(figure, description)
+
+
+def dot_chart(steps: Mapping[str, float | None], description: str) -> str:
+    """A step per name as dots on one axis, coloured by number; a name without a step has no dot."""
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": description}):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axes = figure.add_subplot()
+        for number, step in enumerate(steps.values()):
+            if step is not None:
+                axes.plot([0, step], [number, number], color=color_of(number), linewidth=1.2)
+                axes.plot(step, number, "o", color=color_of(number), markersize=7)
+        axes.set_yticks(range(len(steps)), list(steps))
+        axes.set_ylim(len(steps) - 0.5, -0.5)
+        axes.set_xlim(left=0)
+        axes.grid(axis="y", visible=False)
+        _label_steps(axes)
+        return _svg(figure, description)
+
+
+def _label_steps(axes) -> None:
+    axes.set_xlabel("training step")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _svg(figure: Figure, description: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"\s*<(metadata|style).*?</\1>", "", svg, flags=re.DOTALL)
+    # In HTML an inline SVG needs no namespaces; without them the page names no address at all.
+    svg = re.sub(r' (xmlns(:xlink)?|version)="[^"]*"', "", svg).replace("xlink:href", "href")
+    # Matplotlib numbers its groups alike in every figure; only hashed names are referred to.
+    svg = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", svg)
+    svg = re.sub(r'width="[^"]*pt" height="[^"]*pt" ', "", svg, count=1)
+    svg = svg.replace(INK, "var(--ink)").replace(GRID, "var(--line)")
+    svg = svg.replace("'DejaVu Sans'", "inherit")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{description}"', 1)

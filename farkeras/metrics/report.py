@@ -1,0 +1,102 @@
+"""An evaluation as one HTML page that needs nothing but itself: style, charts and tables inside."""
+
+import json
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+from farkeras.files import write_text
+from farkeras.metrics.attribute_bars import attribute_bars
+from farkeras.metrics.report_style import CSS
+from farkeras.metrics.summary import COLUMNS, PROCEDURAL, UNDEFINED, headline, interval, percent, readable
+from farkeras.metrics.training_charts import training_charts
+
+
+def write_report(evaluation: dict, history: list[dict], path: str | Path, settings: dict | None = None) -> None:
+    """Writes the report; a file of that name is replaced only once the new one is whole.
+
+    Args:
+        evaluation: The result of `evaluate_attributes`, with an entry `run`: `{"model": path,
+            "source": name, "data_dir": path, "split": name, "procedural": whether the images are
+            drawings by farkeras, "undecodable": number of images left out}`.
+        history: The lines of `metrics.jsonl`; without any the page has no curves.
+        path: The HTML file.
+        settings: The settings of the training run, name -> value as in JSON.
+    """
+    write_text(path, html_report(evaluation, history, settings or {}))
+
+
+def html_report(evaluation: dict, history: list[dict], settings: dict) -> str:
+    """The page as text; see `write_report`."""
+    run = evaluation["run"]
+    charts = training_charts(history)
+    left_out = f", {run['undecodable']:,} undecodable left out" if run["undecodable"] else ""
+    parts = [
+        f"<h1>{escape(run['model'])}</h1>",
+        f"<p class='soft'>{evaluation['num_images']:,} images{left_out} · split "
+        f"<b>{escape(run['split'])}</b> of {escape(run['data_dir'])} ({escape(run['source'])}) · "
+        f"{len(evaluation['attributes'])} attributes in {len(evaluation['groups'])} groups · "
+        f"figures in percent, {UNDEFINED} where the labels define none</p>",
+        f"<p class='banner'>{PROCEDURAL}.</p>" if run["procedural"] else "",
+        f"<div class='grid cards'>{''.join(map(_headline_card, headline(evaluation)))}</div>",
+        "<h2>Accuracy against the majority baseline</h2>",
+        attribute_bars(evaluation),
+        "<h2>Groups</h2>",
+        _table(
+            ("Group", "Attributes", *COLUMNS.values()),
+            (
+                (readable(name), str(len(values["attributes"])), *(percent(values[key]) for key in COLUMNS))
+                for name, values in evaluation["groups"].items()
+            ),
+        ),
+        "<h2>Attributes</h2>",
+        "<p class='soft'>Positive: share of known labels that are positive. Known: images with a "
+        "label for the attribute.</p>",
+        _table(
+            ("Attribute", *COLUMNS.values(), "95 % interval", "Positive", "Known"),
+            (
+                (
+                    readable(name),
+                    *(percent(values[key]) for key in COLUMNS),
+                    interval(values["accuracy_ci95"]),
+                    percent(values["positive_rate"], 1),
+                    f"{values['num_known']:,}",
+                )
+                for name, values in evaluation["attributes"].items()
+            ),
+        ),
+        f"<h2>Training</h2><div class='grid'>{charts}</div>" if charts else "",
+        f"<h2>Settings</h2><dl>{_settings(settings)}</dl>" if settings else "",
+    ]
+    return (
+        "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>farkeras: {escape(run['model'])}</title><style>{CSS}</style></head>"
+        f"<body><main>{''.join(parts)}</main></body></html>\n"
+    )
+
+
+def _headline_card(figure: tuple[str, str, str]) -> str:
+    name, value, remark = map(escape, figure)
+    return (
+        f"<div class='card'><span class='name'>{name}</span><strong>{value}</strong>"
+        f"<span class='remark'>{remark}</span></div>"
+    )
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in header)
+    body = "".join(
+        f"<tr><th scope='row'>{escape(row[0])}</th>" + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
+        for row in rows
+    )
+    return f"<div class='card scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _settings(settings: dict) -> str:
+    def text(value) -> str:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    return "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(text(value))}</dd></div>" for name, value in settings.items()
+    )

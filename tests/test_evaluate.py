@@ -1,0 +1,108 @@
+"""The command from a model file and a data folder to its three files and its words on the screen."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from absl import flags
+from PIL import Image
+
+from farkeras import evaluate as command
+from farkeras.attributes import Grouping
+from farkeras.data.examples import Examples
+from farkeras.data.preprocessing import Preprocessing
+from farkeras.errors import FarkerasError
+from farkeras.models.model_file import ModelMetadata, save_model
+
+GROUPING = Grouping({"Eyes": ("Eyeglasses",), "Mouth": ("Smiling",)})
+SIDE = 8
+
+
+class Source:
+    """Bright images have a smile; the label columns are not in the model's order."""
+
+    attributes = ("Smiling", "Male", "Eyeglasses")
+
+    def __init__(self, folder, count=6):
+        self.labels = np.array([[i % 2, 1, -1 if i else 1] for i in range(count)], np.int8)
+        self.paths = np.array([str(folder / f"{i}.png") for i in range(count)])
+        for path, smiling in zip(self.paths, self.labels[:, 0], strict=True):
+            Image.new("RGB", (SIDE, SIDE), (200 * smiling,) * 3).save(path)
+
+    def split(self, name):
+        assert name == "validation"
+        return Examples(self.attributes, self.paths, self.labels)
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    source = Source(folder)
+    monkeypatch.setattr(command, "open_source", lambda name, data_dir: source)
+    return folder
+
+
+@pytest.fixture
+def workdir(tmp_path, data):
+    """A model that says Smiling for bright images and Eyeglasses for all."""
+    inputs = keras.Input((SIDE, SIDE, 3))
+    brightness = keras.layers.GlobalAveragePooling2D()(inputs)
+    dense = keras.layers.Dense(2)
+    model = keras.Model(inputs, {"logits": dense(brightness)})
+    dense.set_weights([np.array([[0, 0.02]] * 3, np.float32), np.array([1, -3], np.float32)])
+    config = {"source": "celeba", "data_dir": str(data), "learning_rate": 0.001}
+    metadata = ModelMetadata(GROUPING, Preprocessing((SIDE, SIDE)), config)
+    folder = tmp_path / "run"
+    save_model(model, metadata, folder / "model.keras")
+    return folder
+
+
+def run(*arguments):
+    values = flags.FlagValues()
+    command.define(values)
+    values(["evaluate", *map(str, arguments)])
+    command.main([], values)
+
+
+def test_a_workdir_is_measured(workdir, data, capsys):
+    (workdir / "metrics.jsonl").write_text('{"step": 1, "loss": 0.5}\n')
+    run(f"--workdir={workdir}", "--split=validation", "--batch_size=4")
+    result = json.loads((workdir / "evaluation.json").read_text())
+    assert result["num_images"] == 6
+    assert result["run"]["data_dir"] == str(data)
+    assert result["run"]["procedural"] is False
+    assert list(result["attributes"]) == ["Eyeglasses", "Smiling"]
+    assert result["attributes"]["Smiling"]["accuracy"] == 1.0
+    assert result["attributes"]["Eyeglasses"]["num_known"] == 1
+    assert result["attributes"]["Eyeglasses"]["balanced_accuracy"] is None
+    page = (workdir / "report.html").read_text()
+    assert "learning_rate" in page
+    assert "<svg" in page
+    assert "| Smiling | 100.00 |" in (workdir / "evaluation.md").read_text()
+    screen = capsys.readouterr().out
+    for text in ("6 images", "100.00", "Eyes", "–", str(workdir / "report.html")):
+        assert text in screen
+
+
+def test_a_model_file_goes_with_other_folders(workdir, data, tmp_path, capsys):
+    (data / "synthesize.json").write_text("{}")
+    model = (workdir / "model.keras").rename(tmp_path / "bare.keras")
+    output = tmp_path / "results"
+    run(f"--model={model}", "--split=validation", f"--output={output}", f"--data_dir={data}")
+    assert {file.name for file in output.iterdir()} == {"evaluation.json", "evaluation.md", "report.html"}
+    assert "<svg" not in (output / "report.html").read_text()
+    assert "say nothing about CelebA" in capsys.readouterr().out
+
+
+def test_data_without_one_of_the_attributes(workdir, data, monkeypatch):
+    monkeypatch.setattr(Source, "attributes", ("Smiling", "Male", "Hat"))
+    with pytest.raises(FarkerasError, match="no labels for Eyeglasses"):
+        run(f"--workdir={workdir}", "--split=validation")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--workdir=a", "--model=b")])
+def test_one_model_must_be_named(arguments):
+    with pytest.raises(FarkerasError, match="either --workdir"):
+        run(*arguments)
