@@ -22,12 +22,13 @@ def probability_table(prediction: Prediction, groups: Mapping[str, Sequence[str]
         groups: Group name -> its attributes.
         threshold: Probability in 0..1 from which an attribute is likely.
     """
-    table = Table(title=Text(prediction.photo), title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=Text(prediction.photo), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Group", no_wrap=True)
-    table.add_column(f"Attributes (* {threshold:.0%} or more)")
+    table.add_column(f"* {threshold:.0%} or more")
+    width = max(map(len, prediction.probabilities))  # so that the columns of all groups align
     for group, attributes in groups.items():
         likely_first = sorted(attributes, key=prediction.probabilities.get, reverse=True)
-        cells = [_cell(name, prediction.probabilities[name], threshold) for name in likely_first]
+        cells = [_cell(name.ljust(width), prediction.probabilities[name], threshold) for name in likely_first]
         table.add_row(group, Columns(cells, padding=(0, 2)))
     return table
 

@@ -13,11 +13,7 @@ from farkeras.errors import FarkerasError
 
 _SOURCE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (non-commercial research licence)"
 _PARTITION = {"train": 0, "validation": 1, "test": 2}
-_LANDMARKS = [
-    f"{part}_{axis}"
-    for part in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
-    for axis in "xy"
-]
+_LANDMARKS = [f"{part}_{axis}" for part in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth") for axis in "xy"]
 
 
 class CelebA:
@@ -41,9 +37,7 @@ class CelebA:
     def __init__(self, data_dir: str | os.PathLike, progress: Progress | None = None):
         self._folder = Path(data_dir)
         if not self._folder.is_dir():
-            raise FarkerasError(
-                f"No folder {self._folder}: give the folder with CelebA's files, see {_SOURCE}."
-            )
+            raise FarkerasError(f"No folder {self._folder}: give the folder with CelebA's files, see {_SOURCE}.")
         attributes = read_table(self._require_list("list_attr_celeba"), CELEBA_ATTRIBUTES)
         attributes.require((1, -1, 0) if attributes.path.suffix.lower() == ".csv" else (1, -1))
         partition = read_table(self._require_list("list_eval_partition"), ["partition"])
@@ -98,9 +92,7 @@ class CelebA:
     def _require_list(self, stem: str) -> Path:
         found = self._find_list(stem)
         if not found:
-            raise FarkerasError(
-                f"{self._folder} has no {stem}.txt (or {stem}.csv); get it from {_SOURCE}."
-            )
+            raise FarkerasError(f"{self._folder} has no {stem}.txt (or {stem}.csv); get it from {_SOURCE}.")
         return found
 
     def _prepare_images(self, progress: Progress | None) -> Path:
@@ -109,8 +101,7 @@ class CelebA:
             archive = self._find("img_align_celeba.zip")
             if not archive:
                 raise FarkerasError(
-                    f"{self._folder} has neither img_align_celeba/ nor img_align_celeba.zip; get "
-                    f"it from {_SOURCE}."
+                    f"{self._folder} has neither img_align_celeba/ nor img_align_celeba.zip; get it from {_SOURCE}."
                 )
             folder = archive.with_suffix("")
             extract_zip(archive, folder, progress)

@@ -103,8 +103,7 @@ def read_table(path: Path, columns: Sequence[str]) -> Table:
     if len(unique) < len(images):
         again = np.setdiff1d(np.arange(len(images)), first)[0]
         raise FarkerasError(
-            f"{path}, line {first_line + again}: {images[again]} is listed a second time; remove "
-            "one of its lines."
+            f"{path}, line {first_line + again}: {images[again]} is listed a second time; remove one of its lines."
         )
     return Table(path, images, values[:, order], first_line)
 
@@ -138,9 +137,7 @@ def _match_columns(path: Path, line: int, header: list[str], columns: Sequence[s
     return [header.index(name) for name in columns]
 
 
-def _parse_rows(
-    path: Path, rows: list[str], first_line: int, columns: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _parse_rows(path: Path, rows: list[str], first_line: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     pairs = [row.split(maxsplit=1) for row in rows]
     if all(len(pair) == 2 for pair in pairs):
         try:

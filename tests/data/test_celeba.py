@@ -15,8 +15,7 @@ LABELS = np.random.default_rng(0).integers(0, 2, (6, 40))
 SPLITS = [0, 0, 0, 1, 2, 2]
 POINTS = np.arange(60).reshape(6, 10)
 POINT_NAMES = (
-    "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y "
-    "rightmouth_x rightmouth_y"
+    "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"
 )
 
 
