@@ -11,15 +11,14 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from farkeras import main as entry
-from farkeras.data.sources import open_source
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
-from farkeras.metrics.attribute_metrics import evaluate_attributes
 from farkeras.metrics.history import read_history
 from farkeras.metrics.report import write_report
 from farkeras.metrics.summary import COLUMNS, PROCEDURAL, headline, markdown_report, percent, readable
-from farkeras.models.model_file import ModelMetadata, load_model
-from farkeras.training.inference import predict_examples
+from farkeras.native_logs import silence_native_logs
+
+_SHOWN = ("accuracy", "majority_accuracy", "balanced_accuracy", "f1", "roc_auc")  # what 80 columns hold
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -34,67 +33,45 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_string("output", "", "Folder of the results; by default the model's.", **own)
 
 
-def evaluate(
-    path: str, split: str, batch_size: int, source: str = "", data_dir: str = ""
-) -> tuple[dict, ModelMetadata, list[str]]:
-    """Measures the model in a workdir or a .keras file on one split.
-
-    Returns:
-        The evaluation as `write_report` takes it, the model's metadata, and the undecodable files.
-
-    Raises:
-        FarkerasError: No model, no such data, or data that lack an attribute of the model.
-    """
-    model, metadata = load_model(path)
-    source = source or metadata.config.get("source", "celeba")
-    data_dir = data_dir or metadata.config.get("data_dir", "")
-    data = open_source(source, data_dir)
-    if missing := [name for name in metadata.grouping.attributes if name not in data.attributes]:
-        raise FarkerasError(f"{data_dir} has no labels for {', '.join(missing)}, which the model predicts.")
-    examples = data.split(split).select(metadata.grouping.attributes)
-    labels, probabilities, undecodable = predict_examples(model, examples, metadata.preprocessing, batch_size)
-    run = {
-        "model": path,
-        "source": source,
-        "data_dir": data_dir,
-        "split": split,
-        "procedural": (Path(data_dir) / "synthesize.json").is_file(),  # which farkeras.synthesize writes
-        "undecodable": len(undecodable),
-    }
-    return {"run": run, **evaluate_attributes(labels, probabilities, metadata.grouping)}, metadata, undecodable
-
-
-def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
+def main(argv: list[str], options: flags.FlagValues = flags.FLAGS) -> None:
     """Evaluates, writes the three files and prints the headline."""
     del argv
-    options = flag_values
     if bool(options.workdir) == bool(options.model):
         raise FarkerasError("Give either --workdir=FOLDER of a training run or --model=FILE.keras.")
+    from farkeras.training.evaluation import evaluate_model  # TensorFlow, once the flags are right
+
     path = options.workdir or options.model
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
-    evaluation, metadata, undecodable = evaluate(
+    output = Path(options.output or folder)
+    evaluation, metadata, undecodable = evaluate_model(
         path, options.split, options.batch_size, options.source, options.data_dir
     )
-    output = Path(options.output or folder)
     write_text(output / "evaluation.json", json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
     write_text(output / "evaluation.md", markdown_report(evaluation))
     write_report(evaluation, read_history(folder / "metrics.jsonl"), output / "report.html", metadata.config)
+    _show(evaluation, undecodable, output / "report.html")
 
+
+def _show(evaluation: dict, undecodable: list[str], report: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{path}: {evaluation['num_images']:,} images, split {options.split}. In percent:", markup=False)
+    run = evaluation["run"]
+    console.print(
+        f"{run['model']} on the {run['split']} split, {evaluation['num_images']:,} images, in percent", markup=False
+    )
     for name, value, remark in headline(evaluation):
-        console.print(f"  {name:<20}{value:>7}  [dim]{remark}[/dim]")
-    table = Table("Group", *(Column(name, justify="right") for name in COLUMNS.values()))
+        console.print(f"  {name:<18}{value:>7}  [dim]{remark}[/dim]")
+    table = Table(Column("Group", no_wrap=True), *(Column(COLUMNS[name], justify="right") for name in _SHOWN))
     for name, values in evaluation["groups"].items():
-        table.add_row(readable(name), *(percent(values[column]) for column in COLUMNS))
+        table.add_row(readable(name), *(percent(values[column]) for column in _SHOWN))
     console.print(table)
-    if evaluation["run"]["procedural"]:
+    if run["procedural"]:
         console.print(f"[bold yellow]{PROCEDURAL}.[/bold yellow]")
     if undecodable:
         console.print(f"{len(undecodable)} undecodable, left out: {', '.join(undecodable[:3])}", markup=False)
-    console.print(f"Report: {output / 'report.html'}", markup=False)
+    console.print(f"Report: {report}", markup=False)
 
 
 if __name__ == "__main__":
+    silence_native_logs()
     define()
     entry.run(main)

@@ -14,6 +14,7 @@ from farkeras.data.examples import Examples
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.models.model_file import ModelMetadata, save_model
+from farkeras.training import evaluation
 
 GROUPING = Grouping({"Eyes": ("Eyeglasses",), "Mouth": ("Smiling",)})
 SIDE = 8
@@ -40,7 +41,7 @@ def data(tmp_path, monkeypatch):
     folder = tmp_path / "data"
     folder.mkdir()
     source = Source(folder)
-    monkeypatch.setattr(command, "open_source", lambda name, data_dir: source)
+    monkeypatch.setattr(evaluation, "open_source", lambda name, data_dir: source)
     return folder
 
 

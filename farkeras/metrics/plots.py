@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
@@ -34,6 +35,7 @@ STYLE = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
 }
+MAX_POINTS = 300
 SIZE = (4.4, 2.7)
 """Inches. Narrow, so that labels stay legible when the chart fills a phone."""
 
@@ -49,11 +51,21 @@ def is_dashed(number: int) -> bool:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: `steps` and `values` `[n]`; `raw` `[n]` is drawn faintly behind smoothed values."""
+    """One curve: `steps` and `values` `[n]`; `raw` `[n]` is drawn faintly behind smoothed values.
+
+    Of a long record `MAX_POINTS` points are kept, evenly spread: a phone shows no more, and the page stays small.
+    """
 
     steps: Sequence[float]
     values: Sequence[float]
     raw: Sequence[float] | None = None
+
+    def __post_init__(self):
+        count = len(self.steps)
+        kept = np.linspace(0, count - 1, min(count, MAX_POINTS)).round().astype(int)
+        for name in ("steps", "values", "raw"):
+            if (values := getattr(self, name)) is not None:
+                object.__setattr__(self, name, np.asarray(values, dtype=np.float64)[kept])
 
 
 def line_chart(lines: Sequence[Line], description: str, percent: bool = False, from_zero: bool = False) -> str:

@@ -175,3 +175,9 @@ def test_the_report_replaces_the_file(evaluation, tmp_path):
     write_report(evaluation, make_history(), path, SETTINGS)
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_long_record_is_thinned_and_keeps_its_ends():
+    line = Line(range(10_000), range(10_000), raw=range(10_000))
+    assert len(line.steps) == len(line.values) == len(line.raw) == 300
+    assert (line.steps[0], line.values[-1]) == (0, 9999)
