@@ -10,7 +10,10 @@ from farkeras.errors import FarkerasError
 
 
 def run(main: Callable[[list[str]], int | None]) -> None:
-    """Runs `main(argv)` under absl; a `FarkerasError` becomes one line on stderr and exit code 1."""
+    """Runs `main(argv)` under absl; a `FarkerasError` becomes one line on stderr and exit code 1.
+
+    Ctrl-C gives exit code 130 without a traceback.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
 
     def guarded(argv: list[str]) -> int | None:
@@ -19,5 +22,8 @@ def run(main: Callable[[list[str]], int | None]) -> None:
         except FarkerasError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            return 130
 
     app.run(guarded)

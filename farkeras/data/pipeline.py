@@ -29,7 +29,7 @@ class ShuffledOrder:
     def index(self, counter: tf.Tensor) -> tf.Tensor:
         """int64 counter over all epochs -> int64 example."""
         epoch, position = counter // self.num_examples, counter % self.num_examples
-        seed = tf.stack([tf.constant(self.seed, tf.int64), epoch, tf.constant(0, tf.int64)])
+        seed = tf.stack([tf.constant(self.seed, tf.int64), epoch])
         return tf.random.experimental.index_shuffle(position, tf.cast(seed, tf.int32), self.num_examples - 1)
 
 
@@ -108,14 +108,21 @@ def left_out(seen: np.ndarray, start: int, stop: int) -> np.ndarray:
     return np.setdiff1d(np.arange(start, stop, dtype=np.int64), seen)
 
 
-def check_undecodable(paths, num_read: int) -> None:
-    """Refuses a run in which more than 1 % of the images read so far could not be decoded.
+def find_undecodable(examples: Examples, preprocessing: Preprocessing) -> list[str]:
+    """Reads all images once; paths of those that cannot be decoded."""
+    dataset = evaluation_dataset(examples, preprocessing, 256)
+    seen = np.concatenate([[-1], *(batch["example"] for batch in dataset.as_numpy_iterator())])
+    return [str(examples.paths[i]) for i in left_out(seen, 0, len(examples))]
+
+
+def check_undecodable(paths, num_images: int) -> None:
+    """Refuses to go on when more than 1 % of a split's images cannot be decoded.
 
     Raises:
-        FarkerasError: Names the first of them.
+        FarkerasError: Says how many and names the first.
     """
-    if len(paths) > MAX_UNDECODABLE * num_read:
+    if len(paths) > MAX_UNDECODABLE * num_images:
         raise FarkerasError(
-            f"{len(paths)} of {num_read} images cannot be decoded, more than {MAX_UNDECODABLE:.0%}; the first is "
+            f"{len(paths)} of {num_images} images cannot be decoded, more than {MAX_UNDECODABLE:.0%}; the first is "
             f"{sorted(paths)[0]}. Replace the damaged files (or unpack the archive again) and start the same command."
         )

@@ -1,0 +1,118 @@
+"""What a training run shows in a terminal: a parameter table, a progress line, the validations."""
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from farkeras.training.reporting import Listener
+
+
+class ConsoleReport(Listener):
+    """A progress bar on a terminal, a line every `seconds_between` seconds elsewhere.
+
+    Shows steps/s, images/s, the time to go, and the share of time spent waiting for data. The first host trip, which
+    compiles the step, is left out of the rates.
+    """
+
+    def __init__(self, console: Console | None = None, seconds_between: float = 10.0):
+        self.console = console or Console(highlight=False)
+        self.seconds_between = seconds_between
+        self.progress = None
+
+    def on_start(self, run, step):
+        data = run.data
+        self.console.print(parameter_table(run.model))
+        self.console.print(
+            f"{len(data.train):,} training and {len(data.validation):,} validation images, "
+            f"{len(data.grouping.attributes)} attributes in {len(data.grouping)} groups, "
+            f"{run.strategy.num_replicas_in_sync} replica(s), {run.total_steps:,} steps of {run.config.batch_size}."
+        )
+        if step:
+            self.console.print(f"Continues at step {step:,}.")
+        self.trips = self.steps = 0
+        self.seconds = self.waited = 0.0
+        self.last_line = time.monotonic()
+        if self.console.is_terminal and step < run.total_steps:
+            self.progress = Progress(
+                BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"),
+                console=self.console,
+            )  # fmt: skip
+            self.task = self.progress.add_task("compiling", total=run.total_steps, completed=step)
+            self.progress.start()
+
+    def on_train(self, run, record):
+        self.trips += 1
+        if self.trips == 1:
+            return
+        seconds = record["steps"] / record["steps_per_second"]
+        self.steps, self.seconds = self.steps + record["steps"], self.seconds + seconds
+        self.waited += record["data_wait"] * seconds
+        line = self.line(run, record)
+        if self.progress:
+            self.progress.update(self.task, completed=record["step"], description=line)
+        elif time.monotonic() - self.last_line >= self.seconds_between:
+            self.last_line = time.monotonic()
+            self.console.print(f"{record['step'] / run.total_steps:4.0%} {line}", soft_wrap=True)
+
+    def line(self, run, record) -> str:
+        rate = self.steps / self.seconds
+        to_go = (run.total_steps - record["step"]) / rate
+        return (
+            f"step {record['step']:,}/{run.total_steps:,}  epoch {record['epoch']:.1f}  loss {record['loss']:.4f}  "
+            f"{rate:.1f} steps/s  {rate * run.config.batch_size:,.0f} images/s  "
+            f"ETA {duration(to_go)}  data wait {self.waited / self.seconds:.0%}"
+        )
+
+    def on_validation(self, run, record):
+        figures = record["validation"]
+        self.console.print(
+            f"Validation at step {record['step']:,}: accuracy {percent(figures['mean_accuracy'])} "
+            f"(majority class {percent(figures['majority_accuracy'])}), "
+            f"balanced {percent(figures['mean_balanced_accuracy'])}, loss {figures['loss']:.4f}"
+            + (", best so far" if record["best"] else ""),
+            soft_wrap=True,
+        )
+
+    def on_end(self, run):
+        self.stop()
+        if run.undecodable:
+            self.console.print(f"{len(run.undecodable)} training images could not be decoded and were left out:")
+            for path in sorted(run.undecodable)[:10]:
+                self.console.print(f"  {path}", soft_wrap=True)
+            if len(run.undecodable) > 10:
+                self.console.print(f"  ... and {len(run.undecodable) - 10} more, see metrics.jsonl")
+
+    def stop(self) -> None:
+        """Ends the progress bar; the terminal is as before."""
+        if self.progress:
+            self.progress.stop()
+            self.progress = None
+
+
+def parameter_table(model) -> Table:
+    """Parameters of each top-level layer that has any."""
+    table = Table(title=f"{model.name}: parameters")
+    for title, justify in (("layer", "left"), ("output", "left"), ("trainable", "right"), ("other", "right")):
+        table.add_column(title, justify=justify)
+    total = trainable_total = 0
+    for layer in model.layers:
+        if count := layer.count_params():
+            trainable = sum(w.value.shape.num_elements() for w in layer.trainable_weights)
+            total, trainable_total = total + count, trainable_total + trainable
+            shape = " x ".join(str(n) for n in layer.output.shape[1:])
+            table.add_row(layer.name, shape, f"{trainable:,}", f"{count - trainable:,}")
+    table.add_section()
+    table.add_row("total", "", f"{trainable_total:,}", f"{total - trainable_total:,}")
+    return table
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,61 @@
+"""Checkpoints of a run: everything that decides the rest of it."""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from farkeras.errors import FarkerasError
+
+
+class RunState:
+    """Model, optimizer, weighting and progress, saved together; the newest two checkpoints are kept.
+
+    `next_counter` is the first training example not yet used (see `data.pipeline`), `best` the best validation figure
+    so far. Construct it outside, `restore` and `save` inside the strategy's scope.
+    """
+
+    def __init__(self, folder: Path, model: keras.Model, optimizer, weighting: keras.layers.Layer):
+        def variable(value, dtype):
+            return tf.Variable(value, trainable=False, dtype=dtype)
+
+        self.optimizer = optimizer
+        self.step = variable(0, tf.int64)
+        self.next_counter = variable(0, tf.int64)
+        self.best = variable(float("-inf"), tf.float64)
+        self.checkpoint = tf.train.Checkpoint(
+            model=model,
+            optimizer=optimizer,
+            weighting=weighting,
+            step=self.step,
+            next_counter=self.next_counter,
+            best=self.best,
+        )
+        self.manager = tf.train.CheckpointManager(self.checkpoint, str(folder), max_to_keep=2)
+
+    def restore(self) -> bool:
+        """Continues from the newest checkpoint; returns whether there was one.
+
+        Raises:
+            FarkerasError: The checkpoint is damaged or of another model.
+        """
+        if not self.manager.latest_checkpoint:
+            return False
+        try:
+            status = self.checkpoint.restore(self.manager.latest_checkpoint)
+            status.assert_existing_objects_matched()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise FarkerasError(
+                f"Checkpoint {self.manager.latest_checkpoint} cannot be continued: {str(error).splitlines()[0]} "
+                "Start in another --workdir."
+            ) from None
+        if int(self.optimizer.iterations) != int(self.step):
+            raise FarkerasError(
+                f"Checkpoint {self.manager.latest_checkpoint} is inconsistent: step {int(self.step)}, optimizer at "
+                f"{int(self.optimizer.iterations)}. Start in another --workdir."
+            )
+        return True
+
+    def save(self) -> None:
+        """Writes a checkpoint; until it is complete the one before stands."""
+        self.manager.save(checkpoint_number=int(self.step))

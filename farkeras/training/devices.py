@@ -1,0 +1,61 @@
+"""Devices and arithmetic of a run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+from farkeras.errors import FarkerasError
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "float64"}
+
+
+def make_strategy(replicas: int = 0) -> tf.distribute.MirroredStrategy:
+    """MirroredStrategy over all GPUs, or over logical CPUs.
+
+    Args:
+        replicas: 0 for all GPUs, or one CPU where there is none; else this many logical CPUs.
+
+    Raises:
+        FarkerasError: TensorFlow already runs with another number of logical CPUs.
+    """
+    gpus = tf.config.list_logical_devices("GPU") if not replicas else []
+    if gpus:
+        return tf.distribute.MirroredStrategy([device.name for device in gpus])
+    wanted = max(1, replicas)
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    if len(tf.config.get_logical_device_configuration(cpu) or [None]) < wanted:
+        try:
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * wanted)
+        except RuntimeError:
+            raise FarkerasError(
+                f"--replicas={wanted} needs {wanted} logical CPUs, but TensorFlow has started with fewer; set it "
+                "before TensorFlow is used, in a fresh process."
+            ) from None
+    return tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(wanted)])
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Builds models in `float32`, `bfloat16` (weights stay float32) or `float64` inside the block."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(POLICIES[name])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def synchronize_batch_norm(model: keras.Model) -> None:
+    """Makes batch normalisation use the statistics of the global batch (costs communication in each layer)."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
+def set_batch_norm_momentum(model: keras.Model, momentum: float) -> None:
+    """Sets the momentum of all moving batch statistics; short runs need less than the 0.999 of some backbones."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = momentum

@@ -1,0 +1,119 @@
+"""Who is told of a run's progress: the metrics file, TensorBoard, and whoever else listens."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from farkeras.files import write_text
+
+
+class Listener:
+    """Told of a run's progress; `run` is the `farkeras.training.loop.Run`, records are JSON-ready dicts."""
+
+    def on_start(self, run, step: int) -> None:
+        """Before the first step; `step` > 0 when the run continues."""
+
+    def on_train(self, run, record: dict) -> None:
+        """After each host trip: losses and weights by group, learning rate, speed."""
+
+    def on_validation(self, run, record: dict) -> None:
+        """After each validation."""
+
+    def on_end(self, run) -> None:
+        """After the last step."""
+
+
+class MetricsFile(Listener):
+    """One JSON object a line, training and validation records in order of steps."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def read(self) -> list[dict]:
+        """All records; a line cut short by a kill is not one."""
+        if not self.path.exists():
+            return []
+        records = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return records
+
+    def cut_back(self, step: int) -> None:
+        """Drops what was written after `step`: a continued run writes it again."""
+        if self.path.exists():
+            kept = [record for record in self.read() if record["step"] <= step]
+            write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+
+    def _append(self, record: dict) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def on_train(self, run, record):
+        self._append(record)
+
+    def on_validation(self, run, record):
+        self._append(record)
+
+
+class TensorBoard(Listener):
+    """Scalars (losses and weights by group, validation figures) and pictures (validation faces, where groups look)."""
+
+    NUM_FACES = 4
+
+    def __init__(self, folder: Path):
+        self.writer = tf.summary.create_file_writer(str(folder))
+
+    def on_start(self, run, step):
+        batch = next(iter(run.training_dataset(start=0)))
+        with self.writer.as_default(step=step):
+            tf.summary.image("training_images", tf.cast(batch["image"][:8], tf.uint8), max_outputs=8)
+        faces = run.data.validation.paths[: self.NUM_FACES]
+        preprocessing = run.data.preprocessing
+        self.faces = tf.stack([preprocessing.resize(preprocessing.decode(tf.io.read_file(path))) for path in faces])
+
+    def on_train(self, run, record):
+        self._scalars("train", record)
+
+    def on_validation(self, run, record):
+        self._scalars("validation", record["validation"], record["step"])
+        if hasattr(run.final_model, "explain"):
+            maps = run.final_model.explain(self.faces)["maps"]
+            with self.writer.as_default(step=record["step"]):
+                tf.summary.image("group_maps", heat_strips(self.faces.numpy(), np.asarray(maps)), max_outputs=8)
+
+    def on_end(self, run):
+        self.writer.close()
+
+    def _scalars(self, prefix: str, record: dict, step: int | None = None) -> None:
+        with self.writer.as_default(step=record.get("step", step)):
+            for name, value in record.items():
+                for key, number in value.items() if isinstance(value, dict) else [("", value)]:
+                    if isinstance(number, float):
+                        tf.summary.scalar("/".join(filter(None, (prefix, name, key))), number)
+        self.writer.flush()
+
+
+def heat_strips(faces: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Each face beside one copy per group with that group's map laid over in red.
+
+    Args:
+        faces: `[B, H, W, 3]` in 0..255.
+        maps: `[B, K, h, w]`; each map is stretched to its own range.
+
+    Returns:
+        uint8 `[B, H, (K + 1) W, 3]`.
+    """
+    low = maps.min(axis=(2, 3), keepdims=True)
+    heat = (maps - low) / (maps.max(axis=(2, 3), keepdims=True) - low + 1e-9)
+    heat = tf.image.resize(np.moveaxis(heat, 1, -1), faces.shape[1:3]).numpy()  # (B, H, W, K)
+    strips = [faces]
+    for g in range(maps.shape[1]):
+        h = heat[..., g : g + 1]
+        strips.append(faces * (1 - 0.6 * h) + np.array([255.0, 40.0, 0.0]) * 0.6 * h)
+    return np.concatenate(strips, axis=2).clip(0, 255).astype(np.uint8)
