@@ -10,6 +10,7 @@ from rich.columns import Columns
 from rich.table import Table
 from rich.text import Text
 
+from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
 from farkeras.prediction import Prediction
 
@@ -59,13 +60,16 @@ def write_csv(path: str | os.PathLike, attributes: Sequence[str], predictions: I
     """Writes a row per photograph: `photo`, a probability per attribute, `error`.
 
     The file appears when it is complete, and then replaces one that was there.
+
+    Raises:
+        FarkerasError: The file cannot be written there.
     """
-    with (
-        written_aside(path) as aside,
-        open(aside, "w", newline="", encoding="utf-8") as file,
-    ):
-        rows = csv.writer(file)
-        rows.writerow(["photo", *attributes, "error"])
-        for p in predictions:
-            values = [f"{p.probabilities[a]:.6f}" if p.probabilities else "" for a in attributes]
-            rows.writerow([p.photo, *values, p.error or ""])
+    try:
+        with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(["photo", *attributes, "error"])
+            for p in predictions:
+                values = [f"{p.probabilities[a]:.6f}" if p.probabilities else "" for a in attributes]
+                rows.writerow([p.photo, *values, p.error or ""])
+    except OSError as error:
+        raise FarkerasError(f"Cannot write {path} ({error.strerror}); choose another place for the CSV file.") from None

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from farkeras.attributes import CELEBA_ATTRIBUTES, GROUPINGS
+from farkeras.errors import FarkerasError
 from farkeras.prediction import Prediction
 from farkeras.prediction_output import probability_table, to_json, write_csv
 
@@ -62,3 +63,9 @@ def test_csv_that_is_interrupted_leaves_the_old_one(tmp_path):
         write_csv(path, ["Bald"], interrupted())
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_csv_in_an_impossible_place(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FarkerasError, match=r"Cannot write .*out\.csv \("):
+        write_csv(tmp_path / "file" / "out.csv", ["Bald"], [])
