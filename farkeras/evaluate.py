@@ -16,7 +16,7 @@ from farkeras.files import write_text
 from farkeras.metrics.history import read_history
 from farkeras.metrics.report import write_report
 from farkeras.metrics.summary import COLUMNS, PROCEDURAL, headline, markdown_report, percent, readable
-from farkeras.native_logs import silence_native_logs
+from farkeras.native_logs import quiet_import
 
 _SHOWN = ("accuracy", "majority_accuracy", "balanced_accuracy", "f1", "roc_auc")  # what 80 columns hold
 
@@ -38,7 +38,8 @@ def main(argv: list[str], options: flags.FlagValues = flags.FLAGS) -> None:
     del argv
     if bool(options.workdir) == bool(options.model):
         raise FarkerasError("Give either --workdir=FOLDER of a training run or --model=FILE.keras.")
-    from farkeras.training.evaluation import evaluate_model  # TensorFlow, once the flags are right
+    with quiet_import():  # TensorFlow, once the flags are right
+        from farkeras.training.evaluation import evaluate_model
 
     path = options.workdir or options.model
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
@@ -72,6 +73,6 @@ def _show(evaluation: dict, undecodable: list[str], report: Path) -> None:
 
 
 if __name__ == "__main__":
-    silence_native_logs()
+    quiet_import()
     define()
     entry.run(main)

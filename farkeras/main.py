@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from absl import app
+from absl import app, logging
 
 from farkeras.errors import FarkerasError
 
@@ -14,7 +14,8 @@ def run(main: Callable[[list[str]], int | None]) -> None:
 
     Ctrl-C gives exit code 130 without a traceback.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported; "0" shows everything
+    logging.set_verbosity(logging.WARNING)
 
     def guarded(argv: list[str]) -> int | None:
         try:
