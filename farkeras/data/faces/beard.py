@@ -45,7 +45,9 @@ def _draw_stubble(canvas: Canvas, face: FaceParameters, mask: Patch, rng) -> Non
 
 def _draw_fur(canvas, shape, colour, amount: float, mask: Patch | None, rng) -> None:
     patch = canvas.polygon(shape, soft=0.6)
-    canvas.paint(patch, colour, 0.85 * amount, mask)
+    if mask is not None:
+        patch = patch.within(mask)
+    canvas.paint(patch, colour, 0.85 * amount)
     low, high = shape.min(0), shape.max(0)
     starts = rng.uniform(low, high, (int(0.12 * np.prod(high - low)), 2))
     fall = np.stack([0.08 * starts[:, 0], np.full(len(starts), 4.0)], -1)

@@ -24,6 +24,20 @@ class Patch(NamedTuple):
     window: tuple[slice, slice]
     alpha: np.ndarray
 
+    def within(self, other: "Patch") -> "Patch":
+        """This mask where the other is too."""
+        both = np.zeros_like(self.alpha)
+        here, there = zip(*map(_overlap, self.window, other.window), strict=True)
+        both[here] = self.alpha[here] * other.alpha[there]
+        return Patch(self.window, both)
+
+
+def _overlap(one: slice, other: slice) -> tuple[slice, slice]:
+    """What two ranges share, counted from the start of either; empty where they share nothing."""
+    start = max(one.start, other.start)
+    stop = max(start, min(one.stop, other.stop))
+    return slice(start - one.start, stop - one.start), slice(start - other.start, stop - other.start)
+
 
 class Canvas:
     """A float32 image `[218, 178, 3]`, 0..255, with the head's pose and light."""
@@ -141,18 +155,5 @@ def _window(low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
 
 def _clipped(patch: Patch, opacity: float, clip: Patch | None) -> np.ndarray:
     """The mask where both are, times the opacity: `[rows, columns, 1]`."""
-    alpha = patch.alpha * np.float32(opacity)
-    if clip is not None:
-        (rows, columns), (clip_rows, clip_columns) = patch.window, clip.window
-        y0, y1 = max(rows.start, clip_rows.start), min(rows.stop, clip_rows.stop)
-        x0, x1 = max(columns.start, clip_columns.start), min(columns.stop, clip_columns.stop)
-        both = np.zeros_like(alpha)
-        if y0 < y1 and x0 < x1:
-            here = slice(y0 - rows.start, y1 - rows.start), slice(x0 - columns.start, x1 - columns.start)
-            there = (
-                slice(y0 - clip_rows.start, y1 - clip_rows.start),
-                slice(x0 - clip_columns.start, x1 - clip_columns.start),
-            )
-            both[here] = alpha[here] * clip.alpha[there]
-        alpha = both
-    return alpha[..., None]
+    alpha = patch.alpha if clip is None else patch.within(clip).alpha
+    return (alpha * np.float32(opacity))[..., None]

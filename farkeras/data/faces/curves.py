@@ -22,6 +22,12 @@ def moved(curve, x: float, y: float) -> np.ndarray:
     return np.asarray(curve, np.float32) + np.array((x, y), np.float32)
 
 
+def pair(curve) -> list[np.ndarray]:
+    """The curve `[n, 2]` of the right side and its mirror image: what comes twice is drawn at once."""
+    curve = np.asarray(curve, np.float32)
+    return [curve, curve * np.array((-1, 1), np.float32)]
+
+
 def mirrored(half) -> np.ndarray:
     """A symmetric closed outline from its right half, top to bottom, whose ends have x = 0."""
     half = np.asarray(half, np.float32)

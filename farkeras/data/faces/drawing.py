@@ -62,9 +62,11 @@ def render(attributes: Mapping[str, bool], rng: np.random.Generator) -> tuple[np
     unknown = sorted(set(attributes) - set(CELEBA_ATTRIBUTES))
     if unknown:
         raise FarkerasError(f"Cannot draw {', '.join(unknown)}: expected names among {', '.join(CELEBA_ATTRIBUTES)}.")
-    beard = ("5_o_Clock_Shadow", "Goatee", "Mustache", "Sideburns")
+    bearded = any(attributes.get(name) for name in ("5_o_Clock_Shadow", "Goatee", "Mustache", "Sideburns"))
     face = dict.fromkeys(CELEBA_ATTRIBUTES, False) | {
         "Young": True,
-        "No_Beard": not any(attributes.get(name) for name in beard),
+        "No_Beard": not bearded,
+        # A beard shows in one form at least.
+        "Sideburns": not attributes.get("No_Beard", True) and not bearded,
     }
     return draw(sample_parameters(face | dict(attributes), rng))

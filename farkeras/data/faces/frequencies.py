@@ -33,7 +33,7 @@ _WEIGHTS: dict[str, Callable[[_Faces], np.ndarray | float]] = {
     ),
     "Wavy_Hair": lambda f: ~f["Bald"] * _where(f["Male"], 0.4, 1.0),
     "Straight_Hair": lambda f: ~(f["Bald"] | f["Wavy_Hair"]) * 1.0,
-    "No_Beard": lambda f: _where(f["Male"], 0.604, 1.0),
+    "No_Beard": lambda f: _where(f["Male"], 1.0, 1e3),  # no woman has one
     "5_o_Clock_Shadow": lambda f: ~f["No_Beard"] * 1.0,
     "Goatee": lambda f: ~f["No_Beard"] * _where(f["5_o_Clock_Shadow"], 0.7, 1.5),
     "Mustache": lambda f: ~f["No_Beard"] * _where(f["Goatee"], 1.5, 1.0),

@@ -2,8 +2,6 @@
 
 import json
 import multiprocessing
-import shutil
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -11,6 +9,7 @@ from pathlib import Path
 
 from farkeras.data.faces.celeba import IMAGES, write_face, write_lists
 from farkeras.errors import FarkerasError
+from farkeras.files import written_aside
 
 LAYOUTS = ("celeba",)
 _SETTINGS = "synthesize.json"
@@ -51,7 +50,7 @@ def generate(settings: Settings, output: str | Path, num_workers: int = 1) -> bo
 
     Args:
         settings: What to draw; the same settings give the same bytes, whatever `num_workers`.
-        output: The folder to make. It appears when it is complete; until then the files lie in a folder beside it.
+        output: The folder to make. It appears when it is complete.
         num_workers: Processes that draw.
 
     Returns:
@@ -65,20 +64,12 @@ def generate(settings: Settings, output: str | Path, num_workers: int = 1) -> bo
     output = Path(output)
     if _holds(output, settings):
         return False
-    output.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
-    try:
-        making.chmod(0o755)  # mkdtemp's folder is its maker's alone
+    with written_aside(output) as making:
         images = making / IMAGES
-        images.mkdir()
+        images.mkdir(parents=True)
         face = partial(write_face, images, settings.seed, label_noise=settings.label_noise)
         write_lists(making, _map(face, settings.num_images, num_workers))
         (making / _SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n")
-        if output.is_dir():
-            output.rmdir()  # empty: _holds saw to that
-        making.rename(output)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
     return True
 
 

@@ -55,33 +55,43 @@ def draw_hair(canvas: Canvas, face: FaceParameters) -> None:
         waves = reach / 24
         outer = waved(outer, 2.2, waves, phase)
         inner = waved(inner, 1.6, waves, phase)
-    fall = np.linspace(0, 1, 27)[:, None, None]
-    strands = (1 - fall) * outer + fall * inner
     shape = canvas.polygon(np.concatenate([outer, inner[::-1]]), soft=0.4)
     colour = np.array(hair.colour)
     canvas.paint(shape, colour)
-    _texture(canvas, strands, hair, shape, rng)
+    canvas.tint(canvas.lines([inner], 3, soft=1.5), 0.6, 0.6, shape)
+    _texture(canvas, _strands(outer, inner), hair, shape)
     if hair.bangs:
         _draw_bangs(canvas, hair, rng, phase)
 
 
-def _texture(canvas: Canvas, strands: np.ndarray, hair: Hair, shape, rng) -> None:
-    """Strands along the hair: swinging in wavy hair, fine and sharp in straight, hardly any in plain."""
+def _strands(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Lines from the outer edge to the inner one that fall away from the crown: `[strands, points, 2]`."""
+    start = np.linspace(0.02, 0.98, 72, dtype=np.float32)[:, None]
+    depth = np.linspace(0, 1, 10, dtype=np.float32)
+    aside = start - 0.5
+    place = np.clip(start + np.sign(aside) * (0.04 + 0.5 * abs(aside)) * depth, 0, 1) * (len(outer) - 1)
+    at = np.arange(len(outer))
+    edges = [np.stack([np.interp(place, at, edge[:, axis]) for axis in (0, 1)], -1) for edge in (outer, inner)]
+    return (edges[0] + depth[:, None] * (edges[1] - edges[0])).astype(np.float32)
+
+
+def _texture(canvas: Canvas, strands: np.ndarray, hair: Hair, shape) -> None:
+    """Strands along the hair: swinging locks in wavy hair, fine and sharp in straight, hardly any in plain."""
     colour = np.array(hair.colour)
     dark, light = colour * 0.5, np.minimum(colour * 1.35 + 38, 255)
-    reach = np.linalg.norm(np.diff(strands[0], axis=0), axis=1).sum()
     if hair.style == "wavy":
-        locks = [waved(s, 2.2, reach / 24, rng.uniform(0, 1.5)) for s in strands[2:-2:4]]
-        canvas.paint(canvas.lines(locks, 1.5, soft=0.4), dark, 0.8, shape)
-        canvas.paint(canvas.lines([moved(k, 0, 2) for k in locks], 1, soft=0.3), light, 0.7, shape)
+        reach = np.linalg.norm(np.diff(strands, axis=1), axis=-1).sum(1)
+        locks = [
+            waved(spline(strand, 3), 2.4, max(1.5, length / 22), 0.4 * k)
+            for k, (strand, length) in enumerate(zip(strands[::2], reach[::2], strict=True))
+        ]
+        canvas.paint(canvas.lines(locks, 1.5), dark, 0.8, shape)
+        canvas.paint(canvas.lines([moved(lock, 0, 2) for lock in locks], 1), light, 0.6, shape)
     elif hair.style == "straight":
-        canvas.paint(canvas.lines(strands[1:-1:3], 0.5), dark, 0.85, shape)
-        canvas.paint(canvas.lines(strands[2:-1:3], 0.5), light, 0.6, shape)
-    else:
-        canvas.paint(canvas.lines([strands[9], strands[18]], 4, soft=2.5), dark, 0.35, shape)
+        canvas.paint(canvas.lines(strands[::2], 1), dark, 0.9, shape)
+        canvas.paint(canvas.lines(strands[1::2], 0.5), light, 0.6, shape)
     for side in (-1, 1):
         canvas.paint(canvas.glow((side * 26, 54), 13, 5, side * 0.6), light, 0.35, shape)
-    canvas.tint(canvas.lines([strands[-1]], 3, soft=1.5), 0.6, 0.6, shape)
 
 
 def _draw_bangs(canvas: Canvas, hair: Hair, rng, phase: float) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from farkeras.data.faces.canvas import Canvas, Patch
-from farkeras.data.faces.curves import ellipse, mirrored, spline, tapered
+from farkeras.data.faces.curves import ellipse, mirrored, pair, spline, tapered
 from farkeras.data.faces.parameters import FaceParameters, Head
 
 _SHADE = (0.62, 0.54, 0.52)  # what a shadow does to skin
@@ -13,17 +13,16 @@ def outline(head: Head) -> np.ndarray:
     """The face's outline, a closed curve `[points, 2]`."""
     chin = head.chin_y
     half = [(0, 44), (17, 46), (32, 54), (42, 68), (head.temple, 86), (head.cheek, 106)]
-    half += [(head.cheek, 122), (0.45 * head.cheek + 0.55 * head.jaw + 3, 141), (head.jaw, 157)]
-    half += [(0.52 * head.jaw + 0.5 * head.chin, chin - 11), (head.chin * 0.9, chin - 2.5)]
+    half += [(head.cheek, 121), (0.5 * (head.cheek + head.jaw) + 2.5, chin - 37), (head.jaw, chin - 21)]
+    half += [(0.55 * head.jaw + 0.45 * head.chin, chin - 9), (0.85 * head.chin, chin - 2)]
     return spline(mirrored([*half, (0, chin)]), 5, closed=True)
 
 
 def draw_head(canvas: Canvas, face: FaceParameters) -> Patch:
     """Paints ears, head and skin; returns the face's mask, which clips everything drawn on it."""
     skin = np.array(face.skin.colour)
-    for side in (-1, 1):
-        canvas.paint(canvas.polygon(ellipse(side * 49, 121, 6, 13)), skin * 0.92)
-        canvas.tint(canvas.polygon(ellipse(side * 50, 121, 2.6, 8, 12), soft=1), _SHADE, 0.7)
+    canvas.paint(canvas.polygon(*pair(ellipse(49, 121, 6, 13))), skin * 0.92)
+    canvas.tint(canvas.polygon(*pair(ellipse(50, 121, 2.6, 8, 12))), _SHADE, 0.6)
     mask = canvas.polygon(outline(face.head))
     canvas.paint(mask, skin)
     _draw_relief(canvas, face, mask)
@@ -56,21 +55,22 @@ def _draw_relief(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
 def _draw_skin(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
     skin = face.skin
     rng = np.random.default_rng(face.hair.seed)
-    spots = np.stack([rng.uniform(-40, 40, 48), rng.uniform(74, 170, 48)], -1)
-    sizes = rng.uniform(0.9, 2.0, 48)
+    spots = np.stack([rng.uniform(-38, 38, 80), rng.uniform(92, 150, 80)], -1)
+    sizes = rng.uniform(0.7, 1.5, 80)
     blotches = np.stack([rng.uniform(-34, 34, 5), rng.uniform(80, 165, 5)], -1)
     if skin.blemishes:
         for spot in blotches:
             canvas.tint(canvas.glow(spot, 9, 7), (0.92, 0.76, 0.74), 0.6 * skin.blotches, mask)
         freckles = [ellipse(x, y, r, r, 8) for (x, y), r in zip(spots[: skin.blemishes], sizes, strict=False)]
-        canvas.tint(canvas.polygon(*freckles, soft=0.3), (0.62, 0.46, 0.42), 0.9, mask)
+        canvas.tint(canvas.polygon(*freckles, soft=0.4), (0.66, 0.5, 0.44), 0.9, mask)
     if skin.wrinkles:
         _draw_wrinkles(canvas, skin.wrinkles, mask)
+    if skin.bags > 0.5:
+        bag = tapered(spline([(9, 118), (19, 123.5), (30, 118.5)], 8), 3.2)
+        canvas.tint(canvas.polygon(*pair(bag), soft=0.5), (0.5, 0.38, 0.44), 0.9, mask)
     for side in (-1, 1):
         if skin.bags > 0.5:
-            bag = spline([(side * 9, 118), (side * 19, 123.5), (side * 30, 118.5)], 8)
             canvas.tint(canvas.glow((side * 19.5, 119), 9, 4), (0.6, 0.5, 0.58), 0.75, mask)
-            canvas.tint(canvas.polygon(tapered(bag, 3.2), soft=0.5), (0.5, 0.38, 0.44), 0.9, mask)
         if skin.rosy > 0.5:
             rose = canvas.glow((side * 28, 134), 11, 9)
             canvas.tint(rose, (1.12, 0.62, 0.66), 0.9 * skin.rosy, mask)
@@ -90,4 +90,4 @@ def _draw_wrinkles(canvas: Canvas, amount: float, mask: Patch) -> None:
             folds += [[(side * 33, 111 + drop * 0.6), (side * 42, 111 + 1.9 * drop)]]
     folds += [[(-2.5, 94), (-3, 103)], [(2.5, 94), (3, 103)]]  # between the brows
     strokes = [tapered(spline(fold, 5), 2.0) for fold in folds]
-    canvas.tint(canvas.polygon(*strokes, soft=0.3), (0.5, 0.4, 0.38), 0.9 * amount, mask)
+    canvas.tint(canvas.polygon(*strokes), (0.5, 0.4, 0.38), 0.9 * amount, mask)

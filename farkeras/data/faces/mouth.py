@@ -3,7 +3,7 @@
 import numpy as np
 
 from farkeras.data.faces.canvas import Canvas, Patch
-from farkeras.data.faces.curves import ellipse, moved, spline, tapered
+from farkeras.data.faces.curves import ellipse, moved, pair, spline, tapered
 from farkeras.data.faces.parameters import FaceParameters, Mouth
 
 _SHADE = (0.6, 0.5, 0.48)
@@ -25,22 +25,22 @@ def draw_nose(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
     canvas.paint(canvas.polygon(ellipse(0, tip - 16, ridge, 15), soft=1.2), lit, 0.55, mask)
     under = 0.42 * width
     if nose.point:
-        sharp = np.array([(-6.5, tip - 5), (-4.2, tip + 1.5), (0, tip + 8.5), (4.2, tip + 1.5)])
+        sharp = np.array([(-6.5, tip - 5), (-4.2, tip + 1.5), (0, tip + 10), (4.2, tip + 1.5)])
         sharp = np.concatenate([sharp, [(6.5, tip - 5), (0, tip - 14)]])
         canvas.paint(canvas.polygon(sharp, soft=0.5, lift=10), lit, 0.6, mask)
-        edge = np.array([(-8, tip + 0.5), (0, tip + 9.5), (8, tip + 0.5), (0, tip + 5)])
-        canvas.tint(canvas.polygon(edge, soft=0.4, lift=8), (0.42, 0.34, 0.33), 0.9, mask)
+        edge = np.array([(-10, tip - 1), (0, tip + 12), (10, tip - 1), (0, tip + 6)])
+        canvas.tint(canvas.polygon(edge, soft=0.4, lift=8), (0.36, 0.28, 0.27), 0.95, mask)
     else:
         canvas.paint(canvas.glow((0, tip - 3), 5.5, 4.5), lit, 0.7, mask)
         base = spline([(-under - 2, tip + 3.5), (0, tip + 6), (under + 2, tip + 3.5)], 6)
         canvas.tint(canvas.polygon(tapered(base, 3), soft=0.8), _SHADE, 0.9, mask)
+    wing = [(width - 4, tip - 6), (width, tip - 1), (width - 1, tip + 3), (width - 5, tip + 4.5)]
+    wing = tapered(spline(wing, 5), 2.6)
+    canvas.tint(canvas.polygon(*pair(wing)), (0.5, 0.4, 0.38), 0.85, mask)
     for side in (-1, 1):
-        wing = [(side * (width - 4), tip - 6), (side * width, tip - 1), (side * (width - 1), tip + 3)]
-        wing = spline([*wing, (side * (width - 5), tip + 4.5)], 5)
-        canvas.tint(canvas.polygon(tapered(wing, 2.4), soft=0.4), (0.5, 0.4, 0.38), 0.9, mask)
         canvas.paint(canvas.glow((side * (width - 4.5), tip - 0.5), 0.28 * width, 3), lit, 0.35, mask)
-        nostril = ellipse(side * 0.5 * width, tip + 3.4, 0.2 * width, 1.5, 12)
-        canvas.tint(canvas.polygon(nostril, soft=0.5), (0.3, 0.2, 0.2), 0.9, mask)
+    nostril = ellipse(0.5 * width, tip + 3.4, 0.2 * width, 1.5, 12)
+    canvas.tint(canvas.polygon(*pair(nostril)), (0.3, 0.2, 0.2), 0.85, mask)
 
 
 def corners(mouth: Mouth) -> np.ndarray:

@@ -19,7 +19,7 @@ def paint_backdrop(backdrop: Backdrop) -> np.ndarray:
     cells = rng.standard_normal((backdrop.cells + 1, backdrop.cells), dtype=np.float32)
     texture = Image.fromarray(cells).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
     pixels += backdrop.texture * 0.5 * np.asarray(texture)[..., None]
-    pixels += backdrop.grain * rng.standard_normal((HEIGHT, WIDTH, 1), dtype=np.float32)
+    pixels += backdrop.grain * _noise(rng, 1)
     return np.clip(pixels, 0, 255)
 
 
@@ -30,5 +30,11 @@ def develop(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     image = Image.fromarray(np.clip(exposed, 0, 255).astype(np.uint8))
     if camera.blur > 0.25:
         image = image.filter(ImageFilter.GaussianBlur(camera.blur))
-    noise = np.random.default_rng(camera.seed).standard_normal((HEIGHT, WIDTH, 3), dtype=np.float32)
+    noise = _noise(np.random.default_rng(camera.seed), 3)
     return np.clip(image + camera.noise * noise, 0, 255).astype(np.uint8)
+
+
+def _noise(rng: np.random.Generator, channels: int) -> np.ndarray:
+    """Uniform noise of variance 1 (cheaper than normal, and a JPEG does not tell): float32 `[218, 178, channels]`."""
+    noise = np.frombuffer(rng.bytes(HEIGHT * WIDTH * channels), np.uint8).reshape(HEIGHT, WIDTH, channels)
+    return (noise - np.float32(127.5)) * np.float32(np.sqrt(12) / 256)

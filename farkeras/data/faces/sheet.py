@@ -11,7 +11,8 @@ from farkeras.data.faces.celeba import IMAGES
 from farkeras.data.faces.drawing import render
 
 _COLUMNS, _CAPTION = 10, 46
-# What an attribute needs around it to be seen as it occurs.
+# The face of the pairs, and what an attribute needs around it to be seen as it occurs.
+_BASE = ("Attractive", "Brown_Hair", "No_Beard", "Young")
 _COMPANY = {
     "Goatee": ("Male",),
     "Mustache": ("Male",),
@@ -52,10 +53,14 @@ def _sample(data_dir: Path, line: str) -> Image.Image:
 
 
 def _pair(name: str, seed: list[int]) -> list[Image.Image]:
-    others = dict.fromkeys(_COMPANY.get(name, ()), True)
+    others = dict.fromkeys((*_BASE, *_COMPANY.get(name, ())), True)
+    if name.endswith("_Hair") and name not in ("Straight_Hair", "Wavy_Hair"):
+        others["Brown_Hair"] = False
     absent, present = others | {name: False}, others | {name: True}
     if name == "No_Beard":
         present["Goatee"] = False
+    elif name == "Bald":
+        present["Brown_Hair"] = False
     elif name in ("Goatee", "Mustache", "5_o_Clock_Shadow", "Sideburns"):
         present["No_Beard"] = False
     images = [render(face, np.random.default_rng(seed))[0] for face in (absent, present)]

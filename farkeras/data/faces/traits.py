@@ -50,10 +50,10 @@ def _head(t: _Traits) -> Head:
     cheek = t.between(45.5, 49.5)
     jaw = t.by("Male", (37.5, 40.5), (31.5, 35.5))
     chin = t.by("Male", (17, 21), (11, 14))
-    chin_y = t.between(178, 182)
+    chin_y = t.between(172, 176)
     round_jaw, oval_jaw, square = t.between(4, 7), t.between(2, 4), t.between(0, 4)
     if t.has["Oval_Face"]:
-        cheek, jaw, chin, chin_y = cheek - 3, jaw - oval_jaw, chin - 1, chin_y + 5
+        cheek, jaw, chin, chin_y = cheek - 3, jaw - oval_jaw, chin - 1, chin_y + 4
     else:
         cheek, jaw, chin, chin_y = cheek + 1, jaw + round_jaw * 0.7, chin + 3 + square, chin_y - 2
     fat = t.between(7, 10)
@@ -77,7 +77,7 @@ def _skin(t: _Traits, colour) -> Skin:
         bags=t.by("Bags_Under_Eyes", (0.75, 1), (0, 0.08)),
         rosy=t.by("Rosy_Cheeks", (0.7, 1), (0, 0.06)),
         cheekbones=t.by("High_Cheekbones", (0.75, 1), (0, 0.08)),
-        blemishes=int(t.by("Attractive", (0, 0.99), (22, 36))),
+        blemishes=int(t.by("Attractive", (0, 0.99), (45, 80))),
         blotches=t.by("Attractive", (0, 0.0), (0.5, 0.9)),
     )
 
@@ -110,7 +110,7 @@ def _mouth(t: _Traits, skin) -> Mouth:
     return Mouth(
         width=t.between(15, 16.5) + (2.5 if t.has["Smiling"] else 0),
         gap=t.by("Mouth_Slightly_Open", (5.5, 9), (0, 0)),
-        lips=t.by("Big_Lips", (7.5, 9), (3.2, 4.2)),
+        lips=t.by("Big_Lips", (8, 9.5), (3.0, 4.0)),
         smile=smile,
         skew=t.by("Attractive", (0, 0), (1, 2)) * (1 if t.rng.random() < 0.5 else -1),
         colour=palette.lips(t.rng, skin, t.has["Wearing_Lipstick"]),

@@ -11,7 +11,7 @@ from farkeras.data.faces.parameters import Glasses, Hat, Jewel
 def draw_hat(canvas: Canvas, hat: Hat) -> None:
     """A beanie with its fold, a cap with its visor, or a hat with a brim and a band."""
     colour, band = np.array(hat.colour), np.array(hat.band)
-    canvas.tint(canvas.glow((0, 90), 42, 5), (0.5, 0.45, 0.45), 0.7)
+    canvas.tint(canvas.polygon(ellipse(0, 89, 44, 7), soft=2), (0.5, 0.45, 0.45), 0.7)
     if hat.kind == "beanie":
         dome = spline(across([(-55, 84), (-54, 60), (-40, 32), (-20, 22), (0, 20)]))
         shape = canvas.polygon(np.concatenate([dome, [(0, 90)]]))
@@ -37,8 +37,8 @@ def draw_hat(canvas: Canvas, hat: Hat) -> None:
         canvas.paint(canvas.polygon(crown), colour)
         strip = across([(-47, 78), (-46.5, 63), (0, 66)])
         canvas.paint(canvas.polygon(np.concatenate([strip, [(0, 82)]])), band)
-        canvas.paint(canvas.polygon(ellipse(0, 81, 66, 9, 40)), colour * 0.85)
-        canvas.tint(canvas.polygon(ellipse(0, 85, 58, 5, 40), soft=1), 0.6, 0.8)
+        canvas.paint(canvas.polygon(ellipse(0, 81, 60, 9, 40)), colour * 0.85)
+        canvas.tint(canvas.polygon(ellipse(0, 85, 53, 5, 40), soft=1), 0.6, 0.8)
     canvas.paint(canvas.glow((-14, 44), 14, 10), np.minimum(colour * 1.3 + 25, 255), 0.35)
 
 

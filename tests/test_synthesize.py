@@ -1,0 +1,158 @@
+"""`farkeras.synthesize`: the files, byte for byte, and what it says when something is wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from farkeras.attributes import CELEBA_ATTRIBUTES
+from farkeras.data.celeba import CelebA
+from farkeras.data.faces import generate as generation
+from farkeras.data.faces.celeba import partition
+from farkeras.data.faces.generate import Settings, generate
+from farkeras.data.shortcuts import read_pixels, score_folds
+from farkeras.errors import FarkerasError
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """A folder with 240 faces."""
+    folder = tmp_path_factory.mktemp("synthesize") / "faces"
+    assert generate(Settings(240, seed=2), folder, num_workers=2)
+    return folder
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_files_are_celebas(faces):
+    lines = (faces / "list_attr_celeba.txt").read_text().splitlines()
+    assert lines[0] == "240"
+    assert tuple(lines[1].split()) == CELEBA_ATTRIBUTES
+    first = lines[2].split()
+    assert first[0] == "000001.jpg"
+    assert len(first) == 41
+    assert set(first[1:]) == {"1", "-1"}
+    landmarks = (faces / "list_landmarks_align_celeba.txt").read_text().splitlines()
+    assert landmarks[1].split()[::9] == ["lefteye_x", "rightmouth_y"]
+    assert len(landmarks[2].split()) == 11
+    assert (faces / "list_eval_partition.txt").read_text().startswith("000001.jpg 0\n")
+    with Image.open(faces / "img_align_celeba" / "000240.jpg") as image:
+        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (178, 218))
+
+
+def test_the_loader_reads_them(faces):
+    splits = [CelebA(faces).split(name) for name in ("train", "validation", "test")]
+    assert [len(split) for split in splits] == [192, 24, 24]
+    assert abs(splits[0].landmarks[:, 0] - (69, 111)).max() < 20
+
+
+@pytest.mark.parametrize(("count", "parts"), [(1, [1, 0, 0]), (3, [1, 1, 1]), (1000, [800, 100, 100])])
+def test_partition(count, parts):
+    assert np.bincount(partition(count), minlength=3).tolist() == parts
+
+
+def test_the_bytes_do_not_depend_on_the_workers(faces, tmp_path):
+    small = _contents(faces)
+    for workers in (1, 2):
+        generate(Settings(6, seed=2), tmp_path / str(workers), workers)
+    one, two = _contents(tmp_path / "1"), _contents(tmp_path / "2")
+    assert one == two
+    # ... nor on how many images there are.
+    assert all(one[name] == small[name] for name in one if name.endswith(".jpg"))
+
+
+def test_label_noise_is_in_the_file_only(faces, tmp_path):
+    generate(Settings(12, seed=2, label_noise=0.3), tmp_path / "noisy")
+    labels = [
+        np.array([line.split()[1:] for line in (folder / "list_attr_celeba.txt").read_text().splitlines()[2:14]])
+        for folder in (faces, tmp_path / "noisy")
+    ]
+    assert 0.2 < (labels[0] != labels[1]).mean() < 0.4
+    name = "img_align_celeba/000012.jpg"
+    assert (faces / name).read_bytes() == (tmp_path / "noisy" / name).read_bytes()
+
+
+def test_border_and_file_size_tell_nothing(faces):
+    source = CelebA(faces)
+    splits = [source.split(name) for name in ("train", "validation", "test")]
+    pixels = [read_pixels(split.paths) for split in splits]
+    labels = np.concatenate([split.labels for split in splits])
+    for features in ("border", "size"):
+        seen = np.concatenate([getattr(p, features) for p in pixels])
+        for name, score in zip(CELEBA_ATTRIBUTES, score_folds(seen, labels), strict=True):
+            if name != "Blurry" and np.isfinite(score.value):  # blur is the whole image's
+                assert score.value < 0.58 + 3 * score.error, f"{name} from {features}"
+
+
+def test_a_complete_set_is_left_alone(faces):
+    before = _contents(faces)
+    assert not generate(Settings(240, seed=2), faces)
+    assert _contents(faces) == before
+
+
+def test_another_set_is_not_overwritten(faces, tmp_path):
+    with pytest.raises(FarkerasError, match="holds faces made with"):
+        generate(Settings(240, seed=3), faces)
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(FarkerasError, match="not empty"):
+        generate(Settings(3), tmp_path)
+    with pytest.raises(FarkerasError, match="is a file"):
+        generate(Settings(3), tmp_path / "mine.txt")
+
+
+def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
+    def fail(folder, seed, index, label_noise):
+        raise RuntimeError(f"image {index}")
+
+    monkeypatch.setattr(generation, "write_face", fail)
+    with pytest.raises(RuntimeError, match="image 0"):
+        generate(Settings(3), tmp_path / "faces")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_images": 0}, "num_images is 0"),
+        ({"num_images": 1_000_000}, "999999"),
+        ({"num_images": 3, "seed": -1}, "seed is -1"),
+        ({"num_images": 3, "layout": "vgg"}, "Unknown layout 'vgg'"),
+        ({"num_images": 3, "label_noise": 0.6}, "label_noise is 0.6"),
+        ({"num_images": 3, "label_noise": float("nan")}, "label_noise is nan"),
+    ],
+)
+def test_bad_settings_are_named(settings, message):
+    with pytest.raises(FarkerasError, match=message):
+        Settings(**settings)
+
+
+def test_no_workers_is_an_error(tmp_path):
+    with pytest.raises(FarkerasError, match="num_workers is 0"):
+        generate(Settings(3), tmp_path / "faces", num_workers=0)
+
+
+def _run(*arguments) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_command_writes_faces_and_a_contact_sheet(tmp_path):
+    flags = ["--num_images=3", "--num_workers=1", f"--output={tmp_path / 'faces'}"]
+    done = _run("-m", "farkeras.synthesize", *flags, f"--contact_sheet={tmp_path / 'sheet.png'}")
+    assert done.returncode == 0, done.stderr
+    assert "3 drawn faces" in done.stdout
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width == 1780
+    again = _run("-m", "farkeras.synthesize", *flags)
+    assert (again.returncode, "there already" in again.stdout) == (0, True)
+    wrong = _run("-m", "farkeras.synthesize", *flags, "--seed=1")
+    assert (wrong.returncode, wrong.stderr.startswith("error: ")) == (1, True)
+
+
+def test_tensorflow_is_not_imported():
+    done = _run("-c", "import sys, farkeras.synthesize; sys.exit('tensorflow' in sys.modules)")
+    assert done.returncode == 0, done.stderr
