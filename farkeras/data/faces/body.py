@@ -31,7 +31,7 @@ def _draw_clothes(canvas: Canvas, face: FaceParameters) -> None:
         opening = spline(across(opening))
     else:
         opening = across([*opening, (0, low)])
-    outer = np.array([(96, 198), (100, 250), (-100, 250), (-96, 198), (-70, 196)])
+    outer = np.array([(120, 202), (120, 250), (-120, 250), (-120, 202), (-70, 196)])
     cloth = np.concatenate([outer, opening, [(70, 196)]])
     canvas.paint(canvas.polygon(cloth), colour)
     canvas.tint(canvas.lines([opening], 1.2), 0.6, 0.7)
@@ -42,8 +42,10 @@ def _draw_clothes(canvas: Canvas, face: FaceParameters) -> None:
 def _draw_shirt(canvas: Canvas, face: FaceParameters) -> None:
     clothes, neck = face.clothes, face.head.neck
     shirt = np.array(clothes.shirt)
-    if clothes.tie:
+    if clothes.closed:
         canvas.paint(canvas.polygon(across([(-neck - 6, 189), (-15, 250), (0, 250)])), shirt)
+        canvas.tint(canvas.lines([np.array([(0, 194), (0, 230)])], 1), 0.6, 0.7)
+    if clothes.tie:
         tie = np.array(clothes.tie)
         blade = across([(-7, 197), (-12, 240), (0, 240)])
         knot = across([(-10, 186), (-7, 199), (0, 199)])

@@ -16,6 +16,10 @@ from farkeras.data.faces.parameters import Light, Pose
 WIDTH, HEIGHT = 178, 218
 _CENTRE, _PIVOT = 88.5, 118.0
 _DEPTH = 45.0  # of the head's front over its outline, pixels
+# Where a head's build is given: widths at forehead, eyes and jaw; drops from the top over hairline, brows, eyes (which
+# stay, twice), nose and mouth to the chin and what is below it.
+_WIDTHS_AT = (45, 110, 165)
+_DROPS_AT = (45, 70, 96, 105, 117, 135, 152, 175)
 
 
 class Patch(NamedTuple):
@@ -68,6 +72,8 @@ class Canvas:
         """Where face points `[..., 2]` lie in the image, x and y in pixels; `lift`: height over the egg."""
         points = np.asarray(points, np.float32)
         x, y = points[..., 0], points[..., 1]
+        x = x * np.interp(y, _WIDTHS_AT, self._pose.widths)
+        y = y + np.interp(y, _DROPS_AT, self._pose.drops)
         egg = 1 - (x / 60) ** 2 - ((y - 115) / 95) ** 2
         # Half the depth, so that a turn moves eyes and outline by the same amount to either side.
         depth = _DEPTH * (np.sqrt(np.maximum(egg, 0)) - 0.5) + lift

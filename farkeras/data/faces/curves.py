@@ -49,16 +49,22 @@ def ellipse(x: float, y: float, rx: float, ry: float, points: int = 20) -> np.nd
 def tapered(curve, width: float, end: float = 0.0) -> np.ndarray:
     """A brush stroke along `[n, 2]`: a polygon, widest (`width`) in the middle, `end` of that at the tips."""
     curve = np.asarray(curve, np.float32)
-    along = np.gradient(curve, axis=0)
-    normal = along[:, ::-1] * (-1, 1) / np.linalg.norm(along, axis=1, keepdims=True).clip(1e-6)
     swell = end + (1 - end) * np.sin(np.linspace(0, np.pi, len(curve)))
-    offset = normal * (swell * width / 2)[:, None]
+    offset = _normals(curve) * (swell * width / 2)[:, None]
     return np.concatenate([curve + offset, (curve - offset)[::-1]]).astype(np.float32)
 
 
 def waved(curve: np.ndarray, amplitude: float, waves: float, phase: float) -> np.ndarray:
     """The curve `[n, 2]` with a sine laid over it, `amplitude` in pixels, `waves` along its length."""
-    along = np.gradient(curve, axis=0)
-    normal = along[:, ::-1] * (-1, 1) / np.linalg.norm(along, axis=1, keepdims=True).clip(1e-6)
     swing = np.sin(np.linspace(0, 2 * np.pi * waves, len(curve)) + phase)
-    return (curve + amplitude * swing[:, None] * normal).astype(np.float32)
+    return (curve + amplitude * swing[:, None] * _normals(curve)).astype(np.float32)
+
+
+def _normals(curve: np.ndarray) -> np.ndarray:
+    """Unit vectors across the curve, `[n, 2]`."""
+    normal = np.empty_like(curve)
+    normal[1:-1] = curve[2:] - curve[:-2]
+    normal[0], normal[-1] = curve[1] - curve[0], curve[-1] - curve[-2]
+    normal[:, 0], normal[:, 1] = -normal[:, 1], normal[:, 0].copy()
+    length = np.sqrt(normal[:, :1] ** 2 + normal[:, 1:] ** 2)
+    return normal / np.maximum(length, np.float32(1e-6))

@@ -61,7 +61,7 @@ def _draw_skin(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
     if skin.blemishes:
         for spot in blotches:
             canvas.tint(canvas.glow(spot, 9, 7), (0.92, 0.76, 0.74), 0.6 * skin.blotches, mask)
-        freckles = [ellipse(x, y, r, r, 8) for (x, y), r in zip(spots[: skin.blemishes], sizes, strict=False)]
+        freckles = (spots[:, None] + sizes[:, None, None] * ellipse(0, 0, 1, 1, 7))[: skin.blemishes]
         canvas.tint(canvas.polygon(*freckles, soft=0.4), (0.66, 0.5, 0.44), 0.9, mask)
     if skin.wrinkles:
         _draw_wrinkles(canvas, skin.wrinkles, mask)

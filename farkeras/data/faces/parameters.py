@@ -11,7 +11,10 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Pose:
-    """How the head stands: yaw and pitch turn it, roll, scale and shift move it in the image."""
+    """How the head stands and is built: yaw and pitch turn it, roll, scale and shift move it in the image.
+
+    `widths` are factors of the width from forehead to jaw, `drops` move hairline, brows, nose, mouth and chin down.
+    """
 
     yaw: float
     pitch: float
@@ -19,6 +22,8 @@ class Pose:
     scale: float
     dx: float
     dy: float
+    widths: tuple[float, ...]
+    drops: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,17 @@ class Backdrop:
 
 @dataclass(frozen=True)
 class Camera:
-    """What the camera does to the whole image: blur (sigma, pixels), noise (sigma, levels), exposure."""
+    """What the camera makes of the whole image: blur (sigma, pixels), noise (sigma, levels), exposure.
+
+    `patches` is the depth of light and shadow that lie over everything, `cells` how many across.
+    """
 
     blur: float
     noise: float
     gain: Colour
     contrast: float
+    patches: float
+    cells: int
     seed: int
 
 
@@ -190,12 +200,13 @@ class Jewel:
 
 @dataclass(frozen=True)
 class Clothes:
-    """`kind` is "round", "vee" or "shirt"; a necktie is worn with a shirt."""
+    """`kind` is "round", "vee" or "shirt"; a necktie is worn with a shirt, which is `closed` or shows the neck."""
 
     kind: str
     colour: Colour
     shirt: Colour
     tie: Colour | None
+    closed: bool
     stripes: float
 
 

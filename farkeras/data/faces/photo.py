@@ -16,22 +16,28 @@ def paint_backdrop(backdrop: Backdrop) -> np.ndarray:
     blend = np.clip(0.5 + along, 0, 1).astype(np.float32)[..., None]
     first = np.array(backdrop.first, np.float32)
     pixels = first + blend * (np.array(backdrop.second, np.float32) - first)
-    cells = rng.standard_normal((backdrop.cells + 1, backdrop.cells), dtype=np.float32)
-    texture = Image.fromarray(cells).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-    pixels += backdrop.texture * 0.5 * np.asarray(texture)[..., None]
+    pixels += backdrop.texture * 0.5 * _clouds(rng, backdrop.cells)
     pixels += backdrop.grain * _noise(rng, 1)
     return np.clip(pixels, 0, 255)
 
 
 def develop(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     """Exposure, contrast, blur and noise: float32 `[218, 178, 3]` to uint8 of the same shape."""
+    rng = np.random.default_rng(camera.seed)
+    light = 1 + np.clip(camera.patches * _clouds(rng, camera.cells), -0.5, 0.5)
     gain = np.array(camera.gain, np.float32) * camera.contrast
-    exposed = pixels * gain + 110 * (1 - camera.contrast)
+    exposed = pixels * light * gain + 110 * (1 - camera.contrast)
     image = Image.fromarray(np.clip(exposed, 0, 255).astype(np.uint8))
     if camera.blur > 0.25:
         image = image.filter(ImageFilter.GaussianBlur(camera.blur))
-    noise = _noise(np.random.default_rng(camera.seed), 3)
+    noise = _noise(rng, 3)
     return np.clip(image + camera.noise * noise, 0, 255).astype(np.uint8)
+
+
+def _clouds(rng: np.random.Generator, cells: int) -> np.ndarray:
+    """Smooth noise with about that many bumps across, variance about 1 or less: float32 `[218, 178, 1]`."""
+    coarse = Image.fromarray(rng.standard_normal((cells + 1, cells), dtype=np.float32))
+    return np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))[..., None]
 
 
 def _noise(rng: np.random.Generator, channels: int) -> np.ndarray:

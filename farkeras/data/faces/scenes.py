@@ -12,16 +12,19 @@ def sample_scene(rng: np.random.Generator, blurry: bool) -> tuple[Pose, Light, B
         return float(np.clip(rng.normal(0, width), -limit, limit))
 
     pose = Pose(
-        yaw=swing(0.12, 0.24),
-        pitch=swing(0.06, 0.12),
-        roll=swing(0.035, 0.07),
-        scale=1 + swing(0.025, 0.05),
-        dx=swing(2.0, 4.0),
-        dy=swing(2.0, 4.0),
+        # The limits keep hair and hats off the border, see BORDER in farkeras.data.shortcuts.
+        yaw=swing(0.15, 0.26),
+        pitch=swing(0.1, 0.2),
+        roll=swing(0.045, 0.09),
+        scale=rng.uniform(0.93, 1.04),
+        dx=swing(3.0, 6.0),
+        dy=swing(3.5, 7.0),
+        widths=tuple(rng.uniform(0.93, 1.04, 3)),
+        drops=(swing(2, 4), swing(3, 6), swing(1.5, 3), 0, 0, swing(2, 4), swing(2.5, 5), swing(2.5, 5)),
     )
     x, y = rng.uniform(-0.7, 0.7), rng.uniform(-0.65, 0.1)
     length = np.sqrt(x * x + y * y + 0.6)
-    light = Light(x / length, y / length, np.sqrt(0.6) / length, rng.uniform(0.25, 0.75))
+    light = Light(x / length, y / length, np.sqrt(0.6) / length, rng.uniform(0.3, 0.95))
     backdrop = Backdrop(
         first=tuple(rng.uniform(15, 245, 3)),
         second=tuple(rng.uniform(15, 245, 3)),
@@ -31,13 +34,15 @@ def sample_scene(rng: np.random.Generator, blurry: bool) -> tuple[Pose, Light, B
         grain=rng.uniform(0, 1) ** 2 * 30,
         seed=int(rng.integers(2**31)),
     )
-    exposure = rng.uniform(0.68, 1.12)
+    exposure = rng.uniform(0.6, 1.2)
     sharp, soft = rng.uniform(0, 0.6), rng.uniform(2.2, 3.6)
     camera = Camera(
         blur=soft if blurry else sharp,
         noise=rng.uniform(0, 1) ** 2 * 10,
-        gain=tuple(exposure * np.clip(rng.normal(1, 0.06, 3), 0.85, 1.15)),
-        contrast=rng.uniform(0.75, 1.15),
+        gain=tuple(exposure * np.clip(rng.normal(1, 0.13, 3), 0.72, 1.3)),
+        contrast=rng.uniform(0.7, 1.2),
+        patches=rng.uniform(0.1, 0.32),
+        cells=int(rng.integers(4, 11)),
         seed=int(rng.integers(2**31)),
     )
     return pose, light, backdrop, camera

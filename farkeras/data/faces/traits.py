@@ -120,13 +120,13 @@ def _mouth(t: _Traits, skin) -> Mouth:
 
 def _hair(t: _Traits, colour) -> Hair:
     long, short = t.between(165, 235), t.between(96, 112)
-    is_long = t.rng.random() < (0.06 if t.has["Male"] else 0.85)
+    is_long = t.rng.random() < (0.25 if t.has["Male"] else 0.7)
     style = next((s for s in ("Wavy", "Straight") if t.has[f"{s}_Hair"]), "Plain").lower()
     return Hair(
         bald=t.has["Bald"],
         colour=colour,
         length=long if is_long else short,
-        volume=t.between(3, 8),
+        volume=t.between(1.5, 5),
         hairline=t.between(66, 71),
         receding=t.by("Receding_Hairline", (0.8, 1), (0, 0)),
         bangs=t.has["Bangs"],
@@ -151,14 +151,16 @@ def _beard(t: _Traits, colour) -> Beard:
 
 def _clothes(t: _Traits) -> Clothes:
     kind = ("round", "vee", "shirt")[t.rng.integers(3)]
-    bright = t.between(150, 250)
+    bright = t.between(60, 250)
     shirt = tuple(np.clip(bright + t.rng.uniform(-20, 20, 3), 20, 252))
     tie = palette.anything(t.rng)
+    closed = t.rng.random() < 0.5
     return Clothes(
         kind="shirt" if t.has["Wearing_Necktie"] else kind,
         colour=palette.anything(t.rng),
         shirt=shirt,
         tie=tie if t.has["Wearing_Necktie"] else None,
+        closed=closed or t.has["Wearing_Necktie"],
         stripes=t.between(-1, 1),
     )
 

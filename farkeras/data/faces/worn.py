@@ -18,7 +18,7 @@ def draw_hat(canvas: Canvas, hat: Hat) -> None:
         canvas.paint(shape, colour)
         ribs = [spline([(0.35 * x, 20), (0.9 * x, 48), (x, 84)]) for x in np.linspace(-52, 52, 15)]
         canvas.tint(canvas.lines(ribs, 1), 0.6, 0.7, shape)
-        fold = spline(across([(-57, 70), (-30, 74), (0, 75)]))
+        fold = spline(across([(-56, 70), (-30, 74), (0, 75)]))
         fold = np.concatenate([fold, spline(across([(-57, 87), (-30, 91), (0, 92)]))[::-1]])
         canvas.paint(canvas.polygon(fold), band)
         ribs = [np.array([(x, 71), (x, 93)]) for x in np.linspace(-55, 55, 19)]
@@ -37,7 +37,7 @@ def draw_hat(canvas: Canvas, hat: Hat) -> None:
         canvas.paint(canvas.polygon(crown), colour)
         strip = across([(-47, 78), (-46.5, 63), (0, 66)])
         canvas.paint(canvas.polygon(np.concatenate([strip, [(0, 82)]])), band)
-        canvas.paint(canvas.polygon(ellipse(0, 81, 60, 9, 40)), colour * 0.85)
+        canvas.paint(canvas.polygon(ellipse(0, 81, 58, 9, 40)), colour * 0.85)
         canvas.tint(canvas.polygon(ellipse(0, 85, 53, 5, 40), soft=1), 0.6, 0.8)
     canvas.paint(canvas.glow((-14, 44), 14, 10), np.minimum(colour * 1.3 + 25, 255), 0.35)
 
