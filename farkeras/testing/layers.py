@@ -1,0 +1,182 @@
+"""One test that every layer goes through alike."""
+
+import inspect
+import json
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import tree
+
+_BASE_CONFIG = {"name", "trainable", "dtype"}
+
+
+def run_layer_test(
+    layer_class,
+    init_kwargs,
+    *,
+    input_shape=None,
+    input_data=None,
+    expected_output_shape,
+    expected_num_trainable_weights,
+    expected_num_non_trainable_weights,
+    call_kwargs=None,
+):
+    """Checks what every Keras layer must do, on whichever Keras backend is active.
+
+    - The constructor's arguments are the config's keys; the config goes through JSON and gives the same layer again.
+    - The layer can be built alone, and has the expected weights, under different paths.
+    - Symbolic and eager calls agree with one another in shape and dtype, and with `compute_output_shape`.
+    - A model with the layer is the same after `.keras` saving and loading.
+    - Two compiled training steps move every trainable weight (two, so that weights behind a gate that starts at 0 move
+      as well), and all stay finite.
+    - Under `mixed_bfloat16` the output is bfloat16, the weights are float32, and the numbers nearly the same.
+
+    Args:
+        layer_class: The class, registered with Keras.
+        init_kwargs: Arguments of the constructor: a dict, or a function that makes one. Give a function when an
+            argument is itself a layer, for it is called once for each layer that the test makes.
+        input_shape: Shape of the input with the batch, without None; for several inputs a list or dict of shapes. The
+            data are then normal random numbers.
+        input_data: The input in place of `input_shape`, when random numbers will not do.
+        expected_output_shape: With the batch; a tuple of shapes where the call gives several outputs.
+        expected_num_trainable_weights: How many weight variables.
+        expected_num_non_trainable_weights: Likewise.
+        call_kwargs: Further arguments of the call.
+
+    Raises:
+        AssertionError: Something of the above does not hold.
+
+    Example:
+
+    >>> run_layer_test(
+    ...     keras.layers.Dense, {"units": 3}, input_shape=(2, 4), expected_output_shape=(2, 3),
+    ...     expected_num_trainable_weights=2, expected_num_non_trainable_weights=0,
+    ... )  # fmt: skip
+    """
+    if (input_shape is None) == (input_data is None):
+        raise ValueError("Give either `input_shape` or `input_data`.")
+    call_kwargs = call_kwargs or {}
+    keras.utils.set_random_seed(0)
+    if input_data is None:
+        random = np.random.default_rng(0)
+        input_data = tree.map_shape_structure(lambda s: random.normal(size=s).astype("float32"), input_shape)
+    shapes = tree.map_structure(lambda x: tuple(x.shape), input_data)
+
+    def make_layer():
+        return layer_class(**(init_kwargs() if callable(init_kwargs) else init_kwargs))
+
+    _check_config(make_layer(), init_kwargs() if callable(init_kwargs) else init_kwargs)
+    layer = make_layer()
+    layer.build(shapes)
+    _same("`built` after build()", layer.built, True)
+    trainable, others = (
+        [w.path for w in weights] for weights in (layer.trainable_weights, layer.non_trainable_weights)
+    )
+    _same(f"number of trainable weights {trainable}", len(trainable), expected_num_trainable_weights)
+    _same(f"number of non-trainable weights {others}", len(others), expected_num_non_trainable_weights)
+    _same(f"number of different paths of {trainable + others}", len({*trainable, *others}), len(layer.weights))
+
+    outputs = _check_calls(layer, input_data, call_kwargs, expected_output_shape)
+    model = _model(layer, shapes, call_kwargs)
+    _check_saving(model, input_data, outputs)
+    _check_mixed_precision(make_layer, layer, input_data, call_kwargs, outputs)
+    if layer.trainable_weights:
+        _check_training(model, input_data, outputs)
+
+
+def _check_config(layer, init_kwargs) -> None:
+    layer_class, config = type(layer), layer.get_config()
+    arguments = set(inspect.signature(layer_class.__init__).parameters) - {"self", "args", "kwargs"}
+    _same("keys of the config", set(config) - _BASE_CONFIG, arguments - _BASE_CONFIG)
+    for name, value in init_kwargs.items():
+        if isinstance(value, str | int | float | None):
+            _same(f"'{name}' in the config", config[name], value)
+    clone = layer_class.from_config(json.loads(json.dumps(config)))
+    _same("config of the layer made from the config", _as_json(clone.get_config()), _as_json(config))
+    # By name, as a saved model finds it: fails for a class that is not registered.
+    serialized = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+    _same("deserialized class", type(keras.saving.deserialize_keras_object(serialized)), layer_class)
+
+
+def _check_calls(layer, input_data, call_kwargs, expected_output_shape) -> list[np.ndarray]:
+    """Returns the eager call's outputs as a flat list."""
+
+    def symbolic_outputs(batch):
+        inputs = tree.map_structure(lambda x: keras.KerasTensor((*batch, *x.shape[len(batch) :])), input_data)
+        return tree.flatten(layer(inputs, **call_kwargs))
+
+    symbolic, any_batch = symbolic_outputs(()), symbolic_outputs((None,))
+    eager = tree.flatten(layer(_tensors(input_data), **call_kwargs))
+    expected = [expected_output_shape] if len(eager) == 1 else list(expected_output_shape)
+    _same("shape of the eager output", [tuple(x.shape) for x in eager], expected)
+    _same("shape of the symbolic output", [tuple(x.shape) for x in symbolic], expected)
+    _same("shape with any batch", [tuple(x.shape) for x in any_batch], [(None, *shape[1:]) for shape in expected])
+    _same("dtype of the symbolic output", _dtypes(symbolic), _dtypes(eager))
+    if not call_kwargs:
+        shape = layer.compute_output_shape(tree.map_structure(lambda x: tuple(x.shape), input_data))
+        shapes = [tuple(shape)] if isinstance(shape[0], int) else [tuple(s) for s in shape]
+        _same("compute_output_shape", shapes, expected)
+    return [keras.ops.convert_to_numpy(x) for x in eager]
+
+
+def _model(layer, shapes, call_kwargs) -> keras.Model:
+    inputs = tree.map_shape_structure(lambda shape: keras.Input(shape[1:]), shapes)
+    return keras.Model(inputs, tree.flatten(layer(inputs, **call_kwargs)))
+
+
+def _check_saving(model, input_data, outputs) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        loaded = keras.saving.load_model(path)
+    for before, after in zip(outputs, tree.flatten(loaded(_tensors(input_data))), strict=True):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(after), before, rtol=1e-5, atol=1e-6)
+
+
+def _check_mixed_precision(make_layer, layer, input_data, call_kwargs, outputs) -> None:
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = make_layer()
+    finally:
+        keras.config.set_dtype_policy(policy)
+    mixed.build(tree.map_structure(lambda x: tuple(x.shape), input_data))
+    mixed.set_weights(layer.get_weights())
+    _same("dtypes of the weights under mixed_bfloat16", {w.dtype for w in mixed.trainable_weights} - {"float32"}, set())
+    halves = tree.flatten(mixed(_tensors(input_data), **call_kwargs))
+    _same("dtypes of the output under mixed_bfloat16", _dtypes(halves), ["bfloat16"] * len(outputs))
+    for full, half in zip(outputs, halves, strict=True):
+        half = keras.ops.convert_to_numpy(keras.ops.cast(half, "float32"))
+        # bfloat16 has 8 bits; layers of a few operations stay within a few units of the largest value.
+        np.testing.assert_allclose(half, full, atol=0.05 * max(np.abs(full).max(), 1e-3))
+
+
+def _check_training(model, input_data, outputs) -> None:
+    random = np.random.default_rng(1)
+    targets = [random.normal(size=x.shape).astype("float32") for x in outputs]
+    before = [keras.ops.convert_to_numpy(w).copy() for w in model.trainable_weights]
+    model.compile(keras.optimizers.Adam(0.01), loss=["mse"] * len(targets))
+    model.fit(input_data, targets, batch_size=len(targets[0]), epochs=2, verbose=0)
+    for weight, value in zip(model.trainable_weights, before, strict=True):
+        after = keras.ops.convert_to_numpy(weight)
+        _same(f"{weight.path} is finite after two training steps", bool(np.isfinite(after).all()), True)
+        _same(f"{weight.path} moves in two training steps", bool((after != value).any()), True)
+
+
+def _same(what: str, received, expected) -> None:
+    if received != expected:
+        raise AssertionError(f"{what}: expected {expected}, received {received}")
+
+
+def _tensors(data):
+    return tree.map_structure(keras.ops.convert_to_tensor, data)
+
+
+def _dtypes(tensors) -> list[str]:
+    return [keras.backend.standardize_dtype(x.dtype) for x in tensors]
+
+
+def _as_json(config) -> str:
+    return json.dumps(config, sort_keys=True)

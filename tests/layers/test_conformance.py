@@ -1,0 +1,75 @@
+"""Every public layer goes through `run_layer_test`; a layer that is missing here fails the suite.
+
+tests/test_jax.py runs this file on the JAX backend.
+"""
+
+import keras
+import pytest
+
+import farkeras.layers
+from farkeras.layers import CGFF, WSGSA
+from farkeras.testing import run_layer_test
+
+
+def strided_block():
+    """A block with other channels and half the resolution, as in a MobileNet."""
+    inputs = keras.Input((4, 4, 8))
+    outputs = keras.layers.Conv2D(12, 3, strides=2, padding="same", name="conv")(inputs)
+    return keras.Model(inputs, keras.layers.BatchNormalization(name="norm")(outputs), name="f")
+
+
+CASES = {
+    "WSGSA, own block": {
+        "layer_class": WSGSA,
+        "init_kwargs": {"num_groups": 3, "reduction": 2},
+        "input_shape": (2, 4, 4, 8),
+        "expected_output_shape": (2, 3, 8),
+        "expected_num_trainable_weights": 4
+        + 3 * 3,  # gates; three convolutions without bias, each with scale and shift
+        "expected_num_non_trainable_weights": 3 * 2,
+    },
+    "WSGSA, given block": {
+        "layer_class": WSGSA,
+        "init_kwargs": lambda: {"num_groups": 2, "reduction": 2, "block": strided_block()},
+        "input_shape": (2, 4, 4, 8),
+        "expected_output_shape": (2, 2, 12),
+        "expected_num_trainable_weights": 4 + 2 + 2,
+        "expected_num_non_trainable_weights": 2,
+    },
+    "WSGSA, maps": {
+        "layer_class": WSGSA,
+        "init_kwargs": lambda: {"num_groups": 2, "reduction": 2, "block": strided_block()},
+        "input_shape": (2, 4, 4, 8),
+        "call_kwargs": {"return_maps": True},
+        "expected_output_shape": ((2, 2, 12), (2, 2, 2, 2, 12)),
+        "expected_num_trainable_weights": 4 + 2 + 2,
+        "expected_num_non_trainable_weights": 2,
+    },
+    "CGFF": {
+        "layer_class": CGFF,
+        "init_kwargs": {"reduction": 2},
+        "input_shape": (2, 3, 8),
+        "expected_output_shape": (2, 3, 8),
+        "expected_num_trainable_weights": 3,
+        "expected_num_non_trainable_weights": 0,
+    },
+    "CGFF, fusion": {
+        "layer_class": CGFF,
+        "init_kwargs": {"reduction": 2},
+        "input_shape": (2, 3, 8),
+        "call_kwargs": {"return_fusion": True},
+        "expected_output_shape": ((2, 3, 8), (2, 3, 3)),
+        "expected_num_trainable_weights": 3,
+        "expected_num_non_trainable_weights": 0,
+    },
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layer_conforms(name):
+    run_layer_test(**CASES[name])
+
+
+def test_no_public_layer_is_missing():
+    missing = set(farkeras.layers.__all__) - {case["layer_class"].__name__ for case in CASES.values()}
+    assert not missing, f"add to CASES: {missing}"

@@ -1,0 +1,61 @@
+"""Layers and models on the JAX backend, each in a process of its own: a process has one Keras backend."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import farkeras
+from farkeras.models import FARAMTN
+
+pytest.importorskip("jax", reason="jax is not installed: the layers are not tried on a second Keras backend")
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(farkeras.__file__)))
+LOGITS = """
+import sys
+import keras, numpy as np
+assert keras.backend.backend() == "jax"
+import farkeras.models
+assert "tensorflow" not in sys.modules, "the models load TensorFlow"
+folder = sys.argv[1]
+model = keras.saving.load_model(folder + "/model.keras")
+logits = model(np.load(folder + "/images.npy"))["logits"]
+np.save(folder + "/logits.npy", keras.ops.convert_to_numpy(logits))
+"""
+
+
+def run_on_jax(*arguments):
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, cwd=REPOSITORY)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def residual_backbone():
+    """Small, for JAX compiles each operation of a model that it builds."""
+    inputs = keras.Input((32, 24, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(16, 3, strides=4, padding="same", activation="relu")(x)
+    y = keras.layers.BatchNormalization()(keras.layers.Conv2D(16, 3, padding="same")(x))
+    return keras.Model(inputs, keras.layers.ReLU()(keras.layers.Add()([x, y])), name="residual")
+
+
+def test_a_model_saved_by_tensorflow_gives_the_same_logits(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = FARAMTN("mgmtn8", backbone=residual_backbone(), reduction=4)
+    model.get_layer("cgff").gamma.assign(0.5)
+    images = np.random.default_rng(0).uniform(0, 255, (3, 32, 24, 3)).astype("float32")
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", images)
+    run_on_jax("-c", LOGITS, str(tmp_path))
+    logits = model(images)["logits"].numpy()
+    assert np.ptp(logits) > 0.1
+    np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), logits, atol=1e-4)
+
+
+def test_layers_conform():
+    output = run_on_jax("-m", "pytest", "tests/layers/test_conformance.py", "-p", "no:cacheprovider", "--no-header")
+    assert "passed" in output
+    assert "skipped" not in output
