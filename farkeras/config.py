@@ -34,8 +34,8 @@ class Config:
 
     # Model
     model: str = setting("far_amtn", "Model.", choices=("far_amtn", "shared_trunk"))
-    backbone: str = setting("ResNet50", "Backbone: a class name of keras.applications.")
-    backbone_alpha: float = setting(1.0, "Width multiplier of a MobileNet backbone.", at_least=0.05)
+    backbone: str = setting("ResNet50", "Backbone: a class name of keras.applications, or ResNetTiny.")
+    backbone_alpha: float = setting(1.0, "Width multiplier of a MobileNet or ResNetTiny backbone.", at_least=0.05)
     backbone_weights: str = setting(
         "imagenet", "First weights of the backbone: imagenet (Keras downloads them), none, or a .weights.h5 file."
     )

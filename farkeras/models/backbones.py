@@ -1,21 +1,23 @@
-"""Backbones of keras.applications, cut where WSGSA goes in."""
+"""Backbones of keras.applications and our ResNetTiny, cut where WSGSA goes in."""
 
 import importlib
+import inspect
 import pkgutil
 
 import keras
 
 from farkeras.errors import FarkerasError
+from farkeras.models import resnet_tiny
 
 
 def backbone_names() -> tuple[str, ...]:
-    """The architectures of keras.applications, by class name (`ResNet50`, `MobileNetV3Small`, ...)."""
+    """The architectures of keras.applications, by class name (`ResNet50`, `MobileNetV3Small`, ...), and ResNetTiny."""
     return tuple(sorted(_applications()))
 
 
 def _applications() -> dict[str, tuple]:
     """Name -> (builder, its module's preprocess_input)."""
-    found = {}
+    found = {"ResNetTiny": (resnet_tiny.ResNetTiny, resnet_tiny.preprocess_input)}
     for info in pkgutil.iter_modules(keras.applications.__path__):
         module = importlib.import_module(f"keras.applications.{info.name}")
         for name, builder in vars(module).items():
@@ -31,9 +33,9 @@ def build_backbone(name: str, image_size: tuple[int, int], alpha: float = 1.0, w
     """An image classifier's convolutional part that takes RGB in 0..255.
 
     Args:
-        name: A class of keras.applications.
+        name: A class of keras.applications, or ResNetTiny.
         image_size: Height and width in pixels.
-        alpha: Width multiplier, for the families that have one (MobileNet).
+        alpha: Width multiplier, for the families that have one (MobileNet, ResNetTiny).
         weights: `none`, `imagenet` (downloaded by Keras), or a `.weights.h5` file of this architecture without top.
 
     Returns:
@@ -50,7 +52,7 @@ def build_backbone(name: str, image_size: tuple[int, int], alpha: float = 1.0, w
     images = keras.Input((*image_size, 3), name="images")
     options = {"include_top": False, "weights": None, "input_tensor": preprocess(images)}
     if alpha != 1.0:
-        if "MobileNet" not in name:
+        if "alpha" not in inspect.signature(builder).parameters:
             raise FarkerasError(f"backbone_alpha={alpha}: '{name}' has no width multiplier; leave it at 1.")
         options["alpha"] = alpha
     if weights == "imagenet":

@@ -11,7 +11,7 @@ class FaceAttributeModel(keras.Model):
     """A functional Keras model from an image to one logit per attribute.
 
     Input: `(batch, height, width, 3)` float, RGB in 0..255. Output: a dict, of which `"logits"` is
-    `(batch, attributes)` float32 in the order of `model.grouping.attributes`.
+    `(batch, attributes)` float in the order of `model.grouping.attributes`.
 
     Subclasses compute the logits in `build_outputs` and name the constructor's further arguments in `get_config`.
     """
@@ -68,15 +68,20 @@ def as_grouping(attributes) -> Grouping:
 
 
 def group_heads(features, grouping: Grouping, dropout: float):
-    """K independent fully connected layers: `(batch, K, C)` group features -> `(batch, attributes)` logits, float32."""
+    """K independent fully connected layers: `(batch, K, C)` group features -> `(batch, attributes)` logits."""
     logits = []
     for g, (group, members) in enumerate(grouping.groups.items()):
-        head = layers.Dense(len(members), dtype="float32", name=f"head_{layer_name(group)}")
+        head = layers.Dense(len(members), dtype=head_dtype(), name=f"head_{layer_name(group)}")
         logits.append(head(layers.Dropout(dropout, name=f"dropout_{layer_name(group)}")(features[:, g])))
     # From the groups' order into the attributes' order.
     listed = [member for members in grouping.groups.values() for member in members]
     order = [listed.index(attribute) for attribute in grouping.attributes]
     return ops.take(ops.concatenate(logits, axis=-1), order, axis=-1)
+
+
+def head_dtype() -> str:
+    """Logits are computed in the weights' precision: float32 under mixed precision, where the rest is bfloat16."""
+    return keras.config.dtype_policy().variable_dtype
 
 
 def layer_name(group: str) -> str:

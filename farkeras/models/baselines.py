@@ -1,7 +1,7 @@
 import keras
 from keras import layers
 
-from farkeras.models.base import FaceAttributeModel
+from farkeras.models.base import FaceAttributeModel, head_dtype
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -29,5 +29,5 @@ class SharedTrunk(FaceAttributeModel):
     @staticmethod
     def build_outputs(backbone, grouping, dropout):
         pooled = layers.GlobalAveragePooling2D(name="pool")(backbone.output)
-        head = layers.Dense(len(grouping.attributes), dtype="float32", name="head")
+        head = layers.Dense(len(grouping.attributes), dtype=head_dtype(), name="head")
         return {"logits": head(layers.Dropout(dropout, name="dropout")(pooled))}

@@ -33,7 +33,9 @@ def make_strategy(replicas: int = 0) -> tf.distribute.MirroredStrategy:
                 f"--replicas={wanted} needs {wanted} logical CPUs, but TensorFlow has started with fewer; set it "
                 "before TensorFlow is used, in a fresh process."
             ) from None
-    return tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(wanted)])
+    # Not the default collectives: on CPUs they are slower, and a second strategy in a process confuses them.
+    devices = [f"/cpu:{i}" for i in range(wanted)]
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
 @contextmanager

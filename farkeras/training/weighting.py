@@ -108,7 +108,7 @@ class DWS(TaskWeighting):
 
     def update(self, losses, present):
         super().update(losses, present)
-        decay = ops.where(present > 0, self.decay, 1.0)  # a group absent from the batch keeps its mean
+        decay = 1.0 - (1.0 - self.decay) * present  # a group absent from the batch keeps its mean
         self.decayed_sum.assign(decay * self.decayed_sum + (1.0 - decay) * losses)
         self.decayed_count.assign(decay * self.decayed_count + (1.0 - decay))
         self.initial.assign(ops.where(self.updates <= self.warmup_steps, self.running(), self.initial))

@@ -1,0 +1,48 @@
+# The two commands of the README set up everything: make demo, make test.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12,$(if $(shell $(name) --version 2>/dev/null),$(name))) python3)
+BIN := .venv/bin
+NEWEST := .venv-newest/bin
+FACES := data/celeba_procedural
+DEMO := runs/demo
+
+.PHONY: demo test test-newest lint format install clean
+
+install: .venv/installed
+
+# pyproject.toml holds [build-system] only and setup.cfg the rest, so both decide what is installed.
+.venv/installed: setup.cfg pyproject.toml .ci/constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[keypoints,dev]'
+	touch $@
+
+.venv-newest/installed: setup.cfg pyproject.toml .ci/constraints-newest.txt
+	$(PYTHON) -m venv .venv-newest
+	$(NEWEST)/pip install --quiet --constraint .ci/constraints-newest.txt --editable '.[dev]'
+	touch $@
+
+# Faces in CelebA's format, training, evaluation, export, a photograph.
+demo: install
+	$(BIN)/python -m farkeras.synthesize --layout=celeba --num_images=6000 --seed=0 --output=$(FACES)
+	$(BIN)/python -m farkeras.train --flagfile=configs/demo.flags --workdir=$(DEMO)
+	$(BIN)/python export/export_saved_model.py --workdir=$(DEMO)
+	$(BIN)/python -c "import skimage; skimage.io.imsave('data/astronaut.png', skimage.data.astronaut())"
+	$(BIN)/python -m farkeras.predict data/astronaut.png --workdir=$(DEMO)
+	$(BIN)/python -m farkeras.evaluate --workdir=$(DEMO)
+
+test: lint
+	$(BIN)/python -m pytest
+
+# The core, on the newest TensorFlow and without mediapipe.
+test-newest: .venv-newest/installed
+	$(NEWEST)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check --config .ci/ruff.toml .
+	$(BIN)/ruff format --config .ci/ruff.toml --check .
+
+format: install
+	$(BIN)/ruff check --config .ci/ruff.toml --fix .
+	$(BIN)/ruff format --config .ci/ruff.toml .
+
+clean:
+	rm -rf .venv .venv-newest build dist *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,42 @@
+from keras import layers
+
+import keras
+
+
+def ResNetTiny(include_top=False, weights=None, input_tensor=None, alpha=1.0):  # noqa: N802  as in keras.applications
+    """A small residual network for laptops and small images, made of plain 3x3 convolutions.
+
+    Ours, without published weights: on a CPU it trains faster than MobileNets of the same width, since dense
+    convolutions use the processor better than depthwise ones. Five stages at strides 2, 4, 8, 16 and 32; stages three to
+    five end in a residual block. Batch normalisation has momentum 0.9, which suits short runs.
+
+    Args:
+        include_top: False; there is no classification layer.
+        weights: None; there are no published weights.
+        input_tensor: Keras tensor `(batch, height, width, 3)`, values in -1..1.
+        alpha: Width multiplier of the stages' 16, 32, 64, 128 and 256 channels.
+
+    Returns:
+        A functional model to `(batch, height / 32, width / 32, 256 alpha)`.
+    """
+    if include_top or weights is not None:
+        raise ValueError(f"ResNetTiny has no top and no weights. Received: include_top={include_top}, weights={weights}")
+
+    def convolution(x, filters, stride, name):
+        x = layers.Conv2D(filters, 3, stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
+        return layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
+
+    x = input_tensor
+    for stage, width in enumerate((16, 32, 64, 128, 256), start=1):
+        filters = max(8, round(width * alpha))
+        x = layers.ReLU(name=f"stage{stage}_down_relu")(convolution(x, filters, 2, f"stage{stage}_down"))
+        if stage >= 3:
+            y = layers.ReLU(name=f"stage{stage}_1_relu")(convolution(x, filters, 1, f"stage{stage}_1"))
+            y = convolution(y, filters, 1, f"stage{stage}_2")
+            x = layers.ReLU(name=f"stage{stage}_out")(layers.Add(name=f"stage{stage}_add")([x, y]))
+    return keras.Model(keras.utils.get_source_inputs(input_tensor), x, name="resnet_tiny")
+
+
+def preprocess_input(x):
+    """RGB 0..255 -> -1..1."""
+    return x / 127.5 - 1.0

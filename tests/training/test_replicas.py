@@ -1,0 +1,37 @@
+"""Training on two replicas is training on one: the same weights from the same global batches."""
+
+import numpy as np
+import pytest
+
+from farkeras.training.devices import make_strategy
+from farkeras.training.loop import Run, open_data
+from tests.training.small_run import small_config
+
+
+def weights_after_five_steps(replicas, faces_dir, workdir, **changes):
+    config = small_config(
+        faces_dir,
+        epochs=5 * 16 / 192,
+        precision="float64",
+        sync_batch_norm=True,
+        # Unknown labels fall unevenly on the replicas; only a global count of known labels makes them weigh the same.
+        **changes,
+    )
+    data = open_data(config)
+    rng = np.random.default_rng(0)
+    data.train.labels[rng.random(data.train.labels.shape) < 0.3] = -1
+    run = Run(config, workdir, data, make_strategy(replicas))
+    assert run.total_steps == 5
+    run.train()
+    return run
+
+
+@pytest.mark.parametrize("weighting", ["dws", "uncertainty"])
+def test_two_replicas_equal_one(faces_dir, tmp_path, weighting):
+    one = weights_after_five_steps(1, faces_dir, tmp_path / "1", weighting=weighting)
+    two = weights_after_five_steps(2, faces_dir, tmp_path / "2", weighting=weighting)
+    assert two.strategy.num_replicas_in_sync == 2
+    for a, b in zip(one.model.get_weights(), two.model.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)
+    for a, b in zip(one.weighting.get_weights(), two.weighting.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)

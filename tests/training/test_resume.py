@@ -1,0 +1,90 @@
+"""A run that is killed at any moment and started again ends as the run that was never killed, bit for bit."""
+
+import contextlib
+import json
+import random
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from farkeras.flags import save_flagfile
+from farkeras.training.reporting import MetricsFile
+from tests.training.small_run import small_config
+
+CLOCK = {"steps_per_second", "images_per_second", "data_wait"}
+
+
+def start(folder, workdir):
+    return subprocess.Popen(
+        [sys.executable, "-m", "farkeras.train", f"--flagfile={folder}/flags", f"--workdir={workdir}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def finish(process):
+    output, _ = process.communicate()
+    assert process.returncode == 0, output.decode()
+
+
+def num_lines(path):
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def state(workdir):
+    """All numbers of the last checkpoint, by name."""
+    reader = tf.train.load_checkpoint(str(workdir / "checkpoints"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "SAVE_COUNT" not in name.upper()}
+
+
+def figures(workdir):
+    records = MetricsFile(workdir / "metrics.jsonl").read()
+    return [{key: value for key, value in record.items() if key not in CLOCK} for record in records]
+
+
+def test_sigkill_at_random_moments(faces_dir, tmp_path):
+    config = small_config(
+        faces_dir,
+        epochs=4.0,
+        dropout=0.2,
+        ema_decay=0.9,
+        augment_shift=0.1,
+        augment_brightness=0.2,
+        eval_every_epochs=1.0,
+        steps_per_loop=2,
+        checkpoint_every_steps=5,
+    )
+    save_flagfile(config, tmp_path / "flags")
+    untouched, killed = tmp_path / "untouched", tmp_path / "killed"
+    reference = start(tmp_path, untouched)
+
+    metrics = killed / "metrics.jsonl"
+    dice = random.Random()
+    moments = sorted(dice.sample(range(1, 24), 3))
+    for moment in moments:
+        process = start(tmp_path, killed)
+        while num_lines(metrics) < moment and process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=dice.uniform(0, 0.05))
+        process.kill()
+        process.communicate()
+    finish(start(tmp_path, killed))
+    finish(reference)
+
+    expected, found = state(untouched), state(killed)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(value, found[name], err_msg=f"{name}, killed at lines {moments}")
+    # Host trips may be cut differently, so training records are compared where both have one for the same step.
+    by_step = {json.dumps([r["step"], "validation" in r]): r for r in figures(untouched)}
+    for record in figures(killed):
+        if "validation" in record:
+            assert record == by_step[json.dumps([record["step"], True])]
+    steps = [record["step"] for record in figures(killed)]
+    assert steps == sorted(steps)
+    best = [keras.models.load_model(folder / "model.keras", compile=False).get_weights() for folder in (untouched, killed)]
+    for a, b in zip(*best, strict=True):
+        np.testing.assert_array_equal(a, b)
