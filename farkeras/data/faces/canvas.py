@@ -59,6 +59,8 @@ class Canvas:
         cos, sin = self._cos / pose.scale**2, self._sin / pose.scale**2
         self._x, self._y = cos * x + sin * y, cos * y - sin * x
         self._shading = self._shade(light)
+        self._mask = Image.new("L", (2 * WIDTH, 2 * HEIGHT))  # empty between two shapes
+        self._pen = ImageDraw.Draw(self._mask)
 
     def _shade(self, light: Light) -> np.ndarray:
         # A head is an egg to its light; relief on it is painted by the parts.
@@ -97,18 +99,20 @@ class Canvas:
         margin += 3 * soft + 1
         low, high = placed.min(0) - margin, placed.max(0) + margin + 1
         window = y, x = _window(low, high)
-        mask = Image.new("L", (2 * (x.stop - x.start), 2 * (y.stop - y.start)))
-        pen = ImageDraw.Draw(mask)
         # A pixel's middle is a whole number in the image and lies between two pixels of the mask.
-        flat = (2 * placed + (0.5 - 2 * x.start, 0.5 - 2 * y.start)).ravel().tolist()
+        flat = (2 * placed + np.float32(0.5)).ravel().tolist()
         first = 0
         for shape in shapes:
-            draw_one(pen, flat[first : first + 2 * len(shape)])
+            draw_one(self._pen, flat[first : first + 2 * len(shape)])
             first += 2 * len(shape)
-        mask = mask.reduce(2)
+        box = (2 * x.start, 2 * y.start, 2 * x.stop, 2 * y.stop)
+        mask = self._mask.reduce(2, box)
+        self._mask.paste(0, box)
         if soft:
             mask = mask.filter(ImageFilter.GaussianBlur(soft))
-        return Patch(window, np.asarray(mask, np.float32) / 255)
+        alpha = np.asarray(mask, np.float32)
+        alpha *= np.float32(1 / 255)
+        return Patch(window, alpha)
 
     def glow(self, centre: Sequence[float], rx: float, ry: float, tilt: float = 0.0) -> Patch:
         """A soft round mask: a Gaussian with radii `rx`, `ry` (pixels), turned by `tilt` radians."""

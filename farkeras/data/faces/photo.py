@@ -16,22 +16,23 @@ def paint_backdrop(backdrop: Backdrop) -> np.ndarray:
     blend = np.clip(0.5 + along, 0, 1).astype(np.float32)[..., None]
     first = np.array(backdrop.first, np.float32)
     pixels = first + blend * (np.array(backdrop.second, np.float32) - first)
-    pixels += backdrop.texture * 0.5 * _clouds(rng, backdrop.cells)
-    pixels += backdrop.grain * _noise(rng, 1)
-    return np.clip(pixels, 0, 255)
+    pixels += 0.5 * backdrop.texture * _clouds(rng, backdrop.cells) + backdrop.grain * _noise(rng, 1)
+    return np.clip(pixels, 0, 255, out=pixels)
 
 
 def develop(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     """Exposure, contrast, blur and noise: float32 `[218, 178, 3]` to uint8 of the same shape."""
     rng = np.random.default_rng(camera.seed)
     light = 1 + np.clip(camera.patches * _clouds(rng, camera.cells), -0.5, 0.5)
-    gain = np.array(camera.gain, np.float32) * camera.contrast
-    exposed = pixels * light * gain + 110 * (1 - camera.contrast)
-    image = Image.fromarray(np.clip(exposed, 0, 255).astype(np.uint8))
+    exposed = pixels * light
+    exposed *= np.array(camera.gain, np.float32) * camera.contrast
+    exposed += 110 * (1 - camera.contrast)
+    image = Image.fromarray(np.clip(exposed, 0, 255, out=exposed).astype(np.uint8))
     if camera.blur > 0.25:
         image = image.filter(ImageFilter.GaussianBlur(camera.blur))
-    noise = _noise(rng, 3)
-    return np.clip(image + camera.noise * noise, 0, 255).astype(np.uint8)
+    noisy = camera.noise * _noise(rng, 3)
+    noisy += image
+    return np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
 
 
 def _clouds(rng: np.random.Generator, cells: int) -> np.ndarray:
@@ -43,4 +44,6 @@ def _clouds(rng: np.random.Generator, cells: int) -> np.ndarray:
 def _noise(rng: np.random.Generator, channels: int) -> np.ndarray:
     """Uniform noise of variance 1 (cheaper than normal, and a JPEG does not tell): float32 `[218, 178, channels]`."""
     noise = np.frombuffer(rng.bytes(HEIGHT * WIDTH * channels), np.uint8).reshape(HEIGHT, WIDTH, channels)
-    return (noise - np.float32(127.5)) * np.float32(np.sqrt(12) / 256)
+    centred = noise - np.float32(127.5)
+    centred *= np.float32(np.sqrt(12) / 256)
+    return centred
