@@ -1,0 +1,150 @@
+"""Backbones of keras.applications and a user's own, and where they are cut."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from farkeras.errors import FarkerasError
+from farkeras.models import backbones
+from farkeras.models.backbones import backbone_names, build_backbone, split_at_last_block
+
+SIZE = (64, 48)
+
+
+def images(size=SIZE):
+    return np.random.default_rng(0).uniform(0, 255, (2, *size, 3)).astype("float32")
+
+
+def test_all_families_are_known_by_class_name():
+    assert {"ResNet50", "ResNet50V2", "MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny"} <= set(backbone_names())
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha", "last_of_trunk", "first_of_block"),
+    [
+        ("ResNet50", 1.0, "conv5_block2_out", "conv5_block3_1_conv"),  # the last residual block, as in the paper
+        ("MobileNet", 0.25, "conv_dw_13_relu", "conv_pw_13"),
+        ("MobileNetV2", 0.35, "block_16_project_BN", "Conv_1"),
+        ("MobileNetV3Small", 1.0, "expanded_conv_10_add", "conv_1"),
+        ("EfficientNetB0", 1.0, "block7a_project_bn", "top_conv"),
+        ("DenseNet121", 1.0, "conv5_block15_concat", "conv5_block16_0_bn"),
+        ("VGG16", 1.0, "block5_conv2", "block5_conv3"),
+        ("ConvNeXtTiny", 1.0, "add", "convnext_tiny_stage_3_block_2_depthwise_conv"),
+    ],
+)
+def test_where_a_backbone_is_cut(name, alpha, last_of_trunk, first_of_block):
+    backbone = build_backbone(name, SIZE, alpha)
+    trunk, block = split_at_last_block(backbone)
+    assert trunk.output._keras_history.operation.name.startswith(last_of_trunk)
+    assert block.layers[1].name == first_of_block
+    assert backbone.count_params() == trunk.count_params() + block.count_params()
+    x = images()
+    whole, in_two = backbone(x), block(trunk(x))
+    np.testing.assert_allclose(ops.convert_to_numpy(in_two), ops.convert_to_numpy(whole), atol=1e-5)
+
+
+def test_resnet50_has_the_papers_parameters():
+    backbone = build_backbone("ResNet50", SIZE)
+    trunk, block = split_at_last_block(backbone)
+
+    def trainable(model):
+        return sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+
+    assert trainable(backbone) == 23_534_592
+    assert trainable(block) == 4_465_664
+    assert trainable(trunk) == 23_534_592 - 4_465_664
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small"])
+def test_weights_file_of_keras_applications_gives_its_numbers(name, tmp_path):
+    # What the error message for an offline machine tells a user to do.
+    original = getattr(keras.applications, name)((*SIZE, 3), include_top=False, weights=None)
+    original.save_weights(tmp_path / "name.weights.h5")
+    loaded = build_backbone(name, SIZE, weights=str(tmp_path / "name.weights.h5"))
+    # MobileNetV3 holds its normalisation itself, MobileNetV2 expects normalised images.
+    expected = original(images() / 127.5 - 1 if name == "MobileNetV2" else images())
+    np.testing.assert_allclose(ops.convert_to_numpy(loaded(images())), ops.convert_to_numpy(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "preprocess"),
+    [
+        ("VGG16", lambda x: x[..., ::-1] - [103.939, 116.779, 123.68]),  # BGR less the mean
+        ("MobileNet", lambda x: x / 127.5 - 1),
+        ("DenseNet121", lambda x: (x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]),
+    ],
+)
+def test_a_backbone_begins_with_its_familys_normalisation(name, preprocess):
+    backbone = build_backbone(name, SIZE, 0.25 if name == "MobileNet" else 1.0)
+    # The input of the first operation with weights, be it a convolution or what pads for it.
+    first = next(layer for layer in backbone.layers if layer.weights or "Padding" in type(layer).__name__)
+    normalised = keras.Model(backbone.inputs, first.input)(images())
+    np.testing.assert_allclose(ops.convert_to_numpy(normalised), preprocess(images()), rtol=1e-4, atol=1e-3)
+
+
+def test_unknown_name_lists_what_is_known():
+    with pytest.raises(FarkerasError, match=r"Unknown backbone 'ResNet51'. Known: .*MobileNetV3Small, .*ResNet50, "):
+        build_backbone("ResNet51", SIZE)
+
+
+def test_width_of_a_family_without_one():
+    with pytest.raises(FarkerasError, match=r"backbone_alpha=0.5: 'ResNet50' has no width multiplier; leave it at 1."):
+        build_backbone("ResNet50", SIZE, alpha=0.5)
+
+
+def test_too_small_for_the_architecture():
+    with pytest.raises(FarkerasError, match=r"Backbone InceptionV3 cannot be built for \(32, 32\) pixels: .+"):
+        build_backbone("InceptionV3", (32, 32))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not HDF5"])
+def test_unreadable_weights_file(content, tmp_path):
+    path = tmp_path / "name.weights.h5"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(
+        FarkerasError, match=r"Backbone weights '.*name.weights.h5' do not load into MobileNetV2: .+ Expected"
+    ):
+        build_backbone("MobileNetV2", SIZE, 0.35, str(path))
+
+
+@pytest.mark.filterwarnings("ignore:Skipping nested container")
+def test_weights_of_another_architecture(tmp_path):
+    keras.applications.MobileNet((*SIZE, 3), alpha=0.25, include_top=False, weights=None).save_weights(
+        tmp_path / "name.weights.h5"
+    )
+    with pytest.raises(FarkerasError, match="do not load into MobileNetV2"):
+        build_backbone("MobileNetV2", SIZE, 0.35, str(tmp_path / "name.weights.h5"))
+
+
+def test_no_network_for_imagenet_weights(monkeypatch):
+    def offline(**options):
+        assert options["weights"] == "imagenet"
+        raise Exception("URL fetch failure on https://storage: None -- [Errno -2] Name or service not known")
+
+    monkeypatch.setattr(backbones, "_applications", lambda: {"ResNet50": (offline, lambda x: x)})
+    with pytest.raises(FarkerasError) as caught:
+        build_backbone("ResNet50", SIZE, weights="imagenet")
+    assert "could not be had (URL fetch failure" in str(caught.value)
+    assert "--backbone_weights=none, or to a .weights.h5 file saved from keras.applications.ResNet50" in str(
+        caught.value
+    )
+
+
+def test_backbone_that_is_not_functional():
+    with pytest.raises(FarkerasError, match="must be a functional Keras model"):
+        split_at_last_block(keras.layers.Dense(2))
+
+
+def test_backbone_without_a_place_to_cut():
+    inputs = keras.Input((8, 8, 3))
+    with pytest.raises(FarkerasError, match="'flat' has no tensor to cut at"):
+        split_at_last_block(keras.Model(inputs, keras.layers.Conv2D(4, 3)(inputs), name="flat"))
+
+
+def test_backbone_that_uses_a_layer_twice():
+    inputs, again = keras.Input((8, 8, 3)), keras.layers.Conv2D(3, 3, padding="same")
+    twice = keras.Model(inputs, keras.layers.ReLU()(again(again(inputs))), name="twice")
+    with pytest.raises(FarkerasError, match=r"'twice' .* a layer is used more than once"):
+        split_at_last_block(twice)

@@ -1,0 +1,174 @@
+"""FAR-AMTN with several backbones and groupings, its file round trip, and what it explains."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from farkeras.attributes import CELEBA_ATTRIBUTES, GROUPINGS, Grouping
+from farkeras.errors import FarkerasError
+from farkeras.models import FARAMTN, MODELS, SharedTrunk
+
+SIZE = (64, 48)
+# Members neither in order nor next to one another.
+INTERLEAVED = Grouping({"odd": ("d", "b"), "even": ("c", "a", "e")}, ("a", "b", "c", "d", "e"))
+
+
+def images(size=SIZE):
+    return np.random.default_rng(0).uniform(0, 255, (2, *size, 3)).astype("float32")
+
+
+def logits(model, size=SIZE):
+    return ops.convert_to_numpy(model(images(size))["logits"])
+
+
+def small_backbone():
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(8, 3, strides=4, activation="relu", name="stem")(x)
+    return keras.Model(inputs, keras.layers.Conv2D(12, 3, name="last")(x), name="small")
+
+
+@pytest.fixture(scope="module")
+def mobile():
+    """MobileNetV2 with gates that differ and a CGFF that does something."""
+    keras.utils.set_random_seed(0)
+    model = FARAMTN("mgmtn8", "MobileNetV2", SIZE, backbone_alpha=0.35, dropout=0.3)
+    model.get_layer("cgff").gamma.assign(0.5)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("backbone", "alpha", "features"),
+    [("ResNet50", 1.0, 2048), ("MobileNet", 0.25, 256), ("MobileNetV3Small", 1.0, 576)],
+)
+def test_outputs(backbone, alpha, features):
+    model = FARAMTN("mcnn9", backbone, SIZE, backbone_alpha=alpha)
+    outputs = model(images())
+    assert set(outputs) == {"logits"}
+    assert outputs["logits"].shape == (2, 40)
+    assert model.get_layer("wsgsa").output.shape == (None, 9, features)
+    assert model.input_shape == (None, *SIZE, 3)
+    assert model.image_size == SIZE
+
+
+def test_parameters_add_up_as_in_the_paper():
+    # K = 8 groups: the backbone once, gates, fusion and heads. About 27.7 M, where private last blocks need 54.7 M.
+    model = FARAMTN("mgmtn8", "ResNet50", SIZE)
+    trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+    gates, fusion, heads = 8 * 526_464, 2 * 2048 * 128 + 1, 40 * (2048 + 1)
+    assert trainable == 23_534_592 + gates + fusion + heads
+    assert 23_534_592 + gates == 27_746_304
+
+
+def test_file_round_trip(mobile, tmp_path):
+    mobile.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded) is FARAMTN
+    assert loaded.grouping == mobile.grouping
+    assert loaded.image_size == SIZE
+    np.testing.assert_allclose(logits(loaded), logits(mobile), atol=1e-6)
+    assert set(loaded.explain(images())) == {"gates", "maps", "fusion"}
+
+
+def test_config_round_trip(mobile):
+    config = mobile.get_config()
+    again = FARAMTN.from_config(json.loads(json.dumps(config)))
+    assert again.get_config() == config
+    again.set_weights(mobile.get_weights())
+    np.testing.assert_allclose(logits(again), logits(mobile), atol=1e-6)
+
+
+@pytest.mark.parametrize("model_class", MODELS.values())
+def test_users_own_backbone(model_class, tmp_path):
+    model = model_class(INTERLEAVED, backbone=small_backbone())
+    assert model.image_size == (32, 32)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded) is model_class
+    np.testing.assert_allclose(logits(loaded, (32, 32)), logits(model, (32, 32)), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["name", "file", "list", "grouping"])
+def test_attributes(kind, tmp_path):
+    path = tmp_path / "grouping.json"
+    path.write_text(json.dumps(GROUPINGS["mcnn9"]))
+    attributes, groups, names = {
+        "name": ("mgmtn8", 8, CELEBA_ATTRIBUTES),
+        "file": (str(path), 9, CELEBA_ATTRIBUTES),
+        "list": (["Smiling", "Male"], 1, ("Smiling", "Male")),
+        "grouping": (INTERLEAVED, 2, ("a", "b", "c", "d", "e")),
+    }[kind]
+    model = FARAMTN(attributes, backbone=small_backbone())
+    assert len(model.grouping) == groups
+    assert model.grouping.attributes == names
+    assert model.output_shape == (None, len(names))
+
+
+def test_logits_are_in_the_order_of_the_attributes():
+    # Heads that give a constant: the place of the attribute in the data's order.
+    model = FARAMTN(INTERLEAVED, backbone=small_backbone())
+    for head, constants in (("head_odd", [3, 1]), ("head_even", [2, 0, 4])):
+        model.get_layer(head).kernel.assign(np.zeros((12, len(constants))))
+        model.get_layer(head).bias.assign(constants)
+    np.testing.assert_array_equal(logits(model, (32, 32)), [[0, 1, 2, 3, 4]] * 2)
+
+
+def test_explain(mobile):
+    explanation = {name: ops.convert_to_numpy(value) for name, value in mobile.explain(images()).items()}
+    assert explanation["gates"].shape == (2, 8, 1280)
+    assert ((explanation["gates"] > 0) & (explanation["gates"] < 1)).all()
+    assert explanation["maps"].shape == (2, 8, 2, 2)
+    np.testing.assert_allclose(explanation["fusion"].sum(axis=-1), 0.5, rtol=1e-5)
+    # The maps are those whose means the heads get: mean over positions and channels alike.
+    pooled = mobile.get_layer("wsgsa")(mobile.get_layer("trunk")(images()))
+    np.testing.assert_allclose(
+        explanation["maps"].mean(axis=(2, 3)), ops.convert_to_numpy(pooled).mean(axis=-1), atol=1e-5
+    )
+
+
+def test_a_single_group_has_nobody_to_exchange_with():
+    model = FARAMTN(["a", "b"], backbone=small_backbone())
+    assert "cgff" not in [layer.name for layer in model.layers]
+    assert set(model.explain(images((32, 32)))) == {"gates", "maps"}
+
+
+def test_group_names_that_keras_refuses():
+    model = FARAMTN(Grouping({"Nase/Mund ü": ("a",), "b": ("b",)}), backbone=small_backbone())
+    assert model.get_layer("head_Nase_Mund__").units == 1
+
+
+def test_logits_stay_float32_in_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        models = [FARAMTN(INTERLEAVED, small_backbone()), SharedTrunk(INTERLEAVED, small_backbone())]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert {ops.dtype(model(images((32, 32)))["logits"]) for model in models} == {"float32"}
+    assert models[0].get_layer("wsgsa").compute_dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("model_class", MODELS.values())
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"backbone": "ResNet51"}, "Unknown backbone 'ResNet51'"),
+        ({"backbone": "ResNet50", "backbone_alpha": 0.5}, "'ResNet50' has no width multiplier"),
+        ({"attributes": "mgmtn9"}, "No grouping 'mgmtn9'"),
+        ({"attributes": ["a", "a"]}, "Attribute 'a' is in two groups"),
+    ],
+)
+def test_errors(model_class, arguments, message):
+    with pytest.raises(FarkerasError, match=message):
+        model_class(**arguments)
+
+
+def test_shared_trunk_is_one_linear_layer_on_pooled_features():
+    model = SharedTrunk(INTERLEAVED, backbone=small_backbone())
+    head = model.get_layer("head")
+    features = ops.convert_to_numpy(keras.Model(model.inputs[0], model.get_layer("pool").output)(images((32, 32))))
+    kernel, bias = (ops.convert_to_numpy(w) for w in (head.kernel, head.bias))
+    np.testing.assert_allclose(logits(model, (32, 32)), features @ kernel + bias, atol=1e-5)
+    assert not hasattr(model, "explain")
