@@ -1,0 +1,142 @@
+"""Batches: every example once an epoch, in an order that a counter decides; undecodable files left out by name."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from farkeras.data.augmentation import Augmentation
+from farkeras.data.examples import UNKNOWN, Examples
+from farkeras.data.pipeline import (
+    ShuffledOrder,
+    check_undecodable,
+    evaluation_dataset,
+    find_undecodable,
+    left_out,
+    training_dataset,
+)
+from farkeras.data.preprocessing import Preprocessing
+from farkeras.errors import FarkerasError
+
+COUNT, BAD = 12, 5
+PREPROCESSING = Preprocessing((8, 8))
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory) -> Examples:
+    """Images of one colour each, 20 times their number; labels count in base 3."""
+    folder = tmp_path_factory.mktemp("images")
+    paths = [folder / f"{i:02}.png" for i in range(COUNT)]
+    for i, path in enumerate(paths):
+        Image.new("RGB", (8, 8), (20 * i,) * 3).save(path)
+    labels = np.array([[i % 3 - 1, i // 3 % 3 - 1] for i in range(COUNT)], np.int8)
+    return Examples(("a", "b"), np.array([str(path) for path in paths]), labels)
+
+
+@pytest.fixture
+def damaged(examples, tmp_path) -> Examples:
+    """The same with one file that is no image."""
+    paths = examples.paths.astype(object).copy()
+    paths[BAD] = str(tmp_path / "damaged.png")
+    (tmp_path / "damaged.png").write_text("text")
+    return Examples(examples.attributes, paths.astype(str), examples.labels)
+
+
+def train(examples, start=0, stop=2 * COUNT, batch_size=4, seed=1, augmentation=None):
+    """What a training dataset shows, batches put together."""
+    augmentation = augmentation or Augmentation(flip=False)
+    dataset = training_dataset(examples, PREPROCESSING, augmentation, batch_size, seed, start, stop)
+    batches = list(dataset.as_numpy_iterator())
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in ("image", "labels", "counter")}
+
+
+def shown(batches):
+    return (batches["image"][:, 0, 0, 0] / 20).round().astype(int)
+
+
+def test_every_epoch_shows_every_example_once(examples):
+    first, second = shown(train(examples)).reshape(2, COUNT)
+    assert sorted(first) == sorted(second) == list(range(COUNT))
+    assert list(first) != list(second)
+    assert list(first) != list(range(COUNT))
+
+
+def test_images_and_labels_belong_together(examples):
+    batches = train(examples)
+    np.testing.assert_array_equal(batches["labels"], examples.labels[shown(batches)])
+    np.testing.assert_array_equal(batches["counter"], np.arange(2 * COUNT))
+
+
+def test_a_run_continues_where_it_stopped(examples):
+    strong = Augmentation(True, 0.2, 0.2, 30, 0.3, 0.3, 0.3)
+    whole, rest = train(examples, augmentation=strong), train(examples, start=16, augmentation=strong)
+    for name in whole:
+        np.testing.assert_array_equal(rest[name], whole[name][16:])
+
+
+def test_seed_decides_the_order(examples):
+    assert list(shown(train(examples))) == list(shown(train(examples)))
+    assert list(shown(train(examples))) != list(shown(train(examples, seed=2)))
+
+
+def test_partial_batch_is_dropped(examples):
+    assert len(train(examples, stop=11)["counter"]) == 8
+
+
+def test_undecodable_training_image_is_left_out_and_found_by_its_counter(damaged):
+    batches = train(damaged, stop=COUNT, batch_size=1)
+    missing = left_out(batches["counter"], 0, COUNT)
+    order = ShuffledOrder(COUNT, 1)
+    assert [int(order.index(tf.constant(c))) for c in missing] == [BAD]
+    assert sorted(shown(batches)) == [i for i in range(COUNT) if i != BAD]
+
+
+def test_order_is_a_permutation_in_each_epoch():
+    order = ShuffledOrder(100, 0)
+    index = [int(order.index(tf.constant(c, tf.int64))) for c in range(300)]
+    for epoch in range(3):
+        assert sorted(index[100 * epoch : 100 * (epoch + 1)]) == list(range(100))
+
+
+def test_evaluation_fills_up_the_last_batch(examples):
+    *_, last = evaluation_dataset(examples, PREPROCESSING, 5).as_numpy_iterator()
+    assert list(last["example"]) == [10, 11, -1, -1, -1]
+    np.testing.assert_array_equal(last["labels"][:2], examples.labels[10:])
+    assert (last["labels"][2:] == UNKNOWN).all()
+    assert last["image"].shape == (5, 8, 8, 3)
+    assert last["image"].dtype == np.float32
+    assert (last["image"][2:] == 0).all()
+
+
+def test_evaluation_is_in_the_order_of_the_examples(examples):
+    batches = list(evaluation_dataset(examples, PREPROCESSING, 4).as_numpy_iterator())
+    assert list(np.concatenate([batch["example"] for batch in batches])) == list(range(COUNT))
+    assert list(np.concatenate([shown(batch) for batch in batches])) == list(range(COUNT))
+
+
+def test_evaluation_leaves_out_what_cannot_be_decoded(damaged):
+    seen = np.concatenate(
+        [batch["example"] for batch in evaluation_dataset(damaged, PREPROCESSING, 4).as_numpy_iterator()]
+    )
+    assert list(left_out(seen, 0, COUNT)) == [BAD]
+    assert sum(seen == -1) == 1
+    assert find_undecodable(damaged, PREPROCESSING) == [damaged.paths[BAD]]
+
+
+def test_all_images_decodable(examples):
+    assert find_undecodable(examples, PREPROCESSING) == []
+
+
+def test_left_out():
+    assert list(left_out(np.array([9, 4, 6, 3]), 3, 8)) == [5, 7]
+
+
+def test_one_undecodable_image_in_a_hundred_is_borne():
+    check_undecodable(["a.jpg"], 100)
+
+
+def test_more_are_an_error():
+    with pytest.raises(
+        FarkerasError, match=r"2 of 100 images cannot be decoded, more than 1%; the first is a\.jpg\. Replace"
+    ):
+        check_undecodable({"b.jpg", "a.jpg"}, 100)
