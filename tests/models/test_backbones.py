@@ -24,6 +24,7 @@ def test_all_families_are_known_by_class_name():
     ("name", "alpha", "last_of_trunk", "first_of_block"),
     [
         ("ResNet50", 1.0, "conv5_block2_out", "conv5_block3_1_conv"),  # the last residual block, as in the paper
+        ("ResNetTiny", 0.5, "stage5_down_relu", "stage5_1_conv"),
         ("MobileNet", 0.25, "conv_dw_13_relu", "conv_pw_13"),
         ("MobileNetV2", 0.35, "block_16_project_BN", "Conv_1"),
         ("MobileNetV3Small", 1.0, "expanded_conv_10_add", "conv_1"),
