@@ -1,0 +1,103 @@
+"""Attribute names and groupings: data checks and each error message."""
+
+import json
+
+import pytest
+
+from farkeras.attributes import (
+    CELEBA_ATTRIBUTES,
+    CELEBA_PERCENT_POSITIVE,
+    GROUPINGS,
+    SUBJECTIVE_ATTRIBUTES,
+    Grouping,
+    load_grouping,
+)
+from farkeras.errors import FarkerasError
+
+
+def test_the_40_names_in_celebas_order():
+    assert len(set(CELEBA_ATTRIBUTES)) == 40
+    assert list(CELEBA_ATTRIBUTES) == sorted(CELEBA_ATTRIBUTES, key=str.lower)
+    assert (CELEBA_ATTRIBUTES[0], CELEBA_ATTRIBUTES[20], CELEBA_ATTRIBUTES[39]) == ("5_o_Clock_Shadow", "Male", "Young")
+    assert tuple(CELEBA_PERCENT_POSITIVE) == CELEBA_ATTRIBUTES
+    assert set(SUBJECTIVE_ATTRIBUTES) < set(CELEBA_ATTRIBUTES)
+
+
+@pytest.mark.parametrize(("name", "groups"), [("mgmtn8", 8), ("mcnn9", 9)])
+def test_published_groupings_partition_the_attributes(name, groups):
+    grouping = load_grouping(name)
+    members = [member for group in grouping.groups.values() for member in group]
+    assert len(grouping) == groups
+    assert sorted(members) == sorted(CELEBA_ATTRIBUTES)
+    assert grouping.attributes == CELEBA_ATTRIBUTES
+
+
+def test_group_of_each_attribute():
+    grouping = Grouping({"first": ("c", "a"), "second": ("b",)}, ("a", "b", "c"))
+    assert grouping.names == ("first", "second")
+    assert grouping.group_of == (0, 1, 0)
+    assert Grouping({"first": ("c", "a"), "second": ("b",)}).attributes == ("c", "a", "b")
+
+
+def test_without():
+    grouping = Grouping({"first": ("c", "a"), "second": ("b",)}, ("a", "b", "c"))
+    assert grouping.without(["a"]) == Grouping({"first": ("c",), "second": ("b",)}, ("b", "c"))
+    assert grouping.without(["b"]) == Grouping({"first": ("c", "a")}, ("a", "c"))
+    assert grouping.without([]) == grouping
+    with pytest.raises(FarkerasError, match=r"Cannot exclude d, e: not an attribute. Known: "):
+        grouping.without(["e", "a", "d"])
+
+
+@pytest.mark.parametrize(
+    ("groups", "attributes", "message"),
+    [
+        ({}, (), "The grouping has no attributes; expected at least one group with one attribute"),
+        ({"first": ("a",), "second": ()}, (), "Group 'second' is empty; give it an attribute or remove it"),
+        (
+            {"first": ("a", "z")},
+            ("a", "b"),
+            "Group 'first' lists 'z', which is not an attribute of the data. Known: a, b",
+        ),
+        ({"first": ("a",), "second": ("a",)}, (), "Attribute 'a' is in two groups: first and second. Keep one"),
+        ({"first": ("a", "a")}, (), "Attribute 'a' is in two groups: first and first. Keep one"),
+        ({"first": ("a",)}, ("a", "b"), "Attribute 'b' is in no group; add it to one"),
+    ],
+)
+def test_errors_of_a_grouping(groups, attributes, message):
+    with pytest.raises(FarkerasError, match=message):
+        Grouping(groups, attributes)
+
+
+def test_grouping_from_a_file(tmp_path):
+    path = tmp_path / "grouping.json"
+    path.write_text(json.dumps({"Gesicht ü": ["b", "a"], "rest": ["c"]}), encoding="utf-8")
+    assert load_grouping(path, "abc") == Grouping({"Gesicht ü": ("b", "a"), "rest": ("c",)}, ("a", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"grouping\.json is not JSON \(.+\); expected"),
+        ("\xff", r"grouping\.json is not JSON \(.+\); expected"),
+        ('["a"]', r"grouping\.json is not a grouping; expected"),
+        ('{"first": "a"}', r"grouping\.json is not a grouping; expected"),
+        ('{"first": [1]}', r"grouping\.json is not a grouping; expected"),
+        ('{"x": ["a"], "x": ["b"]}', r"grouping\.json: group 'x' appears twice; merge its members into one list"),
+        ('{"first": ["a"]}', r"grouping\.json: Attribute 'b' is in no group"),
+    ],
+)
+def test_errors_of_a_file(text, message, tmp_path):
+    path = tmp_path / "grouping.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(FarkerasError, match=message):
+        load_grouping(path, ("a", "b"))
+
+
+def test_no_such_grouping():
+    with pytest.raises(FarkerasError, match="No grouping 'mgmtn9': expected mgmtn8, mcnn9 or the path of a JSON file"):
+        load_grouping("mgmtn9")
+
+
+def test_subjective_attributes_can_be_left_out_of_every_grouping():
+    for name in GROUPINGS:
+        assert len(load_grouping(name).without(SUBJECTIVE_ATTRIBUTES).attributes) == 31

@@ -1,0 +1,80 @@
+"""Settings: ranges, choices, and what may differ when a run is continued."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from farkeras.attributes import SUBJECTIVE_ATTRIBUTES
+from farkeras.config import Config
+from farkeras.data.sources import SOURCES
+from farkeras.errors import FarkerasError
+from farkeras.models import MODELS
+from farkeras.training.devices import POLICIES
+
+FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+
+
+@pytest.mark.parametrize(("name", "table"), [("model", MODELS), ("source", SOURCES), ("precision", POLICIES)])
+def test_choices_are_what_the_code_knows(name, table):
+    assert set(FIELDS[name].metadata["choices"]) == set(table)
+
+
+def test_every_setting_says_what_it_is():
+    assert all(field.metadata["help"] for field in FIELDS.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 0}, "--batch_size must be at least 1. Received: 0."),
+        ({"dropout": 0.96}, "--dropout must be at least 0 and at most 0.95. Received: 0.96."),
+        ({"learning_rate": -1.0}, "--learning_rate must be at least 0. Received: -1.0."),
+        ({"learning_rate": math.nan}, "--learning_rate must be at least 0. Received: nan."),
+        ({"image_size": (64, 16)}, "--image_size must be at least 32. Received: 16."),
+        ({"image_size": (64, 64, 64)}, r"--image_size must be height,width. Received: \(64, 64, 64\)."),
+        ({"weighting": "gradnorm"}, "--weighting must be one of dws, uniform, dwa, uncertainty. Received: gradnorm."),
+        ({"crop": (0.0, 0.0, 1.0)}, "--crop must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: "),
+        ({"crop": (0.5, 0.0, 0.5, 1.0)}, "--crop must be top,left,bottom,right"),
+        ({"crop": (0.0, 0.9, 1.0, 0.1)}, "--crop must be top,left,bottom,right"),
+        ({"crop": (0.0, 0.0, 1.0, 1.1)}, "--crop must be top,left,bottom,right"),
+        ({"crop": (-0.1, 0.0, 1.0, 1.0)}, "--crop must be at least 0. Received: -0.1."),
+    ],
+)
+def test_errors(changes, message):
+    with pytest.raises(FarkerasError, match=message):
+        Config(**changes)
+
+
+@pytest.mark.parametrize("name", [name for name, field in FIELDS.items() if field.metadata["at_least"] is not None])
+def test_every_bound_holds(name):
+    for bound, beyond in (("at_least", -1), ("at_most", 1)):
+        if (limit := FIELDS[name].metadata[bound]) is None:
+            continue
+        value = limit + beyond
+        if isinstance(FIELDS[name].default, tuple):
+            value = (value, *FIELDS[name].default[1:])
+        with pytest.raises(FarkerasError, match=f"^--{name} must be "):
+            Config(**{name: value})
+
+
+def test_subjective_stands_for_the_set():
+    assert Config(exclude_attributes=("Male", "subjective", "Young")).excluded == ("Male", *SUBJECTIVE_ATTRIBUTES)
+    assert Config().excluded == ()
+
+
+def test_changes_that_matter():
+    changed = Config(seed=1, learning_rate=0.1, steps_per_loop=5, checkpoint_every_steps=7)
+    assert changed.changed_from(Config()) == ["learning_rate", "seed"]
+    assert Config(steps_per_loop=5, checkpoint_every_steps=7).changed_from(Config()) == []
+
+
+def test_json_round_trip():
+    config = Config(data_dir="ü", image_size=(64, 48), exclude_attributes=("Male",), learning_rate=1e-7)
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_setting_of_another_version():
+    with pytest.raises(FarkerasError, match="Unknown settings dropuot, x: written by another version of farkeras"):
+        Config.from_dict({"x": 1, "dropuot": 0.1})
