@@ -30,6 +30,7 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_string("data_dir", "", "Folder of the data set; by default the one trained on.", **own)
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "The images to measure on.", **own)
     flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1, **own)
+    flags.DEFINE_string("gallery", "", "Also write a PNG with the first 12 faces and what was predicted.", **own)
     flags.DEFINE_string("output", "", "Folder of the results; by default the model's.", **own)
 
 
@@ -45,7 +46,7 @@ def main(argv: list[str], options: flags.FlagValues = flags.FLAGS) -> None:
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     output = Path(options.output or folder)
     evaluation, metadata, undecodable = evaluate_model(
-        path, options.split, options.batch_size, options.source, options.data_dir
+        path, options.split, options.batch_size, options.source, options.data_dir, options.gallery
     )
     write_text(output / "evaluation.json", json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
     write_text(output / "evaluation.md", markdown_report(evaluation))

@@ -71,6 +71,8 @@ def main(argv: list[str]) -> int:
             if prediction.probabilities:
                 table = probability_table(prediction, recognizer.groups, _THRESHOLD.value)
                 console.print(table)
+    if recognizer.procedural:
+        print("This model learned from drawn faces: what it says of photographs means little.", file=sys.stderr)
     return 1 if errors else 0
 
 

@@ -55,12 +55,16 @@ class Recognizer:
         model: Called as `model(images)["logits"]`, `[batch, attributes]`.
         metadata: The attributes, their groups, and the model's preprocessing.
         batch_size: Photographs per call of the model.
+
+    Attributes:
+        procedural: Whether the model learned from drawn faces; what it says of photographs then means little.
     """
 
     def __init__(self, model: keras.Model, metadata: ModelMetadata, batch_size: int = 8):
         self._grouping = metadata.grouping
         self._preprocessing = metadata.preprocessing
         self._batch_size = batch_size
+        self.procedural = metadata.procedural
 
         @tf.function
         def forward(images):

@@ -1,10 +1,12 @@
 """Data sources by the name that `--source` takes."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from farkeras.data.celeba import CelebA
 from farkeras.data.examples import Examples
+from farkeras.data.faces.generate import SETTINGS_FILE
 from farkeras.errors import FarkerasError
 
 
@@ -30,3 +32,8 @@ def open_source(name: str, data_dir: str) -> Source:
     if not data_dir:
         raise FarkerasError("No data folder given; name it with --data_dir=PATH.")
     return SOURCES[name](data_dir)
+
+
+def is_procedural(data_dir: str) -> bool:
+    """Whether the folder holds drawn faces, of which no figure may be read as one of CelebA's."""
+    return (Path(data_dir) / SETTINGS_FILE).is_file()

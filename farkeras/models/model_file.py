@@ -30,6 +30,7 @@ class ModelMetadata:
         config: Settings of the training run, `Config.to_dict()`.
         metrics: Validation figures of these weights, with the `step`.
         versions: Packages that trained it.
+        procedural: Trained on drawn faces: what it says of photographs means little.
     """
 
     grouping: Grouping
@@ -37,6 +38,7 @@ class ModelMetadata:
     config: dict = field(default_factory=dict)
     metrics: dict = field(default_factory=dict)
     versions: dict = field(default_factory=dict)
+    procedural: bool = False
 
     def to_dict(self) -> dict:
         return {
@@ -48,6 +50,7 @@ class ModelMetadata:
             "config": self.config,
             "metrics": self.metrics,
             "versions": self.versions,
+            "procedural": self.procedural,
         }
 
     @classmethod
@@ -58,6 +61,7 @@ class ModelMetadata:
             values["config"],
             values["metrics"],
             values["versions"],
+            values["procedural"],
         )
 
 

@@ -23,8 +23,12 @@ class RunState:
         self.step = variable(0, tf.int64)
         self.next_counter = variable(0, tf.int64)
         self.best = variable(float("-inf"), tf.float64)
+        # Keras keeps the states of dropout's random generators out of `weights`, and TensorFlow does not find them.
+        weights = {id(v) for v in model.weights}
+        generators = [v.value for v in model.variables if id(v) not in weights]
         self.checkpoint = tf.train.Checkpoint(
             model=model,
+            generators=generators,
             optimizer=optimizer,
             weighting=weighting,
             step=self.step,
@@ -49,10 +53,10 @@ class RunState:
                 f"Checkpoint {self.manager.latest_checkpoint} cannot be continued: {str(error).splitlines()[0]} "
                 "Start in another --workdir."
             ) from None
-        if int(self.optimizer.iterations) != int(self.step):
+        if int(self.optimizer.iterations.numpy()) != int(self.step):
             raise FarkerasError(
                 f"Checkpoint {self.manager.latest_checkpoint} is inconsistent: step {int(self.step)}, optimizer at "
-                f"{int(self.optimizer.iterations)}. Start in another --workdir."
+                f"{int(self.optimizer.iterations.numpy())}. Start in another --workdir."
             )
         return True
 

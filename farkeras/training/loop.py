@@ -15,7 +15,7 @@ from farkeras.data.augmentation import Augmentation
 from farkeras.data.examples import Examples
 from farkeras.data.pipeline import ShuffledOrder, check_undecodable, find_undecodable, left_out, training_dataset
 from farkeras.data.preprocessing import Preprocessing
-from farkeras.data.sources import open_source
+from farkeras.data.sources import is_procedural, open_source
 from farkeras.errors import FarkerasError
 from farkeras.flags import read_flagfile, save_flagfile
 from farkeras.metrics.attribute_metrics import evaluate_attributes
@@ -263,6 +263,7 @@ class Run:
                 self.config.to_dict(),
                 {"step": step, **figures},
                 current_versions(),
+                is_procedural(self.config.data_dir),
             )
             save_model(self.final_model, metadata, self.workdir / MODEL_FILE)
         record = {"step": step, "epoch": step / self.steps_per_epoch, "best": best, "validation": figures}

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from farkeras.files import write_text
+from farkeras.metrics.history import read_history
 
 
 class Listener:
@@ -32,16 +33,8 @@ class MetricsFile(Listener):
         self.path = path
 
     def read(self) -> list[dict]:
-        """All records; a line cut short by a kill is not one."""
-        if not self.path.exists():
-            return []
-        records = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-        return records
+        """All records so far."""
+        return read_history(self.path)
 
     def cut_back(self, step: int) -> None:
         """Drops what was written after `step`: a continued run writes it again."""

@@ -12,7 +12,7 @@ from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
 
 LAYOUTS = ("celeba",)
-_SETTINGS = "synthesize.json"
+SETTINGS_FILE = "synthesize.json"
 # Raised when the same settings give other pixels, so that an older set is not taken for a new one.
 _DRAWING = 1
 
@@ -69,7 +69,7 @@ def generate(settings: Settings, output: str | Path, num_workers: int = 1) -> bo
         images.mkdir(parents=True)
         face = partial(write_face, images, settings.seed, label_noise=settings.label_noise)
         write_lists(making, _map(face, settings.num_images, num_workers))
-        (making / _SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n")
+        (making / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=2) + "\n")
     return True
 
 
@@ -89,10 +89,10 @@ def _holds(output: Path, settings: Settings) -> bool:
     if not output.is_dir() or not any(output.iterdir()):
         return False
     try:
-        found = json.loads((output / _SETTINGS).read_text())
+        found = json.loads((output / SETTINGS_FILE).read_text())
     except (OSError, ValueError):
         raise FarkerasError(
-            f"{output} is not empty and holds no {_SETTINGS}, so it was not made by this command; "
+            f"{output} is not empty and holds no {SETTINGS_FILE}, so it was not made by this command; "
             "expected a new or an empty folder. Give another --output."
         ) from None
     if found != asdict(settings):

@@ -1,0 +1,151 @@
+"""A whole run on a few faces: what it writes, what it refuses, what it starts from."""
+
+import json
+import re
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from farkeras.attributes import load_grouping
+from farkeras.console import ConsoleReport
+from farkeras.errors import FarkerasError
+from farkeras.flags import read_flagfile
+from farkeras.models.model_file import load_model
+from farkeras.training.inference import predict_examples
+from farkeras.training.loop import Run, check_finite, open_data, train_and_evaluate, validation_losses
+from farkeras.training.reporting import Listener, heat_strips
+from tests.training.small_run import small_config
+
+
+@pytest.fixture(scope="module")
+def finished(faces_dir, tmp_path_factory):
+    """The workdir of a run of 24 steps with 2 validations."""
+    workdir = tmp_path_factory.mktemp("finished")
+    train_and_evaluate(small_config(faces_dir), workdir)
+    return workdir
+
+
+def records(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_what_a_run_writes(finished, faces_dir):
+    assert {"flags.txt", "metrics.jsonl", "checkpoints", "tensorboard", "model.keras"} == {p.name for p in finished.iterdir()}
+    assert read_flagfile(finished / "flags.txt") == small_config(faces_dir)
+    training = [r for r in records(finished) if "loss" in r]
+    assert [r["step"] for r in training] == [4, 8, 12, 16, 20, 24]
+    assert set(training[0]["group_loss"]) == set(load_grouping("mgmtn8").names)
+    assert sum(training[-1]["group_weight"].values()) == pytest.approx(8, abs=1e-4)
+    assert 0 <= training[0]["data_wait"] <= 1
+    validations = [r for r in records(finished) if "validation" in r]
+    assert [r["step"] for r in validations] == [12, 24]
+
+
+def test_the_model_file_is_the_best_validation(finished, faces_dir):
+    model, metadata = load_model(finished)
+    best = max((r for r in records(finished) if "validation" in r), key=lambda r: r["validation"]["mean_balanced_accuracy"])
+    assert metadata.metrics["step"] == best["step"]
+    validation = open_data(small_config(faces_dir)).validation
+    labels, probabilities, _ = predict_examples(model, validation, metadata.preprocessing, 16)
+    assert validation_losses(labels, probabilities, metadata.grouping)["loss"] == pytest.approx(best["validation"]["loss"])
+
+
+def test_a_finished_run_does_nothing_again(finished, faces_dir):
+    before = (finished / "metrics.jsonl").read_text(), (finished / "model.keras").read_bytes()
+    train_and_evaluate(small_config(faces_dir), finished)
+    assert before == ((finished / "metrics.jsonl").read_text(), (finished / "model.keras").read_bytes())
+
+
+def test_changed_settings_are_refused_by_name(finished, faces_dir):
+    changed = small_config(faces_dir, learning_rate=1.0, dropout=0.5, steps_per_loop=7)
+    expected = r"--dropout \(was 0.0, now 0.5\), --learning_rate \(was 0.002, now 1.0\)\. Use another --workdir"
+    with pytest.raises(FarkerasError, match=expected):
+        train_and_evaluate(changed, finished)
+
+
+def test_other_heads_other_precision_two_replicas_from_another_run(finished, faces_dir, tmp_path):
+    config = small_config(
+        faces_dir,
+        init_from=str(finished),
+        grouping="mcnn9",
+        exclude_attributes=("subjective",),
+        precision="bfloat16",
+        replicas=2,
+        dropout=0.3,
+        positive_weights="balanced",
+        focal_gamma=2.0,
+        weighting="dwa",
+        optimizer="sgd",
+        ema_decay=0.9,
+        epochs=0.4,
+    )
+    seen = {}
+
+    class FirstWeights(Listener):
+        def on_start(self, run, step):
+            seen["trunk"] = run.model.get_layer("trunk").get_weights()
+            seen["started_anew"] = run.started_anew
+
+    train_and_evaluate(config, tmp_path, [FirstWeights()])
+    source, _ = load_model(finished)
+    for a, b in zip(seen["trunk"], source.get_layer("trunk").get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any("head_" in path for path in seen["started_anew"])
+    model, metadata = load_model(tmp_path)
+    assert len(metadata.grouping.attributes) == 31
+    assert model.dtype_policy.name == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_undecodable_images_are_left_out_counted_and_listed(faces_dir, tmp_path, capsys):
+    folder = tmp_path / "faces"
+    shutil.copytree(faces_dir, folder)
+    config = small_config(folder, epochs=1.0)
+    first, second, third = (path for path in open_data(config).train.paths[[3, 50, 99]])
+    with open(first, "wb") as file:
+        file.write(b"no image")
+    run = train_and_evaluate(config, tmp_path / "run", [ConsoleReport()])
+    assert run.undecodable == {first}
+    assert [path for r in records(tmp_path / "run") for path in r.get("undecodable", ())] == [first]
+    shown = capsys.readouterr().out
+    assert "1 training images could not be decoded" in shown
+    assert first in shown.replace("\n", "")
+    for path in (second, third):
+        with open(path, "wb") as file:
+            file.write(b"no image")
+    with pytest.raises(FarkerasError, match=r"of 192 images cannot be decoded, more than 1%"):
+        train_and_evaluate(config, tmp_path / "other")
+
+
+def test_a_loss_that_is_not_finite_names_step_and_group():
+    figures = {"loss": np.array([1.0, np.nan]), "group_loss": np.array([[1.0, 2.0], [1.0, np.inf]])}
+    with pytest.raises(FarkerasError, match=r"not finite at step 12 \(Eyes\)\. Lower --learning_rate"):
+        check_finite(figures, ["Hair", "Eyes"], 10)
+
+
+def test_a_run_that_diverges_stops(faces_dir, tmp_path):
+    config = small_config(faces_dir, optimizer="sgd", learning_rate=1e30, warmup_epochs=0.0)
+    with pytest.raises(FarkerasError, match="The loss is not finite at step"):
+        train_and_evaluate(config, tmp_path)
+    assert not (tmp_path / "model.keras").exists()
+
+
+def test_a_batch_that_does_not_divide(faces_dir, tmp_path):
+    config = small_config(faces_dir, batch_size=15, replicas=2)
+    with pytest.raises(FarkerasError, match=r"--batch_size=15 does not divide among 2 replicas"):
+        Run(config, tmp_path, open_data(config))
+
+
+def test_too_few_images(faces_dir):
+    with pytest.raises(FarkerasError, match=re.escape("has 192 images, fewer than --batch_size=500")):
+        open_data(small_config(faces_dir, batch_size=500))
+
+
+def test_heat_strips():
+    faces, maps = np.zeros((2, 8, 6, 3), np.float32), np.random.default_rng(0).random((2, 3, 4, 3))
+    strips = heat_strips(faces, maps)
+    assert strips.shape == (2, 8, 24, 3)
+    assert not strips[:, :, :6].any()  # the face itself
+    assert strips[:, :, 6:, 0].max() == 153  # 0.6 of full red where a map is largest
