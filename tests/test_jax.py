@@ -28,6 +28,7 @@ np.save(folder + "/logits.npy", keras.ops.convert_to_numpy(logits))
 
 def run_on_jax(*arguments):
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    environment["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # most of the time goes into compiling
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, cwd=REPOSITORY)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout

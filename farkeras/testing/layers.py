@@ -51,8 +51,8 @@ def run_layer_test(
     Example:
 
     >>> run_layer_test(
-    ...     keras.layers.Dense, {"units": 3}, input_shape=(2, 4), expected_output_shape=(2, 3),
-    ...     expected_num_trainable_weights=2, expected_num_non_trainable_weights=0,
+    ...     CGFF, {"reduction": 2}, input_shape=(2, 3, 8), expected_output_shape=(2, 3, 8),
+    ...     expected_num_trainable_weights=3, expected_num_non_trainable_weights=0,
     ... )  # fmt: skip
     """
     if (input_shape is None) == (input_data is None):
@@ -79,7 +79,7 @@ def run_layer_test(
     _same(f"number of different paths of {trainable + others}", len({*trainable, *others}), len(layer.weights))
 
     outputs = _check_calls(layer, input_data, call_kwargs, expected_output_shape)
-    model = _model(layer, shapes, call_kwargs)
+    model = _model(layer, input_data, call_kwargs)
     _check_saving(model, input_data, outputs)
     _check_mixed_precision(make_layer, layer, input_data, call_kwargs, outputs)
     if layer.trainable_weights:
@@ -89,7 +89,7 @@ def run_layer_test(
 def _check_config(layer, init_kwargs) -> None:
     layer_class, config = type(layer), layer.get_config()
     arguments = set(inspect.signature(layer_class.__init__).parameters) - {"self", "args", "kwargs"}
-    _same("keys of the config", set(config) - _BASE_CONFIG, arguments - _BASE_CONFIG)
+    _same("keys of the config", sorted(set(config) - _BASE_CONFIG), sorted(arguments - _BASE_CONFIG))
     for name, value in init_kwargs.items():
         if isinstance(value, str | int | float | None):
             _same(f"'{name}' in the config", config[name], value)
@@ -121,8 +121,8 @@ def _check_calls(layer, input_data, call_kwargs, expected_output_shape) -> list[
     return [keras.ops.convert_to_numpy(x) for x in eager]
 
 
-def _model(layer, shapes, call_kwargs) -> keras.Model:
-    inputs = tree.map_shape_structure(lambda shape: keras.Input(shape[1:]), shapes)
+def _model(layer, input_data, call_kwargs) -> keras.Model:
+    inputs = tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=str(x.dtype)), input_data)
     return keras.Model(inputs, tree.flatten(layer(inputs, **call_kwargs)))
 
 

@@ -119,6 +119,12 @@ def test_stacked_initializer_draws_each_group_as_a_dense_layer_of_its_own():
     assert len(np.unique(values[:, 0, 0])) == 5, "groups start alike"
 
 
+def test_stacked_initializer_config_round_trip():
+    config = StackedInitializer(keras.initializers.Constant(2.0)).get_config()
+    again = keras.initializers.get(StackedInitializer.from_config(config))
+    assert (ops.convert_to_numpy(again((2, 3, 4))) == 2.0).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
