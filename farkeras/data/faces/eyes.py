@@ -13,7 +13,7 @@ _INK = np.array((22.0, 14.0, 14.0))
 def draw_eyes(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
     """Both eyes, at the points that are the landmarks."""
     eyes = face.eyes
-    width, slant = 9.0 * eyes.size, eyes.slant
+    width, slant = 10.5 * eyes.size, eyes.slant
     up, low = 1.15 * eyes.aperture * width, 0.75 * eyes.aperture * width
 
     def at(points):  # from the eye's own frame, x towards the ear
@@ -48,8 +48,8 @@ def _draw_irises(canvas: Canvas, face: FaceParameters, almond: Patch) -> None:
         middles = (face.eyes.gaze - EYE_X, face.eyes.gaze + EYE_X)
         return canvas.polygon(*(ellipse(middle + x, EYE_Y - 0.6 + y, radius, radius, 14) for middle in middles))
 
-    canvas.paint(discs(0, 0, 4.9 * size), iris * 0.55, 1, almond)
-    canvas.paint(discs(0, 0.3, 3.9 * size), iris, 1, almond)
+    canvas.paint(discs(0, 0, 5.6 * size), iris * 0.55, 1, almond)
+    canvas.paint(discs(0, 0.3, 4.5 * size), iris, 1, almond)
     canvas.paint(discs(0, 0, 2), (8, 8, 10), 1, almond)
     canvas.paint(discs(-1.5, -1.7, 1.1), (255, 255, 255), 0.95, almond)
 

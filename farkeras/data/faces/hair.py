@@ -53,7 +53,7 @@ def draw_hair(canvas: Canvas, face: FaceParameters) -> None:
     wavy = hair.style == "wavy"
     if wavy:
         waves = reach / 24
-        outer = waved(outer, 2.2, waves, phase)
+        outer = waved(outer, 2.8, waves, phase)
         inner = waved(inner, 1.6, waves, phase)
     shape = canvas.polygon(np.concatenate([outer, inner[::-1]]), soft=0.4)
     colour = np.array(hair.colour)
@@ -82,14 +82,14 @@ def _texture(canvas: Canvas, strands: np.ndarray, hair: Hair, shape) -> None:
     if hair.style == "wavy":
         reach = np.linalg.norm(np.diff(strands, axis=1), axis=-1).sum(1)
         locks = [
-            waved(spline(strand, 3), 2.4, max(1.5, length / 22), 0.4 * k)
-            for k, (strand, length) in enumerate(zip(strands[::2], reach[::2], strict=True))
+            waved(spline(strand, 3), 2.4, max(1.5, length / 24), 0.5 * k)
+            for k, (strand, length) in enumerate(zip(strands[::3], reach[::3], strict=True))
         ]
-        canvas.paint(canvas.lines(locks, 1.5), dark, 0.8, shape)
-        canvas.paint(canvas.lines([moved(lock, 0, 2) for lock in locks], 1), light, 0.6, shape)
+        canvas.paint(canvas.lines(locks, 2), dark, 0.8, shape)
+        canvas.paint(canvas.lines([moved(lock, 0, 3) for lock in locks], 1.5), light, 0.6, shape)
     elif hair.style == "straight":
-        canvas.paint(canvas.lines(strands[::2], 1), dark, 0.9, shape)
-        canvas.paint(canvas.lines(strands[1::2], 0.5), light, 0.6, shape)
+        canvas.paint(canvas.lines(strands[::3], 2), dark, 0.9, shape)
+        canvas.paint(canvas.lines(strands[1::3], 1.5), light, 0.8, shape)
     for side in (-1, 1):
         canvas.paint(canvas.glow((side * 26, 54), 13, 5, side * 0.6), light, 0.35, shape)
 

@@ -47,9 +47,9 @@ def _draw_relief(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
         fold = np.concatenate([fold, [(0, head.chin_y + 11)], fold[::-1] * (-1, 1)])
         bulge = spline(fold, 8)
         canvas.paint(canvas.polygon(bulge, soft=0.7), np.array(face.skin.colour) * 0.97, 1)
-        canvas.tint(canvas.polygon(tapered(bulge, 3.5), soft=0.6), _SHADE, head.double_chin)
+        canvas.tint(canvas.polygon(tapered(bulge, 5), soft=0.6), (0.5, 0.42, 0.4), head.double_chin)
         chin = spline([(-21, head.chin_y - 6), (0, head.chin_y - 1), (21, head.chin_y - 6)], 8)
-        canvas.tint(canvas.polygon(tapered(chin, 4.5), soft=0.8), (0.5, 0.42, 0.4), 0.9)
+        canvas.tint(canvas.polygon(tapered(chin, 6), soft=0.8), (0.5, 0.42, 0.4), 0.9)
 
 
 def _draw_skin(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
@@ -67,13 +67,13 @@ def _draw_skin(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
         _draw_wrinkles(canvas, skin.wrinkles, mask)
     if skin.bags > 0.5:
         bag = tapered(spline([(9, 118), (19, 123.5), (30, 118.5)], 8), 3.2)
-        canvas.tint(canvas.polygon(*pair(bag), soft=0.5), (0.5, 0.38, 0.44), 0.9, mask)
+        canvas.tint(canvas.polygon(*pair(bag), soft=0.5), (0.42, 0.3, 0.36), 0.95, mask)
     for side in (-1, 1):
         if skin.bags > 0.5:
             canvas.tint(canvas.glow((side * 19.5, 119), 9, 4), (0.6, 0.5, 0.58), 0.75, mask)
         if skin.rosy > 0.5:
             rose = canvas.glow((side * 28, 134), 11, 9)
-            canvas.tint(rose, (1.12, 0.62, 0.66), 0.9 * skin.rosy, mask)
+            canvas.tint(rose, (1.15, 0.5, 0.55), 0.95 * skin.rosy, mask)
         if skin.cheekbones > 0.5:
             # A lit ridge towards the ear over a hollow.
             lit = np.minimum(np.array(skin.colour) * 1.25 + 22, 255)
@@ -89,5 +89,5 @@ def _draw_wrinkles(canvas: Canvas, amount: float, mask: Patch) -> None:
         for drop in (-4, 0, 4):  # crow's feet
             folds += [[(side * 33, 111 + drop * 0.6), (side * 42, 111 + 1.9 * drop)]]
     folds += [[(-2.5, 94), (-3, 103)], [(2.5, 94), (3, 103)]]  # between the brows
-    strokes = [tapered(spline(fold, 5), 2.0) for fold in folds]
+    strokes = [tapered(spline(fold, 5), 2.6) for fold in folds]
     canvas.tint(canvas.polygon(*strokes), (0.5, 0.4, 0.38), 0.9 * amount, mask)

@@ -1,5 +1,7 @@
 """The first and the last thing: what is behind the face, and what the camera makes of it all."""
 
+import math
+
 import numpy as np
 from PIL import Image, ImageFilter
 
@@ -8,42 +10,43 @@ from farkeras.data.faces.parameters import Backdrop, Camera
 
 
 def paint_backdrop(backdrop: Backdrop) -> np.ndarray:
-    """Two colours blended along a direction, under a random texture: float32 `[218, 178, 3]`, 0..255."""
+    """Two colours blended along a direction, under a random texture: float32 `[3, 218, 178]`, 0..255."""
     rng = np.random.default_rng(backdrop.seed)
     rows = np.linspace(-0.5, 0.5, HEIGHT, dtype=np.float32)[:, None]
     columns = np.linspace(-0.5, 0.5, WIDTH, dtype=np.float32)
     along = np.cos(backdrop.angle) * columns + np.sin(backdrop.angle) * rows
-    blend = np.clip(0.5 + along, 0, 1).astype(np.float32)[..., None]
-    first = np.array(backdrop.first, np.float32)
-    pixels = first + blend * (np.array(backdrop.second, np.float32) - first)
-    pixels += 0.5 * backdrop.texture * _clouds(rng, backdrop.cells) + backdrop.grain * _noise(rng, 1)
+    blend = np.clip(0.5 + along, 0, 1).astype(np.float32)
+    first, second = (np.array(colour, np.float32)[:, None, None] for colour in (backdrop.first, backdrop.second))
+    pixels = first + blend * (second - first)
+    pixels += 0.5 * backdrop.texture * _clouds(rng, backdrop.cells) + backdrop.grain * _noise(rng, (HEIGHT, WIDTH))
     return np.clip(pixels, 0, 255, out=pixels)
 
 
 def develop(pixels: np.ndarray, camera: Camera) -> np.ndarray:
-    """Exposure, contrast, blur and noise: float32 `[218, 178, 3]` to uint8 of the same shape."""
+    """Exposure, contrast, blur and noise: float32 `[3, 218, 178]` to uint8 `[218, 178, 3]`."""
     rng = np.random.default_rng(camera.seed)
     light = 1 + np.clip(camera.patches * _clouds(rng, camera.cells), -0.5, 0.5)
     exposed = pixels * light
-    exposed *= np.array(camera.gain, np.float32) * camera.contrast
+    exposed *= np.array(camera.gain, np.float32)[:, None, None] * camera.contrast
     exposed += 110 * (1 - camera.contrast)
-    image = Image.fromarray(np.clip(exposed, 0, 255, out=exposed).astype(np.uint8))
+    exposed = np.clip(exposed, 0, 255, out=exposed).astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(exposed.transpose(1, 2, 0)))
     if camera.blur > 0.25:
         image = image.filter(ImageFilter.GaussianBlur(camera.blur))
-    noisy = camera.noise * _noise(rng, 3)
+    noisy = camera.noise * _noise(rng, (HEIGHT, WIDTH, 3))
     noisy += image
     return np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
 
 
 def _clouds(rng: np.random.Generator, cells: int) -> np.ndarray:
-    """Smooth noise with about that many bumps across, variance about 1 or less: float32 `[218, 178, 1]`."""
+    """Smooth noise with about that many bumps across, variance about 1 or less: float32 `[218, 178]`."""
     coarse = Image.fromarray(rng.standard_normal((cells + 1, cells), dtype=np.float32))
-    return np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))[..., None]
+    return np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
 
 
-def _noise(rng: np.random.Generator, channels: int) -> np.ndarray:
-    """Uniform noise of variance 1 (cheaper than normal, and a JPEG does not tell): float32 `[218, 178, channels]`."""
-    noise = np.frombuffer(rng.bytes(HEIGHT * WIDTH * channels), np.uint8).reshape(HEIGHT, WIDTH, channels)
+def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Uniform noise of variance 1 (cheaper than normal, and a JPEG does not tell): float32 `shape`."""
+    noise = np.frombuffer(rng.bytes(math.prod(shape)), np.uint8).reshape(shape)
     centred = noise - np.float32(127.5)
     centred *= np.float32(np.sqrt(12) / 256)
     return centred

@@ -53,10 +53,10 @@ def _head(t: _Traits) -> Head:
     chin_y = t.between(172, 176)
     round_jaw, oval_jaw, square = t.between(4, 7), t.between(2, 4), t.between(0, 4)
     if t.has["Oval_Face"]:
-        cheek, jaw, chin, chin_y = cheek - 3, jaw - oval_jaw, chin - 1, chin_y + 4
+        cheek, jaw, chin, chin_y = cheek - 5, jaw - oval_jaw - 2, chin - 2, chin_y + 5
     else:
         cheek, jaw, chin, chin_y = cheek + 1, jaw + round_jaw * 0.7, chin + 3 + square, chin_y - 2
-    fat = t.between(7, 10)
+    fat = t.between(10, 13)
     if t.has["Chubby"]:
         cheek, jaw, chin = cheek + 0.6 * fat, jaw + fat, chin + 0.5 * fat
     return Head(
@@ -85,7 +85,7 @@ def _skin(t: _Traits, colour) -> Skin:
 def _eyes(t: _Traits) -> Eyes:
     return Eyes(
         size=t.by("Attractive", (1.1, 1.18), (0.92, 1.0)),
-        aperture=t.by("Narrow_Eyes", (0.2, 0.26), (0.5, 0.6)),
+        aperture=t.by("Narrow_Eyes", (0.16, 0.22), (0.55, 0.65)),
         iris=palette.iris(t.rng),
         gaze=t.between(-1.2, 1.2),
         shadow=palette.eye_shadow(t.rng),
@@ -97,8 +97,8 @@ def _eyes(t: _Traits) -> Eyes:
 
 def _brows(t: _Traits) -> Brows:
     return Brows(
-        thickness=t.by("Bushy_Eyebrows", (7.5, 9.5), (3.0, 4.2)) + t.has["Male"] * 0.6,
-        arch=t.by("Arched_Eyebrows", (6.5, 8.5), (0.3, 1.8)),
+        thickness=t.by("Bushy_Eyebrows", (8.5, 10.5), (3.0, 4.0)) + t.has["Male"] * 0.6,
+        arch=t.by("Arched_Eyebrows", (8, 10), (0, 1.2)),
         y=t.by("Male", (98, 99.5), (96, 97.5)),
         darkness=t.by("Bushy_Eyebrows", (0.85, 0.95), (0.65, 0.85)),
         skew=t.by("Attractive", (0, 0), (2.0, 3.5)) * (1 if t.rng.random() < 0.5 else -1),
@@ -106,11 +106,11 @@ def _brows(t: _Traits) -> Brows:
 
 
 def _mouth(t: _Traits, skin) -> Mouth:
-    smile = t.by("Smiling", (4.5, 6.5), (-1.5, 0.3))
+    smile = t.by("Smiling", (6.5, 8.5), (-2.0, 0))
     return Mouth(
         width=t.between(15, 16.5) + (2.5 if t.has["Smiling"] else 0),
-        gap=t.by("Mouth_Slightly_Open", (5.5, 9), (0, 0)),
-        lips=t.by("Big_Lips", (8, 9.5), (3.0, 4.0)),
+        gap=t.by("Mouth_Slightly_Open", (7.5, 11), (0, 0)),
+        lips=t.by("Big_Lips", (9, 10.5), (3.0, 4.0)),
         smile=smile,
         skew=t.by("Attractive", (0, 0), (1, 2)) * (1 if t.rng.random() < 0.5 else -1),
         colour=palette.lips(t.rng, skin, t.has["Wearing_Lipstick"]),
@@ -182,9 +182,9 @@ def sample_parameters(attributes: Mapping[str, bool], rng: np.random.Generator) 
         palette.anything(face_rng),
         palette.anything(face_rng),
     )
-    glasses = Glasses(t.between(0, 1), t.between(1.8, 3.2), palette.anything(face_rng), t.between(0.0, 0.3))
-    earrings = Jewel(int(face_rng.integers(3)), t.between(0.9, 1.2), palette.metal(face_rng))
-    necklace = Jewel(int(face_rng.integers(3)), t.between(0.9, 1.2), palette.metal(face_rng))
+    glasses = Glasses(t.between(0, 1), t.between(2.5, 3.6), palette.anything(face_rng), t.between(0.0, 0.3))
+    earrings = Jewel(int(face_rng.integers(3)), t.between(1.2, 1.5), palette.metal(face_rng))
+    necklace = Jewel(int(face_rng.integers(3)), t.between(1.2, 1.5), palette.metal(face_rng))
     return FaceParameters(
         pose=pose,
         light=light,
@@ -195,7 +195,7 @@ def sample_parameters(attributes: Mapping[str, bool], rng: np.random.Generator) 
         eyes=_eyes(t),
         brows=_brows(t),
         nose=Nose(
-            width=t.by("Big_Nose", (17, 19.5), (10.5, 12.5)),
+            width=t.by("Big_Nose", (18.5, 21), (10, 12)),
             tip_y=t.between(134, 136) + (2.5 if attributes["Big_Nose"] else 0),
             point=float(attributes["Pointy_Nose"]),
         ),
