@@ -13,11 +13,48 @@ from pathlib import Path
 from farkeras.errors import FarkerasError
 
 CELEBA_ATTRIBUTES: tuple[str, ...] = tuple(
-    """5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair
-    Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male
-    Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks
-    Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace
-    Wearing_Necktie Young""".split()
+    [
+        "5_o_Clock_Shadow",
+        "Arched_Eyebrows",
+        "Attractive",
+        "Bags_Under_Eyes",
+        "Bald",
+        "Bangs",
+        "Big_Lips",
+        "Big_Nose",
+        "Black_Hair",
+        "Blond_Hair",
+        "Blurry",
+        "Brown_Hair",
+        "Bushy_Eyebrows",
+        "Chubby",
+        "Double_Chin",
+        "Eyeglasses",
+        "Goatee",
+        "Gray_Hair",
+        "Heavy_Makeup",
+        "High_Cheekbones",
+        "Male",
+        "Mouth_Slightly_Open",
+        "Mustache",
+        "Narrow_Eyes",
+        "No_Beard",
+        "Oval_Face",
+        "Pale_Skin",
+        "Pointy_Nose",
+        "Receding_Hairline",
+        "Rosy_Cheeks",
+        "Sideburns",
+        "Smiling",
+        "Straight_Hair",
+        "Wavy_Hair",
+        "Wearing_Earrings",
+        "Wearing_Hat",
+        "Wearing_Lipstick",
+        "Wearing_Necklace",
+        "Wearing_Necktie",
+        "Young",
+    ]
 )
 """The names in CelebA's official order, which is the order of every model's outputs."""
 
@@ -26,8 +63,48 @@ CELEBA_PERCENT_POSITIVE: dict[str, float] = dict(
         CELEBA_ATTRIBUTES,
         map(
             float,
-            """11.1 26.7 51.3 20.5 2.2 15.2 24.1 23.5 23.9 14.8 5.1 20.5 14.2 5.8 4.7 6.5 6.3 4.2 38.7 45.5 41.7 48.3
-            4.2 11.5 83.5 28.4 4.3 27.7 8.0 6.6 5.7 48.2 20.8 32.0 18.9 4.9 47.2 12.3 7.3 77.4""".split(),
+            [
+                "11.1",
+                "26.7",
+                "51.3",
+                "20.5",
+                "2.2",
+                "15.2",
+                "24.1",
+                "23.5",
+                "23.9",
+                "14.8",
+                "5.1",
+                "20.5",
+                "14.2",
+                "5.8",
+                "4.7",
+                "6.5",
+                "6.3",
+                "4.2",
+                "38.7",
+                "45.5",
+                "41.7",
+                "48.3",
+                "4.2",
+                "11.5",
+                "83.5",
+                "28.4",
+                "4.3",
+                "27.7",
+                "8.0",
+                "6.6",
+                "5.7",
+                "48.2",
+                "20.8",
+                "32.0",
+                "18.9",
+                "4.9",
+                "47.2",
+                "12.3",
+                "7.3",
+                "77.4",
+            ],
         ),
         strict=True,
     )
@@ -45,7 +122,7 @@ SUBJECTIVE_ATTRIBUTES: tuple[str, ...] = (
     "Pointy_Nose",
     "Young",
 )
-"""Attributes that are a judgement more than an observation (our selection; low annotator agreement in arXiv 2210.07356)."""
+"""Attributes that are a judgement more than an observation (our selection; see arXiv 2210.07356)."""
 
 GROUPINGS: dict[str, dict[str, tuple[str, ...]]] = {
     name: {group: tuple(members.split()) for group, members in groups.items()}
@@ -175,13 +252,12 @@ def load_grouping(name_or_path: str | Path, attributes: Sequence[str] = CELEBA_A
     try:
         groups = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FarkerasError(f"{path} is not JSON ({error}); expected {{\"group\": [\"attribute\", ...]}}.") from None
+        raise FarkerasError(f'{path} is not JSON ({error}); expected {{"group": ["attribute", ...]}}.') from None
     well_formed = isinstance(groups, dict) and all(
-        isinstance(members, list) and all(isinstance(member, str) for member in members)
-        for members in groups.values()
+        isinstance(members, list) and all(isinstance(member, str) for member in members) for members in groups.values()
     )
     if not well_formed:
-        raise FarkerasError(f"{path} is not a grouping; expected {{\"group\": [\"attribute\", ...], ...}}.")
+        raise FarkerasError(f'{path} is not a grouping; expected {{"group": ["attribute", ...], ...}}.')
     try:
         return Grouping(groups, tuple(attributes))
     except FarkerasError as error:

@@ -53,7 +53,8 @@ class Config:
     weighting_decay: float = setting(0.99, "Decay per step of DWS's running mean losses.", at_least=0, at_most=0.99999)
     dwa_temperature: float = setting(2.0, "DWA: softmax temperature T.", at_least=0.01)
     positive_weights: str = setting(
-        "none", "Weight of positive labels: none, or balanced (negatives / positives of the training split, at most 10).",
+        "none",
+        "Weight of positive labels: none, or balanced (negatives / positives in training, at most 10).",
         choices=("none", "balanced"),
     )
     focal_gamma: float = setting(0.0, "Focal loss exponent; 0 is plain cross-entropy.", at_least=0)
@@ -69,7 +70,7 @@ class Config:
     weight_decay: float = setting(0.01, "Decoupled weight decay of kernels.", at_least=0)
     ema_decay: float = setting(0.0, "Weight averaging: decay per step, 0 for none.", at_least=0, at_most=0.99999)
     batch_norm_momentum: float = setting(
-        0.0, "Momentum of the moving batch statistics; 0 keeps the backbone's own (0.99 or 0.999).", at_least=0, at_most=0.9999
+        0.0, "Momentum of the moving batch statistics; 0: the backbone's own.", at_least=0, at_most=0.9999
     )
     precision: str = setting("float32", "Arithmetic of training.", choices=("float32", "bfloat16", "float64"))
 
@@ -88,14 +89,18 @@ class Config:
     sync_batch_norm: bool = setting(False, "Share batch normalisation statistics between replicas.")
     eval_every_epochs: float = setting(1.0, "Epochs between validations.", at_least=0.001)
     select_by: str = setting(
-        "mean_balanced_accuracy", "Validation figure that chooses the best model.",
+        "mean_balanced_accuracy",
+        "Validation figure that chooses the best model.",
         choices=("mean_accuracy", "mean_balanced_accuracy", "mean_roc_auc"),
     )
     steps_per_loop: int = setting(20, "Training steps per host trip.", at_least=1, free=True)
-    checkpoint_every_steps: int = setting(500, "Steps between checkpoints, beside those at validations.", at_least=1,
-                                          free=True)
+    checkpoint_every_steps: int = setting(
+        500, "Steps between checkpoints, beside those at validations.", at_least=1, free=True
+    )
 
     def __post_init__(self):
+        if len(self.image_size) != 2:
+            raise FarkerasError(f"--image_size must be height,width. Received: {self.image_size}.")
         for field in dataclasses.fields(self):
             value, limits = getattr(self, field.name), field.metadata
             for number in value if isinstance(value, tuple) else (value,):
@@ -105,10 +110,8 @@ class Config:
                     raise FarkerasError(f"--{field.name} must be {bounds}. Received: {number}.")
             if limits["choices"] and value not in limits["choices"]:
                 raise FarkerasError(f"--{field.name} must be one of {', '.join(limits['choices'])}. Received: {value}.")
-        if len(self.image_size) != 2:
-            raise FarkerasError(f"--image_size must be height,width. Received: {self.image_size}.")
         if len(self.crop) != 4 or not (self.crop[0] < self.crop[2] <= 1 and self.crop[1] < self.crop[3] <= 1):
-            raise FarkerasError(f"--crop must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: {self.crop}.")
+            raise FarkerasError(f"--crop must be top,left,bottom,right, 0 <= top < bottom <= 1. Received: {self.crop}.")
 
     @property
     def excluded(self) -> tuple[str, ...]:

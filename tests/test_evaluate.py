@@ -29,7 +29,7 @@ class Source:
         self.labels = np.array([[i % 2, 1, -1 if i else 1] for i in range(count)], np.int8)
         self.paths = np.array([str(folder / f"{i}.png") for i in range(count)])
         for path, smiling in zip(self.paths, self.labels[:, 0], strict=True):
-            Image.new("RGB", (SIDE, SIDE), (200 * smiling,) * 3).save(path)
+            Image.new("RGB", (SIDE, SIDE), (200 * int(smiling),) * 3).save(path)
 
     def split(self, name):
         assert name == "validation"

@@ -92,9 +92,7 @@ def evaluation_dataset(examples: Examples, preprocessing: Preprocessing, batch_s
 
         def pad(values, filler):
             padding = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)
-            return tf.ensure_shape(
-                tf.pad(values, padding, constant_values=filler), [batch_size, *values.shape[1:]]
-            )
+            return tf.ensure_shape(tf.pad(values, padding, constant_values=filler), [batch_size, *values.shape[1:]])
 
         return {name: pad(values, filler[name]) for name, values in batch.items()}
 

@@ -1,6 +1,6 @@
 """The one way from an image file to a model's input: evaluation, export, calibration and prediction all use it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -27,7 +27,7 @@ class Preprocessing:
         return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
     def resize(self, images: tf.Tensor) -> tf.Tensor:
-        """`[height, width, 3]` or `[batch, height, width, 3]`, 0..255 of any dtype -> the model's input, float32 0..255."""
+        """`[height, width, 3]` or `[batch, height, width, 3]`, 0..255 -> the model's input, float32 0..255."""
         return resample(images, self.image_size, self.crop)
 
     def to_dict(self) -> dict:

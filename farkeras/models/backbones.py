@@ -56,6 +56,8 @@ def build_backbone(name: str, image_size: tuple[int, int], alpha: float = 1.0, w
             raise FarkerasError(f"backbone_alpha={alpha}: '{name}' has no width multiplier; leave it at 1.")
         options["alpha"] = alpha
     if weights == "imagenet":
+        if builder is resnet_tiny.ResNetTiny:
+            raise FarkerasError("ResNetTiny has no ImageNet weights; set --backbone_weights=none, or choose ResNet50.")
         options["weights"] = "imagenet"
     try:
         backbone = builder(**options)
@@ -87,7 +89,8 @@ def split_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model
     X is the last tensor through which everything after it passes and after which there is still a convolution. So f is
     the last residual block of a ResNet, the final 1x1 convolution of a MobileNetV2 or EfficientNet, the last dense or
     inception block, and the rule holds for a user's own Keras functional model. (A rule where papers.md asked for a
-    table per family; the test of this function lists what it picks.)
+    table per family; the test of this function lists what it picks.) NASNet is the exception: its cells read two cells
+    back, so the only such tensor is its stem's, and the gates then see little more than colours and edges.
 
     Raises:
         FarkerasError: The model is not functional or no such tensor exists.

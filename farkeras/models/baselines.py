@@ -22,9 +22,7 @@ class SharedTrunk(FaceAttributeModel):
         dropout=0.0,
         name="shared_trunk",
     ):
-        super().__init__(
-            attributes, backbone, image_size, backbone_alpha, backbone_weights, name, dropout=dropout
-        )
+        super().__init__(attributes, backbone, image_size, backbone_alpha, backbone_weights, name, dropout=dropout)
 
     @staticmethod
     def build_outputs(backbone, grouping, dropout):

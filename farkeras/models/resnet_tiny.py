@@ -1,14 +1,13 @@
+import keras
 from keras import layers
 
-import keras
 
-
-def ResNetTiny(include_top=False, weights=None, input_tensor=None, alpha=1.0):  # noqa: N802  as in keras.applications
+def ResNetTiny(include_top=False, weights=None, input_tensor=None, alpha=1.0):
     """A small residual network for laptops and small images, made of plain 3x3 convolutions.
 
     Ours, without published weights: on a CPU it trains faster than MobileNets of the same width, since dense
-    convolutions use the processor better than depthwise ones. Five stages at strides 2, 4, 8, 16 and 32; stages three to
-    five end in a residual block. Batch normalisation has momentum 0.9, which suits short runs.
+    convolutions use the processor better than depthwise ones. Five stages at strides 2, 4, 8, 16 and 32; stages three
+    to five end in a residual block. Batch normalisation has momentum 0.9, which suits short runs.
 
     Args:
         include_top: False; there is no classification layer.
@@ -20,7 +19,7 @@ def ResNetTiny(include_top=False, weights=None, input_tensor=None, alpha=1.0):  
         A functional model to `(batch, height / 32, width / 32, 256 alpha)`.
     """
     if include_top or weights is not None:
-        raise ValueError(f"ResNetTiny has no top and no weights. Received: include_top={include_top}, weights={weights}")
+        raise ValueError(f"ResNetTiny has no top, no weights. Received: include_top={include_top}, weights={weights}")
 
     def convolution(x, filters, stride, name):
         x = layers.Conv2D(filters, 3, stride, padding="same", use_bias=False, name=f"{name}_conv")(x)

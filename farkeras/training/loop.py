@@ -163,7 +163,8 @@ class Run:
         for listener in self.listeners:
             listener.on_start(self, step if resumed else 0)
         if step < self.total_steps:
-            iterator = iter(self.strategy.experimental_distribute_dataset(self.training_dataset(int(self.state.next_counter))))
+            dataset = self.training_dataset(int(self.state.next_counter))
+            iterator = iter(self.strategy.experimental_distribute_dataset(dataset))
         while step < self.total_steps:
             step = self._train_some(iterator, step)
             validate = step % self.eval_every_steps == 0 or step == self.total_steps

@@ -26,8 +26,16 @@ class TrainStep:
         focal_gamma: See `attribute_losses`.
     """
 
-    def __init__(self, model, optimizer, weighting: TaskWeighting, grouping: Grouping, strategy,
-                 positive_weights=None, focal_gamma=0.0):
+    def __init__(
+        self,
+        model,
+        optimizer,
+        weighting: TaskWeighting,
+        grouping: Grouping,
+        strategy,
+        positive_weights=None,
+        focal_gamma=0.0,
+    ):
         self.model, self.optimizer, self.weighting = model, optimizer, weighting
         self.grouping, self.strategy = grouping, strategy
         self.positive_weights, self.focal_gamma = positive_weights, focal_gamma
@@ -39,9 +47,7 @@ class TrainStep:
         replicas = context.num_replicas_in_sync
         with tf.GradientTape() as tape:
             logits = self.model(batch["image"], training=True)["logits"]
-            losses, known = attribute_losses(
-                batch["labels"], logits, self.positive_weights, self.focal_gamma
-            )
+            losses, known = attribute_losses(batch["labels"], logits, self.positive_weights, self.focal_gamma)
             counts = context.all_reduce(SUM, sum_by_group(known, self.grouping))
             group_losses = sum_by_group(losses, self.grouping) / tf.maximum(counts, 1.0)
             total = self.weighting.total(group_losses, replicas)

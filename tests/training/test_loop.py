@@ -32,7 +32,8 @@ def records(workdir):
 
 
 def test_what_a_run_writes(finished, faces_dir):
-    assert {"flags.txt", "metrics.jsonl", "checkpoints", "tensorboard", "model.keras"} == {p.name for p in finished.iterdir()}
+    written = {path.name for path in finished.iterdir()}
+    assert written == {"flags.txt", "metrics.jsonl", "checkpoints", "tensorboard", "model.keras"}
     assert read_flagfile(finished / "flags.txt") == small_config(faces_dir)
     training = [r for r in records(finished) if "loss" in r]
     assert [r["step"] for r in training] == [4, 8, 12, 16, 20, 24]
@@ -45,11 +46,13 @@ def test_what_a_run_writes(finished, faces_dir):
 
 def test_the_model_file_is_the_best_validation(finished, faces_dir):
     model, metadata = load_model(finished)
-    best = max((r for r in records(finished) if "validation" in r), key=lambda r: r["validation"]["mean_balanced_accuracy"])
+    validations = [r for r in records(finished) if "validation" in r]
+    best = max(validations, key=lambda r: r["validation"]["mean_balanced_accuracy"])
     assert metadata.metrics["step"] == best["step"]
     validation = open_data(small_config(faces_dir)).validation
     labels, probabilities, _ = predict_examples(model, validation, metadata.preprocessing, 16)
-    assert validation_losses(labels, probabilities, metadata.grouping)["loss"] == pytest.approx(best["validation"]["loss"])
+    loss = validation_losses(labels, probabilities, metadata.grouping)["loss"]
+    assert loss == pytest.approx(best["validation"]["loss"])
 
 
 def test_a_finished_run_does_nothing_again(finished, faces_dir):
