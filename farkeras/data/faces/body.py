@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from farkeras.data.faces.canvas import Canvas
+from farkeras.data.faces.canvas import Canvas, Spot
 from farkeras.data.faces.curves import across, ellipse, moved, pair, spline
 from farkeras.data.faces.parameters import FaceParameters, Jewel
 
@@ -14,7 +14,7 @@ def draw_body(canvas: Canvas, face: FaceParameters) -> None:
     outline = [(-74, 229), (-62, 205), (-neck - 9, 193), (-neck, 183), (-neck + 1, 150), (0, 150)]
     shoulders = spline(across(outline))
     canvas.paint(canvas.polygon(shoulders), skin * 0.9)
-    shadow = canvas.glow((0, chin + 2), neck * 0.9, 9)
+    shadow = canvas.glow(Spot(0, chin + 2, neck * 0.9, 9))
     canvas.tint(shadow, (0.56, 0.5, 0.5), 0.85, clip=canvas.polygon(shoulders))
     _draw_clothes(canvas, face)
     if face.necklace:
@@ -73,4 +73,4 @@ def _draw_necklace(canvas: Canvas, jewel: Jewel, neck: float) -> None:
     canvas.paint(canvas.lines([curve], 2.5 * jewel.size if jewel.kind == 2 else 2), colour)
     pendant = ellipse(0, 205, 4.2 * jewel.size, 5 * jewel.size, 6 if jewel.kind == 1 else 16)
     canvas.paint(canvas.polygon(pendant), colour * 0.9)
-    canvas.paint(canvas.glow((-1, 204), 1.5, 1.5), (255, 255, 255), 0.8)
+    canvas.paint(canvas.glow(Spot(-1, 204, 1.5, 1.5)), (255, 255, 255), 0.8)

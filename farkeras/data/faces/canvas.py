@@ -43,6 +43,21 @@ def _overlap(one: slice, other: slice) -> tuple[slice, slice]:
     return slice(start - one.start, stop - one.start), slice(start - other.start, stop - other.start)
 
 
+class Spot(NamedTuple):
+    """A round Gaussian at face point x, y with radii in pixels, turned by `tilt` radians; `strength` in its middle."""
+
+    x: float
+    y: float
+    rx: float
+    ry: float
+    tilt: float = 0.0
+    strength: float = 1.0
+
+    def both(self) -> tuple["Spot", "Spot"]:
+        """The spot and its mirror image on the other side of the face."""
+        return self, self._replace(x=-self.x, tilt=-self.tilt)
+
+
 class Canvas:
     """A float32 image `[3, 218, 178]`, 0..255, with the head's pose and light.
 
@@ -117,17 +132,27 @@ class Canvas:
         alpha *= np.float32(1 / 255)
         return Patch(window, alpha)
 
-    def glow(self, centre: Sequence[float], rx: float, ry: float, tilt: float = 0.0) -> Patch:
-        """A soft round mask: a Gaussian with radii `rx`, `ry` (pixels), turned by `tilt` radians."""
-        middle = self.place(centre)
-        reach = 2.6 * self._cos * max(rx, ry)
-        window = _window(middle - reach, middle + reach + 1)
-        at = np.rint(np.clip(middle, 0, (WIDTH - 1, HEIGHT - 1))).astype(int)
-        x = self._x[window] - self._x[at[1], at[0]]
-        y = self._y[window] - self._y[at[1], at[0]]
-        cos, sin = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
-        u, v = (cos / rx) * x + (sin / rx) * y, (cos / ry) * y - (sin / ry) * x
-        return Patch(window, np.exp(-0.5 * (u * u + v * v)))
+    def glow(self, *spots: Spot) -> Patch:
+        """A soft mask: the sum of round Gaussian spots."""
+        middles = self.place([(spot.x, spot.y) for spot in spots])
+        reach = 2.5 * self._cos * np.array([max(spot.rx, spot.ry) for spot in spots])[:, None]
+        low, high = middles - reach, middles + reach + 1
+        window = rows, columns = _window(low.min(0), high.max(0))
+        alpha = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.float32)
+        for spot, middle, start, stop in zip(spots, middles, low, high, strict=True):
+            y, x = _window(start, stop)
+            dx = np.arange(x.start, x.stop, dtype=np.float32) - middle[0]
+            dy = np.arange(y.start, y.stop, dtype=np.float32)[:, None] - middle[1]
+            angle = self._pose.roll + spot.tilt
+            cos, sin = np.float32(np.cos(angle) / self._pose.scale), np.float32(np.sin(angle) / self._pose.scale)
+            u = (cos / spot.rx) * dx + (sin / spot.rx) * dy
+            v = (cos / spot.ry) * dy - (sin / spot.ry) * dx
+            part = (
+                slice(y.start - rows.start, y.stop - rows.start),
+                slice(x.start - columns.start, x.stop - columns.start),
+            )
+            alpha[part] += spot.strength * np.exp(-0.5 * (u * u + v * v))
+        return Patch(window, alpha)
 
     def paint(
         self,

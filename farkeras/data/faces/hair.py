@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from farkeras.data.faces.canvas import Canvas
+from farkeras.data.faces.canvas import Canvas, Spot
 from farkeras.data.faces.curves import across, moved, spline, waved
 from farkeras.data.faces.parameters import FaceParameters, Hair
 
@@ -44,7 +44,7 @@ def draw_hair(canvas: Canvas, face: FaceParameters) -> None:
     hair = face.hair
     if hair.bald:
         shine = np.minimum(np.array(face.skin.colour) * 1.3 + 30, 255)
-        canvas.paint(canvas.glow((14 * face.light.x, 57), 13, 6), shine, 0.7)
+        canvas.paint(canvas.glow(Spot(14 * face.light.x, 57, 13, 6)), shine, 0.7)
         return
     rng = np.random.default_rng(hair.seed)
     outer, inner = _contours(hair)
@@ -90,8 +90,7 @@ def _texture(canvas: Canvas, strands: np.ndarray, hair: Hair, shape) -> None:
     elif hair.style == "straight":
         canvas.paint(canvas.lines(strands[::3], 2), dark, 0.9, shape)
         canvas.paint(canvas.lines(strands[1::3], 1.5), light, 0.8, shape)
-    for side in (-1, 1):
-        canvas.paint(canvas.glow((side * 26, 54), 13, 5, side * 0.6), light, 0.35, shape)
+    canvas.paint(canvas.glow(*Spot(26, 54, 13, 5, 0.6).both()), light, 0.35, shape)
 
 
 def _draw_bangs(canvas: Canvas, hair: Hair, rng, phase: float) -> None:
@@ -113,4 +112,4 @@ def _draw_bangs(canvas: Canvas, hair: Hair, rng, phase: float) -> None:
     canvas.paint(canvas.lines(locks[1::2], 1.0, soft=0.3), colour * 0.5, 0.35 if plain else 0.8, shape)
     light = np.minimum(colour * 1.35 + 38, 255)
     canvas.paint(canvas.lines(locks[2::4], 0.5), light, 0.2 if plain else 0.6, shape)
-    canvas.paint(canvas.glow((0, 66), 30, 5), light, 0.3, shape)
+    canvas.paint(canvas.glow(Spot(0, 66, 30, 5)), light, 0.3, shape)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from farkeras.data.faces.canvas import Canvas, Patch
+from farkeras.data.faces.canvas import Canvas, Patch, Spot
 from farkeras.data.faces.curves import ellipse, mirrored, pair, spline, tapered
 from farkeras.data.faces.parameters import FaceParameters, Head
 
@@ -33,14 +33,15 @@ def draw_head(canvas: Canvas, face: FaceParameters) -> Patch:
 def _draw_relief(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
     """Forms that every head has: forehead, sockets, cheeks, the dip under the lip, the jaw's edge."""
     highlight = np.minimum(np.array(face.skin.colour) * 1.16 + 8, 255)
-    canvas.paint(canvas.glow((0, 78), 24, 13), highlight, 0.35, mask)
-    canvas.paint(canvas.glow((0, 171), 8, 5), highlight, 0.4, mask)
-    for side in (-1, 1):
-        canvas.tint(canvas.glow((side * 19.5, 107), 13, 9), _SHADE, 0.32, mask)
-        canvas.tint(canvas.glow((side * 44, 140), 8, 26), _SHADE, 0.3, mask)
-        canvas.paint(canvas.glow((side * 25, 130), 9, 7), highlight, 0.3, mask)
-        canvas.tint(canvas.glow((side * 47, 80), 7, 18), _SHADE, 0.25, mask)
-    canvas.tint(canvas.glow((0, 163), 9, 3), _SHADE, 0.4, mask)
+    lit = (Spot(0, 78, 24, 13, 0, 0.35), Spot(0, 171, 8, 5, 0, 0.4), *Spot(25, 130, 9, 7, 0, 0.3).both())
+    canvas.paint(canvas.glow(*lit), highlight, 1, mask)
+    sockets, cheeks, temples = (
+        Spot(19.5, 107, 13, 9, 0, 0.32),
+        Spot(44, 140, 8, 26, 0, 0.3),
+        Spot(47, 80, 7, 18, 0, 0.25),
+    )
+    dark = (*sockets.both(), *cheeks.both(), *temples.both(), Spot(0, 163, 9, 3, 0, 0.4))
+    canvas.tint(canvas.glow(*dark), _SHADE, 1, mask)
     head = face.head
     if head.double_chin:
         fold = np.array([(-0.8 * head.jaw, head.chin_y - 10), (-0.6 * head.jaw, head.chin_y + 1)])
@@ -59,8 +60,8 @@ def _draw_skin(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
     sizes = rng.uniform(0.7, 1.5, 80)
     blotches = np.stack([rng.uniform(-34, 34, 5), rng.uniform(80, 165, 5)], -1)
     if skin.blemishes:
-        for spot in blotches:
-            canvas.tint(canvas.glow(spot, 9, 7), (0.92, 0.76, 0.74), 0.6 * skin.blotches, mask)
+        red = canvas.glow(*(Spot(x, y, 9, 7, 0, 0.6 * skin.blotches) for x, y in blotches))
+        canvas.tint(red, (0.92, 0.76, 0.74), 1, mask)
         freckles = (spots[:, None] + sizes[:, None, None] * ellipse(0, 0, 1, 1, 7))[: skin.blemishes]
         canvas.tint(canvas.polygon(*freckles, soft=0.4), (0.66, 0.5, 0.44), 0.9, mask)
     if skin.wrinkles:
@@ -68,18 +69,14 @@ def _draw_skin(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
     if skin.bags > 0.5:
         bag = tapered(spline([(9, 118), (19, 123.5), (30, 118.5)], 8), 3.2)
         canvas.tint(canvas.polygon(*pair(bag), soft=0.5), (0.42, 0.3, 0.36), 0.95, mask)
-    for side in (-1, 1):
-        if skin.bags > 0.5:
-            canvas.tint(canvas.glow((side * 19.5, 119), 9, 4), (0.6, 0.5, 0.58), 0.75, mask)
-        if skin.rosy > 0.5:
-            rose = canvas.glow((side * 28, 134), 11, 9)
-            canvas.tint(rose, (1.15, 0.5, 0.55), 0.95 * skin.rosy, mask)
-        if skin.cheekbones > 0.5:
-            # A lit ridge towards the ear over a hollow.
-            lit = np.minimum(np.array(skin.colour) * 1.25 + 22, 255)
-            tilt = -side * 0.45
-            canvas.paint(canvas.glow((side * 32, 123), 10, 3.2, tilt), lit, 0.8, mask)
-            canvas.tint(canvas.glow((side * 33, 138), 12, 4, tilt), _SHADE, 0.95, mask)
+        canvas.tint(canvas.glow(*Spot(19.5, 119, 9, 4).both()), (0.6, 0.5, 0.58), 0.75, mask)
+    if skin.rosy > 0.5:
+        canvas.tint(canvas.glow(*Spot(28, 134, 11, 9).both()), (1.15, 0.5, 0.55), 0.95 * skin.rosy, mask)
+    if skin.cheekbones > 0.5:
+        # A lit ridge towards the ear over a hollow.
+        lit = np.minimum(np.array(skin.colour) * 1.25 + 22, 255)
+        canvas.paint(canvas.glow(*Spot(32, 123, 10, 3.2, -0.45).both()), lit, 0.8, mask)
+        canvas.tint(canvas.glow(*Spot(33, 138, 12, 4, -0.45).both()), _SHADE, 0.95, mask)
 
 
 def _draw_wrinkles(canvas: Canvas, amount: float, mask: Patch) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from farkeras.data.faces.canvas import Canvas, Patch
+from farkeras.data.faces.canvas import Canvas, Patch, Spot
 from farkeras.data.faces.curves import ellipse, moved, pair, spline, tapered
 from farkeras.data.faces.parameters import FaceParameters, Mouth
 
@@ -31,14 +31,13 @@ def draw_nose(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
         edge = np.array([(-10, tip - 1), (0, tip + 12), (10, tip - 1), (0, tip + 6)])
         canvas.tint(canvas.polygon(edge, soft=0.4, lift=8), (0.36, 0.28, 0.27), 0.95, mask)
     else:
-        canvas.paint(canvas.glow((0, tip - 3), 5.5, 4.5), lit, 0.7, mask)
+        canvas.paint(canvas.glow(Spot(0, tip - 3, 5.5, 4.5)), lit, 0.7, mask)
         base = spline([(-under - 2, tip + 3.5), (0, tip + 6), (under + 2, tip + 3.5)], 6)
         canvas.tint(canvas.polygon(tapered(base, 3), soft=0.8), _SHADE, 0.9, mask)
     wing = [(width - 4, tip - 6), (width, tip - 1), (width - 1, tip + 3), (width - 5, tip + 4.5)]
     wing = tapered(spline(wing, 5), 2.6)
     canvas.tint(canvas.polygon(*pair(wing)), (0.5, 0.4, 0.38), 0.85, mask)
-    for side in (-1, 1):
-        canvas.paint(canvas.glow((side * (width - 4.5), tip - 0.5), 0.28 * width, 3), lit, 0.35, mask)
+    canvas.paint(canvas.glow(*Spot(width - 4.5, tip - 0.5, 0.28 * width, 3).both()), lit, 0.35, mask)
     nostril = ellipse(0.5 * width, tip + 3.4, 0.2 * width, 1.5, 12)
     canvas.tint(canvas.polygon(*pair(nostril)), (0.3, 0.2, 0.2), 0.85, mask)
 
@@ -74,13 +73,13 @@ def draw_mouth(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
             *((-0.6 * w, low - 0.42 * lips - 0.3 * bow), moved(left, -0.8, 0)),
         ]
     )
-    canvas.tint(canvas.glow((0, low + 3), 0.7 * w, 2.6), _SHADE, 0.45, mask)
+    canvas.tint(canvas.glow(Spot(0, low + 3, 0.7 * w, 2.6)), _SHADE, 0.45, mask)
     colour = np.array(mouth.colour)
     edge = 0.15 if mouth.lipstick else 0.6
     canvas.paint(canvas.polygon(np.concatenate([outer_up, outer_low]), soft=edge), colour)
     upper = canvas.polygon(np.concatenate([outer_up, inner_up[::-1]]))
     canvas.tint(upper, 0.8)
-    gloss = canvas.glow((0, bottom + 0.5 * lips), 0.4 * w, 0.2 * lips)
+    gloss = canvas.glow(Spot(0, bottom + 0.5 * lips, 0.4 * w, 0.2 * lips))
     canvas.paint(gloss, np.minimum(colour + 70, 255), 0.35 + 0.35 * mouth.lipstick)
     if gap:
         hole = canvas.polygon(np.concatenate([inner_up, inner_low]))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from farkeras.data.faces.canvas import Canvas
+from farkeras.data.faces.canvas import Canvas, Spot
 from farkeras.data.faces.curves import across, ellipse, mirrored, moved, spline
 from farkeras.data.faces.eyes import EYE_X, EYE_Y
 from farkeras.data.faces.parameters import Glasses, Hat, Jewel
@@ -39,7 +39,7 @@ def draw_hat(canvas: Canvas, hat: Hat) -> None:
         canvas.paint(canvas.polygon(np.concatenate([strip, [(0, 82)]])), band)
         canvas.paint(canvas.polygon(ellipse(0, 81, 58, 9, 40)), colour * 0.85)
         canvas.tint(canvas.polygon(ellipse(0, 85, 53, 5, 40), soft=1), 0.6, 0.8)
-    canvas.paint(canvas.glow((-14, 44), 14, 10), np.minimum(colour * 1.3 + 25, 255), 0.35)
+    canvas.paint(canvas.glow(Spot(-14, 44, 14, 10)), np.minimum(colour * 1.3 + 25, 255), 0.35)
 
 
 def draw_glasses(canvas: Canvas, glasses: Glasses) -> None:
@@ -78,4 +78,4 @@ def draw_earrings(canvas: Canvas, jewel: Jewel) -> None:
             canvas.paint(canvas.lines([np.array([(x, y - 3), (x, y + 6)])], 1.5), colour)
             drop = np.array([(0, -8), (4.5, 2), (3, 6), (0, 8), (-3, 6), (-4.5, 2)]) * size
             canvas.paint(canvas.polygon(spline(moved(drop, x, y + 10 * size), 3, True)), colour)
-        canvas.paint(canvas.glow((x - 1.2, y + 2), 1.3, 1.3), (255, 255, 255), 0.9)
+        canvas.paint(canvas.glow(Spot(x - 1.2, y + 2, 1.3, 1.3)), (255, 255, 255), 0.9)
