@@ -86,7 +86,7 @@ def score_split(train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: 
         if min((column > 0).sum(), (column <= 0).sum()) < _MIN_POSITIVES:
             scores.append(Score(np.nan, np.nan))
             continue
-        scores.append(balanced_accuracy(answer, _linear(1e-3).fit(train, column > 0).predict(test)))
+        scores.append(balanced_accuracy(answer, _linear(1e-3, "lbfgs").fit(train, column > 0).predict(test)))
     return scores
 
 
@@ -98,11 +98,13 @@ def score_folds(features: np.ndarray, labels: np.ndarray) -> list[Score]:
         if min(column.sum(), (~column).sum()) < _MIN_POSITIVES:
             scores.append(Score(np.nan, np.nan))
             continue
-        scores.append(balanced_accuracy(column, cross_val_predict(_linear(0.1), features, column, cv=folds)))
+        scores.append(
+            balanced_accuracy(column, cross_val_predict(_linear(0.1, "newton-cholesky"), features, column, cv=folds))
+        )
     return scores
 
 
-def _linear(strength: float):
-    return make_pipeline(
-        StandardScaler(), LogisticRegression(C=strength, class_weight="balanced", max_iter=300, tol=1e-3)
-    )
+def _linear(strength: float, solver: str):
+    # "newton-cholesky" takes a few steps where features are few, "lbfgs" is the one for thousands.
+    model = LogisticRegression(C=strength, class_weight="balanced", solver=solver, max_iter=300, tol=1e-3)
+    return make_pipeline(StandardScaler(), model)

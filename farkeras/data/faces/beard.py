@@ -18,8 +18,8 @@ def draw_beard(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
     if beard.sideburns:
         for side in (-1, 1):
             edge = face.head.cheek
-            strip = [(side * (edge - 8), 90), (side * (edge - 10), 128), (side * (edge - 12), 150)]
-            strip += [(side * (edge + 2), 150), (side * (edge + 2), 90)]
+            strip = [(side * (edge - 9), 90), (side * (edge - 13), 128), (side * (edge - 15), 154)]
+            strip += [(side * (edge + 2), 154), (side * (edge + 2), 90)]
             _draw_fur(canvas, np.array(strip), colour, beard.sideburns, mask, rng)
     if beard.mustache:
         smile = 0.4 * face.mouth.smile

@@ -10,7 +10,7 @@ from farkeras.data.faces.canvas import HEIGHT, WIDTH
 from farkeras.data.faces.celeba import IMAGES
 from farkeras.data.faces.drawing import render
 
-_COLUMNS, _CAPTION = 10, 46
+_COLUMNS, _CAPTION = 10, 84
 # The face of the pairs, and what an attribute needs around it to be seen as it occurs.
 _BASE = ("Attractive", "Brown_Hair", "No_Beard", "Young")
 _COMPANY = {
@@ -77,5 +77,5 @@ def _tile(image: Image.Image | None, caption: str) -> Image.Image:
         if len(lines[-1]) + len(word) > 28:
             lines.append("")
         lines[-1] += word + " "
-    ImageDraw.Draw(tile).text((3, HEIGHT + 1), "\n".join(lines[:4]), fill="black", font_size=9)
+    ImageDraw.Draw(tile).text((3, HEIGHT + 1), "\n".join(lines[:7]), fill="black", font_size=9)
     return tile

@@ -3,7 +3,7 @@
 import numpy as np
 
 from farkeras.data.faces.canvas import Canvas, Spot
-from farkeras.data.faces.curves import across, ellipse, mirrored, moved, spline
+from farkeras.data.faces.curves import across, ellipse, mirrored, moved, pair, spline
 from farkeras.data.faces.eyes import EYE_X, EYE_Y
 from farkeras.data.faces.parameters import Glasses, Hat, Jewel
 
@@ -64,18 +64,20 @@ def draw_glasses(canvas: Canvas, glasses: Glasses) -> None:
 
 
 def draw_earrings(canvas: Canvas, jewel: Jewel) -> None:
-    """Studs, hoops or drops under both ears, before the hair."""
+    """Studs, hoops or drops under both ears, before the hair, in their own shadow."""
     colour, size = np.array(jewel.colour), jewel.size
-    for side in (-1, 1):
-        x, y = side * 50.5, 135.0
+    x, y = 50.5, 135.0
+    if jewel.kind == 1:
+        hoop = ellipse(x, y + 8 * size, 6 * size, 8 * size, 24)
+        rings = pair(np.concatenate([hoop, hoop[:2]]))
+        canvas.tint(canvas.lines(rings, 4.5, soft=0.5), 0.45, 0.8)
+        canvas.paint(canvas.lines(rings, 2.5), colour)
+    else:
         if jewel.kind == 0:
-            canvas.paint(canvas.polygon(ellipse(x, y, 4.5 * size, 4.5 * size)), colour)
-        elif jewel.kind == 1:
-            hoop = ellipse(x, y + 8 * size, 6 * size, 8 * size, 24)
-            canvas.tint(canvas.lines([np.concatenate([hoop, hoop[:2]])], 4, soft=0.5), 0.5, 0.6)
-            canvas.paint(canvas.lines([np.concatenate([hoop, hoop[:2]])], 2.5), colour)
+            shape = ellipse(0, 0, 4.5 * size, 4.5 * size)
         else:
-            canvas.paint(canvas.lines([np.array([(x, y - 3), (x, y + 6)])], 1.5), colour)
-            drop = np.array([(0, -8), (4.5, 2), (3, 6), (0, 8), (-3, 6), (-4.5, 2)]) * size
-            canvas.paint(canvas.polygon(spline(moved(drop, x, y + 10 * size), 3, True)), colour)
-        canvas.paint(canvas.glow(Spot(x - 1.2, y + 2, 1.3, 1.3)), (255, 255, 255), 0.9)
+            y += 6 * size
+            shape = spline(np.array([(0, -8), (4.5, 2), (3, 6), (0, 8), (-3, 6), (-4.5, 2)]) * size, 3, True)
+        canvas.tint(canvas.polygon(*pair(moved(1.3 * shape, x, y)), soft=0.5), 0.45, 0.8)
+        canvas.paint(canvas.polygon(*pair(moved(shape, x, y))), colour)
+    canvas.paint(canvas.glow(*Spot(x - 1.2, y + 1, 1.3, 1.3).both()), (255, 255, 255), 0.9)
