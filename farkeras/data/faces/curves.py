@@ -1,5 +1,7 @@
 """Curves through points: what outlines, locks and wrinkles are made of."""
 
+from functools import cache
+
 import numpy as np
 
 
@@ -10,11 +12,16 @@ def spline(points, steps: int = 6, closed: bool = False) -> np.ndarray:
         padded = np.concatenate([points[-1:], points, points[:2]])
     else:
         padded = np.concatenate([points[:1], points, points[-1:]])
-    a, b, c, d = (padded[i : len(padded) - 3 + i, None] for i in range(4))
-    t = (np.arange(steps, dtype=np.float32) / steps)[:, None]
-    curve = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
-    curve = curve.reshape(-1, 2)
+    sections = np.stack([padded[i : len(padded) - 3 + i] for i in range(4)], 1)
+    curve = (_weights(steps) @ sections).reshape(-1, 2)
     return curve if closed else np.concatenate([curve, points[-1:]])
+
+
+@cache
+def _weights(steps: int) -> np.ndarray:
+    """How much each of a section's four points counts at each step: `[steps, 4]`."""
+    t = np.arange(steps, dtype=np.float32) / steps
+    return 0.5 * np.stack([2 * t**2 - t - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2], -1)
 
 
 def moved(curve, x: float, y: float) -> np.ndarray:

@@ -14,7 +14,7 @@ from farkeras.files import written_aside
 LAYOUTS = ("celeba",)
 SETTINGS_FILE = "synthesize.json"
 # Raised when the same settings give other pixels, so that an older set is not taken for a new one.
-_DRAWING = 2
+_DRAWING = 3
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,10 @@ def draw_hair(canvas: Canvas, face: FaceParameters) -> None:
         waves = reach / 24
         outer = waved(outer, 2.8, waves, phase)
         inner = waved(inner, 1.6, waves, phase)
-    shape = canvas.polygon(np.concatenate([outer, inner[::-1]]), soft=0.4)
+    shape = canvas.polygon(np.concatenate([outer, inner[::-1]]))
     colour = np.array(hair.colour)
     canvas.paint(shape, colour)
-    canvas.tint(canvas.lines([inner], 3, soft=1.5), 0.6, 0.6, shape)
+    canvas.tint(canvas.lines([inner], 3), 0.65, 0.5, shape)
     _texture(canvas, _strands(outer, inner), hair, shape)
     if hair.bangs:
         _draw_bangs(canvas, hair, rng, phase)
@@ -106,10 +106,10 @@ def _draw_bangs(canvas: Canvas, hair: Hair, rng, phase: float) -> None:
     fringe = np.concatenate([top, bottom[::-1]])
     colour = np.array(hair.colour)
     canvas.tint(canvas.polygon(moved(fringe, 0, 3), soft=1.5), (0.6, 0.52, 0.5), 0.6)
-    shape = canvas.polygon(fringe, soft=0.3)
+    shape = canvas.polygon(fringe)
     canvas.paint(shape, colour)
     plain = hair.style == "plain"
-    canvas.paint(canvas.lines(locks[1::2], 1.0, soft=0.3), colour * 0.5, 0.35 if plain else 0.8, shape)
+    canvas.paint(canvas.lines(locks[1::2], 1), colour * 0.5, 0.35 if plain else 0.8, shape)
     light = np.minimum(colour * 1.35 + 38, 255)
     canvas.paint(canvas.lines(locks[2::4], 0.5), light, 0.2 if plain else 0.6, shape)
     canvas.paint(canvas.glow(Spot(0, 66, 30, 5)), light, 0.3, shape)

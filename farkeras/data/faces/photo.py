@@ -35,7 +35,7 @@ def develop(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     exposed += 110 * (1 - camera.contrast)
     exposed = np.clip(exposed, 0, 255, out=exposed).astype(np.uint8)
     image = Image.fromarray(np.ascontiguousarray(exposed.transpose(1, 2, 0)))
-    if camera.blur > 0.25:
+    if camera.blur > 0.4:
         image = image.filter(ImageFilter.GaussianBlur(camera.blur))
     noisy = camera.noise * _noise(rng, (HEIGHT, WIDTH, 3))
     noisy += image
