@@ -111,7 +111,9 @@ class Config:
             if limits["choices"] and value not in limits["choices"]:
                 raise FarkerasError(f"--{field.name} must be one of {', '.join(limits['choices'])}. Received: {value}.")
         if len(self.crop) != 4 or not (self.crop[0] < self.crop[2] <= 1 and self.crop[1] < self.crop[3] <= 1):
-            raise FarkerasError(f"--crop must be top,left,bottom,right, 0 <= top < bottom <= 1. Received: {self.crop}.")
+            raise FarkerasError(
+                f"--crop must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: {self.crop}."
+            )
 
     @property
     def excluded(self) -> tuple[str, ...]:
