@@ -155,6 +155,18 @@ GROUPINGS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Groupings by name: group name -> members. See the module's docstring for what is published."""
 
+REGIONS: tuple[str, ...] = tuple(GROUPINGS["mgmtn8"])
+"""The facial regions for which MGMTN learns masks (names published); Object is all of the face, hair and ears."""
+
+
+def region_of(group: str) -> str:
+    """The region whose mask an attribute group reads: the one of its name, else Object."""
+
+    def plain(name):
+        return name.lower().replace("_", "").replace(" ", "")
+
+    return next((region for region in REGIONS if plain(region) == plain(group)), "Object")
+
 
 @dataclass(frozen=True)
 class Grouping:

@@ -11,6 +11,7 @@ from farkeras.attributes import (
     SUBJECTIVE_ATTRIBUTES,
     Grouping,
     load_grouping,
+    region_of,
 )
 from farkeras.errors import FarkerasError
 
@@ -101,3 +102,12 @@ def test_no_such_grouping():
 def test_subjective_attributes_can_be_left_out_of_every_grouping():
     for name in GROUPINGS:
         assert len(load_grouping(name).without(SUBJECTIVE_ATTRIBUTES).attributes) == 31
+
+
+def test_a_group_reads_the_mask_of_its_name_or_of_the_whole_face():
+    assert [region_of(g) for g in ("Lower_Face", "lower face", "Nose", "FacialHair")] == [
+        "Lower_Face",
+        "Lower_Face",
+        "Nose",
+        "Object",
+    ]
