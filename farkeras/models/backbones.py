@@ -1,7 +1,8 @@
-"""Backbones of keras.applications and our ResNetTiny, cut where WSGSA goes in."""
+"""Backbones of keras.applications and our ResNetTiny, cut where WSGSA goes in, and their maps at several strides."""
 
 import importlib
 import inspect
+import math
 import pkgutil
 
 import keras
@@ -95,31 +96,98 @@ def split_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model
     Raises:
         FarkerasError: The model is not functional or no such tensor exists.
     """
+    for cut, convolutions in _passages(backbone):
+        if convolutions and cut is not backbone.inputs[0]:
+            block = keras.Model(cut, backbone.outputs[0], name="shared_block")
+            return keras.Model(backbone.inputs[0], cut, name="trunk"), block
+    raise FarkerasError(
+        f"'{backbone.name}' has no tensor to cut at: expected a functional model with a convolution block at its end."
+    )
+
+
+def feature_maps(backbone: keras.Model, strides: tuple[int, ...] = (8, 16, 32)) -> keras.Model:
+    """The last feature map of a backbone at each stride, as `images -> [map, ...]`, sharing its layers and weights.
+
+    A map is the last tensor at its stride through which everything after it passes (padding left out). So it is the
+    output of a ResNet's stage, the widened input of the strided convolution in a MobileNet or EfficientNet, the
+    transition of a DenseNet, what a VGG's pooling reads; at the last stride it is the backbone's own output. The rule
+    holds for a user's own Keras functional model (the test of this function lists what it picks). NASNet has such
+    tensors only at its stem and its end, and is refused.
+
+    Strides are counted in halvings from one such tensor to the next, not read off the size, for families that do not
+    pad (Inception, Xception) give maps smaller than `image / stride`.
+
+    Args:
+        backbone: A functional model `(batch, height, width, 3)` of a fixed size -> `(batch, h, w, C)`.
+        strides: Powers of two, in the order wanted.
+
+    Returns:
+        A model from the backbone's input to a list of `(batch, ~height / stride, ~width / stride, C)`.
+
+    Raises:
+        FarkerasError: The model is not functional, its image size is not fixed, or a stride has no such tensor.
+    """
+    passages = [tensor for tensor, _ in _passages(backbone) if len(tensor.shape) == 4 and not _is_padding(tensor)]
+    if None in backbone.input_shape[1:3]:
+        raise FarkerasError(
+            f"'{backbone.name}' takes images of any size ({backbone.input_shape}), so its strides cannot be told. "
+            "Build it for a fixed height and width."
+        )
+    found, halvings, size = {}, 0, max(backbone.input_shape[1:3])
+    for tensor in reversed(passages):
+        halvings += _halvings(size, max(tensor.shape[1:3]))
+        size = max(tensor.shape[1:3])
+        found[2**halvings] = tensor
+    missing = [stride for stride in strides if stride not in found]
+    if missing:
+        raise FarkerasError(
+            f"Backbone '{backbone.name}' has no feature map at stride {missing[0]} for images of "
+            f"{backbone.input_shape[1]}x{backbone.input_shape[2]} pixels: expected a tensor there through which "
+            f"everything after it passes, found such at strides {', '.join(map(str, found))}. Take another backbone, "
+            "such as ResNet50, or other strides."
+        )
+    return keras.Model(backbone.inputs[0], [found[stride] for stride in strides], name="feature_maps")
+
+
+def _halvings(size: int, next_size: int) -> int:
+    """How often a side was halved; of the smallest sides, 3 -> 2 (padded) and 3 -> 1 (not) are one halving each."""
+    halvings = math.log2(size / next_size)
+    return round(halvings) if halvings < 1 else math.ceil(halvings - 0.6)
+
+
+def _is_padding(tensor) -> bool:
+    return isinstance(tensor._keras_history.operation, keras.layers.ZeroPadding2D)
+
+
+def _passages(backbone: keras.Model):
+    """Yields `(tensor, convolutions after it)` from the output to the input.
+
+    The tensors are those through which everything after them passes: the places where a backbone can be cut in two.
+
+    Raises:
+        FarkerasError: The model is not functional.
+    """
     if not isinstance(backbone, keras.Model) or not hasattr(backbone, "operations"):
         raise FarkerasError("The backbone must be a functional Keras model or a name of keras.applications.")
-    # Walk the operations from the output backwards. `open_tensors` are the tensors that what has been visited still
-    # needs; when only one is left, everything visited depends on the input through that one tensor.
+    # `open_tensors` are the tensors that what has been visited still needs; when only one is left, everything visited
+    # depends on the input through that one tensor.
     order = _topological_order(backbone)
     (output,) = backbone.outputs
     open_tensors = {id(output): output}
     convolutions = 0
+    yield output, convolutions
     for operation in reversed(order):
         node_outputs = [t for t in keras.tree.flatten(operation.output) if id(t) in open_tensors]
-        if not node_outputs:
+        if not node_outputs or isinstance(operation, keras.layers.InputLayer):
             continue
         for tensor in node_outputs:
             del open_tensors[id(tensor)]
         convolutions += "Conv" in type(operation).__name__
         for tensor in keras.tree.flatten(operation.input):
             open_tensors[id(tensor)] = tensor
-        if len(open_tensors) == 1 and convolutions:
-            (cut,) = open_tensors.values()
-            if cut is backbone.inputs[0]:
-                break
-            return keras.Model(backbone.inputs[0], cut, name="trunk"), keras.Model(cut, output, name="shared_block")
-    raise FarkerasError(
-        f"'{backbone.name}' has no tensor to cut at: expected a functional model with a convolution block at its end."
-    )
+        if len(open_tensors) == 1:
+            (tensor,) = open_tensors.values()
+            yield tensor, convolutions
 
 
 def _topological_order(model: keras.Model) -> list:

@@ -1,5 +1,7 @@
 """Backbones of keras.applications and a user's own, and where they are cut."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from keras import ops
 
 from farkeras.errors import FarkerasError
 from farkeras.models import backbones
-from farkeras.models.backbones import backbone_names, build_backbone, split_at_last_block
+from farkeras.models.backbones import backbone_names, build_backbone, feature_maps, split_at_last_block
 
 # Keras compares the list of one input that keras.applications gives with the tensor that a caller passes.
 pytestmark = pytest.mark.filterwarnings("ignore:The structure of `inputs` doesn't match")
@@ -16,6 +18,12 @@ SIZE = (64, 48)
 
 def images(size=SIZE):
     return np.random.default_rng(0).uniform(0, 255, (2, *size, 3)).astype("float32")
+
+
+@functools.cache
+def built(name, alpha=1.0):
+    """Built once for the tests that only read it."""
+    return build_backbone(name, SIZE, alpha)
 
 
 def test_all_families_are_known_by_class_name():
@@ -36,7 +44,7 @@ def test_all_families_are_known_by_class_name():
     ],
 )
 def test_where_a_backbone_is_cut(name, alpha, last_of_trunk, first_of_block):
-    backbone = build_backbone(name, SIZE, alpha)
+    backbone = built(name, alpha)
     trunk, block = split_at_last_block(backbone)
     assert trunk.output._keras_history.operation.name.startswith(last_of_trunk)
     assert block.layers[1].name == first_of_block
@@ -46,8 +54,74 @@ def test_where_a_backbone_is_cut(name, alpha, last_of_trunk, first_of_block):
     np.testing.assert_allclose(ops.convert_to_numpy(in_two), ops.convert_to_numpy(whole), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "alpha", "maps"),
+    [
+        ("ResNet50", 1.0, [("conv3_block4_out", 512), ("conv4_block6_out", 1024), ("conv5_block3_out", 2048)]),
+        ("ResNetTiny", 0.5, [("stage3_out", 32), ("stage4_out", 64), ("stage5_out", 128)]),
+        ("MobileNetV2", 0.35, [("block_6_expand_relu", 96), ("block_13_expand_relu", 192), ("out_relu", 1280)]),
+        ("MobileNetV3Small", 1.0, [("activation", 96), ("activation", 288), ("activation", 576)]),
+        (
+            "EfficientNetB0",
+            1.0,
+            [("block4a_expand_activation", 240), ("block6a_expand_activation", 672), ("top_activation", 1280)],
+        ),
+        ("DenseNet121", 1.0, [("pool3_conv", 256), ("pool4_conv", 512), ("relu", 1024)]),
+        ("ConvNeXtTiny", 1.0, [("add", 192), ("add", 384), ("layer_normalization", 768)]),
+        ("VGG16", 1.0, [("block4_conv3", 512), ("block5_conv3", 512), ("block5_pool", 512)]),
+    ],
+)
+def test_which_feature_maps_are_picked(name, alpha, maps):
+    backbone = built(name, alpha)
+    model = feature_maps(backbone)
+    for tensor, (operation, channels) in zip(model.outputs, maps, strict=True):
+        assert tensor._keras_history.operation.name.startswith(operation)  # Keras numbers the layers without a name
+        assert tensor.shape[-1] == channels
+    assert model.outputs[-1] is backbone.outputs[0]
+    assert [tensor.shape[1:3] for tensor in model.outputs[:2]] == [(8, 6), (4, 3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "sizes"),
+    [
+        ("ResNetTiny", (227, 227), [(29, 29), (15, 15), (8, 8)]),
+        ("ResNetTiny", (112, 96), [(14, 12), (7, 6), (4, 3)]),
+        ("InceptionV3", (227, 227), [(26, 26), (12, 12), (5, 5)]),  # convolutions without padding
+        ("InceptionV3", (112, 96), [(11, 9), (5, 4), (2, 1)]),
+    ],
+)
+def test_sizes_of_the_feature_maps(name, size, sizes):
+    assert [tensor.shape[1:3] for tensor in feature_maps(build_backbone(name, size)).outputs] == sizes
+
+
+def test_feature_maps_share_the_backbones_layers():
+    backbone = built("ResNetTiny", 0.5)
+    model = feature_maps(backbone, strides=(32, 4))  # in the order asked for
+    last, early = model(images())
+    assert early.shape == (2, 16, 12, 16)
+    np.testing.assert_array_equal(ops.convert_to_numpy(last), ops.convert_to_numpy(backbone(images())))
+    assert model.count_params() == backbone.count_params()
+
+
+def test_a_stride_without_a_feature_map():
+    inputs = keras.Input((64, 48, 3))
+    x = keras.layers.Conv2D(4, 3, 2, padding="same")(inputs)
+    patches = keras.Model(inputs, keras.layers.Conv2D(4, 8, 8)(x), name="patches")
+    with pytest.raises(FarkerasError) as caught:
+        feature_maps(patches)
+    assert "Backbone 'patches' has no feature map at stride 8 for images of 64x48 pixels" in str(caught.value)
+    assert "found such at strides 1, 2, 16. Take another backbone, such as ResNet50" in str(caught.value)
+
+
+def test_feature_maps_of_images_of_any_size():
+    inputs = keras.Input((None, None, 3))
+    free = keras.Model(inputs, keras.layers.Conv2D(4, 3, 8)(inputs), name="free")
+    with pytest.raises(FarkerasError, match=r"'free' takes images of any size .* Build it for a fixed height"):
+        feature_maps(free)
+
+
 def test_resnet50_has_the_papers_parameters():
-    backbone = build_backbone("ResNet50", SIZE)
+    backbone = built("ResNet50")
     trunk, block = split_at_last_block(backbone)
 
     def trainable(model):
@@ -78,7 +152,7 @@ def test_weights_file_of_keras_applications_gives_its_numbers(name, tmp_path):
     ],
 )
 def test_a_backbone_begins_with_its_familys_normalisation(name, preprocess):
-    backbone = build_backbone(name, SIZE, 0.25 if name == "MobileNet" else 1.0)
+    backbone = built(name, 0.25 if name == "MobileNet" else 1.0)
     # The input of the first operation with weights, be it a convolution or what pads for it.
     first = next(layer for layer in backbone.layers if layer.weights or "Padding" in type(layer).__name__)
     normalised = keras.Model(backbone.inputs, first.input)(images())
@@ -147,6 +221,8 @@ def test_no_network_for_imagenet_weights(monkeypatch):
 def test_backbone_that_is_not_functional():
     with pytest.raises(FarkerasError, match="must be a functional Keras model"):
         split_at_last_block(keras.layers.Dense(2))
+    with pytest.raises(FarkerasError, match="must be a functional Keras model"):
+        feature_maps(keras.layers.Dense(2))
 
 
 def test_backbone_without_a_place_to_cut():
