@@ -1,0 +1,334 @@
+"""The 478 points of MediaPipe's Face Mesh for every image of a data set: made once, stored beside the images.
+
+MGMTN's paper annotates training images with a pre-trained model of 98 facial points; MediaPipe's mesh is ours.
+
+A point is x, y as fractions of the image's width and height, counted from the left and the top edge: the centre of
+pixel (x, y) is ((x + 0.5) / width, (y + 0.5) / height). Points may lie a little outside 0..1.
+
+The store is the folder `keypoints` in the data set's folder, with at most 500 images to a file `part-00000.npz`, about
+2 kB each. A part holds `names` (paths relative to the data set's folder, so that it may be moved), `status` (int8) and
+`points` (uint16, see `encode_points`). Parts appear complete or not at all and are never changed; where two hold the
+same image, the later one counts. `without_points.txt` lists the images without points and why. Whoever replaces images
+removes the folder and annotates again.
+"""
+
+import multiprocessing
+import os
+import shlex
+import signal
+import sys
+import threading
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from farkeras.data.alignment import FaceAligner
+from farkeras.errors import FarkerasError
+from farkeras.files import write_text, written_aside
+
+FOLDER = "keypoints"
+LISTING = "without_points.txt"
+NUM_POINTS = 478
+
+_FOUND, _NO_FACE, _UNDECODABLE = 1, 0, -1
+_PART_SIZE = 500  # images to a file: what a killed run may have to do again, some seconds' work
+_TASK_SIZE = 20  # images handed to a process at a time
+_UNITS = 32768  # steps of a stored point to an image's width or height: 0.005 pixels of a CelebA crop
+
+Progress = Callable[[int, int], None]
+"""Called as `progress(images_done, images_total)`."""
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """The points of a list of images.
+
+    Attributes:
+        points: `uint16` array `[N, 478, 2]` in MediaPipe's order; `decode_points` makes fractions of them. Zeros where
+            no face was found. (float32 would take 760 MB for CelebA.)
+        found: `bool` array `[N]`, whether the image has points.
+    """
+
+    points: np.ndarray
+    found: np.ndarray
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What came of annotating a data set.
+
+    Attributes:
+        num_images: How many images it has.
+        without_face: Those in which no face was found, relative to the data set's folder.
+        undecodable: Those that are no image, damaged or cannot be read; the next run tries them again.
+        listing: The text file that lists both.
+    """
+
+    num_images: int
+    without_face: list[str]
+    undecodable: list[str]
+    listing: Path
+
+
+def fractions(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """From pixels, where whole numbers are pixel centres, to fractions of an image's width and height.
+
+    Args:
+        pixels: `[..., 2]`, x, y as `FaceAligner.landmarks` gives them.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+
+    Returns:
+        Array of the same shape; 0 is the left or top edge of the image, 1 the right or bottom one.
+    """
+    return (pixels + 0.5) / (width, height)
+
+
+def encode_points(points: np.ndarray) -> np.ndarray:
+    """Fractions `[..., 2]` -> uint16 of the same shape, 1/32768 apart; beyond -0.5..1.5 the nearest of these."""
+    return np.clip(np.rint((points + 0.5) * _UNITS), 0, 65535).astype(np.uint16)
+
+
+def decode_points(points):
+    """uint16 array or TensorFlow tensor of any shape -> fractions, float32 in -0.5..1.5, exact."""
+    if isinstance(points, np.ndarray):
+        points = points.astype(np.float32)
+    else:
+        import tensorflow as tf  # loaded already where there are tensors; the processes that annotate do without
+
+        points = tf.cast(points, tf.float32)
+    return points / _UNITS - 0.5
+
+
+def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str]) -> Keypoints:
+    """The stored points of images, in their order.
+
+    Args:
+        data_dir: The data set's folder.
+        paths: Image files, as `Examples.paths` names them.
+
+    Raises:
+        FarkerasError: Images that have not been annotated, or a damaged part.
+    """
+    names = _names(data_dir, paths)
+    parts = _read_parts(data_dir)
+    listed = (name for part in parts for name in part.names)
+    row_of = {name: row for row, name in enumerate(listed)}  # over all parts; of two the later one
+    rows = np.array([row_of.get(name, -1) for name in names], np.int64)
+    missing = np.flatnonzero(rows < 0)
+    if len(missing):
+        raise FarkerasError(
+            f"{len(missing):,} of {len(names):,} images have no keypoints in {Path(data_dir) / FOLDER}, the first is "
+            f"{names[missing[0]]}. Find them first: "
+            f"python -m farkeras.annotate --data_dir={shlex.quote(os.fspath(data_dir))}"
+        )
+    points = np.zeros((len(names), NUM_POINTS, 2), np.uint16)
+    found = np.zeros(len(names), bool)
+    start = 0
+    for part in parts:
+        here = np.flatnonzero((rows >= start) & (rows < start + len(part.names)))
+        if len(here):
+            (stored,) = _read(part.path, "points")
+            points[here] = stored[rows[here] - start]
+            found[here] = part.status[rows[here] - start] == _FOUND
+        start += len(part.names)
+    return Keypoints(points, found)
+
+
+def annotate(
+    data_dir: str | os.PathLike, paths: Sequence[str], workers: int, progress: Progress | None = None
+) -> Annotation:
+    """Finds the points of all images that have none stored, in parallel processes, and stores them.
+
+    A run that was stopped, or killed, is continued by the next one. The result does not depend on `workers`.
+
+    Args:
+        data_dir: The data set's folder, where the store is made.
+        paths: Image files, as `Examples.paths` names them.
+        workers: Processes, each with a Face Mesh of its own (about 130 MB).
+        progress: Called when the processes are ready, then every few images; counts those of earlier runs, too.
+
+    Raises:
+        FarkerasError: MediaPipe is not installed, no right or room to write, a process that died, a damaged part, or
+            `workers` < 1.
+    """
+    if workers < 1:
+        raise FarkerasError(f"The number of workers is {workers}; expected at least 1.")
+    images = dict(zip(_names(data_dir, paths), map(str, paths), strict=True))
+    parts = _read_parts(data_dir)
+    status = _status(parts)
+    to_do = [name for name in images if status.get(name, _UNDECODABLE) == _UNDECODABLE]
+    tasks = [to_do[start : start + _TASK_SIZE] for start in range(0, len(to_do), _TASK_SIZE)]
+    number = 1 + max((int(part.path.stem.removeprefix("part-")) for part in parts), default=-1)
+    done, progress = len(images) - len(to_do), progress or (lambda *_: None)
+    if tasks:
+        with _processes(min(workers, len(tasks))) as pool, closing(_Writer(data_dir, number)) as writer:
+            progress(done, len(images))
+            results = pool.map(_annotate, [[images[name] for name in task] for task in tasks])
+            for task, result in zip(tasks, results, strict=True):
+                writer.add(task, *result)
+                done += len(task)
+                progress(done, len(images))
+    return _take_stock(data_dir, list(images))
+
+
+def _take_stock(data_dir: str | os.PathLike, names: list[str]) -> Annotation:
+    status = _status(_read_parts(data_dir))
+    without_face = [name for name in names if status[name] == _NO_FACE]
+    undecodable = [name for name in names if status[name] == _UNDECODABLE]
+    lines = [f"{name}\tno face found\n" for name in without_face]
+    lines += [f"{name}\tcannot be decoded\n" for name in undecodable]
+    listing = Path(data_dir) / FOLDER / LISTING
+    with _writing(listing):
+        write_text(listing, "".join(lines))
+    return Annotation(len(names), without_face, undecodable, listing)
+
+
+def _names(data_dir: str | os.PathLike, paths: Sequence[str]) -> list[str]:
+    """Paths as the store has them: relative to the data set's folder, with forward slashes."""
+    split = [os.path.split(path) for path in paths]
+    prefixes = {folder: Path(os.path.relpath(folder, data_dir)).as_posix() for folder in {head for head, _ in split}}
+    return [f"{prefixes[folder]}/{name}" for folder, name in split]
+
+
+# The store's files.
+
+
+class _Part(NamedTuple):
+    path: Path
+    names: list[str]
+    status: np.ndarray  # int8 [n]: _FOUND, _NO_FACE or _UNDECODABLE
+
+
+def _read_parts(data_dir: str | os.PathLike) -> list[_Part]:
+    """All parts without their points, oldest first."""
+    parts = []
+    for path in sorted((Path(data_dir) / FOLDER).glob("part-[0-9][0-9][0-9][0-9][0-9].npz")):
+        names, status = _read(path, "names", "status")
+        parts.append(_Part(path, names.tolist(), status))
+    return parts
+
+
+def _status(parts: list[_Part]) -> dict[str, int]:
+    return {name: state for part in parts for name, state in zip(part.names, part.status.tolist(), strict=True)}
+
+
+def _read(path: Path, *arrays: str) -> list[np.ndarray]:
+    try:
+        with np.load(path) as part:
+            return [part[name] for name in arrays]
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise FarkerasError(
+            f"{path} is damaged or was not written by farkeras.annotate ({error}); remove it and annotate again, "
+            "which does the images in it and no others."
+        ) from None
+
+
+class _Writer:
+    """Collects results and stores them, 500 images to a part; closing stores the rest."""
+
+    def __init__(self, data_dir: str | os.PathLike, number: int):
+        self._folder, self._number = Path(data_dir) / FOLDER, number
+        self._names, self._status, self._points = [], [], []
+
+    def add(self, names: list[str], status: np.ndarray, points: np.ndarray) -> None:
+        self._names += names
+        self._status.append(status)
+        self._points.append(points)
+        if len(self._names) >= _PART_SIZE:
+            self.close()
+
+    def close(self) -> None:
+        if not self._names:
+            return
+        path = self._folder / f"part-{self._number:05}.npz"
+        with _writing(path), written_aside(path) as aside:
+            status, points = np.concatenate(self._status), np.concatenate(self._points)
+            np.savez(aside, names=np.array(self._names), status=status, points=points)
+        self.__init__(self._folder.parent, self._number + 1)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FarkerasError(
+            f"Cannot write {path} ({error.strerror}); make room and the folder writable, and start the same command "
+            "again: what is stored is not done twice."
+        ) from None
+
+
+# The processes.
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that have their Face Mesh; left by an exception, they do no more than the task at hand."""
+    # "spawn", since a fork copies the locks of whatever threads the caller has.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_start_process) as pool:
+        try:
+            pool.submit(_prepare).result()  # the place to learn that MediaPipe is not installed
+            yield pool
+        except BrokenProcessPool:
+            raise FarkerasError(
+                "A process that annotates died, perhaps for want of memory; start the same command again, with fewer "
+                "--workers: what is stored is not done twice."
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_process() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends the others
+    # A killed parent ends nobody, and its pool's processes would wait for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # MediaPipe imports both if they are there, for parts of it that are not used: 10 s and 650 MB a process.
+    for unused in ("tensorflow", "jax"):
+        sys.modules.setdefault(unused, None)
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+@cache
+def _aligner() -> FaceAligner:
+    return FaceAligner()  # one for each process
+
+
+def _prepare() -> None:
+    _aligner()
+
+
+def _annotate(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The status, int8 `[n]`, and the points, uint16 `[n, 478, 2]`, of some image files."""
+    status = np.zeros(len(paths), np.int8)
+    points = np.zeros((len(paths), NUM_POINTS, 2), np.uint16)
+    for i, path in enumerate(paths):
+        image = _decode(path)
+        pixels = None if image is None else _aligner().landmarks(image)
+        if pixels is not None:
+            points[i] = encode_points(fractions(pixels, *image.shape[:2]))
+        status[i] = _UNDECODABLE if image is None else _NO_FACE if pixels is None else _FOUND
+    return status, points
+
+
+def _decode(path: str) -> np.ndarray | None:
+    """The pixels as training decodes them, not turned by EXIF, `uint8 [height, width, 3]`; None for a damaged file."""
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow's plugins raise all of them
+        return None
