@@ -2,7 +2,14 @@
 
 MGMTN learns its masks from them. MediaPipe's Face Mesh looks at every image of all three splits; the points are stored
 in `DIR/keypoints`. Start the same command again after an interruption: it continues. Images without a face, or that
-cannot be decoded, are listed in `DIR/keypoints/without_points.txt`; they train the attributes but not the masks.
+cannot be decoded, are listed in `DIR/keypoints/without_points.txt`; a face that was not found trains the attributes but
+not the masks.
+
+On 2 cores, which other work shared, this did 141 to 158 drawn faces a second, so CelebA's 202,599 images take about
+0.4 hours:
+
+    python -m farkeras.synthesize --num_images=1000 --seed=0 --output=DIR
+    python -m farkeras.annotate --data_dir=DIR --workers=2
 """
 
 import os
@@ -29,7 +36,7 @@ class _Display:
     """A bar on a terminal, a line every 10 seconds elsewhere: images, images/s and the time to go."""
 
     def __init__(self, console: Console):
-        self.console, self.progress, self.start = console, None, None
+        self.console, self.progress, self.start = console, None, None  # starts when the processes are ready
 
     def __call__(self, done: int, total: int) -> None:
         now = time.perf_counter()
@@ -75,8 +82,8 @@ def main(argv: list[str]) -> None:
     rate = f"{display.new:,} now, {display.new / display.seconds:.0f} images/s" if display.start else "none left to do"
     console.print(f"{_DATA_DIR.value}: {result.num_images:,} images annotated, {rate}.", markup=False)
     for what, names in (("without a face", result.without_face), ("cannot be decoded", result.undecodable)):
-        first = ": " + ", ".join(names[:3]) + (", ..." if len(names) > 3 else "") if names else ""
-        console.print(f"{len(names):,} {what}{first}", markup=False)
+        first = [*names[:3], "..."][: len(names)]
+        console.print(f"{len(names):,} {what}{': ' if names else ''}{', '.join(first)}", markup=False)
     if result.without_face or result.undecodable:
         console.print(f"Listed in {result.listing}", markup=False)
 

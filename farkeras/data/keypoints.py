@@ -5,8 +5,8 @@ MGMTN's paper annotates training images with a pre-trained model of 98 facial po
 A point is x, y as fractions of the image's width and height, counted from the left and the top edge: the centre of
 pixel (x, y) is ((x + 0.5) / width, (y + 0.5) / height). Points may lie a little outside 0..1.
 
-The store is the folder `keypoints` in the data set's folder, with at most 500 images to a file `part-00000.npz`, about
-2 kB each. A part holds `names` (paths relative to the data set's folder, so that it may be moved), `status` (int8) and
+The store is the folder `keypoints` in the data set's folder, with at most 500 images, of 2 kB each, to a file
+`part-00000.npz`. A part holds `names` (relative to the data set's folder, which may be moved), `status` (int8) and
 `points` (uint16, see `encode_points`). Parts appear complete or not at all and are never changed; where two hold the
 same image, the later one counts. `without_points.txt` lists the images without points and why. Whoever replaces images
 removes the folder and annotates again.
@@ -54,7 +54,7 @@ class Keypoints:
 
     Attributes:
         points: `uint16` array `[N, 478, 2]` in MediaPipe's order; `decode_points` makes fractions of them. Zeros where
-            no face was found. (float32 would take 760 MB for CelebA.)
+            no face was found. 387 MB for CelebA.
         found: `bool` array `[N]`, whether the image has points.
     """
 
@@ -197,7 +197,7 @@ def _names(data_dir: str | os.PathLike, paths: Sequence[str]) -> list[str]:
     """Paths as the store has them: relative to the data set's folder, with forward slashes."""
     split = [os.path.split(path) for path in paths]
     prefixes = {folder: Path(os.path.relpath(folder, data_dir)).as_posix() for folder in {head for head, _ in split}}
-    return [f"{prefixes[folder]}/{name}" for folder, name in split]
+    return [f"{prefixes[folder]}/{name}".removeprefix("./") for folder, name in split]
 
 
 # The store's files.
@@ -226,10 +226,10 @@ def _read(path: Path, *arrays: str) -> list[np.ndarray]:
     try:
         with np.load(path) as part:
             return [part[name] for name in arrays]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         raise FarkerasError(
-            f"{path} is damaged or was not written by farkeras.annotate ({error}); remove it and annotate again, "
-            "which does the images in it and no others."
+            f"{path} cannot be read, it may be damaged; expected what farkeras.annotate writes. Remove it and annotate "
+            "again: only the images in it are done again."
         ) from None
 
 
@@ -237,24 +237,21 @@ class _Writer:
     """Collects results and stores them, 500 images to a part; closing stores the rest."""
 
     def __init__(self, data_dir: str | os.PathLike, number: int):
-        self._folder, self._number = Path(data_dir) / FOLDER, number
-        self._names, self._status, self._points = [], [], []
+        self._folder, self._number, self._results = Path(data_dir) / FOLDER, number, []
 
     def add(self, names: list[str], status: np.ndarray, points: np.ndarray) -> None:
-        self._names += names
-        self._status.append(status)
-        self._points.append(points)
-        if len(self._names) >= _PART_SIZE:
+        self._results.append((names, status, points))
+        if sum(len(names) for names, *_ in self._results) >= _PART_SIZE:
             self.close()
 
     def close(self) -> None:
-        if not self._names:
+        if not self._results:
             return
         path = self._folder / f"part-{self._number:05}.npz"
+        names, status, points = map(np.concatenate, zip(*self._results, strict=True))
         with _writing(path), written_aside(path) as aside:
-            status, points = np.concatenate(self._status), np.concatenate(self._points)
-            np.savez(aside, names=np.array(self._names), status=status, points=points)
-        self.__init__(self._folder.parent, self._number + 1)
+            np.savez(aside, names=names, status=status, points=points)
+        self._number, self._results = self._number + 1, []
 
 
 @contextmanager

@@ -1,0 +1,83 @@
+"""`python -m farkeras.annotate` as a user runs it."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from farkeras.data.celeba import CelebA
+from farkeras.data.faces.generate import Settings, generate
+from farkeras.data.keypoints import load_keypoints
+
+
+def run(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "farkeras.annotate", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """Ten drawn faces, the first of them no image."""
+    generate(Settings(num_images=10, seed=1), tmp_path / "faces")
+    (tmp_path / "faces/img_align_celeba/000001.jpg").write_text("text")
+    return tmp_path / "faces"
+
+
+def test_annotates_all_splits_and_says_what_came_of_it(faces):
+    pytest.importorskip("mediapipe")
+    done = run(f"--data_dir={faces}", "--workers=2")
+    assert (done.returncode, done.stderr) == (0, "")  # none of MediaPipe's lines
+    first, faceless, undecodable, listed = done.stdout.splitlines()
+    assert first.startswith(f"{faces}: 10 images annotated, 10 now, ")
+    assert first.endswith(" images/s.")
+    assert faceless == "0 without a face"
+    assert undecodable == "1 cannot be decoded: img_align_celeba/000001.jpg"
+    assert listed == f"Listed in {faces}/keypoints/without_points.txt"
+
+    moved = shutil.move(faces, faces.parent / "moved")
+    source = CelebA(moved)
+    found = [load_keypoints(moved, source.split(name).paths).found.tolist() for name in ("train", "validation", "test")]
+    assert found == [[False] + [True] * 7, [True], [True]]
+
+
+def test_a_complete_set_is_left_alone(faces):
+    pytest.importorskip("mediapipe")
+    (faces / "img_align_celeba/000001.jpg").write_bytes((faces / "img_align_celeba/000002.jpg").read_bytes())
+    assert run(f"--data_dir={faces}").returncode == 0
+    again = run(f"--data_dir={faces}")
+    assert again.stdout.startswith(f"{faces}: 10 images annotated, none left to do.\n0 without a face\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "error: No data folder given; name it with --data_dir=PATH.\n"),
+        (["surplus"], "error: Unexpected argument 'surplus'; settings are given as --name=value.\n"),
+    ],
+)
+def test_wrong_command(arguments, message):
+    done = run(*arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
+
+
+def test_without_mediapipe_one_line_says_what_to_install(faces, tmp_path):
+    (tmp_path / "mediapipe").mkdir()
+    (tmp_path / "mediapipe/__init__.py").write_text("raise ImportError\n")
+    done = run(f"--data_dir={faces}", "--workers=2", PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("error: ")
+    assert "pip install farkeras[keypoints]" in done.stderr
+    assert not (faces / "keypoints").exists()
+
+
+def test_tensorflow_is_not_imported():
+    code = "import sys, farkeras.annotate; sys.exit('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
