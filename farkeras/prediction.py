@@ -1,7 +1,7 @@
 """Attribute probabilities of photographs with a trained model: `farkeras.load("runs/demo")(["a.jpg"])`."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from farkeras.data.alignment import FaceAligner
+from farkeras.attributes import REGIONS
+from farkeras.data import alignment
 from farkeras.data.photos import read_photo
 from farkeras.errors import FarkerasError
+from farkeras.metrics.regions import FaceRegions
 from farkeras.models.model_file import ModelMetadata, load_model
 
 Photo = str | os.PathLike | np.ndarray
@@ -27,11 +29,13 @@ class Prediction:
         photo: Its path, or "image 0", "image 1", ... for arrays.
         probabilities: Attribute -> probability in 0..1, in the model's order; None after an error.
         error: One sentence that names the photograph, or None.
+        regions: The photograph and the masks of its face, where they were asked for.
     """
 
     photo: str
     probabilities: dict[str, float] | None = None
     error: str | None = None
+    regions: FaceRegions | None = None
 
 
 def load(path: str | os.PathLike, batch_size: int = 8) -> "Recognizer":
@@ -52,7 +56,8 @@ class Recognizer:
     """Recognises face attributes in photographs or in CelebA-aligned crops.
 
     Args:
-        model: Called as `model(images)["logits"]`, `[batch, attributes]`.
+        model: Called as `model(images)["logits"]`, `[batch, attributes]`, and where it has masks as
+            `model.masks(images)`, `[batch, h, w, regions]` in 0..1 with (h, w) = `model.mask_size`.
         metadata: The attributes, their groups, and the model's preprocessing.
         batch_size: Photographs per call of the model.
 
@@ -61,6 +66,7 @@ class Recognizer:
     """
 
     def __init__(self, model: keras.Model, metadata: ModelMetadata, batch_size: int = 8):
+        self._model = model
         self._grouping = metadata.grouping
         self._preprocessing = metadata.preprocessing
         self._batch_size = batch_size
@@ -70,7 +76,11 @@ class Recognizer:
         def forward(images):
             return tf.sigmoid(tf.cast(model(images, training=False)["logits"], tf.float32))
 
-        self._forward = forward
+        @tf.function
+        def masks(images):
+            return tf.cast(model.masks(images), tf.float32)
+
+        self._forward, self._masks = forward, masks
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -103,26 +113,44 @@ class Recognizer:
             predictions.append(prediction.probabilities)
         return predictions
 
-    def predict_each(self, photos: Photo | Sequence[Photo], align: bool = True) -> Iterator[Prediction]:
-        """As calling the recogniser, batch by batch, with errors among the results."""
+    def predict_each(
+        self, photos: Photo | Sequence[Photo], align: bool = True, regions: bool = False
+    ) -> Iterator[Prediction]:
+        """As calling the recogniser, batch by batch, with errors among the results.
+
+        Args:
+            photos: As above.
+            align: As above.
+            regions: Whether the results hold their photographs with the model's masks, for
+                `farkeras.metrics.overlay.write_overlay`.
+
+        Raises:
+            FarkerasError: Regions of a model without masks.
+        """
+        if regions:
+            self._check_masks()
         named = [
             (f"image {i}" if isinstance(photo, np.ndarray) else os.fspath(photo), photo)
             for i, photo in enumerate(_as_list(photos))
         ]
         for start in range(0, len(named), self._batch_size):
-            crops, errors = {}, {}
+            crops, origins, errors = {}, {}, {}
             batch = named[start : start + self._batch_size]
             for i, (name, photo) in enumerate(batch):
                 try:
-                    crops[i] = self._crop(name, photo, align)
+                    crops[i], image, to_photo = self._face(name, photo, align)
+                    if regions:  # else a batch of large photographs need not be held
+                        origins[i] = image, to_photo
                 except FarkerasError as error:
                     errors[i] = str(error)
             rows = dict(zip(crops, self.probabilities(list(crops.values())).tolist(), strict=True))
+            masks = dict(zip(crops, self.masks(list(crops.values())), strict=True)) if regions else {}
             for i, (name, _) in enumerate(batch):
                 if i in errors:
                     yield Prediction(name, error=errors[i])
                 else:
-                    yield Prediction(name, dict(zip(self.attributes, rows[i], strict=True)))
+                    seen = self._regions(crops[i], *origins[i], masks[i]) if regions else None
+                    yield Prediction(name, dict(zip(self.attributes, rows[i], strict=True)), regions=seen)
 
     def probabilities(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         """The bare model.
@@ -133,36 +161,72 @@ class Recognizer:
         Returns:
             `float32` array `[crops, attributes]` in 0..1.
         """
-        results = [np.zeros((0, len(self.attributes)), np.float32)]
+        return self._in_batches(self._forward, crops, (len(self.attributes),))
+
+    def masks(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        """Where the model sees each facial region in the part of the crops that it is shown.
+
+        Args:
+            crops: As above.
+
+        Returns:
+            `float32` array `[crops, h, w, R]`, probabilities in 0..1 of `farkeras.attributes.REGIONS`, over the
+            preprocessing's crop box.
+
+        Raises:
+            FarkerasError: The model has no masks.
+        """
+        self._check_masks()
+        return self._in_batches(self._masks, crops, (*self._model.mask_size, len(REGIONS)))
+
+    def _check_masks(self) -> None:
+        if not hasattr(self._model, "masks"):
+            raise FarkerasError(
+                f"The model '{self._model.name}' has no masks of facial regions; expected one that has, MGMTN. "
+                "Leave out --overlay, or train with --model=mgmtn."
+            )
+
+    def _in_batches(self, function: Callable, crops: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+        results = [np.zeros((0, *shape), np.float32)]
         for start in range(0, len(crops), self._batch_size):
             part = crops[start : start + self._batch_size]
             images = tf.stack([self._preprocessing.resize(crop) for crop in part])
             missing = self._batch_size - len(part)
             images = tf.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)])
-            results.append(self._forward(images)[: len(part)].numpy())
+            results.append(function(images)[: len(part)].numpy())
         return np.concatenate(results)
 
     @cached_property
-    def _aligner(self) -> FaceAligner:
-        return FaceAligner()  # only photographs need MediaPipe
+    def _aligner(self) -> alignment.FaceAligner:
+        return alignment.FaceAligner()  # only photographs need MediaPipe
 
-    def _crop(self, name: str, photo: Photo, align: bool) -> np.ndarray:
+    def _face(self, name: str, photo: Photo, align: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The aligned crop, the photograph, and the `[2, 3]` matrix from pixels of the one to the other's."""
         if isinstance(photo, np.ndarray):
             if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[-1] != 3:
                 raise FarkerasError(
                     f"{name}: expected a uint8 array [height, width, 3], got {photo.dtype} {list(photo.shape)}."
                 )
-        elif not align:
-            return self._decode(Path(photo))
+            image = photo
+        else:
+            image = read_photo(photo) if align else self._decode(Path(photo))
         if not align:
-            return photo
-        crop = self._aligner.crop(photo if isinstance(photo, np.ndarray) else read_photo(photo))
-        if crop is None:
+            return image, image, np.eye(2, 3)
+        eyes = self._aligner.eyes(image)
+        if eyes is None:
             raise FarkerasError(
                 f"{name}: no face found; expected one that looks towards the camera and is at "
                 "least 4 % of the photo's longer side."
             )
-        return crop
+        return alignment.align(image, eyes), image, alignment.inverse(alignment.similarity_from_eyes(eyes))
+
+    def _regions(self, crop: np.ndarray, photo: np.ndarray, to_photo: np.ndarray, masks: np.ndarray) -> FaceRegions:
+        """The masks cover the preprocessing's box of the crop; its edges are half a pixel beyond the pixel centres."""
+        top, left, bottom, right = self._preprocessing.crop
+        height, width = crop.shape[:2]
+        turn, shift = to_photo[:, :2], to_photo[:, 2]
+        sides, corner = ((right - left) * width, (bottom - top) * height), (left * width - 0.5, top * height - 0.5)
+        return FaceRegions(photo, masks, np.column_stack([turn * sides, turn @ corner + shift]))
 
     def _decode(self, path: Path) -> np.ndarray:
         """Reads a crop as training does."""

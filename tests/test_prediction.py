@@ -1,16 +1,21 @@
 """The recogniser: what it takes, the order of what it gives, and one sentence for what it cannot use."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import farkeras
-from farkeras.attributes import Grouping
+from farkeras.attributes import REGIONS, Grouping
+from farkeras.data.alignment import CROP_EYES
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.models.model_file import ModelMetadata, save_model
 from farkeras.prediction import Recognizer
+from tests.region_centres import mesh_centre, region_centre
 
 GROUPING = Grouping({"Colour": ("Red", "Blue"), "Other": ("Green",)}, ("Red", "Green", "Blue"))
 
@@ -26,6 +31,18 @@ class MeanColour(keras.Model):
 def recognizer():
     metadata = ModelMetadata(GROUPING, Preprocessing((8, 8)))
     return Recognizer(MeanColour(), metadata, batch_size=2)
+
+
+class ColourSeer(MeanColour):
+    """Sees Eyes where the picture is red, Nose where it is green and Mouth where it is blue."""
+
+    mask_size = (56, 48)
+
+    def masks(self, images):
+        images = tf.image.resize(images, self.mask_size, antialias=True) / 255
+        seen = images - (tf.reduce_sum(images, -1, keepdims=True) - images)  # 1 in the pure colour, 0 or less elsewhere
+        region = [REGIONS.index(name) for name in ("Eyes", "Nose", "Mouth")]
+        return tf.matmul(tf.clip_by_value(seen, 0, 1), tf.one_hot(region, len(REGIONS))[None])
 
 
 def plain(red, green, blue, size=(218, 178)):
@@ -117,6 +134,96 @@ def test_load_reads_a_saved_model(tmp_path):
     for path in (tmp_path, tmp_path / "model.keras"):
         (result,) = farkeras.load(path)(plain(1, 0, 0), align=False)
         np.testing.assert_allclose(result["Red"], 1 / (1 + np.exp(-1)), rtol=1e-5)
+
+
+PLACES = {"Eyes": (88, 112), "Nose": (92, 132), "Mouth": (80, 160)}  # in the crop; not symmetric
+COLOURS = {"Eyes": (255, 0, 0), "Nose": (0, 255, 0), "Mouth": (0, 0, 255)}
+
+
+class TestRegions:
+    """The masks are predicted on the crop; what is drawn lies on the photograph."""
+
+    def photograph(self, to_photo, size=(600, 700)):
+        """A disc for each region, drawn where the similarity `to_photo` sends its place in the crop."""
+        y, x = np.mgrid[: size[0], : size[1]]
+        photo = np.full((*size, 3), 0, np.uint8)
+        centres = {name: np.array(to_photo) @ (*place, 1) for name, place in PLACES.items()}
+        for name, centre in centres.items():
+            radius = 9 * np.hypot(*np.array(to_photo)[:, 0])
+            photo[np.hypot(x - centre[0], y - centre[1]) <= radius] = COLOURS[name]
+        return photo, centres
+
+    def seer(self, crop=(0.0, 0.0, 1.0, 1.0), eyes=None):
+        recognizer = Recognizer(ColourSeer(), ModelMetadata(GROUPING, Preprocessing((112, 96), crop)), batch_size=2)
+        recognizer._aligner = SimpleNamespace(eyes=lambda image: eyes)
+        return recognizer
+
+    @pytest.mark.parametrize("crop", [(0.0, 0.0, 1.0, 1.0), (0.2, 0.1, 0.9, 0.8)])
+    @pytest.mark.parametrize("angle", [0, 30, -100])
+    @pytest.mark.parametrize("scale", [0.7, 2.3])
+    def test_centres_in_the_photograph(self, crop, angle, scale):
+        turn = scale * np.exp(1j * np.radians(angle))
+        corner = complex(330, 280) - turn * complex(88, 125)  # the middle of the face in the middle of the photograph
+        to_photo = [[turn.real, -turn.imag, corner.real], [turn.imag, turn.real, corner.imag]]
+        photo, centres = self.photograph(to_photo)
+        eyes = np.array([np.array(to_photo) @ (*eye, 1) for eye in CROP_EYES])
+        (result,) = self.seer(crop, eyes).predict_each(photo, regions=True)
+        assert result.regions.image is photo
+        assert result.regions.masks.shape == (56, 48, len(REGIONS))
+        for name, centre in centres.items():
+            np.testing.assert_allclose(region_centre(result.regions, name), centre, atol=0.25 * max(1, scale))
+
+    @pytest.mark.parametrize("crop", [(0.0, 0.0, 1.0, 1.0), (0.2, 0.1, 0.9, 0.8)])
+    def test_centres_in_a_crop(self, crop, tmp_path):
+        photo, centres = self.photograph(np.eye(2, 3), (218, 178))
+        path = save(tmp_path / "crop.png", photo)
+        for result in self.seer(crop).predict_each([photo, path, photo], align=False, regions=True):
+            np.testing.assert_array_equal(result.regions.image, photo)
+            for name, centre in centres.items():
+                np.testing.assert_allclose(region_centre(result.regions, name), centre, atol=0.25)
+
+    def test_regions_only_on_request(self):
+        photos = [plain(9, 9, 9), np.zeros((9, 9))]
+        without = list(self.seer().predict_each(photos, align=False))
+        assert [result.regions for result in without] == [None, None]
+        good, bad = self.seer().predict_each(photos, align=False, regions=True)
+        assert good.probabilities == without[0].probabilities
+        assert good.regions is not None
+        assert bad.regions is None
+
+    def test_masks_of_crops(self):
+        seer = self.seer()
+        crops = [plain(255, 0, 0), plain(0, 255, 0), plain(0, 0, 255)]
+        masks = seer.masks(crops)
+        assert masks.dtype == np.float32
+        np.testing.assert_allclose(masks.mean(axis=(1, 2)), np.eye(len(REGIONS))[[1, 2, 4]], atol=1e-5)
+        assert seer.masks([]).shape == (0, 56, 48, len(REGIONS))
+
+    def test_model_without_masks(self, recognizer):
+        for ask in (
+            lambda: recognizer.masks([plain(0, 0, 0)]),
+            lambda: list(recognizer.predict_each(["none.jpg"], regions=True)),
+        ):
+            with pytest.raises(FarkerasError, match="has no masks of facial regions; expected one that has, MGMTN"):
+                ask()
+
+    def test_discs_at_the_pupils_lie_on_the_photographs_pupils(self):
+        pytest.importorskip("mediapipe")
+        astronaut = pytest.importorskip("skimage.data").astronaut()
+
+        class PupilSeer(ColourSeer):
+            def masks(self, images):
+                y, x = np.mgrid[:56, :48]
+                x, y = (x + 0.5) / 48 * 178 - 0.5, (y + 0.5) / 56 * 218 - 0.5
+                discs = sum(np.hypot(x - u, y - v) < 12 for u, v in CROP_EYES)
+                return tf.tile(tf.one_hot(discs, 3)[None, ..., 1:2] * tf.ones(8), (len(images), 1, 1, 1))
+
+        recognizer = Recognizer(PupilSeer(), ModelMetadata(GROUPING, Preprocessing((112, 96))), batch_size=1)
+        (result,) = recognizer.predict_each(astronaut, regions=True)
+        points = recognizer._aligner.landmarks(astronaut)
+        np.testing.assert_allclose(region_centre(result.regions, "Eyes"), points[[468, 473]].mean(axis=0), atol=1)
+        # What a trained model is held to, by tests/region_centres.py: eyes and brows lie around the pupils.
+        assert np.hypot(*(mesh_centre(points, "Eyes") - points[[468, 473]].mean(axis=0))) < 8
 
 
 class TestPhotographs:

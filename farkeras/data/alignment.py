@@ -50,6 +50,12 @@ def similarity_from_eyes(eyes: Sequence, targets: Sequence = CROP_EYES) -> np.nd
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
+def inverse(similarity: np.ndarray) -> np.ndarray:
+    """The way back, from the target to the source of `similarity_from_eyes`: `float64` `[2, 3]` as well."""
+    back = np.linalg.inv(similarity[:, :2])
+    return np.column_stack([back, -back @ similarity[:, 2]])
+
+
 def align(image: np.ndarray, eyes: Sequence) -> np.ndarray:
     """Cuts CelebA's aligned crop out of a photograph.
 
@@ -67,12 +73,11 @@ def align(image: np.ndarray, eyes: Sequence) -> np.ndarray:
     Raises:
         FarkerasError: The eyes are less than a pixel apart.
     """
-    matrix = similarity_from_eyes(eyes)
-    back = np.linalg.inv(matrix[:, :2])  # from crop to photograph
+    back, shift = np.split(inverse(similarity_from_eyes(eyes)), [2], axis=1)  # from crop to photograph
     scale = np.sqrt(np.linalg.det(back))  # pixels of the photograph per pixel of the crop
 
     corners = np.array([(x, y) for x in (-0.5, CROP_WIDTH - 0.5) for y in (-0.5, CROP_HEIGHT - 0.5)])
-    corners = (corners - matrix[:, 2]) @ back.T
+    corners = corners @ back.T + shift.T
     margin = 3 * max(scale, 1)  # what the filters below look at around a pixel
     start = np.floor(corners.min(axis=0) - margin).astype(int)
     stop = np.ceil(corners.max(axis=0) + margin).astype(int)
@@ -83,7 +88,7 @@ def align(image: np.ndarray, eyes: Sequence) -> np.ndarray:
     if scale > 1:
         patch = patch.resize(np.ceil(full / scale).astype(int), Image.Resampling.BICUBIC)
     # Pillow counts from the corner of the top left pixel, half a pixel before its centre.
-    offset = back @ (-0.5 - matrix[:, 2]) + 0.5 - start
+    offset = back @ (-0.5, -0.5) + shift[:, 0] + 0.5 - start
     coefficients = np.column_stack([back, offset]) * (patch.size / full)[:, None]
     crop = patch.transform(
         (CROP_WIDTH, CROP_HEIGHT),
@@ -127,6 +132,19 @@ class FaceAligner:
                 points += (left, top)
         return points
 
+    def eyes(self, image: np.ndarray) -> np.ndarray | None:
+        """The iris centres of the largest face, by which `align` cuts its crop.
+
+        Args:
+            image: `uint8` array `[height, width, 3]`, RGB.
+
+        Returns:
+            `float32` array `[2, 2]`, x, y in pixels, the eye on the left of an upright image first, or None without a
+            face.
+        """
+        points = self.landmarks(image)
+        return None if points is None else points[list(_IRIS_CENTRES)]
+
     def crop(self, image: np.ndarray) -> np.ndarray | None:
         """The aligned crop of the largest face, by its iris centres.
 
@@ -136,8 +154,8 @@ class FaceAligner:
         Returns:
             `uint8` array `[218, 178, 3]` as CelebA aligns it, or None without a face.
         """
-        points = self.landmarks(image)
-        return None if points is None else align(image, points[list(_IRIS_CENTRES)])
+        eyes = self.eyes(image)
+        return None if eyes is None else align(image, eyes)
 
     def _largest_mesh(self, image: np.ndarray) -> np.ndarray | None:
         faces = self._mesh.process(np.ascontiguousarray(image)).multi_face_landmarks

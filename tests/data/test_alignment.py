@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from farkeras.data.alignment import CROP_EYES, FaceAligner, align, similarity_from_eyes
+from farkeras.data.alignment import CROP_EYES, FaceAligner, align, inverse, similarity_from_eyes
 from farkeras.errors import FarkerasError
 
 
@@ -34,6 +34,13 @@ def test_similarity_sends_eyes_to_targets():
     eyes = np.array([(203.1, 100.7), (246.2, 103.1)])
     matrix = similarity_from_eyes(eyes)
     np.testing.assert_allclose(eyes @ matrix[:, :2].T + matrix[:, 2], CROP_EYES, atol=1e-9)
+
+
+def test_inverse_sends_targets_to_eyes():
+    eyes = np.array([(203.1, 100.7), (246.2, 113.1)])
+    back = inverse(similarity_from_eyes(eyes))
+    assert back.shape == (2, 3)
+    np.testing.assert_allclose(np.array(CROP_EYES) @ back[:, :2].T + back[:, 2], eyes, atol=1e-9)
 
 
 @pytest.mark.parametrize("eyes", [[(5, 5), (5, 5)], [(5, 5), (5.5, 5)], [(np.nan, 5), (9, 5)]])
@@ -154,4 +161,5 @@ class TestFaceAligner:
 
     def test_no_face(self, aligner):
         assert aligner.landmarks(smooth_image()) is None
+        assert aligner.eyes(smooth_image()) is None
         assert aligner.crop(np.zeros((40, 30, 3), np.uint8)) is None

@@ -1,0 +1,68 @@
+"""Where the regions that a model sees lie in a picture: the masks, and the way from their frame to its pixels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+SURROUNDING = 0.1
+"""How far a close-up reaches beyond the masks' frame, in sides of the frame: enough to see whose face it is."""
+
+LONGEST_SIDE = 800
+"""Of a close-up, in pixels: more than a drawing shows of it, and little to keep for many photographs."""
+
+
+@dataclass(frozen=True, eq=False)
+class FaceRegions:
+    """A picture with a face, and the masks that a model predicts in a frame around that face.
+
+    Attributes:
+        image: `uint8` array `[height, width, 3]`, RGB.
+        masks: `float32` array `[h, w, R]`, probabilities in 0..1 of `farkeras.attributes.REGIONS`.
+        to_image: `float64` array `[2, 3]`, from the masks' frame to the image: `to_image @ (x, y, 1)`, where x and y
+            are fractions of the frame's width and height from its left and top edge, is a point in pixels of the
+            image, whose whole numbers are pixel centres. The frame may be turned, and may reach beyond the image.
+    """
+
+    image: np.ndarray
+    masks: np.ndarray
+    to_image: np.ndarray
+
+    @classmethod
+    def of_frame(cls, image, masks) -> "FaceRegions":
+        """Masks whose frame is the whole image.
+
+        Args:
+            image: `[height, width, 3]` in 0..255, of any dtype.
+            masks: `[h, w, R]` in 0..1; the size may differ from the image's.
+        """
+        image = np.asarray(image).clip(0, 255).astype(np.uint8)
+        height, width = image.shape[:2]
+        return cls(image, np.asarray(masks, np.float32), np.array([[width, 0, -0.5], [0, height, -0.5]], np.float64))
+
+    def points(self, fractions) -> np.ndarray:
+        """Points of the masks' frame in the image.
+
+        Args:
+            fractions: `[..., 2]`, x, y as fractions of the frame's width and height.
+
+        Returns:
+            `float64` `[..., 2]`, x, y in pixels of the image.
+        """
+        return np.asarray(fractions, np.float64) @ self.to_image[:, :2].T + self.to_image[:, 2]
+
+    def close_up(self) -> "FaceRegions":
+        """The part of the image around the face, of moderate size; a close-up of a close-up is the same."""
+        corners = self.points([(x, y) for x in (0, 1) for y in (0, 1)])
+        margin = SURROUNDING * np.linalg.norm(self.to_image[:, :2], axis=0).max()
+        limits = np.array(self.image.shape[1::-1])
+        left, top = np.clip(np.floor(corners.min(axis=0) - margin).astype(int), 0, limits - 1)
+        right, bottom = np.clip(np.ceil(corners.max(axis=0) + margin).astype(int) + 1, (left + 1, top + 1), limits)
+        part = Image.fromarray(self.image[top:bottom, left:right])
+        full = np.array(part.size)
+        if (shrink := LONGEST_SIDE / full.max()) < 1:
+            part = part.resize(np.maximum((full * shrink).round(), 1).astype(int), Image.Resampling.LANCZOS)
+        scale = part.size / full
+        to_part = self.to_image * scale[:, None]
+        to_part[:, 2] += (0.5 - np.array([left, top])) * scale - 0.5
+        return FaceRegions(np.array(part), self.masks, to_part)
