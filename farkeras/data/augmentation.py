@@ -1,10 +1,53 @@
 """Random changes of a training image, a pure function of a seed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from farkeras.data.preprocessing import Preprocessing, resample
+
+_RADIANS = 0.017453292519943295  # in a degree
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How an image's content moves: a part of the image becomes the frame, then the frame turns about its centre.
+
+    One thing moves the image and the points in it, so they stay together.
+
+    Attributes:
+        image_size: Height and width of the frame in pixels.
+        box: The part, see `resample`: top, left, bottom, right as fractions of the image, left > right for a flip.
+        degrees: The turn, counter-clockwise in pixels of the frame; None for none.
+    """
+
+    image_size: tuple[int, int]
+    box: Sequence[float] | tf.Tensor
+    degrees: tf.Tensor | None = None
+
+    def image(self, image: tf.Tensor) -> tf.Tensor:
+        """`[height, width, 3]`, numbers of any dtype -> `[H, W, 3]` float32 in the same range."""
+        image = resample(image, self.image_size, self.box)
+        return image if self.degrees is None else rotate(image, self.degrees)
+
+    def points(self, points: tf.Tensor) -> tf.Tensor:
+        """`[..., 2]` float32, x, y as fractions of the image's width and height -> fractions of the frame's.
+
+        Fractions count from the left and top edge: the centre of the first of W pixels is at 0.5 / W. Points may lie
+        outside 0..1, before and after. A flip moves points as the image, it does not rename them: what was a left eye
+        is then on the other side.
+        """
+        top, left, bottom, right = tf.unstack(tf.convert_to_tensor(self.box, tf.float32))
+        points = (points - tf.stack([left, top])) / tf.stack([right - left, bottom - top])
+        if self.degrees is None:
+            return points
+        size = tf.constant(self.image_size[::-1], tf.float32)  # lengths and angles are those of pixels
+        angle = self.degrees * _RADIANS
+        x, y = tf.unstack((points - 0.5) * size, axis=-1)
+        cos, sin = tf.cos(angle), tf.sin(angle)
+        turned = tf.stack([cos * x + sin * y, cos * y - sin * x], axis=-1)  # y points down
+        return turned / size + 0.5
 
 
 @dataclass(frozen=True)
@@ -37,10 +80,8 @@ class Augmentation:
             preprocessing: Crop and size; without augmentation the result equals `preprocessing.resize(image)`.
             seed: int32 `[2]`; the same seed gives the same change.
         """
-        draw = tf.random.stateless_uniform([8], seed, -1.0, 1.0)
-        image = resample(image, preprocessing.image_size, self.box(preprocessing.crop, draw))
-        if self.rotation:
-            image = rotate(image, self.rotation * draw[4])
+        draw = _draw(seed)
+        image = self.geometry(preprocessing, seed).image(image)
         if self.brightness:
             image *= 1.0 + self.brightness * draw[5]
         if self.contrast:
@@ -50,6 +91,12 @@ class Augmentation:
             grey = tf.tensordot(image, [0.299, 0.587, 0.114], 1)[..., None]  # ITU-R BT.601 luma
             image = grey + (image - grey) * (1.0 + self.saturation * draw[7])
         return tf.clip_by_value(image, 0.0, 255.0)
+
+    def geometry(self, preprocessing: Preprocessing, seed: tf.Tensor) -> Geometry:
+        """How the image moves under the same arguments: to move points in it along."""
+        draw = _draw(seed)
+        degrees = self.rotation * draw[4] if self.rotation else None
+        return Geometry(preprocessing.image_size, self.box(preprocessing.crop, draw), degrees)
 
     def box(self, crop, draw: tf.Tensor) -> tf.Tensor:
         """The part of the image to resample (see `resample`): the crop, shifted, scaled and flipped. float32 `[4]`."""
@@ -64,9 +111,14 @@ class Augmentation:
         return box
 
 
+def _draw(seed: tf.Tensor) -> tf.Tensor:
+    """All random numbers of an image, `[8]` in -1..1: size, down, right, flip, turn and the three of colour."""
+    return tf.random.stateless_uniform([8], seed, -1.0, 1.0)
+
+
 def rotate(image: tf.Tensor, degrees: tf.Tensor) -> tf.Tensor:
     """Turns `[H, W, C]` float32 counter-clockwise about its centre, bilinear; beyond the border the edge repeats."""
-    angle = degrees * 0.017453292519943295
+    angle = degrees * _RADIANS
     cos, sin = tf.cos(angle), tf.sin(angle)
     x, y = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
     # From output to input coordinates: in = R (out - centre) + centre.

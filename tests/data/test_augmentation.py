@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from farkeras.data.augmentation import Augmentation, rotate
+from farkeras.data.augmentation import Augmentation, Geometry, rotate
 from farkeras.data.preprocessing import Preprocessing
 
 SAME_SIZE = Preprocessing((12, 12))
@@ -93,3 +93,47 @@ def test_results_stay_in_range(name):
     assert min(x.min() for x in images) == 0.0
     assert max(x.max() for x in images) <= 255.0
     assert np.max([x.max() for x in images]) > 200
+
+
+# Points in the middle of a frame of 40 x 20 pixels (height, width), on its edge, beyond it.
+POINTS = np.array([[0.5, 0.5], [1.0, 0.25], [-0.1, 0.9]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("box", "degrees", "expected"),
+    [
+        ((0.0, 0.0, 1.0, 1.0), None, POINTS),
+        ((0.0, 1.0, 1.0, 0.0), None, [[0.5, 0.5], [0.0, 0.25], [1.1, 0.9]]),  # flip
+        ((0.25, -0.5, 1.25, 0.5), None, [[1.0, 0.25], [1.5, 0.0], [0.4, 0.65]]),  # shift
+        ((0.0, 0.25, 1.0, 0.75), None, [[0.5, 0.5], [1.5, 0.25], [-0.7, 0.9]]),  # crop
+        # Counter-clockwise in pixels: 10 right and 10 up of the centre becomes 10 left and 10 up.
+        ((0.0, 0.0, 1.0, 1.0), 90.0, [[0.5, 0.5], [0.0, 0.25], [1.3, 0.8]]),
+        ((0.0, 1.0, 1.0, 0.0), 90.0, [[0.5, 0.5], [0.0, 0.75], [1.3, 0.2]]),  # the flip first
+    ],
+)
+def test_points_by_hand(box, degrees, expected):
+    geometry = Geometry((40, 20), box, degrees and tf.constant(degrees))
+    np.testing.assert_allclose(geometry.points(POINTS), expected, atol=1e-6)
+
+
+def test_without_augmentation_points_pass_through_the_crop():
+    preprocessing = Preprocessing((8, 8), (0.5, 0.0, 1.0, 0.5))
+    geometry = Augmentation(**NONE).geometry(preprocessing, SEED)
+    np.testing.assert_allclose(geometry.points([[0.25, 0.75]]), [[0.5, 0.5]])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_points_move_with_the_image(seed):
+    """A red, a green and a blue dot: they come out where their points do, whatever is drawn."""
+    augmentation = Augmentation(flip=True, shift=0.1, scale=0.2, rotation=30)
+    preprocessing, key = Preprocessing((60, 48), (0.05, 0.1, 0.95, 0.95)), tf.constant([seed, 1])
+    points = np.array([[0.42, 0.45], [0.58, 0.5], [0.47, 0.62]], np.float32)
+    rows, columns = (np.mgrid[:120, :90] + 0.5) / np.reshape((120, 90), (2, 1, 1))
+    dots = [255 * np.exp(-(((columns - x) * 90) ** 2 + ((rows - y) * 120) ** 2) / 32) for x, y in points]
+
+    moved = augmentation(np.stack(dots, axis=-1), preprocessing, key).numpy()
+    rows, columns = (np.mgrid[:60, :48] + 0.5) / np.reshape((60, 48), (2, 1, 1))
+    found = [[(columns * dot).sum() / dot.sum(), (rows * dot).sum() / dot.sum()] for dot in np.moveaxis(moved, -1, 0)]
+    expected = augmentation.geometry(preprocessing, key).points(points)
+    np.testing.assert_allclose(found, expected, atol=0.1 / 48)  # a tenth of a pixel
+    assert np.abs(expected - points).max() > 0.02
