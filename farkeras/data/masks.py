@@ -1,0 +1,244 @@
+"""Masks of the eight facial regions: a function of the 478 points of MediaPipe's Face Mesh alone.
+
+Published (MGMTN, arXiv 2601.01408): the regions' names, and that the key points of a face are turned into binary mask
+labels. Ours: what a region is. The paper's 98 points are another model's and its regions were not available to us.
+Here a region is a union of convex hulls of mesh points, each dilated; hair and ears, which no mesh covers, are hulls of
+points on the face's outline that are pushed away from the face. The numbers were chosen once, by eye, on a photograph
+and on drawn faces.
+
+A mirrored image swaps the meanings of left and right points. The masks are the mirrored masks all the same: every
+region holds both sides of the face, made by one rule.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
+import tensorflow as tf
+
+from farkeras.attributes import REGIONS
+from farkeras.data.augmentation import Geometry
+from farkeras.data.keypoints import Keypoints, decode_points
+from farkeras.errors import FarkerasError
+
+OVAL = tuple(
+    map(
+        int,
+        "10 338 297 332 284 251 389 356 454 323 361 288 397 365 379 378 400 377 "
+        "152 148 176 149 150 136 172 58 132 93 234 127 162 21 54 103 67 109".split(),
+    )
+)
+"""The face's outline in order, from the middle of the forehead down the image's right side (MediaPipe's list)."""
+
+_BRIDGE, _FOREHEAD, _CHIN = 6, 10, 152
+_EYE_CORNERS = (33, 263)  # the outer ones, from the image's left to its right
+
+
+@dataclass(frozen=True)
+class Hull:
+    """The convex hull of some points, dilated.
+
+    Attributes:
+        points: Triples (i, out, down): mesh point i, pushed away from the bridge of the nose by `out` of its distance
+            to it, then down the face by `down` of the face's height (forehead to chin). Pushing by a share of the
+            distance makes an ear wider on the side of a turned face that shows more of it.
+        dilation: In face sizes: the square root of the area of `OVAL`, which a turn of the image does not change.
+            0.01 is 0.8 pixels of CelebA's aligned crop, for the photograph the numbers were chosen on.
+    """
+
+    points: tuple[tuple[int, float, float], ...]
+    dilation: float
+
+
+def _hull(mesh: str, dilation: float, pushed: Mapping[tuple[float, float], str] | None = None) -> Hull:
+    """Mesh points as they are, and others by how they are pushed, (out, down) -> points."""
+    groups = {(0.0, 0.0): mesh} | dict(pushed or {})
+    return Hull(tuple((int(i), *push) for push, indices in groups.items() for i in indices.split()), dilation)
+
+
+HULLS: dict[str, tuple[Hull, ...]] = {
+    # Above and around the face: room for volume and hats, and beside the jaw for long hair. `BARE_FACE` is taken out.
+    "Hair": (
+        _hull(
+            "",
+            0.05,
+            {
+                (0.0, -0.42): "10",
+                (0.1, -0.38): "109 338",
+                (0.3, -0.25): "103 332",
+                (0.4, -0.05): "162 389",
+                (0.4, 0.0): "234 454 58 288",
+                (0.35, 0.1): "172 397",
+            },
+        ),
+    ),
+    # Eye and eyebrow (MediaPipe's lists) and the bag under the eye.
+    "Eyes": (
+        _hull(
+            "7 33 133 144 145 153 154 155 157 158 159 160 161 163 173 246 "
+            "46 52 53 55 63 65 66 70 105 107 228 229 230 231",
+            0.03,
+        ),
+        _hull(
+            "249 263 362 373 374 380 381 382 384 385 386 387 388 390 398 466 "
+            "276 282 283 285 293 295 296 300 334 336 448 449 450 451",
+            0.03,
+        ),
+    ),
+    # MediaPipe's list; the dilation takes in the wings and makes the bridge wider than a line.
+    "Nose": (_hull("1 2 4 5 6 19 45 48 64 94 97 98 115 168 195 197 220 275 278 294 326 327 344 440", 0.04),),
+    # Cheekbone to the fold beside the mouth.
+    "Cheeks": (
+        _hull("116 117 118 101 36 203 206 216 207 187 147 123", 0.02),
+        _hull("345 346 347 330 266 423 426 436 427 411 376 352", 0.02),
+    ),
+    # The lips' outer line, and some skin: a closed mouth of thin lips would be a sliver.
+    "Mouth": (_hull("0 17 37 39 40 61 84 91 146 181 185 267 269 270 291 314 321 375 405 409", 0.05),),
+    # From the sideburn, inside the outline, to beyond the ear, and down to where an earring hangs.
+    "Ear": tuple(
+        _hull(
+            "",
+            0.03,
+            {
+                (-0.1, 0.0): temple,
+                (0.15, 0.0): temple,
+                (0.22, 0.0): side,
+                (0.18, 0.06): jaw,
+                (-0.1, 0.06): jaw,
+            },
+        )
+        for temple, side, jaw in (("127", "234 93", "132"), ("356", "454 323", "361"))
+    ),
+    # From the moustache over the jaw to a double chin.
+    "Lower_Face": (
+        _hull(
+            "97 326 216 436 58 288 172 397 136 365 150 379 149 378 176 400 148 377 152",
+            0.03,
+            {(0.0, 0.08): "149 378", (0.0, 0.1): "152"},
+        ),
+    ),
+    # The face; together with all other regions.
+    "Object": (_hull(" ".join(map(str, OVAL)), 0.02),),
+}
+"""The hulls whose union is a region, in the order of `REGIONS`."""
+
+BARE_FACE = _hull(
+    "151 104 333 21 251 162 389 127 356 234 454 93 323 132 361 58 288 172 397 136 365 150 379 149 378 152",
+    0.0,
+    {(0.0, 0.3): "150 379"},
+)
+"""What Hair leaves out: the neck, and the face below the middle of the forehead, where a fringe may end."""
+
+_NUM_DIRECTIONS = 24
+_TURNS = 2 * np.pi * np.arange(_NUM_DIRECTIONS) / _NUM_DIRECTIONS
+_CIRCLE = np.stack([np.cos(_TURNS), np.sin(_TURNS)], axis=-1).astype(np.float32)
+
+
+def region_masks(points: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """The regions' masks in the frame in which the points lie.
+
+    A convex hull is taken as the intersection of half planes in 24 directions that turn with the face, so a turned or
+    mirrored face has turned or mirrored masks (in 24 directions a hull is a little larger than in all, by 2 to 6 % of
+    a region). Borders are soft over one pixel of the mask: 0.5 lies on the border itself.
+
+    Args:
+        points: `[478, 2]` or `[B, 478, 2]`, x, y as fractions of the frame's width and height, counted from its left
+            and top edge. May lie outside 0..1.
+        size: Height and width h, w of the masks.
+
+    Returns:
+        float32 `[h, w, R]` or `[B, h, w, R]` in 0..1, regions in the order of `REGIONS`.
+    """
+    points = tf.cast(points, tf.float32) * tf.constant(size[::-1], tf.float32)  # in mask pixels
+    hulls = [hull for parts in HULLS.values() for hull in parts]
+    *distances, bare_face = _distances(points, [*hulls, BARE_FACE], size)
+    rest = iter(distances)
+    # Of signed distances, the least is the union's and the largest the intersection's.
+    regions = {name: _least([next(rest) for _ in parts]) for name, parts in HULLS.items()}
+    regions["Hair"] = tf.maximum(regions["Hair"], -bare_face)
+    regions["Object"] = _least(list(regions.values()))
+    masks = tf.clip_by_value(0.5 - tf.stack(list(regions.values()), axis=-1), 0.0, 1.0)
+    return tf.reshape(masks, [*points.shape[:-2], *size, len(REGIONS)])
+
+
+def _least(distances: list[tf.Tensor]) -> tf.Tensor:
+    least = distances[0]
+    for distance in distances[1:]:
+        least = tf.minimum(least, distance)
+    return least
+
+
+def _distances(points: tf.Tensor, hulls: Sequence[Hull], size: tuple[int, int]) -> list[tf.Tensor]:
+    """For each hull the distance of each pixel's centre to its border, negative inside: `[..., h w]`, in pixels."""
+    # Hulls with fewer points repeat their first, so that all are one array.
+    rows = zip(*zip_longest(*(hull.points for hull in hulls)), strict=True)
+    table = [[point or hull.points[0] for point in row] for row, hull in zip(rows, hulls, strict=True)]
+    indices, out, down = np.moveaxis(np.array(table), -1, 0)
+    bridge, forehead, chin = (points[..., None, i : i + 1, :] for i in (_BRIDGE, _FOREHEAD, _CHIN))
+    corners = tf.gather(points, indices.astype(np.int32), axis=-2)  # [..., hulls, points, 2]
+    corners += np.float32(out)[..., None] * (corners - bridge) + np.float32(down)[..., None] * (chin - forehead)
+
+    directions = _directions(points)  # [..., T, 2]
+    reach = tf.reduce_max(tf.matmul(corners, directions[..., None, :, :], transpose_b=True), axis=-2)
+    dilations = np.array([hull.dilation for hull in hulls], np.float32)
+    reach += (dilations * _face_size(points)[..., None])[..., None]  # [..., hulls, T]
+
+    y, x = np.mgrid[: size[0], : size[1]] + 0.5
+    pixels = tf.matmul(directions, np.stack([x.ravel(), y.ravel()]).astype(np.float32))  # [..., T, h w]
+    # A hull at a time keeps the largest array in the processor's cache: faster than all at once.
+    return [tf.reduce_max(pixels - border[..., None], axis=-2) for border in tf.unstack(reach, axis=-2)]
+
+
+def _directions(points: tf.Tensor) -> tf.Tensor:
+    """Unit vectors `[..., T, 2]`, evenly around, the first from eye to eye."""
+    right, left = (points[..., i, :] for i in _EYE_CORNERS)
+    across = tf.math.divide_no_nan(left - right, tf.norm(left - right, axis=-1, keepdims=True))
+    down = tf.stack([-across[..., 1], across[..., 0]], axis=-1)
+    return tf.matmul(_CIRCLE, tf.stack([across, down], axis=-2))
+
+
+def _face_size(points: tf.Tensor) -> tf.Tensor:
+    """The square root of the area that the face's outline encloses, `[...]`."""
+    x, y = tf.unstack(tf.gather(points, OVAL, axis=-2), axis=-1)
+    area = tf.reduce_sum(x * tf.roll(y, -1, axis=-1) - y * tf.roll(x, -1, axis=-1), axis=-1) / 2
+    return tf.sqrt(tf.abs(area))
+
+
+@dataclass(frozen=True)
+class MaskTargets:
+    """The masks that a pipeline shows beside its images.
+
+    Attributes:
+        keypoints: The points of the examples, in their order.
+        size: Height and width h, w of the masks.
+    """
+
+    keypoints: Keypoints
+    size: tuple[int, int]
+
+    def reader(self, num_examples: int) -> Callable[[tf.Tensor, Geometry], dict[str, tf.Tensor]]:
+        """The function (example, how its image is moved) -> `masks` float32 `[h, w, R]`, `has_masks` bool.
+
+        Masks of an image without a face are zeros.
+
+        Args:
+            num_examples: How many examples the pipeline has.
+
+        Raises:
+            FarkerasError: The key points are those of another number of images.
+        """
+        if len(self.keypoints.found) != num_examples:
+            raise FarkerasError(
+                f"The key points are those of {len(self.keypoints.found)} images, the examples are {num_examples}; "
+                "expected as many. Load them with load_keypoints(data_dir, examples.paths)."
+            )
+        with tf.device("CPU"):  # where the pipeline runs: some 400 MB for CelebA
+            all_points, all_found = tf.constant(self.keypoints.points), tf.constant(self.keypoints.found)
+
+        def read(example: tf.Tensor, geometry: Geometry) -> dict[str, tf.Tensor]:
+            found = all_found[example]
+            masks = region_masks(geometry.points(decode_points(all_points[example])), self.size)
+            return {"masks": tf.where(found, masks, 0.0), "has_masks": found}
+
+        return read
