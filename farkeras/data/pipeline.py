@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from farkeras.data.augmentation import Augmentation
+from farkeras.data.augmentation import Augmentation, Geometry
 from farkeras.data.examples import UNKNOWN, Examples
+from farkeras.data.masks import MaskTargets
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 
@@ -41,8 +42,12 @@ def training_dataset(
     seed: int,
     start: int,
     stop: int,
+    masks: MaskTargets | None = None,
 ) -> tf.data.Dataset:
     """Batches of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]`, `counter` int64 `[B]`.
+
+    With `masks` also `masks` float32 `[B, h, w, R]` in 0..1, moved with the image, and `has_masks` bool `[B]`: whether
+    the image has a face that was found, else its masks are zeros.
 
     Undecodable images are left out: their counters are missing and later ones move up.
 
@@ -54,7 +59,9 @@ def training_dataset(
         seed: Of order and augmentation.
         start: The first counter to show.
         stop: The dataset ends before this counter (with a partial batch dropped).
+        masks: Which masks to show, if any.
     """
+    read_masks = masks.reader(len(examples)) if masks else None
     order = ShuffledOrder(len(examples), seed)
     paths, labels = tf.constant(examples.paths.astype(str)), tf.constant(examples.labels)
 
@@ -63,10 +70,12 @@ def training_dataset(
         return {"image": preprocessing.decode(tf.io.read_file(paths[index])), "index": index, "counter": counter}
 
     def augment(element):
-        image = augmentation(
-            element["image"], preprocessing, tf.stack([tf.constant(seed, tf.int64), element["counter"]])
-        )
-        return {"image": image, "labels": labels[element["index"]], "counter": element["counter"]}
+        image_seed = tf.stack([tf.constant(seed, tf.int64), element["counter"]])
+        image = augmentation(element["image"], preprocessing, image_seed)
+        result = {"image": image, "labels": labels[element["index"]], "counter": element["counter"]}
+        if read_masks:
+            result |= read_masks(element["index"], augmentation.geometry(preprocessing, image_seed))
+        return result
 
     dataset = tf.data.Dataset.range(start, stop)
     dataset = dataset.map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
@@ -74,21 +83,28 @@ def training_dataset(
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_dataset(examples: Examples, preprocessing: Preprocessing, batch_size: int) -> tf.data.Dataset:
+def evaluation_dataset(
+    examples: Examples, preprocessing: Preprocessing, batch_size: int, masks: MaskTargets | None = None
+) -> tf.data.Dataset:
     """Batches of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]`, `example` int64 `[B]`.
 
-    `example` is the position in `examples`. Undecodable images are left out; the last batch is filled up with images of
-    zeros, labels `UNKNOWN` and `example` -1, so that every batch has the same shape.
+    `example` is the position in `examples`. With `masks` also `masks` and `has_masks`, as in `training_dataset`.
+    Undecodable images are left out; the last batch is filled up with images and masks of zeros, labels `UNKNOWN`,
+    `example` -1 and `has_masks` False, so that every batch has the same shape.
     """
+    read_masks = masks.reader(len(examples)) if masks else None
+    geometry = Geometry(preprocessing.image_size, preprocessing.crop)
     paths, labels = tf.constant(examples.paths.astype(str)), tf.constant(examples.labels)
 
     def read(example):
         image = preprocessing.decode(tf.io.read_file(paths[example]))
-        return {"image": preprocessing.resize(image), "labels": labels[example], "example": example}
+        result = {"image": preprocessing.resize(image), "labels": labels[example], "example": example}
+        return result | read_masks(example, geometry) if read_masks else result
 
     def fill_up(batch):
         missing = batch_size - tf.shape(batch["example"])[0]
         filler = {"image": 0.0, "labels": tf.constant(UNKNOWN, tf.int8), "example": tf.constant(-1, tf.int64)}
+        filler |= {"masks": 0.0, "has_masks": False}
 
         def pad(values, filler):
             padding = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)

@@ -5,8 +5,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from farkeras.data.augmentation import Augmentation
+from farkeras.data.augmentation import Augmentation, Geometry
 from farkeras.data.examples import UNKNOWN, Examples
+from farkeras.data.keypoints import Keypoints, decode_points
+from farkeras.data.masks import MaskTargets, region_masks
 from farkeras.data.pipeline import (
     ShuffledOrder,
     check_undecodable,
@@ -42,12 +44,19 @@ def damaged(examples, tmp_path) -> Examples:
     return Examples(examples.attributes, paths.astype(str), examples.labels)
 
 
-def train(examples, start=0, stop=2 * COUNT, batch_size=4, seed=1, augmentation=None):
+@pytest.fixture(scope="module")
+def masks() -> MaskTargets:
+    """A scatter of points for each image; none for image 3."""
+    points = np.random.default_rng(0).integers(20_000, 45_000, (COUNT, 478, 2)).astype(np.uint16)
+    return MaskTargets(Keypoints(points, np.arange(COUNT) != 3), (14, 12))
+
+
+def train(examples, start=0, stop=2 * COUNT, batch_size=4, seed=1, augmentation=None, masks=None):
     """What a training dataset shows, batches put together."""
     augmentation = augmentation or Augmentation(flip=False)
-    dataset = training_dataset(examples, PREPROCESSING, augmentation, batch_size, seed, start, stop)
+    dataset = training_dataset(examples, PREPROCESSING, augmentation, batch_size, seed, start, stop, masks)
     batches = list(dataset.as_numpy_iterator())
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in ("image", "labels", "counter")}
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def shown(batches):
@@ -68,8 +77,37 @@ def test_images_and_labels_belong_together(examples):
 
 
 def test_a_run_continues_where_it_stopped(examples):
-    strong = Augmentation(True, 0.2, 0.2, 30, 0.3, 0.3, 0.3)
-    whole, rest = train(examples, augmentation=strong), train(examples, start=16, augmentation=strong)
+    whole, rest = train(examples, augmentation=STRONG), train(examples, start=16, augmentation=STRONG)
+    for name in whole:
+        np.testing.assert_array_equal(rest[name], whole[name][16:])
+
+
+STRONG = Augmentation(True, 0.2, 0.2, 30, 0.3, 0.3, 0.3)
+
+
+def test_masks_are_those_of_the_image_moved_with_it(examples, masks):
+    batches = train(examples, stop=COUNT, augmentation=STRONG, masks=masks)
+    order = ShuffledOrder(COUNT, 1)
+    for counter, received in zip(batches["counter"], batches["masks"], strict=True):
+        index = int(order.index(tf.constant(counter)))
+        geometry = STRONG.geometry(PREPROCESSING, tf.constant([1, counter]))
+        expected = region_masks(geometry.points(decode_points(masks.keypoints.points[index])), (14, 12))
+        np.testing.assert_allclose(received, expected if index != 3 else 0 * expected, atol=1e-4)
+    assert batches["masks"].shape == (COUNT, 14, 12, 8)
+    assert batches["masks"].dtype == np.float32
+    assert (~batches["has_masks"]).sum() == 1  # image 3
+
+
+def test_masks_change_nothing_else(examples, masks):
+    plain, shown = train(examples, augmentation=STRONG), train(examples, augmentation=STRONG, masks=masks)
+    assert set(shown) - set(plain) == {"masks", "has_masks"}
+    for name in plain:
+        np.testing.assert_array_equal(shown[name], plain[name])
+
+
+def test_masks_of_a_run_that_continues(examples, masks):
+    whole = train(examples, augmentation=STRONG, masks=masks)
+    rest = train(examples, start=16, augmentation=STRONG, masks=masks)
     for name in whole:
         np.testing.assert_array_equal(rest[name], whole[name][16:])
 
@@ -106,6 +144,31 @@ def test_evaluation_fills_up_the_last_batch(examples):
     assert last["image"].shape == (5, 8, 8, 3)
     assert last["image"].dtype == np.float32
     assert (last["image"][2:] == 0).all()
+
+
+def test_evaluation_masks_pass_through_the_crop(examples, masks):
+    preprocessing = Preprocessing((8, 8), (0.1, 0.2, 0.8, 0.9))
+    *_, last = evaluation_dataset(examples, preprocessing, 5, masks).as_numpy_iterator()
+    points = Geometry((8, 8), preprocessing.crop).points(decode_points(masks.keypoints.points[10:]))
+    np.testing.assert_allclose(last["masks"][:2], region_masks(points, (14, 12)), atol=1e-4)
+    assert list(last["has_masks"]) == [True, True, False, False, False]
+    assert (last["masks"][2:] == 0).all()
+
+
+def test_evaluation_masks_belong_to_their_images(damaged, masks):
+    batches = list(evaluation_dataset(damaged, PREPROCESSING, 4, masks).as_numpy_iterator())
+    seen, has_masks, shown = (
+        np.concatenate([batch[key] for batch in batches]) for key in ("example", "has_masks", "masks")
+    )
+    assert list(seen[has_masks]) == [i for i in range(COUNT) if i not in (3, BAD)]
+    assert not shown[~has_masks].any()
+
+
+@pytest.mark.parametrize("dataset", [train, lambda *args, masks: evaluation_dataset(*args, PREPROCESSING, 4, masks)])
+def test_masks_of_other_examples(dataset, examples, masks):
+    fewer = Examples(examples.attributes, examples.paths[1:], examples.labels[1:])
+    with pytest.raises(FarkerasError, match="those of 12 images, the examples are 11"):
+        dataset(fewer, masks=masks)
 
 
 def test_evaluation_is_in_the_order_of_the_examples(examples):
