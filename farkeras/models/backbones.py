@@ -1,4 +1,4 @@
-"""Backbones of keras.applications and our ResNetTiny, cut where WSGSA goes in, and their maps at several strides."""
+"""Backbones of keras.applications, ResNeSt50 and ResNetTiny: cut where WSGSA goes in, or read at several strides."""
 
 import importlib
 import inspect
@@ -8,17 +8,23 @@ import pkgutil
 import keras
 
 from farkeras.errors import FarkerasError
-from farkeras.models import resnet_tiny
+from farkeras.models import resnest, resnet_tiny
+
+# What keras.applications lacks: name -> (builder, its preprocess_input).
+_OWN = {
+    "ResNeSt50": (resnest.ResNeSt50, resnest.preprocess_input),
+    "ResNetTiny": (resnet_tiny.ResNetTiny, resnet_tiny.preprocess_input),
+}
 
 
 def backbone_names() -> tuple[str, ...]:
-    """The architectures of keras.applications, by class name (`ResNet50`, `MobileNetV3Small`, ...), and ResNetTiny."""
+    """ResNeSt50, ResNetTiny and the architectures of keras.applications by class name (`MobileNetV3Small`, ...)."""
     return tuple(sorted(_applications()))
 
 
 def _applications() -> dict[str, tuple]:
     """Name -> (builder, its module's preprocess_input)."""
-    found = {"ResNetTiny": (resnet_tiny.ResNetTiny, resnet_tiny.preprocess_input)}
+    found = dict(_OWN)
     for info in pkgutil.iter_modules(keras.applications.__path__):
         module = importlib.import_module(f"keras.applications.{info.name}")
         for name, builder in vars(module).items():
@@ -34,10 +40,11 @@ def build_backbone(name: str, image_size: tuple[int, int], alpha: float = 1.0, w
     """An image classifier's convolutional part that takes RGB in 0..255.
 
     Args:
-        name: A class of keras.applications, or ResNetTiny.
+        name: A class of keras.applications, ResNeSt50 or ResNetTiny.
         image_size: Height and width in pixels.
         alpha: Width multiplier, for the families that have one (MobileNet, ResNetTiny).
-        weights: `none`, `imagenet` (downloaded by Keras), or a `.weights.h5` file of this architecture without top.
+        weights: `none`, `imagenet` (downloaded by Keras), or a file of this architecture: `.weights.h5` (without top)
+            or `.keras` (a top in it is left out).
 
     Returns:
         A model `(batch, height, width, 3)` float, 0..255 -> `(batch, h, w, C)`; it begins with the normalisation that
@@ -57,8 +64,11 @@ def build_backbone(name: str, image_size: tuple[int, int], alpha: float = 1.0, w
             raise FarkerasError(f"backbone_alpha={alpha}: '{name}' has no width multiplier; leave it at 1.")
         options["alpha"] = alpha
     if weights == "imagenet":
-        if builder is resnet_tiny.ResNetTiny:
-            raise FarkerasError("ResNetTiny has no ImageNet weights; set --backbone_weights=none, or choose ResNet50.")
+        if name in _OWN:
+            raise FarkerasError(
+                f"{name} has no ImageNet weights; set --backbone_weights=none or a .weights.h5 or .keras file, or "
+                "choose ResNet50."
+            )
         options["weights"] = "imagenet"
     try:
         backbone = builder(**options)
@@ -71,13 +81,26 @@ def build_backbone(name: str, image_size: tuple[int, int], alpha: float = 1.0, w
         raise FarkerasError(f"Backbone {name} cannot be built for {image_size} pixels: {_first_line(error)}") from None
     if weights not in ("none", "imagenet"):
         try:
-            backbone.load_weights(weights)
-        except (ValueError, OSError) as error:
+            if weights.endswith(".keras"):
+                _copy_weights(keras.saving.load_model(weights, compile=False), backbone)
+            else:
+                backbone.load_weights(weights)
+        except (ValueError, OSError, TypeError, KeyError) as error:  # the last two: .keras files of something else
             raise FarkerasError(
                 f"Backbone weights '{weights}' do not load into {name}: {_first_line(error)} Expected a file that "
-                f"keras.applications.{name}(include_top=False).save_weights('name.weights.h5') wrote."
+                f"{name}(include_top=False) wrote by save_weights('name.weights.h5') or save('name.keras')."
             ) from None
     return backbone
+
+
+def _copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Copies layer by layer in the order of the graphs (Keras numbers some names anew in each model)."""
+    if len(source.weights) < len(target.weights):
+        raise ValueError(f"The model in it has {len(source.weights)} weights, not {len(target.weights)}.")
+    for weight, value in zip(target.weights, source.weights, strict=False):  # what the source has beyond is its top
+        if weight.shape != value.shape:
+            raise ValueError(f"For '{weight.path}' of shape {weight.shape} it has '{value.path}' of {value.shape}.")
+        weight.assign(value)
 
 
 def _first_line(error: Exception) -> str:

@@ -34,6 +34,7 @@ def test_all_families_are_known_by_class_name():
     ("name", "alpha", "last_of_trunk", "first_of_block"),
     [
         ("ResNet50", 1.0, "conv5_block2_out", "conv5_block3_1_conv"),  # the last residual block, as in the paper
+        ("ResNeSt50", 1.0, "stage4_block2_out", "stage4_block3_conv1"),  # the last split-attention block
         ("ResNetTiny", 0.5, "stage5_down_relu", "stage5_1_conv"),
         ("MobileNet", 0.25, "conv_dw_13_relu", "conv_pw_13"),
         ("MobileNetV2", 0.35, "block_16_project_BN", "Conv_1"),
@@ -58,6 +59,7 @@ def test_where_a_backbone_is_cut(name, alpha, last_of_trunk, first_of_block):
     ("name", "alpha", "maps"),
     [
         ("ResNet50", 1.0, [("conv3_block4_out", 512), ("conv4_block6_out", 1024), ("conv5_block3_out", 2048)]),
+        ("ResNeSt50", 1.0, [("stage2_block4_out", 512), ("stage3_block6_out", 1024), ("stage4_block3_out", 2048)]),
         ("ResNetTiny", 0.5, [("stage3_out", 32), ("stage4_out", 64), ("stage5_out", 128)]),
         ("MobileNetV2", 0.35, [("block_6_expand_relu", 96), ("block_13_expand_relu", 192), ("out_relu", 1280)]),
         ("MobileNetV3Small", 1.0, [("activation", 96), ("activation", 288), ("activation", 576)]),
@@ -84,6 +86,8 @@ def test_which_feature_maps_are_picked(name, alpha, maps):
 @pytest.mark.parametrize(
     ("name", "size", "sizes"),
     [
+        ("ResNeSt50", (227, 227), [(29, 29), (15, 15), (8, 8)]),
+        ("ResNeSt50", (112, 96), [(14, 12), (7, 6), (4, 3)]),
         ("ResNetTiny", (227, 227), [(29, 29), (15, 15), (8, 8)]),
         ("ResNetTiny", (112, 96), [(14, 12), (7, 6), (4, 3)]),
         ("InceptionV3", (227, 227), [(26, 26), (12, 12), (5, 5)]),  # convolutions without padding
@@ -143,6 +147,49 @@ def test_weights_file_of_keras_applications_gives_its_numbers(name, tmp_path):
     np.testing.assert_allclose(ops.convert_to_numpy(loaded(images())), ops.convert_to_numpy(expected), atol=1e-5)
 
 
+@pytest.mark.parametrize(("name", "include_top"), [("MobileNetV3Small", False), ("EfficientNetB0", True)])
+def test_keras_file_of_keras_applications_gives_its_numbers(name, include_top, tmp_path):
+    # These two hold their normalisation themselves. A top, if any, is left out.
+    original = getattr(keras.applications, name)(
+        input_shape=(*SIZE, 3), include_top=include_top, weights=None, classes=5
+    )
+    original.save(tmp_path / "name.keras")
+    loaded = build_backbone(name, SIZE, weights=str(tmp_path / "name.keras"))
+    last = next(layer for layer in reversed(original.layers) if layer.output.shape[1:] == loaded.output_shape[1:])
+    expected = keras.Model(original.inputs, last.output)(images())
+    np.testing.assert_allclose(ops.convert_to_numpy(loaded(images())), ops.convert_to_numpy(expected), atol=1e-5)
+
+
+def test_keras_file_of_our_own_backbone(tmp_path):
+    original = built("ResNetTiny", 0.5)
+    original.save(tmp_path / "name.keras")
+    loaded = build_backbone("ResNetTiny", SIZE, 0.5, weights=str(tmp_path / "name.keras"))
+    np.testing.assert_array_equal(ops.convert_to_numpy(loaded(images())), ops.convert_to_numpy(original(images())))
+
+
+@pytest.mark.parametrize("content", [None, b"not a zip archive"])
+def test_unreadable_keras_file(content, tmp_path):
+    path = tmp_path / "name.keras"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(
+        FarkerasError, match=r"Backbone weights '.*name.keras' do not load into ResNetTiny: .+ Expected"
+    ):
+        build_backbone("ResNetTiny", SIZE, 0.5, str(path))
+
+
+def test_keras_file_of_another_width_and_of_another_architecture(tmp_path):
+    built("ResNetTiny", 0.5).save(tmp_path / "name.keras")
+    with pytest.raises(
+        FarkerasError, match=r"For 'stage1_down_conv/kernel' of shape \(3, 3, 3, 16\) it has .* of \(3, "
+    ):
+        build_backbone("ResNetTiny", SIZE, 1.0, str(tmp_path / "name.keras"))
+    with pytest.raises(
+        FarkerasError, match=r"The model in it has 55 weights, not 260. Expected .* save\('name.keras'\)"
+    ):
+        build_backbone("MobileNetV2", SIZE, 0.35, str(tmp_path / "name.keras"))
+
+
 @pytest.mark.parametrize(
     ("name", "preprocess"),
     [
@@ -164,9 +211,12 @@ def test_resnet_tiny(alpha, channels):
     assert build_backbone("ResNetTiny", (96, 64), alpha).output_shape == (None, 3, 2, channels)
 
 
-def test_resnet_tiny_has_no_imagenet_weights():
-    with pytest.raises(FarkerasError, match=r"ResNetTiny has no ImageNet weights; set --backbone_weights=none"):
-        build_backbone("ResNetTiny", SIZE, weights="imagenet")
+@pytest.mark.parametrize("name", ["ResNeSt50", "ResNetTiny"])
+def test_our_own_have_no_imagenet_weights(name):
+    with pytest.raises(
+        FarkerasError, match=rf"{name} has no ImageNet weights; set --backbone_weights=none or a .weights.h5 or .keras"
+    ):
+        build_backbone(name, SIZE, weights="imagenet")
 
 
 def test_unknown_name_lists_what_is_known():

@@ -1,0 +1,118 @@
+import keras
+import numpy as np
+from keras import layers, ops
+
+# ImageNet's, in 0..255, as torchvision and timm use them.
+MEAN = np.array([0.485, 0.456, 0.406], "float32") * 255
+STD = np.array([0.229, 0.224, 0.225], "float32") * 255
+
+
+def ResNeSt50(include_top=False, weights=None, input_tensor=None, classes=1000):
+    """ResNeSt-50, a ResNet-50 whose 3x3 convolutions are split-attention blocks.
+
+    Published: the network and its arithmetic, in the widely used 50-layer variant with radix 2, cardinality 1,
+    bottleneck width 64, a stem of three 3x3 convolutions (32, 32, 64), average pooling before the 1x1 convolution of a
+    shortcut and, where a block halves the size, after its split attention. With a 1000-way top it has 27,483,240
+    trainable parameters. Ours: how it is written down for Keras.
+
+        split attention: (x1, x2) = halves of the channels of x
+                         u_r = relu( bn( conv3x3_r( x_r ) ) ),                       r = 1, 2
+                         (a1, a2) = softmax over r of fc2( relu( bn( fc1( mean over h, w of u1 + u2 ) ) ) )
+                         output = a1 u1 + a2 u2
+
+    The reference computes u1 and u2 by one convolution with two groups. Here they are two convolutions on halves of
+    the channels: the same sums and as many weights, but TensorFlow trains grouped convolutions on the CPU only through
+    XLA, several times slower. The softmax over two values is the sigmoid of their difference.
+
+    To convert weights of PyTorch (timm's `resnest50d`, the authors' `resnest50`), with `i` from 0:
+
+    | here | there |
+    |---|---|
+    | `stem_conv1`, `stem_bn1`, `stem_conv2`, `stem_bn2` | `conv1.0`, `conv1.1`, `conv1.3`, `conv1.4` |
+    | `stem_conv3`, `stem_bn3` | `conv1.6`, `bn1` |
+    | `stage<s>_block<i + 1>_<name>` | `layer<s>.<i>.<name>`, with `<name>` of the following |
+    | `conv1`, `bn1`, `conv3`, `bn3` | the same |
+    | `split1_conv`, `split2_conv` | first and second half of the outputs of `conv2.conv` |
+    | `split1_bn`, `split2_bn` | first and second half of `conv2.bn0` |
+    | `fc1`, `fc1_bn`, `fc2` | `conv2.fc1`, `conv2.bn1`, `conv2.fc2` |
+    | `down_conv`, `down_bn` | `downsample.1`, `downsample.2` |
+    | `fc` | `fc` |
+
+    A convolution's kernel is `(height, width, in, out)` here and `(out, in, height, width)` there, that of `fc`
+    `(in, out)` and `(out, in)`; gamma, beta, moving_mean, moving_variance are weight, bias, running_mean, running_var.
+
+    Args:
+        include_top: Whether global average pooling and a linear classifier follow.
+        weights: None; see `farkeras.models.backbones.build_backbone` for weights from a file.
+        input_tensor: Keras tensor `(batch, height, width, 3)`, normalised by `preprocess_input`.
+        classes: Outputs of the classifier.
+
+    Returns:
+        A functional model to `(batch, height / 32, width / 32, 2048)` (rounded up), with top to logits
+        `(batch, classes)`.
+
+    Reference:
+        Zhang et al., ResNeSt: Split-Attention Networks, arXiv 2004.08955.
+    """
+    if weights is not None:
+        raise ValueError(f"ResNeSt50 has no published Keras weights, expected weights=None. Received: {weights}")
+    x = input_tensor
+    for i, (width, stride) in enumerate([(32, 2), (32, 1), (64, 1)], start=1):
+        x = _convolution(x, width, 3, stride, f"stem_conv{i}", f"stem_bn{i}")
+    x = layers.MaxPooling2D(3, 2, name="stem_pool")(layers.ZeroPadding2D(1, name="stem_pool_pad")(x))  # x >= 0
+    for stage, (width, blocks) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)], start=1):
+        for block in range(1, blocks + 1):
+            stride = 2 if block == 1 and stage > 1 else 1
+            x = _bottleneck(x, width, stride, block == 1, f"stage{stage}_block{block}")
+    if include_top:
+        x = layers.GlobalAveragePooling2D(name="pool")(x)
+        x = layers.Dense(classes, name="fc")(x)
+    return keras.Model(keras.utils.get_source_inputs(input_tensor), x, name="resnest50")
+
+
+def _bottleneck(x, width, stride, project, name):
+    """1x1 convolution, split attention, 1x1 convolution to four times the width, and a shortcut around them."""
+    y = _convolution(x, width, 1, 1, f"{name}_conv1", f"{name}_bn1")
+    y = _split_attention(y, name)
+    if stride > 1:
+        y = layers.ZeroPadding2D(1, name=f"{name}_pool_pad")(y)  # the mean counts the zeros, as the reference's does
+        y = layers.AveragePooling2D(3, stride, name=f"{name}_pool")(y)
+    y = _convolution(y, 4 * width, 1, 1, f"{name}_conv3", f"{name}_bn3", activate=False)
+    if project:
+        if stride > 1:
+            x = layers.AveragePooling2D(stride, stride, padding="same", name=f"{name}_down_pool")(x)
+        x = _convolution(x, 4 * width, 1, 1, f"{name}_down_conv", f"{name}_down_bn", activate=False)
+    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([y, x]))
+
+
+def _split_attention(x, name):
+    """`(batch, h, w, C)` -> `(batch, h, w, C)`; each split reads half of the channels and gives all C."""
+    channels = x.shape[-1]
+    u1, u2 = (
+        _convolution(half, channels, 3, 1, f"{name}_split{r}_conv", f"{name}_split{r}_bn")
+        for r, half in enumerate(ops.split(x, 2, axis=-1), start=1)
+    )
+    z = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_gap")(u1 + u2)
+    z = _convolution(z, max(channels // 2, 32), 1, 1, f"{name}_fc1", f"{name}_fc1_bn", use_bias=True)
+    z1, z2 = ops.split(layers.Conv2D(2 * channels, 1, kernel_initializer=_he(), name=f"{name}_fc2")(z), 2, axis=-1)
+    a1 = ops.sigmoid(z1 - z2)
+    return a1 * u1 + (1 - a1) * u2
+
+
+def _convolution(x, filters, kernel, stride, name, norm_name, use_bias=False, activate=True):
+    """Convolution padded alike on all sides (Keras' "same" pads strided ones right and below), normalisation, ReLU."""
+    if stride > 1:
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+    padding = "valid" if stride > 1 else "same"
+    x = layers.Conv2D(filters, kernel, stride, padding, use_bias=use_bias, kernel_initializer=_he(), name=name)(x)
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=norm_name)(x)
+    return layers.ReLU(name=f"{norm_name}_relu")(x) if activate else x
+
+
+def _he():
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+
+
+def preprocess_input(x):
+    """RGB 0..255 -> zero mean and unit deviation over ImageNet, per channel."""
+    return (x - MEAN) / STD
