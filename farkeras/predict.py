@@ -2,12 +2,14 @@
 
 The largest face of each photograph is found and aligned. Photographs are shown as tables, or as
 JSON with `--json`. Where one of the places is a folder, all its photographs are taken and the
-results go to a CSV file. A photograph that cannot be used costs one line on stderr and exit code 1
-at the end; the others are done all the same.
+results go to a CSV file. `--overlay=out.png` also draws where a model with masks (MGMTN) sees the
+regions of the face, and what it reads from each. A photograph that cannot be used costs one line on
+stderr and exit code 1 at the end; the others are done all the same.
 """
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from absl import flags
@@ -25,6 +27,9 @@ _MODEL = flags.DEFINE_string("model", None, "A .keras file, in place of --workdi
 _JSON = flags.DEFINE_boolean("json", False, "Print JSON in place of tables.")
 _OUTPUT = flags.DEFINE_string(
     "output", None, "CSV file to write, replaced if there; default for a folder: <folder>/predictions.csv."
+)
+_OVERLAY = flags.DEFINE_string(
+    "overlay", None, "PNG file to write, replaced if there: each photo with the regions of the face and what they show."
 )
 _ALIGN = flags.DEFINE_boolean(
     "align", True, "Find and align the face; with --noalign the images are CelebA-aligned crops."
@@ -45,17 +50,24 @@ def main(argv: list[str]) -> int:
     output = _OUTPUT.value or (folders[0] / "predictions.csv" if folders else None)
     photos = find_photos(places)
 
+    if _OVERLAY.value:
+        from farkeras.metrics.overlay import check_overlay, write_overlay  # Matplotlib
+
+        check_overlay(_OVERLAY.value, photos)
+
     silence_native_logs()
     from farkeras.prediction_output import probability_table, to_json, write_csv  # TensorFlow
 
     recognizer = farkeras.load(_WORKDIR.value or _MODEL.value)
-    errors = []
+    errors, drawn = [], []
 
     def predictions() -> Iterator:
-        for prediction in recognizer.predict_each(photos, _ALIGN.value):
+        for prediction in recognizer.predict_each(photos, _ALIGN.value, regions=bool(_OVERLAY.value)):
             if prediction.error:
                 errors.append(prediction)
                 print(f"error: {prediction.error}", file=sys.stderr)
+            elif prediction.regions:
+                drawn.append(replace(prediction, regions=prediction.regions.close_up()))
             yield prediction
 
     if _JSON.value:
@@ -71,6 +83,9 @@ def main(argv: list[str]) -> int:
             if prediction.probabilities:
                 table = probability_table(prediction, recognizer.groups, _THRESHOLD.value)
                 console.print(table)
+    if drawn:
+        write_overlay(_OVERLAY.value, drawn, recognizer.groups, _THRESHOLD.value)
+        print(f"{_OVERLAY.value}: {len(drawn)} of {len(photos)} photos", file=sys.stderr if _JSON.value else sys.stdout)
     if recognizer.procedural:
         print("This model learned from drawn faces: what it says of photographs means little.", file=sys.stderr)
     return 1 if errors else 0

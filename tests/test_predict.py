@@ -12,6 +12,7 @@ from PIL import Image
 
 from farkeras.attributes import CELEBA_ATTRIBUTES, GROUPINGS, Grouping
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.models import MGMTN
 from farkeras.models.model_file import ModelMetadata, save_model
 
 
@@ -23,6 +24,15 @@ def workdir(tmp_path_factory):
     model = keras.Model(inputs, {"logits": keras.layers.Dense(40)(pooled)})
     grouping = Grouping(GROUPINGS["mgmtn8"], CELEBA_ATTRIBUTES)
     save_model(model, ModelMetadata(grouping, Preprocessing((16, 16))), folder / "model.keras")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def masked_workdir(tmp_path_factory):
+    """A model with masks."""
+    folder = tmp_path_factory.mktemp("masked")
+    model = MGMTN("mgmtn8", "ResNetTiny", (64, 64), mask_widths=(4, 8), mask_stride=2, fusion_width=8)
+    save_model(model, ModelMetadata(model.grouping, Preprocessing((64, 64))), folder / "model.keras")
     return folder
 
 
@@ -43,6 +53,9 @@ def predict(*arguments, code=0):
         (["a.jpg"], "error: Name the model with either --workdir=DIR or --model=FILE.keras."),
         (["a.jpg", "--workdir=a", "--model=b"], "error: Name the model with either"),
         (["a.jpg", "--workdir=a", "--json", "--output=b.csv"], "error: Give --json for the screen"),
+        (["a.jpg", "--workdir=a", "--overlay=b.jpg"], "error: An overlay is drawn as PNG, got b.jpg; give it a"),
+        (["b.jpg", "a.png", "--workdir=a", "--overlay=./a.png"], "error: ./a.png is one of the photos; name another"),
+        ([*["a.jpg"] * 51, "--workdir=a", "--overlay=b.png"], "error: An overlay shows 1 to 50 photos, got 51"),
     ],
 )
 def test_wrong_command(arguments, expected):
@@ -99,3 +112,25 @@ def test_folder(workdir, tmp_path):
     assert [bool(row[-1]) for row in rows] == [i == 5 for i in range(11)]
     assert all(0 < float(value) < 1 for i, row in enumerate(rows) if i != 5 for value in row[1:-1])
     assert len(list(photos.iterdir())) == 12
+
+
+def test_overlay(masked_workdir, tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (178, 218), (90, 120, 150)).save(tmp_path / name)
+    photos = [tmp_path / "a.png", tmp_path / "none.png", tmp_path / "b.png"]
+    arguments = [*photos, f"--workdir={masked_workdir}", "--noalign", f"--overlay={tmp_path / 'out.png'}"]
+    out, err = predict(*arguments, code=1)
+    assert out.endswith(f"{tmp_path / 'out.png'}: 2 of 3 photos\n")
+    assert all(name in out for name in CELEBA_ATTRIBUTES)  # the tables as without
+    assert err.count("\n") == 1
+    picture = np.asarray(Image.open(tmp_path / "out.png").convert("RGB"))
+    assert (picture != picture[0, 0]).any(axis=-1).mean() > 0.3  # two photographs and 80 lines on the ground
+
+
+def test_overlay_of_a_model_without_masks(workdir, tmp_path):
+    places = [f"--workdir={workdir}", f"--overlay={tmp_path / 'out.png'}", f"--output={tmp_path / 'out.csv'}"]
+    out, err = predict("none.png", *places, code=1)
+    assert out == ""
+    assert "has no masks of facial regions; expected one that has, MGMTN. Leave out --overlay" in err
+    assert err.count("\n") == 1  # the photograph, which is not there, was not tried
+    assert list(tmp_path.iterdir()) == []

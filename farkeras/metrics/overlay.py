@@ -4,6 +4,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -45,10 +46,14 @@ class _Line(NamedTuple):
     attribute: str | None = None
 
 
-def check_number(photos: int) -> None:
-    """Raises FarkerasError for a number of photographs that one picture does not hold."""
-    if not 1 <= photos <= MAX_PHOTOS:
-        raise FarkerasError(f"An overlay shows 1 to {MAX_PHOTOS} photos, got {photos}; name as many.")
+def check_overlay(path: str | os.PathLike, photos: Sequence[str | os.PathLike]) -> None:
+    """Raises FarkerasError for photographs that `write_overlay` does not draw into that file; reads none of them."""
+    if Path(path).suffix.lower() != ".png":
+        raise FarkerasError(f"An overlay is drawn as PNG, got {path}; give it a name that ends in .png.")
+    if Path(path).resolve() in [Path(photo).resolve() for photo in photos]:
+        raise FarkerasError(f"{path} is one of the photos; name another file for the overlay.")
+    if not 1 <= len(photos) <= MAX_PHOTOS:
+        raise FarkerasError(f"An overlay shows 1 to {MAX_PHOTOS} photos, got {len(photos)}; name as many.")
 
 
 def write_overlay(
@@ -66,10 +71,10 @@ def write_overlay(
         threshold: Probability in 0..1 from which an attribute is bold.
 
     Raises:
-        FarkerasError: Nothing to draw, more than `MAX_PHOTOS`, or the file cannot be written there.
+        FarkerasError: Nothing to draw, more than `MAX_PHOTOS`, not a PNG, or the file cannot be written there.
     """
     predictions = [prediction for prediction in predictions if not prediction.error]
-    check_number(len(predictions))
+    check_overlay(path, [prediction.photo for prediction in predictions])
     columns = list(_columns(_blocks(groups), int(HEIGHT / LINE)))
     column_width = 0.5 + LETTER * max(len(line.text) for lines in columns for line in lines)
     faces = [prediction.regions.close_up() for prediction in predictions]

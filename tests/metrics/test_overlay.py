@@ -126,6 +126,17 @@ def test_number_of_photographs(count, tmp_path):
         write_overlay(tmp_path / "out.png", [prediction()] * count, GROUPS)
 
 
+def test_picture_that_is_no_png_or_a_photograph(tmp_path):
+    photo = tmp_path / "photo.png"
+    for path, message in (
+        (tmp_path / "out.jpg", r"drawn as PNG, got .*out\.jpg; give it a name that ends in \.png"),
+        (tmp_path / "." / "photo.png", r"photo\.png is one of the photos; name another file"),
+    ):
+        with pytest.raises(FarkerasError, match=message):
+            write_overlay(path, [prediction(str(photo))], GROUPS)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_impossible_place(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FarkerasError, match=r"Cannot write .*out\.png \(.*choose another place"):
