@@ -1,35 +1,56 @@
 """An evaluation as one HTML page that needs nothing but itself: style, charts and tables inside."""
 
+import base64
 import json
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from farkeras.attributes import REGIONS
 from farkeras.files import write_text
 from farkeras.metrics.attribute_bars import attribute_bars
 from farkeras.metrics.report_style import CSS
-from farkeras.metrics.summary import COLUMNS, PROCEDURAL, UNDEFINED, headline, interval, percent, readable
+from farkeras.metrics.summary import (
+    COLUMNS,
+    MASK_IOU,
+    PROCEDURAL,
+    UNDEFINED,
+    headline,
+    interval,
+    mask_iou_rows,
+    percent,
+    readable,
+)
 from farkeras.metrics.training_charts import training_charts
 
 
-def write_report(evaluation: dict, history: list[dict], path: str | Path, settings: dict | None = None) -> None:
+def write_report(
+    evaluation: dict,
+    history: list[dict],
+    path: str | Path,
+    settings: dict | None = None,
+    overlays: bytes | None = None,
+) -> None:
     """Writes the report; a file of that name is replaced only once the new one is whole.
 
     Args:
         evaluation: The result of `evaluate_attributes`, with an entry `run`: `{"model": path,
             "source": name, "data_dir": path, "split": name, "procedural": whether the images are
-            drawings by farkeras, "undecodable": number of images left out}`.
+            drawings by farkeras, "undecodable": number of images left out}`. Of a model with masks also
+            `mask_iou`, region -> IoU in 0..1 or None, and `mean_mask_iou`.
         history: The lines of `metrics.jsonl`; without any the page has no curves.
         path: The HTML file.
         settings: The settings of the training run, name -> value as in JSON.
+        overlays: The picture of `farkeras.metrics.overlay.overlay_strip`, of a model with masks.
     """
-    write_text(path, html_report(evaluation, history, settings or {}))
+    write_text(path, html_report(evaluation, history, settings or {}, overlays))
 
 
-def html_report(evaluation: dict, history: list[dict], settings: dict) -> str:
+def html_report(evaluation: dict, history: list[dict], settings: dict, overlays: bytes | None = None) -> str:
     """The page as text; see `write_report`."""
     run = evaluation["run"]
     charts = training_charts(history)
+    masks = mask_iou_rows(evaluation)
     left_out = f", {run['undecodable']:,} undecodable left out" if run["undecodable"] else ""
     parts = [
         f"<h1>{escape(run['model'])}</h1>",
@@ -65,6 +86,9 @@ def html_report(evaluation: dict, history: list[dict], settings: dict) -> str:
                 for name, values in evaluation["attributes"].items()
             ),
         ),
+        f"<h2>Mask IoU</h2><p class='soft'>{escape(MASK_IOU)}</p>" if masks else "",
+        _table(("Region", *(region for region, _ in masks)), [("IoU", *(iou for _, iou in masks))]) if masks else "",
+        _overlays(overlays) if overlays else "",
         f"<h2>Training</h2><div class='grid'>{charts}</div>" if charts else "",
         f"<h2>Settings</h2><dl>{_settings(settings)}</dl>" if settings else "",
     ]
@@ -91,6 +115,16 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for row in rows
     )
     return f"<div class='card scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _overlays(png: bytes) -> str:
+    regions = ", ".join(map(readable, REGIONS))
+    return (
+        "<h2>Regions</h2><figure class='card'><div class='picture'>"
+        f"<img alt='Faces with the outlines of {regions}' src='data:image/png;base64,{base64.b64encode(png).decode()}'>"
+        "</div><figcaption>Where the model sees the regions of the face: outlines of its masks at threshold 0.5. "
+        "Object is all of the face.</figcaption></figure>"
+    )
 
 
 def _settings(settings: dict) -> str:

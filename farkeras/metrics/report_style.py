@@ -20,6 +20,8 @@ p { margin: 4px 0; }
 .grid { display: grid; gap: 14px; margin-top: 16px;
   grid-template-columns: repeat(auto-fill, minmax(min(340px, 100%), 1fr)); }
 .cards { grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); gap: 12px; }
+@media (min-width: 1100px) { .cards:has(> :nth-child(7)) {
+  grid-template-columns: repeat(4, 1fr); } }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
   padding: 14px 16px; min-width: 0; }
 .card strong { display: block; font-size: 1.75rem; line-height: 1.25;
@@ -52,6 +54,8 @@ p { margin: 4px 0; }
 figure { margin: 0; }
 figure svg { display: block; width: 100%; height: auto; margin-top: 8px;
   stroke-linejoin: round; }
+.picture { overflow-x: auto; margin-bottom: 8px; }
+.picture img { display: block; max-width: max(100%, 640px); height: auto; margin: 0 auto; border-radius: 6px; }
 figcaption { font-size: 0.82rem; color: var(--soft); }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: 0.8rem; margin-top: 6px; }
 .legend span { display: inline-flex; align-items: center; gap: 6px; }

@@ -33,7 +33,7 @@ def interval(bounds: Sequence[float] | None, digits: int = 2) -> str:
 
 
 def headline(evaluation: dict) -> list[tuple[str, str, str]]:
-    """The figures to read first: (name, value in percent, remark)."""
+    """The figures to read first: (name, value in percent, remark). The masks' where the evaluation has them."""
     undefined = len(evaluation["attributes"]) - evaluation["num_defined"]["balanced_accuracy"]
     return [
         (
@@ -58,7 +58,26 @@ def headline(evaluation: dict) -> list[tuple[str, str, str]]:
             percent(evaluation["mean_expected_calibration_error"]),
             "probability against frequency, 0 is best",
         ),
+        *(
+            [("Mean mask IoU", percent(evaluation["mean_mask_iou"]), "over the regions of the face, 100 is best")]
+            if "mask_iou" in evaluation
+            else []
+        ),
     ]
+
+
+MASK_IOU = (
+    "Intersection over union (IoU), over the split, of the model's masks at threshold 0.5 and the masks made from "
+    "MediaPipe's points, in percent."
+)
+
+
+def mask_iou_rows(evaluation: dict) -> list[tuple[str, str]]:
+    """(region, IoU in percent) of each region, and the mean; none for an evaluation without masks."""
+    if "mask_iou" not in evaluation:
+        return []
+    regions = [(readable(region), percent(iou)) for region, iou in evaluation["mask_iou"].items()]
+    return [*regions, ("Mean", percent(evaluation["mean_mask_iou"]))]
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -68,7 +87,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def markdown_report(evaluation: dict) -> str:
-    """The evaluation as Markdown: headline, groups, attributes. Undefined values are en dashes.
+    """The evaluation as Markdown: headline, groups, attributes, masks if any. Undefined values are en dashes.
 
     Args:
         evaluation: The result of `evaluate_attributes`, with the entry `run` described in
@@ -83,16 +102,21 @@ def markdown_report(evaluation: dict) -> str:
         (name, str(len(values["attributes"])), *(percent(values[column]) for column in names))
         for name, values in evaluation["groups"].items()
     ]
-    return "\n\n".join(
-        [
-            f"# Evaluation of `{run['model']}`",
-            *([f"> **{PROCEDURAL}.**"] if run["procedural"] else []),
-            f"{evaluation['num_images']:,} images, split `{run['split']}` of `{run['data_dir']}` "
-            f"({run['source']}). All figures in percent; {UNDEFINED} where the labels define none.",
-            markdown_table(("Figure", "Percent", "Remark"), headline(evaluation)),
-            "## Groups",
-            markdown_table(("Group", "Attributes", *COLUMNS.values()), groups),
-            "## Attributes",
-            markdown_table(("Attribute", *COLUMNS.values(), "Positive"), attributes) + "\n",
-        ]
+    masks = mask_iou_rows(evaluation)
+    return (
+        "\n\n".join(
+            [
+                f"# Evaluation of `{run['model']}`",
+                *([f"> **{PROCEDURAL}.**"] if run["procedural"] else []),
+                f"{evaluation['num_images']:,} images, split `{run['split']}` of `{run['data_dir']}` "
+                f"({run['source']}). All figures in percent; {UNDEFINED} where the labels define none.",
+                markdown_table(("Figure", "Percent", "Remark"), headline(evaluation)),
+                "## Groups",
+                markdown_table(("Group", "Attributes", *COLUMNS.values()), groups),
+                "## Attributes",
+                markdown_table(("Attribute", *COLUMNS.values(), "Positive"), attributes),
+                *(["## Mask IoU", MASK_IOU, markdown_table(("Region", "IoU"), masks)] if masks else []),
+            ]
+        )
+        + "\n"
     )

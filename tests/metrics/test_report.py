@@ -1,5 +1,6 @@
 """The page stands alone, tells what it should, and bears gaps in the figures and in the record."""
 
+import base64
 import copy
 import re
 import xml.etree.ElementTree as ElementTree
@@ -8,11 +9,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from farkeras.attributes import Grouping
+from farkeras.attributes import REGIONS, Grouping
 from farkeras.metrics.attribute_metrics import evaluate_attributes
+from farkeras.metrics.overlay import overlay_strip
 from farkeras.metrics.plots import Line, dot_chart, line_chart
 from farkeras.metrics.report import html_report, write_report
-from farkeras.metrics.summary import PROCEDURAL, interval, markdown_report, percent
+from farkeras.metrics.summary import PROCEDURAL, headline, interval, markdown_report, percent
 from farkeras.metrics.training_charts import training_charts
 
 GROUPING = Grouping({"Upper_Face": ("Bangs", "Eyeglasses"), "Mouth": ("Smiling", "Big_Lips")})
@@ -156,10 +158,48 @@ def test_more_groups_than_colours_are_told_apart_by_dashes():
 
 
 def test_markdown_tables_are_rectangular(evaluation):
-    tables = [part for part in markdown_report(evaluation).split("\n\n") if part.startswith("|")]
-    assert len(tables) == 3
-    for table in tables:
-        assert len({line.count("|") for line in table.strip().split("\n")}) == 1
+    for shown, count in ((evaluation, 3), (with_masks(evaluation), 4)):
+        tables = [part for part in markdown_report(shown).split("\n\n") if part.startswith("|")]
+        assert len(tables) == count
+        for table in tables:
+            assert len({line.count("|") for line in table.strip().split("\n")}) == 1
+
+
+def with_masks(evaluation):
+    iou = {region: 0.7 + number / 100 for number, region in enumerate(REGIONS)} | {"Ear": None}
+    return {**evaluation, "mask_iou": iou, "mean_mask_iou": 0.8125}
+
+
+def test_masks_have_a_table_and_a_headline(evaluation):
+    masked = with_masks(evaluation)
+    assert headline(masked)[:-1] == headline(evaluation)
+    assert headline(masked)[-1][:2] == ("Mean mask IoU", "81.25")
+    text, page = markdown_report(masked), html_report(masked, [], {})
+    for row in ("| Region | IoU |", "| Hair | 70.00 |", "| Ear | – |", "| Lower Face | 76.00 |", "| Mean | 81.25 |"):
+        assert row in text
+    assert "<h2>Mask IoU</h2>" in page
+    assert "<th scope='col'>Lower Face</th>" in page
+    assert "<td>70.00</td>" in page
+    for shown in (text, page):
+        assert "at threshold 0.5 and the masks made from MediaPipe's points" in shown.replace("&#x27;", "'")
+        assert "None" not in shown
+
+
+def test_an_evaluation_without_masks_does_not_mention_them(evaluation):
+    for shown in (markdown_report(evaluation), html_report(evaluation, make_history(), SETTINGS)):
+        assert "mask" not in shown.lower()
+        assert "<img" not in shown
+
+
+def test_overlays_are_inside_the_page(evaluation, tmp_path):
+    png = overlay_strip(np.full((2, 24, 20, 3), 128), np.ones((2, 12, 10, len(REGIONS))))
+    write_report(with_masks(evaluation), [], tmp_path / "report.html", overlays=png)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    Tags(page)
+    assert "://" not in page
+    (embedded,) = re.findall(r"<img alt='Faces with the outlines of Hair.*?' src='data:image/png;base64,(.*?)'>", page)
+    assert base64.b64decode(embedded) == png
+    assert "<figcaption>Where the model sees the regions" in page
 
 
 def test_charts_are_well_formed_and_the_same_each_time():
