@@ -1,6 +1,8 @@
 """The papers' modules as Keras layers, on any Keras backend."""
 
+from farkeras.layers.aml import AML
 from farkeras.layers.cgff import CGFF
+from farkeras.layers.g2ff import G2FF
 from farkeras.layers.wsgsa import WSGSA
 
-__all__ = ["CGFF", "WSGSA"]
+__all__ = ["AML", "CGFF", "G2FF", "WSGSA"]

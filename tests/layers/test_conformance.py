@@ -4,10 +4,11 @@ tests/test_jax.py runs this file on the JAX backend.
 """
 
 import keras
+import numpy as np
 import pytest
 
 import farkeras.layers
-from farkeras.layers import CGFF, WSGSA
+from farkeras.layers import AML, CGFF, G2FF, WSGSA
 from farkeras.testing import run_layer_test
 
 
@@ -16,6 +17,11 @@ def strided_block():
     inputs = keras.Input((4, 4, 8))
     outputs = keras.layers.Conv2D(12, 3, strides=2, padding="same", name="conv")(inputs)
     return keras.Model(inputs, keras.layers.BatchNormalization(name="norm")(outputs), name="f")
+
+
+def numbers(*shape):
+    """In 0..1, as masks are; images are 255 times that."""
+    return np.random.default_rng(0).uniform(size=shape).astype("float32")
 
 
 CASES = {
@@ -60,6 +66,31 @@ CASES = {
         "call_kwargs": {"return_fusion": True},
         "expected_output_shape": ((2, 3, 8), (2, 3, 3)),
         "expected_num_trainable_weights": 3,
+        "expected_num_non_trainable_weights": 0,
+    },
+    "AML": {
+        "layer_class": AML,
+        "init_kwargs": {"num_masks": 3, "widths": [4, 6, 8]},
+        "input_data": 255 * numbers(2, 9, 7, 3),
+        "expected_output_shape": (2, 9, 7, 3),
+        # Two convolutions a level and one in each of two decoders, each with scale and shift, the decoders' 1x1, heads.
+        "expected_num_trainable_weights": (3 * 2 + 2) * 3 + 2 * 2 + 2,
+        "expected_num_non_trainable_weights": (3 * 2 + 2) * 2,
+    },
+    "AML, coarser masks": {
+        "layer_class": AML,
+        "init_kwargs": {"num_masks": 2, "widths": [4, 6, 8], "output_stride": 2},
+        "input_data": 255 * numbers(2, 9, 7, 3),
+        "expected_output_shape": (2, 5, 4, 2),
+        "expected_num_trainable_weights": (1 + 1 + 2 + 1) * 3 + 2 + 2,
+        "expected_num_non_trainable_weights": (1 + 1 + 2 + 1) * 2,
+    },
+    "G2FF": {
+        "layer_class": G2FF,
+        "init_kwargs": {"width": 6},
+        "input_data": ([numbers(2, 4, 3, 5), numbers(2, 2, 2, 7)], numbers(2, 8, 6, 3)),
+        "expected_output_shape": (2, 3, 6),
+        "expected_num_trainable_weights": 3 * 2,
         "expected_num_non_trainable_weights": 0,
     },
 }

@@ -1,0 +1,106 @@
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="farkeras")
+class AML(layers.Layer):
+    """Adaptive Mask Learning: a UNet from an image to one mask per facial region.
+
+    A UNet with one prediction head per group, trained as pixel-wise binary classification on masks made from
+    keypoints, is published. Ours: its widths and strides, strided convolutions in place of pooling, and a decoder that
+    adds the skip in place of concatenating it, which halves the cost of the widest maps:
+
+        encoder    level i, at stride 2^i: two 3x3 convolutions to widths[i] channels; the first of a level has stride 2
+        decoder    1x1 convolution to the finer level's channels, bilinear resize to its size, plus that level, 3x3
+        heads      a 1x1 convolution with `num_masks` filters, which is one independent 1x1 head per mask
+
+    Each convolution but the heads is followed by batch normalisation, and each 3x3 convolution by ReLU too. Levels
+    finer than `output_stride` are a single strided convolution each and have no decoder. The layer scales its input to
+    -1..1 itself.
+
+    Args:
+        num_masks: Number of masks, at least 1.
+        widths: Channels of each level; `widths[i]` belongs to stride `2^i`.
+        output_stride: Pixels of the image to a pixel of the masks: 1, 2, 4 ... below `2^len(widths)`.
+
+    Call arguments:
+        inputs: Images, RGB in 0..255.
+        training: Whether batch normalisation uses the batch's statistics.
+
+    Input shape: `(batch, H, W, 3)`, with H and W known.
+
+    Output shape: `(batch, ceil(H / output_stride), ceil(W / output_stride), num_masks)`: logits, whose sigmoid is the
+    soft mask; channel j is mask j.
+
+    Reference:
+        MGMTN, arXiv 2601.01408 (module AML).
+
+    Example:
+
+    >>> AML(num_masks=8, widths=(8, 16, 32), output_stride=2)(keras.random.uniform((2, 113, 96, 3), 0, 255)).shape
+    (2, 57, 48, 8)
+    """
+
+    def __init__(self, num_masks, widths=(16, 32, 64, 128), output_stride=1, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(num_masks, int) or num_masks < 1:
+            raise ValueError(f"`num_masks` must be an integer of at least 1. Received: num_masks={num_masks}")
+        if not isinstance(widths, list | tuple) or not widths or not all(isinstance(w, int) and w > 0 for w in widths):
+            raise ValueError(f"`widths` must be a list of integers of at least 1. Received: widths={widths}")
+        if output_stride not in (strides := [2**level for level in range(len(widths))]):
+            raise ValueError(
+                f"`output_stride` must be one of {strides} with {len(widths)} widths. "
+                f"Received: output_stride={output_stride}"
+            )
+        self.num_masks = num_masks
+        self.widths = tuple(widths)
+        self.output_stride = output_stride
+        self.input_spec = layers.InputSpec(ndim=4, axes={-1: 3})
+
+    def build(self, input_shape):
+        if None in input_shape[1:]:
+            raise ValueError(f"The images' height and width must be known. Received: input_shape={input_shape}")
+        images = keras.Input(input_shape[1:], dtype=self.compute_dtype, name="images")
+        x = layers.Rescaling(1 / 127.5, offset=-1, dtype=self.dtype_policy, name="rescaling")(images)
+        first = self.output_stride.bit_length() - 1
+        for level in range(first):
+            x = self._convolution(x, self.widths[level], 2, f"stem{level}")
+        skips = []
+        for level in range(first, len(self.widths)):
+            if level == 0:
+                x = self._convolution(x, self.widths[level], 1, f"level{level}_1")
+            elif level > first:  # the stem's last convolution has brought the first level to its size
+                x = self._convolution(x, self.widths[level], 2, f"level{level}_1")
+            x = self._convolution(x, self.widths[level], 1, f"level{level}_2")
+            skips.append(x)
+        for level in reversed(range(first, len(self.widths) - 1)):
+            skip = skips[level - first]
+            # Fewer channels before more pixels: the resize then has less to do.
+            x = layers.Conv2D(self.widths[level], 1, dtype=self.dtype_policy, name=f"up{level}_1_conv")(x)
+            x = ops.image.resize(x, skip.shape[1:3], interpolation="bilinear", data_format="channels_last") + skip
+            x = self._convolution(x, self.widths[level], 1, f"up{level}_2")
+        logits = layers.Conv2D(self.num_masks, 1, dtype=self.dtype_policy, name="heads")(x)
+        self.network = keras.Model(images, logits, name="unet")
+
+    def _convolution(self, x, filters, stride, name):
+        x = layers.Conv2D(
+            filters, 3, stride, padding="same", use_bias=False, dtype=self.dtype_policy, name=f"{name}_conv"
+        )(x)
+        # Momentum 0.9 as in ResNetTiny: it suits short runs.
+        x = layers.BatchNormalization(momentum=0.9, dtype=self.dtype_policy, name=f"{name}_bn")(x)
+        return layers.ReLU(dtype=self.dtype_policy, name=f"{name}_relu")(x)
+
+    def call(self, inputs, training=None):
+        return self.network(inputs, training=training)
+
+    def compute_output_shape(self, input_shape):
+        batch, *size, _ = input_shape
+        return (batch, *(None if n is None else -(-n // self.output_stride) for n in size), self.num_masks)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_masks": self.num_masks,
+            "widths": list(self.widths),
+            "output_stride": self.output_stride,
+        }

@@ -1,0 +1,119 @@
+import keras
+import numpy as np
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="farkeras")
+class G2FF(layers.Layer):
+    """Group-Global Feature Fusion: what each group's mask covers, with the whole image's features added by a gate.
+
+    With `F_i` the feature maps of several scales and `P_j` the mask of group j, whose resizing and multiplication with
+    each map are published (`Gr_i^j = resize(P_j; F_i) * F_i`):
+
+        pooled_ij = sum over positions of Gr_i^j / (sum over positions of resize(P_j; F_i) + 1)     eps: one cell
+        area_j    = mean of P_j
+        group_j   = Wp [pooled_1j ; pooled_2j ; ... ; area_j] + bp
+        global    = Wq (mean over positions of the last map) + bq
+        u_j       = sigmoid(Wg [group_j ; global] + bg)
+        fused_j   = group_j + u_j * global
+
+    The paper names the fusion and its purpose (local precision that does not lose context); its formula was not
+    available to us, this one is our formulation. Weights are shared by all groups. `Wp` on the concatenation is one
+    projection for each scale and their sum. The masked maps are never built: pooling is one matrix product of masks and
+    map for each scale, so that cost hardly grows with the number of groups. Masks are resized by area averaging (each
+    cell of the map gets the mean of the mask over its rectangle, exact for any two sizes). A region that is absent has
+    pooled features and area near 0, thanks to eps, in place of the mean over an empty set.
+
+    Args:
+        width: Length of the fused vectors, at least 1.
+
+    Call arguments:
+        inputs: A pair `(feature_maps, masks)`: a list of at least one map, and the masks' probabilities in 0..1. Map
+            and mask show the same frame at any two sizes.
+
+    Input shape: `([(batch, h_1, w_1, C_1), (batch, h_2, w_2, C_2), ...], (batch, h, w, K))`, heights and widths known.
+
+    Output shape: `(batch, K, width)`.
+
+    Reference:
+        MGMTN, arXiv 2601.01408 (module G2FF, by name and purpose).
+
+    Example:
+
+    >>> maps = [keras.random.uniform((2, 14, 12, 64)), keras.random.uniform((2, 7, 6, 128))]
+    >>> G2FF(width=32)((maps, keras.random.uniform((2, 56, 48, 8)))).shape
+    (2, 8, 32)
+    """
+
+    def __init__(self, width=256, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(width, int) or width < 1:
+            raise ValueError(f"`width` must be an integer of at least 1. Received: width={width}")
+        self.width = width
+
+    def build(self, input_shape):
+        maps, masks = _check_shapes(input_shape)
+        groups = masks[-1]
+        self.to_group = layers.Dense(self.width, dtype=self.dtype_policy, name="group")
+        self.to_global = layers.Dense(self.width, dtype=self.dtype_policy, name="global")
+        self.to_gate = layers.Dense(self.width, activation="sigmoid", dtype=self.dtype_policy, name="gate")
+        self.to_group.build((None, groups, sum(shape[-1] for shape in maps) + 1))
+        self.to_global.build((None, 1, maps[-1][-1]))
+        self.to_gate.build((None, groups, 2 * self.width))
+
+    def call(self, inputs):
+        feature_maps, masks = inputs
+        height, width, groups = masks.shape[1:]
+        masks = ops.transpose(masks, (0, 3, 2, 1))  # (B, K, w, h)
+        parts = []
+        for features in feature_maps:
+            rows, columns, channels = features.shape[1:]
+            resized = ops.matmul(masks, _constant(area_average(height, rows).T, masks))  # (B, K, w, h_i)
+            resized = ops.matmul(ops.swapaxes(resized, 2, 3), _constant(area_average(width, columns).T, masks))
+            resized = ops.reshape(resized, (-1, groups, rows * columns))
+            flat = ops.reshape(features, (-1, rows * columns, channels))
+            parts.append(ops.matmul(resized, flat) / (ops.sum(resized, axis=-1, keepdims=True) + 1.0))  # (B, K, C_i)
+        parts.append(ops.mean(masks, axis=(2, 3))[:, :, None])  # the area
+        group = self.to_group(ops.concatenate(parts, axis=-1))  # (B, K, d)
+        whole = self.to_global(ops.mean(feature_maps[-1], axis=(1, 2))[:, None, :])  # (B, 1, d)
+        whole = ops.broadcast_to(whole, ops.shape(group))
+        return group + self.to_gate(ops.concatenate([group, whole], axis=-1)) * whole
+
+    def compute_output_shape(self, input_shape):
+        _, masks = _check_shapes(input_shape)
+        return (masks[0], masks[-1], self.width)
+
+    def get_config(self):
+        return {**super().get_config(), "width": self.width}
+
+
+def area_average(source, target):
+    """The matrix `(target, source)` that resizes a line of cells: row i holds the shares of target cell i.
+
+    Cell i covers `[i, i + 1] / target` of the line, and each source cell counts by how much of that it fills. Rows add
+    up to 1, columns to `target / source`, so that the mean over the line stays what it is. A line that gets longer
+    repeats its cells, with a mixture where a target cell lies across the border of two.
+    """
+    edges = np.arange(target + 1) * (source / target)  # in source cells
+    low, high = np.arange(source), np.arange(1, source + 1)
+    overlap = np.minimum(edges[1:, None], high) - np.maximum(edges[:-1, None], low)
+    return np.maximum(overlap, 0.0) * (target / source)
+
+
+def _constant(matrix, like):
+    return ops.convert_to_tensor(matrix, dtype=like.dtype)
+
+
+def _check_shapes(input_shape):
+    try:
+        maps, masks = input_shape
+        maps = [tuple(shape) for shape in maps]
+        known = bool(maps) and all(len(shape) == 4 and None not in shape[1:] for shape in (*maps, masks))
+    except (TypeError, ValueError):
+        known = False
+    if not known:
+        raise ValueError(
+            "The input must be ([map, ...], masks), each (batch, height, width, channels) with known sizes. "
+            f"Received: input_shape={input_shape}"
+        )
+    return maps, tuple(masks)
