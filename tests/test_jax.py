@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import farkeras
-from farkeras.models import FARAMTN
+from farkeras.models import FARAMTN, MGMTN
 
 pytest.importorskip("jax", reason="jax is not installed: the layers are not tried on a second Keras backend")
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(farkeras.__file__)))
-LOGITS = """
+OUTPUTS = """
 import sys
 import keras, numpy as np
 assert keras.backend.backend() == "jax"
@@ -21,8 +21,8 @@ import farkeras.models
 assert "tensorflow" not in sys.modules, "the models load TensorFlow"
 folder = sys.argv[1]
 model = keras.saving.load_model(folder + "/model.keras")
-logits = model(np.load(folder + "/images.npy"))["logits"]
-np.save(folder + "/logits.npy", keras.ops.convert_to_numpy(logits))
+outputs = model(np.load(folder + "/images.npy"))
+np.savez(folder + "/outputs.npz", **{name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()})
 """
 
 
@@ -35,25 +35,40 @@ def run_on_jax(*arguments):
 
 
 def residual_backbone():
-    """Small, for JAX compiles each operation of a model that it builds."""
-    inputs = keras.Input((32, 24, 3))
+    """Small, for JAX compiles each operation of a model that it builds. Maps at strides 4 to 32."""
+    inputs = keras.Input((48, 40, 3))
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = keras.layers.Conv2D(16, 3, strides=4, padding="same", activation="relu")(x)
+    for _ in range(3):
+        x = keras.layers.Conv2D(16, 3, strides=2, padding="same", activation="relu")(x)
     y = keras.layers.BatchNormalization()(keras.layers.Conv2D(16, 3, padding="same")(x))
     return keras.Model(inputs, keras.layers.ReLU()(keras.layers.Add()([x, y])), name="residual")
 
 
-def test_a_model_saved_by_tensorflow_gives_the_same_logits(tmp_path):
-    keras.utils.set_random_seed(0)
+def far_amtn():
     model = FARAMTN("mgmtn8", backbone=residual_backbone(), reduction=4)
     model.get_layer("cgff").gamma.assign(0.5)
-    images = np.random.default_rng(0).uniform(0, 255, (3, 32, 24, 3)).astype("float32")
+    return model
+
+
+def mgmtn():
+    return MGMTN("mcnn9", backbone=residual_backbone(), mask_widths=(8, 8, 16), mask_stride=2)
+
+
+@pytest.mark.parametrize("make", [far_amtn, mgmtn])
+def test_a_model_saved_by_tensorflow_gives_the_same_outputs(make, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = make()
+    images = np.random.default_rng(0).uniform(0, 255, (3, 48, 40, 3)).astype("float32")
     model.save(tmp_path / "model.keras")
     np.save(tmp_path / "images.npy", images)
-    run_on_jax("-c", LOGITS, str(tmp_path))
-    logits = model(images)["logits"].numpy()
-    assert np.ptp(logits) > 0.1
-    np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), logits, atol=1e-4)
+    run_on_jax("-c", OUTPUTS, str(tmp_path))
+    expected = model(images)
+    assert np.ptp(expected["logits"]) > 0.1
+    with np.load(tmp_path / "outputs.npz") as received:
+        assert set(received) == set(expected)
+        for name, values in received.items():
+            np.testing.assert_allclose(values, expected[name], atol=1e-4)
 
 
 def test_layers_conform():

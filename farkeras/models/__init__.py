@@ -2,8 +2,9 @@
 
 from farkeras.models.baselines import SharedTrunk
 from farkeras.models.far_amtn import FARAMTN
+from farkeras.models.mgmtn import MGMTN
 
-__all__ = ["FARAMTN", "MODELS", "SharedTrunk"]
+__all__ = ["FARAMTN", "MGMTN", "MODELS", "SharedTrunk"]
 
-MODELS = {"far_amtn": FARAMTN, "shared_trunk": SharedTrunk}
+MODELS = {"far_amtn": FARAMTN, "mgmtn": MGMTN, "shared_trunk": SharedTrunk}
 """Model classes by the name that `--model` takes."""

@@ -1,0 +1,113 @@
+import keras
+from keras import ops
+
+from farkeras.attributes import REGIONS, region_of
+from farkeras.layers import AML, G2FF
+from farkeras.models.backbones import feature_maps
+from farkeras.models.base import FaceAttributeModel, group_heads, head_dtype
+
+
+@keras.saving.register_keras_serializable(package="farkeras")
+class MGMTN(FaceAttributeModel):
+    """MGMTN: Mask-Guided Multi-Task Network for face attribute recognition.
+
+        image -> AML -> mask logits (B, h, w, R) -> sigmoid -> the mask of each group's region (B, h, w, K)
+        image -> backbone -> maps at strides 8, 16, 32
+        maps, masks -> G2FF -> (B, K, width) -> K linear heads -> logits
+
+    Published: a UNet with one head per facial region learns masks from keypoints, ResNeSt50 at 227 x 227 gives the
+    maps, each group reads them through its mask, the global feature is added, one fully connected layer per group.
+    Ours: the UNet's size, masks used soft, G2FF's formula (see the layer), and that all `R = 8` regions are learned
+    whatever the grouping is: a group reads the region of its name, else Object (`farkeras.attributes.region_of`).
+
+    Args:
+        attributes: A `farkeras.attributes.Grouping`, the name (`mgmtn8`, `mcnn9`) or JSON file of a grouping of the 40
+            CelebA attributes, or a list of attribute names (one group).
+        backbone: A class name of keras.applications, ResNeSt50 or ResNetTiny, or a functional Keras model from
+            `(batch, H, W, 3)` RGB in 0..255 to `(batch, h, w, C)`, with maps at strides 8, 16 and 32.
+        image_size: Height and width of the input in pixels (with a named backbone).
+        backbone_alpha: Width multiplier (MobileNet families).
+        backbone_weights: `none`, `imagenet` (downloaded by Keras) or a weights file.
+        mask_widths: Channels of the UNet's levels.
+        mask_stride: Pixels of the image to a pixel of the masks: 1, 2, 4 ...
+        fusion_width: Length of the group features.
+        mask_gradients: Whether the attributes' losses train the mask network too; otherwise only its masks' losses do.
+        dropout: Rate before the heads, in [0, 1).
+
+    Input: see `FaceAttributeModel`. Output: a dict of `"logits"` `(batch, attributes)` in the order of
+    `model.grouping.attributes` and `"mask_logits"` `(batch, h, w, R)` in the order of `farkeras.attributes.REGIONS`,
+    with `(h, w) = model.mask_size`. The mask network is `model.get_layer("aml")`.
+
+    Reference:
+        MGMTN, arXiv 2601.01408.
+
+    Example:
+
+    >>> model = MGMTN("mgmtn8", "MobileNetV3Small", image_size=(96, 96), mask_widths=(8, 16, 32), mask_stride=2)
+    >>> outputs = model(keras.random.uniform((2, 96, 96, 3), 0, 255))
+    >>> outputs["logits"].shape, outputs["mask_logits"].shape
+    ((2, 40), (2, 48, 48, 8))
+    """
+
+    def __init__(
+        self,
+        attributes="mgmtn8",
+        backbone="ResNeSt50",
+        image_size=(227, 227),
+        backbone_alpha=1.0,
+        backbone_weights="none",
+        mask_widths=(16, 32, 64, 128),
+        mask_stride=1,
+        fusion_width=256,
+        mask_gradients=False,
+        dropout=0.0,
+        name="mgmtn",
+    ):
+        super().__init__(
+            attributes,
+            backbone,
+            image_size,
+            backbone_alpha,
+            backbone_weights,
+            name,
+            mask_widths=list(mask_widths),
+            mask_stride=mask_stride,
+            fusion_width=fusion_width,
+            mask_gradients=mask_gradients,
+            dropout=dropout,
+        )
+
+    @staticmethod
+    def build_outputs(backbone, grouping, mask_widths, mask_stride, fusion_width, mask_gradients, dropout):
+        images = backbone.inputs[0]
+        mask_logits = ops.cast(AML(len(REGIONS), mask_widths, mask_stride, name="aml")(images), head_dtype())
+        masks = group_masks(ops.sigmoid(mask_logits), grouping)
+        if not mask_gradients:
+            masks = ops.stop_gradient(masks)
+        features = G2FF(fusion_width, name="g2ff")((feature_maps(backbone)(images), masks))  # (B, K, width)
+        return {"logits": group_heads(features, grouping, dropout), "mask_logits": mask_logits}
+
+    @property
+    def mask_size(self) -> tuple[int, int]:
+        """Height and width of the masks in pixels."""
+        return tuple(self.get_layer("aml").output.shape[1:3])
+
+    def masks(self, images):
+        """The regions' soft masks: the model's input -> `(batch, h, w, R)` in 0..1, in the order of `REGIONS`."""
+        return ops.sigmoid(ops.cast(self.get_layer("aml")(images), head_dtype()))
+
+    def explain(self, images):
+        """Where each group looks, for visualisation.
+
+        Args:
+            images: As the model's input.
+
+        Returns:
+            A dict with `maps` `(batch, K, h, w)` in 0..1: the mask through which each group reads the feature maps.
+        """
+        return {"maps": ops.transpose(group_masks(self.masks(images), self.grouping), (0, 3, 1, 2))}
+
+
+def group_masks(masks, grouping):
+    """The mask that each group reads: `(batch, h, w, R)` -> `(batch, h, w, K)`."""
+    return ops.take(masks, [REGIONS.index(region_of(group)) for group in grouping.names], axis=-1)
