@@ -10,17 +10,17 @@ class AML(layers.Layer):
     keypoints, is published. Ours: its widths and strides, strided convolutions in place of pooling, and a decoder that
     adds the skip in place of concatenating it, which halves the cost of the widest maps:
 
-        encoder    level i, at stride 2^i: two 3x3 convolutions to widths[i] channels; the first of a level has stride 2
+        stem       for each level finer than `output_stride` one 3x3 convolution to widths[i] channels, stride 2
+        encoder    level i, at stride 2^i: two 3x3 convolutions to widths[i] channels, the first with stride 2 (stride
+                   1 at level 0; after a stem, which ends in one with stride 2, only the second)
         decoder    1x1 convolution to the finer level's channels, bilinear resize to its size, plus that level, 3x3
         heads      a 1x1 convolution with `num_masks` filters, which is one independent 1x1 head per mask
 
-    Each convolution but the heads is followed by batch normalisation, and each 3x3 convolution by ReLU too. Levels
-    finer than `output_stride` are a single strided convolution each and have no decoder. The layer scales its input to
-    -1..1 itself.
+    Each 3x3 convolution is followed by batch normalisation and ReLU. The layer scales its input to -1..1 itself.
 
     Args:
         num_masks: Number of masks, at least 1.
-        widths: Channels of each level; `widths[i]` belongs to stride `2^i`.
+        widths: Channels of each level; level i is at stride `2^i`, or leads from there to the next in the stem.
         output_stride: Pixels of the image to a pixel of the masks: 1, 2, 4 ... below `2^len(widths)`.
 
     Call arguments:
@@ -47,7 +47,8 @@ class AML(layers.Layer):
             raise ValueError(f"`num_masks` must be an integer of at least 1. Received: num_masks={num_masks}")
         if not isinstance(widths, list | tuple) or not widths or not all(isinstance(w, int) and w > 0 for w in widths):
             raise ValueError(f"`widths` must be a list of integers of at least 1. Received: widths={widths}")
-        if output_stride not in (strides := [2**level for level in range(len(widths))]):
+        strides = [2**level for level in range(len(widths))]
+        if not isinstance(output_stride, int) or output_stride not in strides:
             raise ValueError(
                 f"`output_stride` must be one of {strides} with {len(widths)} widths. "
                 f"Received: output_stride={output_stride}"
@@ -69,7 +70,7 @@ class AML(layers.Layer):
         for level in range(first, len(self.widths)):
             if level == 0:
                 x = self._convolution(x, self.widths[level], 1, f"level{level}_1")
-            elif level > first:  # the stem's last convolution has brought the first level to its size
+            elif level > first:  # else the stem has brought it to this size
                 x = self._convolution(x, self.widths[level], 2, f"level{level}_1")
             x = self._convolution(x, self.widths[level], 1, f"level{level}_2")
             skips.append(x)

@@ -100,6 +100,7 @@ def test_masks_lie_where_the_image_says():
         ({"widths": (8, 0)}, r"`widths` must be a list of integers of at least 1. Received: widths=\(8, 0\)"),
         ({"widths": 8}, "`widths` must be a list of integers of at least 1. Received: widths=8"),
         ({"output_stride": 3}, r"`output_stride` must be one of \[1, 2, 4\] with 3 widths. Received: output_stride=3"),
+        ({"output_stride": 2.0}, r"`output_stride` must be one of .* Received: output_stride=2.0"),
         ({"output_stride": 8}, r"`output_stride` must be one of \[1, 2, 4\] with 3 widths. Received: output_stride=8"),
     ],
 )
