@@ -5,10 +5,10 @@ in `DIR/keypoints`. Start the same command again after an interruption: it conti
 cannot be decoded, are listed in `DIR/keypoints/without_points.txt`; a face that was not found trains the attributes but
 not the masks.
 
-On 2 cores, which other work shared, this did 141 to 158 drawn faces a second, so CelebA's 202,599 images take about
-0.4 hours:
+On 2 cores this did 313 drawn faces a second (141 to 158 on 2 cores shared with other work), so CelebA's 202,599 images
+take about 0.2 hours:
 
-    python -m farkeras.synthesize --num_images=1000 --seed=0 --output=DIR
+    python -m farkeras.synthesize --num_images=6000 --seed=0 --output=DIR
     python -m farkeras.annotate --data_dir=DIR --workers=2
 """
 
