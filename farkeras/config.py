@@ -33,17 +33,33 @@ class Config:
     )
 
     # Model
-    model: str = setting("far_amtn", "Model.", choices=("far_amtn", "shared_trunk"))
-    backbone: str = setting("ResNet50", "Backbone: a class name of keras.applications, or ResNetTiny.")
+    model: str = setting("far_amtn", "Model.", choices=("far_amtn", "mgmtn", "shared_trunk"))
+    backbone: str = setting("ResNet50", "Backbone: a class name of keras.applications, ResNeSt50 or ResNetTiny.")
     backbone_alpha: float = setting(1.0, "Width multiplier of a MobileNet or ResNetTiny backbone.", at_least=0.05)
     backbone_weights: str = setting(
-        "imagenet", "First weights of the backbone: imagenet (Keras downloads them), none, or a .weights.h5 file."
+        "imagenet",
+        "First weights of the backbone: imagenet (Keras downloads them), none, or a .weights.h5 or .keras file.",
     )
     init_from: str = setting(
         "", "Workdir or model file of another run to start from; layers that do not fit (other heads) start anew."
     )
     reduction: int = setting(16, "Reduction of the gates in WSGSA and the affinity in CGFF.", at_least=1)
     dropout: float = setting(0.0, "Dropout rate before the heads.", at_least=0, at_most=0.95)
+
+    # Masks (MGMTN)
+    mask_widths: tuple[int, ...] = setting(
+        (16, 32, 64, 128), "Channels of the mask network at strides 1, 2, 4, ...", at_least=1
+    )
+    mask_stride: int = setting(2, "Stride of the masks: a power of two below 2 ** len(mask_widths).", at_least=1)
+    fusion_width: int = setting(256, "Channels of the fused group features.", at_least=1)
+    mask_epochs: float = setting(
+        0.0,
+        "Epochs that train the mask network alone, before the others; it then stays as it is, unless "
+        "--mask_gradients. 0: masks and attributes are trained jointly.",
+        at_least=0,
+    )
+    mask_gradients: bool = setting(False, "Whether the attributes' losses train the mask network, too.")
+    mask_loss_weight: float = setting(1.0, "Weight of the mask loss beside the attributes'.", at_least=0)
 
     # Loss
     weighting: str = setting("dws", "Group loss weights.", choices=("dws", "uniform", "dwa", "uncertainty"))
@@ -113,6 +129,12 @@ class Config:
         if len(self.crop) != 4 or not (self.crop[0] < self.crop[2] <= 1 and self.crop[1] < self.crop[3] <= 1):
             raise FarkerasError(
                 f"--crop must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: {self.crop}."
+            )
+
+        if self.mask_stride & (self.mask_stride - 1) or self.mask_stride >= 2 ** len(self.mask_widths):
+            raise FarkerasError(
+                f"--mask_stride must be a power of two below {2 ** len(self.mask_widths)}, the stride that the "
+                f"{len(self.mask_widths)} --mask_widths end before. Received: {self.mask_stride}."
             )
 
     @property

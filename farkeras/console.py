@@ -59,8 +59,10 @@ class ConsoleReport(Listener):
     def line(self, run, record) -> str:
         rate = self.steps / self.seconds
         to_go = (run.total_steps - record["step"]) / rate
+        losses = {"loss": record.get("loss"), "masks": record.get("mask_loss")}
+        losses = "  ".join(f"{name} {value:.4f}" for name, value in losses.items() if value is not None)
         return (
-            f"step {record['step']:,}/{run.total_steps:,}  epoch {record['epoch']:.1f}  loss {record['loss']:.4f}  "
+            f"step {record['step']:,}/{run.total_steps:,}  epoch {record['epoch']:.1f}  {losses}  "
             f"{rate:.1f} steps/s  {rate * run.config.batch_size:,.0f} images/s  "
             f"ETA {duration(to_go)}  data wait {self.waited / self.seconds:.0%}"
         )
@@ -71,6 +73,7 @@ class ConsoleReport(Listener):
             f"Validation at step {record['step']:,}: accuracy {percent(figures['mean_accuracy'])} "
             f"(majority class {percent(figures['majority_accuracy'])}), "
             f"balanced {percent(figures['mean_balanced_accuracy'])}, loss {figures['loss']:.4f}"
+            + (f", mask IoU {percent(figures['mean_mask_iou'])}" if "mean_mask_iou" in figures else "")
             + (", best so far" if record["best"] else ""),
             soft_wrap=True,
         )
@@ -101,7 +104,8 @@ def parameter_table(model) -> Table:
         if count := layer.count_params():
             trainable = sum(w.value.shape.num_elements() for w in layer.trainable_weights)
             total, trainable_total = total + count, trainable_total + trainable
-            shape = " x ".join(str(n) for n in layer.output.shape[1:])
+            outputs = layer.output if isinstance(layer.output, list) else [layer.output]
+            shape = ", ".join(" x ".join(map(str, output.shape[1:])) for output in outputs)
             table.add_row(layer.name, shape, f"{trainable:,}", f"{count - trainable:,}")
     table.add_section()
     table.add_row("total", "", f"{trainable_total:,}", f"{total - trainable_total:,}")

@@ -15,7 +15,15 @@ from farkeras.errors import FarkerasError
 from farkeras.files import write_text
 from farkeras.metrics.history import read_history
 from farkeras.metrics.report import write_report
-from farkeras.metrics.summary import COLUMNS, PROCEDURAL, headline, markdown_report, percent, readable
+from farkeras.metrics.summary import (
+    COLUMNS,
+    PROCEDURAL,
+    headline,
+    markdown_report,
+    mask_iou_rows,
+    percent,
+    readable,
+)
 from farkeras.native_logs import quiet_import
 
 _SHOWN = ("accuracy", "majority_accuracy", "balanced_accuracy", "f1", "roc_auc")  # what 80 columns hold
@@ -45,12 +53,13 @@ def main(argv: list[str], options: flags.FlagValues = flags.FLAGS) -> None:
     path = options.workdir or options.model
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     output = Path(options.output or folder)
-    evaluation, metadata, undecodable = evaluate_model(
+    evaluation, metadata, undecodable, overlays = evaluate_model(
         path, options.split, options.batch_size, options.source, options.data_dir, options.gallery
     )
     write_text(output / "evaluation.json", json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
     write_text(output / "evaluation.md", markdown_report(evaluation))
-    write_report(evaluation, read_history(folder / "metrics.jsonl"), output / "report.html", metadata.config)
+    history = read_history(folder / "metrics.jsonl")
+    write_report(evaluation, history, output / "report.html", metadata.config, overlays)
     _show(evaluation, undecodable, output / "report.html")
 
 
@@ -66,6 +75,14 @@ def _show(evaluation: dict, undecodable: list[str], report: Path) -> None:
     for name, values in evaluation["groups"].items():
         table.add_row(readable(name), *(percent(values[column]) for column in _SHOWN))
     console.print(table)
+    if rows := mask_iou_rows(evaluation):
+        console.print("Mask IoU: " + ", ".join(f"{region} {iou}" for region, iou in rows), markup=False)
+    if not run.get("masks_annotated", True):
+        console.print(
+            f"Masks not measured: {run['data_dir']} has no keypoints. For mask IoU: "
+            f"python -m farkeras.annotate --data_dir={run['data_dir']}",
+            markup=False,
+        )
     if run["procedural"]:
         console.print(f"[bold yellow]{PROCEDURAL}.[/bold yellow]")
     if undecodable:

@@ -19,3 +19,25 @@ def faces_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "faces"
     generate(Settings(num_images=240, seed=1), folder, 2)
     return folder
+
+
+@pytest.fixture(scope="session")
+def annotated_dir(faces_dir, tmp_path_factory):
+    """The same faces with stored keypoints: a schematic face, somewhere else in each image; one was not found."""
+    import numpy as np
+
+    from farkeras.data.keypoints import encode_points
+    from tests.schematic_face import FRAME, schematic_face
+
+    folder = tmp_path_factory.mktemp("annotated") / "faces"
+    folder.mkdir()
+    for path in faces_dir.iterdir():
+        (folder / path.name).symlink_to(path)
+    (folder / "keypoints").mkdir()
+    names = sorted(f"img_align_celeba/{path.name}" for path in (faces_dir / "img_align_celeba").iterdir())
+    status = np.ones(len(names), np.int8)
+    status[3] = 0
+    shift = np.random.default_rng(0).uniform(-0.1, 0.1, (len(names), 1, 2))
+    points = encode_points(schematic_face() / FRAME[::-1] + shift)
+    np.savez(folder / "keypoints" / "part-00000.npz", names=names, status=status, points=points)
+    return folder

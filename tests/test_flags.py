@@ -18,7 +18,7 @@ CONFIGS = sorted((Path(farkeras.__file__).parents[1] / "configs").glob("*.flags"
 # Each setting with another value than its default.
 CHANGED = Config(
     **{
-        field.name: {bool: not field.default, int: 3, float: 0.3, str: "C:\\a b=ü,#"}[type(field.default)]
+        field.name: {bool: not field.default, int: 4, float: 0.3, str: "C:\\a b=ü,#"}[type(field.default)]
         for field in dataclasses.fields(Config)
         if not field.metadata["choices"] and not isinstance(field.default, tuple)
     },
@@ -26,6 +26,7 @@ CHANGED = Config(
     exclude_attributes=("Male", "subjective"),
     image_size=(64, 48),
     crop=(0.0, 0.1, 0.25, 1 / 3),
+    mask_widths=(8, 16, 24),
 )
 
 

@@ -67,8 +67,8 @@ def headline(evaluation: dict) -> list[tuple[str, str, str]]:
 
 
 MASK_IOU = (
-    "Intersection over union (IoU), over the split, of the model's masks at threshold 0.5 and the masks made from "
-    "MediaPipe's points, in percent."
+    "Intersection over union (IoU), all pixels of the split together, of the model's masks at threshold 0.5 and the "
+    "masks made from MediaPipe's points, in percent."
 )
 
 

@@ -44,6 +44,14 @@ def training_charts(history: list[dict]) -> str:
             )
             if weighted
             else "",
+            _per_group(
+                validation,
+                lambda line: line["validation"].get("mask_iou"),
+                "Mask IoU per region",
+                "Percent, on the validation split, against the masks from MediaPipe's points.",
+                percent=True,
+                from_zero=True,
+            ),
             _convergence(history),
         ]
     )

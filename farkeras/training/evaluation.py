@@ -1,19 +1,44 @@
 """A trained model measured on one split of a data set."""
 
+from pathlib import Path
+from typing import NamedTuple
+
 import tensorflow as tf
 
+from farkeras.data.keypoints import FOLDER, load_keypoints
+from farkeras.data.masks import MaskTargets
 from farkeras.data.sources import is_procedural, open_source
 from farkeras.errors import FarkerasError
 from farkeras.metrics.attribute_metrics import evaluate_attributes
 from farkeras.metrics.gallery import write_gallery
+from farkeras.metrics.mask_metrics import evaluate_masks
+from farkeras.metrics.overlay import overlay_strip
 from farkeras.models.model_file import ModelMetadata, load_model
 from farkeras.training.devices import make_strategy
 from farkeras.training.inference import predict_examples
 
+SHOWN_FACES = 6  # in the strip of overlays: a row
+
+
+class EvaluatedModel(NamedTuple):
+    """What `evaluate_model` found.
+
+    Attributes:
+        evaluation: With its `run`, as `farkeras.metrics.report.write_report` takes it.
+        metadata: Of the model.
+        undecodable: Paths of the images that cannot be decoded and were left out.
+        overlays: PNG file of the first faces with the model's masks; None for a model without masks.
+    """
+
+    evaluation: dict
+    metadata: ModelMetadata
+    undecodable: list[str]
+    overlays: bytes | None
+
 
 def evaluate_model(
     path: str, split: str, batch_size: int = 64, source: str = "", data_dir: str = "", gallery: str = ""
-) -> tuple[dict, ModelMetadata, list[str]]:
+) -> EvaluatedModel:
     """Predicts a split with the model in a workdir or a `.keras` file and compares with its labels.
 
     Args:
@@ -24,9 +49,8 @@ def evaluate_model(
         data_dir: Its folder; by default the one that the model was trained on.
         gallery: PNG file to write with the split's first 12 faces and what was predicted; none by default.
 
-    Returns:
-        The evaluation with its `run`, as `farkeras.metrics.report.write_report` takes it; the model's metadata; the
-        paths of the images that cannot be decoded and were left out.
+    Masks are measured where the data set has been annotated (`python -m farkeras.annotate`); else the evaluation has no
+    `mask_iou`, and its `run` says so in `masks_annotated`.
 
     Raises:
         FarkerasError: No model, no such data, data without an attribute of the model, or too many undecodable images.
@@ -40,11 +64,22 @@ def evaluate_model(
     if missing := [name for name in metadata.grouping.attributes if name not in data.attributes]:
         raise FarkerasError(f"{data_dir} has no labels for {', '.join(missing)}, which the model predicts.")
     examples = data.split(split).select(metadata.grouping.attributes)
-    labels, probabilities, undecodable = predict_examples(model, examples, metadata.preprocessing, batch_size, strategy)
+    preprocessing = metadata.preprocessing
+    has_masks, annotated = hasattr(model, "masks"), (Path(data_dir) / FOLDER).is_dir()
+    masks = None
+    if has_masks and annotated:
+        masks = MaskTargets(load_keypoints(data_dir, examples.paths), preprocessing.image_size)
+    labels, probabilities, undecodable, overlaps = predict_examples(
+        model, examples, preprocessing, batch_size, strategy, masks=masks
+    )
+    shown = [p for p in examples.paths if p not in undecodable][:12]
+    faces = [preprocessing.decode(tf.io.read_file(p)) for p in shown]
     if gallery:
-        shown = [p for p in examples.paths if p not in undecodable][:12]
-        faces = [metadata.preprocessing.decode(tf.io.read_file(p)).numpy() for p in shown]
-        write_gallery(gallery, faces, labels[:12], probabilities[:12], metadata.grouping.attributes)
+        write_gallery(gallery, [face.numpy() for face in faces], labels[:12], probabilities[:12], examples.attributes)
+    overlays = None
+    if has_masks:
+        inputs = tf.stack([preprocessing.resize(face) for face in faces[:SHOWN_FACES]])
+        overlays = overlay_strip(inputs.numpy(), model.masks(inputs).numpy())
     run = {
         "model": path,
         "source": source,
@@ -52,5 +87,9 @@ def evaluate_model(
         "split": split,
         "procedural": is_procedural(data_dir),
         "undecodable": len(undecodable),
+        **({"masks_annotated": annotated} if has_masks else {}),
     }
-    return {"run": run, **evaluate_attributes(labels, probabilities, metadata.grouping)}, metadata, undecodable
+    evaluation = {"run": run, **evaluate_attributes(labels, probabilities, metadata.grouping)}
+    if masks:
+        evaluation |= evaluate_masks(overlaps)
+    return EvaluatedModel(evaluation, metadata, undecodable, overlays)

@@ -1,34 +1,78 @@
 """Predictions for a whole split: on one device or many, exact in both cases."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from farkeras.data.examples import Examples
+from farkeras.data.masks import MaskTargets
 from farkeras.data.pipeline import check_undecodable, evaluation_dataset
 from farkeras.errors import FarkerasError
+
+
+class Predictions(NamedTuple):
+    """What a model says of a split; the arrays leave out the undecodable images.
+
+    Attributes:
+        labels: `int8 [N, A]`, in the order of the examples, as `probabilities`.
+        probabilities: `float32 [N, A]` in [0, 1].
+        undecodable: Paths of the images that could not be decoded.
+        mask_overlaps: `int64 [2, R]`: pixels in both and pixels in either of the predicted and the target masks, summed
+            over the images whose face was found. None without mask targets.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+    undecodable: list[str]
+    mask_overlaps: np.ndarray | None = None
 
 
 def compile_forward(model: keras.Model, strategy: tf.distribute.Strategy | None = None) -> Callable:
     """The model's forward pass as one compiled function over the replicas.
 
     Returns:
-        `forward(batch) -> (example int64 [B], probabilities float32 [B, A])`, both with a value per
-        replica; `batch` is an element of a dataset that `strategy` distributes.
+        `forward(batch) -> {"example": int64 [B], "probabilities": float32 [B, A]}`, and `"overlaps": int64 [B, 2, R]`
+        where the batch has masks; each with a value per replica. `batch` is an element of a dataset that `strategy`
+        distributes.
     """
     strategy = strategy or tf.distribute.get_strategy()
 
     def replica(batch):
-        logits = model(batch["image"], training=False)["logits"]
-        return batch["example"], tf.sigmoid(tf.cast(logits, tf.float32))
+        outputs = model(batch["image"], training=False)
+        results = {
+            "example": batch["example"],
+            "probabilities": tf.sigmoid(tf.cast(outputs["logits"], tf.float32)),
+        }
+        if "masks" in batch:
+            results["overlaps"] = mask_overlaps(outputs["mask_logits"], batch["masks"], batch["has_masks"])
+        return results
 
     @tf.function(reduce_retracing=True)
     def forward(batch):
         return strategy.run(replica, (batch,))
 
     return forward
+
+
+def mask_overlaps(mask_logits, masks, has_masks):
+    """Intersections and unions of masks at threshold 0.5, at the resolution of the targets.
+
+    Args:
+        mask_logits: `[B, h, w, R]`; the probabilities are resized (bilinear) to the targets' size.
+        masks: `[B, H, W, R]` targets in 0..1.
+        has_masks: `[B]` bool; False counts nothing.
+
+    Returns:
+        int64 `[B, 2, R]` pixels.
+    """
+    predicted = tf.image.resize(tf.sigmoid(tf.cast(mask_logits, tf.float32)), tf.shape(masks)[1:3]) >= 0.5
+    wanted, known = masks >= 0.5, has_masks[:, None, None, None]
+    both = tf.math.count_nonzero(predicted & wanted & known, axis=(1, 2))
+    either = tf.math.count_nonzero((predicted | wanted) & known, axis=(1, 2))
+    return tf.stack([both, either], axis=1)
 
 
 def predict_examples(
@@ -38,7 +82,8 @@ def predict_examples(
     batch_size: int,
     strategy: tf.distribute.Strategy | None = None,
     forward: Callable | None = None,
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    masks: MaskTargets | None = None,
+) -> Predictions:
     """Predicts every example once.
 
     Args:
@@ -51,11 +96,7 @@ def predict_examples(
         strategy: The devices; by default the current strategy.
         forward: `compile_forward(model, strategy)`, for a caller that predicts many times and
             compiles once.
-
-    Returns:
-        `labels` `int8 [N, A]`, `probabilities` `float32 [N, A]` in [0, 1], both in the order of the
-        examples, and the paths of the images that could not be decoded, which the two arrays leave
-        out.
+        masks: Keypoints of the examples and the size at which masks are compared; for models with masks.
 
     Raises:
         FarkerasError: There is no example, or more than 1 % of the images cannot be decoded.
@@ -65,7 +106,7 @@ def predict_examples(
     strategy = strategy or tf.distribute.get_strategy()
     forward = forward or compile_forward(model, strategy)
     replicas = strategy.num_replicas_in_sync
-    dataset = evaluation_dataset(examples, preprocessing, -(-batch_size // replicas) * replicas)
+    dataset = evaluation_dataset(examples, preprocessing, -(-batch_size // replicas) * replicas, masks)
     # Each worker of several predicts the whole split on its own replicas: no results to exchange.
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
@@ -73,12 +114,18 @@ def predict_examples(
 
     probabilities = np.zeros(examples.labels.shape, np.float32)
     seen = np.zeros(len(examples), bool)
+    overlaps = 0
     for batch in distributed:
-        index, predicted = map(np.concatenate, map(strategy.experimental_local_results, forward(batch)))
-        real = index >= 0  # -1 pads the last batch
-        probabilities[index[real]] = predicted[real]
-        seen[index[real]] = True
+        results = {
+            name: np.concatenate(strategy.experimental_local_results(value)) for name, value in forward(batch).items()
+        }
+        real = results["example"] >= 0  # -1 pads the last batch
+        index = results["example"][real]
+        probabilities[index] = results["probabilities"][real]
+        seen[index] = True
+        if masks:
+            overlaps += results["overlaps"].sum(axis=0)  # padding has no masks
 
     undecodable = [str(path) for path in examples.paths[~seen]]
     check_undecodable(undecodable, len(examples))
-    return examples.labels[seen], probabilities[seen], undecodable
+    return Predictions(examples.labels[seen], probabilities[seen], undecodable, overlaps if masks else None)

@@ -1,5 +1,6 @@
 """Training and validation of one run: `train_and_evaluate(config, workdir)`."""
 
+import inspect
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from farkeras.attributes import Grouping, load_grouping
 from farkeras.config import Config
 from farkeras.data.augmentation import Augmentation
 from farkeras.data.examples import Examples
+from farkeras.data.keypoints import Keypoints, load_keypoints
+from farkeras.data.masks import MaskTargets
 from farkeras.data.pipeline import ShuffledOrder, check_undecodable, find_undecodable, left_out, training_dataset
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.sources import is_procedural, open_source
 from farkeras.errors import FarkerasError
 from farkeras.flags import read_flagfile, save_flagfile
 from farkeras.metrics.attribute_metrics import evaluate_attributes
+from farkeras.metrics.mask_metrics import evaluate_masks
 from farkeras.models import MODELS
 from farkeras.models.model_file import (
     MODEL_FILE,
@@ -34,7 +38,7 @@ from farkeras.training.inference import compile_forward, predict_examples
 from farkeras.training.losses import balanced_positive_weights
 from farkeras.training.optimizers import averaged_weights, make_optimizer
 from farkeras.training.reporting import Listener, MetricsFile, TensorBoard
-from farkeras.training.step import TrainStep
+from farkeras.training.step import MaskStep, TrainStep
 from farkeras.training.weighting import make_weighting
 
 FLAGS_FILE = "flags.txt"
@@ -42,13 +46,15 @@ FLAGS_FILE = "flags.txt"
 
 @dataclass(frozen=True)
 class Data:
-    """What a run trains and validates on."""
+    """What a run trains and validates on; keypoints where the model learns masks from them."""
 
     grouping: Grouping
     train: Examples
     validation: Examples
     preprocessing: Preprocessing
     augmentation: Augmentation
+    train_keypoints: Keypoints | None = None
+    validation_keypoints: Keypoints | None = None
 
 
 def open_data(config: Config) -> Data:
@@ -67,27 +73,25 @@ def open_data(config: Config) -> Data:
     augmentation = Augmentation(
         **{name: getattr(config, f"augment_{name}") for name in Augmentation.__dataclass_fields__}
     )
-    return Data(
-        grouping,
-        train,
-        source.split("validation").select(grouping.attributes),
-        Preprocessing(config.image_size, config.crop),
-        augmentation,
-    )
+    validation = source.split("validation").select(grouping.attributes)
+    keypoints = ()
+    if learns_masks(config):
+        keypoints = (load_keypoints(config.data_dir, split.paths) for split in (train, validation))
+    preprocessing = Preprocessing(config.image_size, config.crop)
+    return Data(grouping, train, validation, preprocessing, augmentation, *keypoints)
+
+
+def learns_masks(config: Config) -> bool:
+    """Whether the model has a mask network, which needs keypoints in training."""
+    return hasattr(MODELS[config.model], "masks")
 
 
 def build_model(config: Config, grouping: Grouping) -> keras.Model:
     """The model of a run with its first weights, in the current precision policy."""
-    options = {"reduction": config.reduction} if config.model == "far_amtn" else {}
-    model = MODELS[config.model](
-        grouping,
-        backbone=config.backbone,
-        image_size=config.image_size,
-        backbone_alpha=config.backbone_alpha,
-        backbone_weights="none" if config.init_from else config.backbone_weights,
-        dropout=config.dropout,
-        **options,
-    )
+    model_class = MODELS[config.model]
+    settings = config.to_dict() | {"backbone_weights": "none" if config.init_from else config.backbone_weights}
+    options = {name: settings[name] for name in inspect.signature(model_class).parameters if name in settings}
+    model = model_class(grouping, **options)
     if config.batch_norm_momentum:
         set_batch_norm_momentum(model, config.batch_norm_momentum)
     return model
@@ -120,7 +124,9 @@ class Run:
         if config.batch_size % replicas:
             raise FarkerasError(f"--batch_size={config.batch_size} does not divide among {replicas} replicas.")
         self.steps_per_epoch = len(data.train) / config.batch_size
-        self.total_steps = max(1, int(config.epochs * self.steps_per_epoch))
+        # First the mask network alone, where that is asked for, then the epochs of the attributes.
+        self.mask_steps = int(config.mask_epochs * self.steps_per_epoch) if learns_masks(config) else 0
+        self.total_steps = self.mask_steps + max(1, int(config.epochs * self.steps_per_epoch))
         self.eval_every_steps = max(1, round(config.eval_every_epochs * self.steps_per_epoch))
         self.undecodable: set[str] = set()
         keras.utils.set_random_seed(config.seed)
@@ -144,14 +150,40 @@ class Run:
             self.final_model = type(self.model).from_config(self.model.get_config())
         self.forward = compile_forward(self.final_model, self.strategy)
         self.weighting = make_weighting(config, grouping, self.steps_per_epoch, dtype)
-        variables = self.model.trainable_variables + self.weighting.trainable_variables
-        self.optimizer = make_optimizer(config, variables, self.total_steps, self.steps_per_epoch)
+        self.variables = self.model.trainable_variables + self.weighting.trainable_variables
+        self.optimizer = make_optimizer(config, self.variables, self.total_steps, self.steps_per_epoch, self.mask_steps)
+        self.mask_step = self.train_masks = self.validation_masks = None
+        trained = self.model.trainable_variables
+        mask_loss_weight = 0.0
+        if learns_masks(config):
+            mask_variables = self.model.get_layer("aml").trainable_variables
+            self.train_masks = MaskTargets(self.data.train_keypoints, self.model.mask_size)
+            self.validation_masks = MaskTargets(self.data.validation_keypoints, config.image_size)
+            self.mask_step = MaskStep(self.model, self.optimizer, mask_variables, self.strategy)
+            if self.freezes_masks:
+                frozen = {id(v) for v in mask_variables}
+                trained = [v for v in trained if id(v) not in frozen]
+            else:
+                mask_loss_weight = config.mask_loss_weight
         positive_weights = None
         if config.positive_weights == "balanced":
             positive_weights = balanced_positive_weights(self.data.train.labels)
         self.train_step = TrainStep(
-            self.model, self.optimizer, self.weighting, grouping, self.strategy, positive_weights, config.focal_gamma
+            self.model,
+            self.optimizer,
+            trained,
+            self.strategy,
+            self.weighting,
+            grouping,
+            positive_weights,
+            config.focal_gamma,
+            mask_loss_weight,
         )
+
+    @property
+    def freezes_masks(self) -> bool:
+        """Whether the mask network, once trained alone, stays as it is."""
+        return self.mask_steps > 0 and not self.config.mask_gradients
 
     def train(self) -> None:
         """Trains to the end, with validations and checkpoints on the way."""
@@ -183,20 +215,32 @@ class Run:
         # Room for images that are left out; when it is used up the run has far too many of them.
         stop = needed + needed // 50 + config.batch_size
         return training_dataset(
-            data.train, data.preprocessing, data.augmentation, config.batch_size, config.seed, start, stop
+            data.train,
+            data.preprocessing,
+            data.augmentation,
+            config.batch_size,
+            config.seed,
+            start,
+            stop,
+            self.train_masks,
         )
 
     def _next_stop(self, step: int) -> int:
         """The step after which the host has something to do."""
         config = self.config
         marks = [(step // every + 1) * every for every in (self.eval_every_steps, config.checkpoint_every_steps)]
-        return min(*marks, step + config.steps_per_loop, self.total_steps)
+        end = self.mask_steps if step < self.mask_steps else self.total_steps
+        return min(*marks, step + config.steps_per_loop, end)
 
     def _train_some(self, iterator, step: int) -> int:
         new_step = self._next_stop(step)
         began = time.perf_counter()
+        masks_alone = step < self.mask_steps
+        if self.freezes_masks:
+            self.model.get_layer("aml").trainable = masks_alone  # frozen: batch statistics stay, too
+        train_step = self.mask_step if masks_alone else self.train_step
         try:
-            figures = self.train_step.run(iterator, tf.constant(new_step - step))
+            figures = train_step.run(iterator, tf.constant(new_step - step))
             figures = {name: value.numpy() for name, value in figures.items()}
         except (tf.errors.OutOfRangeError, StopIteration):
             # The dataset has room for the share that may be undecodable; it ended, so there are more.
@@ -212,14 +256,17 @@ class Run:
             "step": new_step,
             "steps": new_step - step,
             "epoch": new_step / self.steps_per_epoch,
-            "loss": float(figures["loss"].mean()),
-            "group_loss": dict(zip(names, figures["group_loss"].mean(axis=0).tolist(), strict=True)),
-            "group_weight": dict(zip(names, figures["group_weight"][-1].tolist(), strict=True)),
             "learning_rate": float(self.optimizer.learning_rate),
             "steps_per_second": (new_step - step) / seconds,
             "images_per_second": (new_step - step) * self.config.batch_size / seconds,
             "data_wait": min(1.0, float(figures["data_wait"]) / seconds),
         }
+        for name in ("loss", "mask_loss"):
+            if name in figures:
+                record[name] = float(figures[name].mean())
+        if "group_loss" in figures:
+            record["group_loss"] = dict(zip(names, figures["group_loss"].mean(axis=0).tolist(), strict=True))
+            record["group_weight"] = dict(zip(names, figures["group_weight"][-1].tolist(), strict=True))
         if newly_left_out:
             record["undecodable"] = newly_left_out
         check_finite(figures, names, step)
@@ -241,10 +288,16 @@ class Run:
         return new
 
     def _validate(self, step: int) -> None:
-        self.final_model.set_weights(averaged_weights(self.optimizer, self.model))
+        self.final_model.set_weights(averaged_weights(self.optimizer, self.variables, self.model))
         data = self.data
-        labels, probabilities, _ = predict_examples(
-            self.final_model, data.validation, data.preprocessing, self.config.batch_size, self.strategy, self.forward
+        labels, probabilities, _, overlaps = predict_examples(
+            self.final_model,
+            data.validation,
+            data.preprocessing,
+            self.config.batch_size,
+            self.strategy,
+            self.forward,
+            self.validation_masks,
         )
         evaluation = evaluate_attributes(labels, probabilities, data.grouping)
         groups = evaluation["groups"]
@@ -253,9 +306,11 @@ class Run:
             **{name: evaluation[name] for name in names},
             **validation_losses(labels, probabilities, data.grouping),
             "group_balanced_accuracy": {name: groups[name]["balanced_accuracy"] for name in groups},
+            **(evaluate_masks(overlaps) if overlaps is not None else {}),
         }
         figure = figures[self.config.select_by]
-        best = figure is not None and figure > float(self.state.best)
+        # While masks are trained alone the attributes are chance.
+        best = step > self.mask_steps and figure is not None and figure > float(self.state.best)
         if best:
             self.state.best.assign(figure)
             metadata = ModelMetadata(
@@ -278,14 +333,18 @@ def check_finite(figures: dict, groups: Sequence[str], first_step: int) -> None:
     Raises:
         FarkerasError: Names the step and the groups.
     """
-    bad = ~np.isfinite(figures["group_loss"])
-    if not bad.any() and np.isfinite(figures["loss"]).all():
+    losses = {"all groups": figures["loss"]} if "loss" in figures else {}
+    losses |= dict(zip(groups, figures["group_loss"].T, strict=True)) if "group_loss" in figures else {}
+    losses |= {"masks": figures["mask_loss"]} if "mask_loss" in figures else {}
+    bad = {name: ~np.isfinite(values) for name, values in losses.items()}
+    if not any(steps.any() for steps in bad.values()):
         return
-    at = int(np.argmax(bad.any(axis=1) | ~np.isfinite(figures["loss"])))
-    names = [name for name, is_bad in zip(groups, bad[at], strict=True) if is_bad] or ["all groups"]
+    at = min(int(np.argmax(steps)) for steps in bad.values() if steps.any())
+    names = [name for name, steps in bad.items() if steps[at]]
+    names = [name for name in names if name != "all groups"] or names  # the sum says little beside its parts
     raise FarkerasError(
-        f"The loss is not finite at step {first_step + at + 1} ({', '.join(names)}). Lower --learning_rate, lengthen "
-        "--warmup_epochs, or use --precision=float32; the last checkpoint is intact."
+        f"The loss is not finite at step {first_step + at + 1} ({', '.join(names)}). Lower "
+        "--learning_rate, lengthen --warmup_epochs, or use --precision=float32; the last checkpoint is intact."
     )
 
 

@@ -1,4 +1,4 @@
-"""Binary cross-entropy over known labels, summed by attribute group."""
+"""The losses: cross-entropy of known labels by attribute group, and cross-entropy plus Dice of masks."""
 
 import numpy as np
 from keras import ops
@@ -28,6 +28,30 @@ def attribute_losses(labels, logits, positive_weights=None, focal_gamma: float =
     if positive_weights is not None:
         losses *= 1.0 + positive * (ops.cast(positive_weights, logits.dtype) - 1.0)
     return losses * known, known
+
+
+def mask_losses(masks, has_masks, logits):
+    """Loss of each image's masks, and which images have any.
+
+    Pixel-wise binary cross-entropy (published for AML) plus soft Dice (our addition: small regions weigh as much as
+    large ones), each the mean over regions.
+
+    Args:
+        masks: `(batch, h, w, R)` targets in 0..1.
+        has_masks: `(batch,)` bool; False where no face was found, whose loss is 0.
+        logits: `(batch, h, w, R)` float.
+
+    Returns:
+        `(losses, known)`, both `(batch,)` in the logits' dtype.
+    """
+    masks, known = ops.cast(masks, logits.dtype), ops.cast(has_masks, logits.dtype)
+    # Cross-entropy with targets t and logits x: softplus(x) - t x.
+    cross_entropy = ops.mean(ops.softplus(logits) - masks * logits, axis=(1, 2, 3))
+    probabilities = ops.sigmoid(logits)
+    overlap = ops.sum(masks * probabilities, axis=(1, 2))  # (batch, R)
+    areas = ops.sum(masks + probabilities, axis=(1, 2))
+    dice = ops.mean(1.0 - (2.0 * overlap + 1.0) / (areas + 1.0), axis=-1)  # an empty mask found empty costs nothing
+    return (cross_entropy + dice) * known, known
 
 
 def membership(grouping: Grouping) -> np.ndarray:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from farkeras.data.examples import Examples
 from farkeras.errors import FarkerasError
 from farkeras.training import inference
-from farkeras.training.inference import compile_forward, predict_examples
+from farkeras.training.inference import compile_forward, mask_overlaps, predict_examples
 
 SIDE = 4
 
@@ -42,7 +42,7 @@ def broken(monkeypatch) -> set[int]:
     """Replaces the pipeline by one with random images; indices put into the set are undecodable."""
     undecodable = set()
 
-    def evaluation_dataset(examples, preprocessing, batch_size):
+    def evaluation_dataset(examples, preprocessing, batch_size, masks=None):
         index = np.array([i for i in range(len(examples)) if i not in undecodable], np.int64)[::-1]
         index = np.concatenate([index, np.full(-len(index) % batch_size, -1)])
         tensors = {
@@ -64,7 +64,7 @@ def expected_probabilities(model, examples):
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 16])
 def test_results_follow_the_examples_whatever_the_batch_size(broken, batch_size):
     examples, model = make_examples(7), make_model()
-    labels, probabilities, undecodable = predict_examples(model, examples, None, batch_size)
+    labels, probabilities, undecodable, _ = predict_examples(model, examples, None, batch_size)
     np.testing.assert_array_equal(labels, examples.labels)
     np.testing.assert_allclose(probabilities, expected_probabilities(model, examples), atol=1e-6)
     assert probabilities.dtype == np.float32
@@ -76,7 +76,7 @@ def test_two_replicas_give_what_one_gives(broken, two_replicas, batch_size):
     examples = make_examples(7)
     with two_replicas.scope():
         model = make_model()
-    labels, probabilities, _ = predict_examples(model, examples, None, batch_size, two_replicas)
+    labels, probabilities, *_ = predict_examples(model, examples, None, batch_size, two_replicas)
     np.testing.assert_array_equal(labels, examples.labels)
     np.testing.assert_allclose(probabilities, expected_probabilities(model, examples), atol=1e-6)
 
@@ -84,7 +84,7 @@ def test_two_replicas_give_what_one_gives(broken, two_replicas, batch_size):
 def test_undecodable_images_are_left_out_and_named(broken):
     broken.add(30)
     examples, model = make_examples(200), make_model()
-    labels, probabilities, undecodable = predict_examples(model, examples, None, 64)
+    labels, probabilities, undecodable, _ = predict_examples(model, examples, None, 64)
     kept = np.delete(np.arange(200), 30)
     assert undecodable == ["30.jpg"]
     np.testing.assert_array_equal(labels, examples.labels[kept])
@@ -108,3 +108,13 @@ def test_a_caller_may_compile_once(broken):
     for _ in range(2):
         predict_examples(model, examples, None, 4, forward=forward)
     assert forward.experimental_get_tracing_count() == 1
+
+
+def test_mask_overlaps_by_hand():
+    logits = np.array([[5.0, -5.0], [5.0, 5.0]], np.float32)[None, :, :, None]  # a map of 2 x 2, resized to 4 x 4
+    wanted = np.zeros((1, 4, 4, 1), np.float32)
+    wanted[:, :, :2] = 1.0  # the left half
+    both, either = mask_overlaps(logits, wanted, np.array([True])).numpy()[0, :, 0]
+    predicted = 16 - 2 * 2 + 0  # all but the upper right corner, whose border the resize leaves where it was
+    assert (both, either) == (8, predicted)
+    np.testing.assert_array_equal(mask_overlaps(logits, wanted, np.array([False])), np.zeros((1, 2, 1)))

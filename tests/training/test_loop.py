@@ -50,7 +50,7 @@ def test_the_model_file_is_the_best_validation(finished, faces_dir):
     best = max(validations, key=lambda r: r["validation"]["mean_balanced_accuracy"])
     assert metadata.metrics["step"] == best["step"]
     validation = open_data(small_config(faces_dir)).validation
-    labels, probabilities, _ = predict_examples(model, validation, metadata.preprocessing, 16)
+    labels, probabilities, *_ = predict_examples(model, validation, metadata.preprocessing, 16)
     loss = validation_losses(labels, probabilities, metadata.grouping)["loss"]
     assert loss == pytest.approx(best["validation"]["loss"])
 

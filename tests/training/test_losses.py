@@ -5,7 +5,13 @@ import pytest
 from keras import ops
 
 from farkeras.attributes import Grouping
-from farkeras.training.losses import attribute_losses, balanced_positive_weights, membership, sum_by_group
+from farkeras.training.losses import (
+    attribute_losses,
+    balanced_positive_weights,
+    mask_losses,
+    membership,
+    sum_by_group,
+)
 
 GROUPING = Grouping({"first": ("c", "a"), "second": ("b",)}, ("a", "b", "c"))
 
@@ -60,3 +66,18 @@ def test_balanced_positive_weights():
     # 2 / 1; 3 / 1; no negatives: as low as allowed; nothing known: likewise.
     np.testing.assert_allclose(weights, [2.0, 3.0, 0.1, 0.1])
     np.testing.assert_allclose(balanced_positive_weights(labels, at_most=2.5)[:3], [2.0, 2.5, 0.4])
+
+
+def test_mask_loss_by_hand():
+    # One pixel, two regions: a target of 1 and one of 0, both predicted 1/2.
+    masks = np.array([1.0, 0.0]).reshape(1, 1, 1, 2).repeat(2, axis=0)
+    losses, known = mask_losses(masks, np.array([True, False]), ops.zeros((2, 1, 1, 2)))
+    dice = ((1 - 2 / 2.5) + (1 - 1 / 1.5)) / 2
+    np.testing.assert_allclose(losses, [np.log(2) + dice, 0.0], rtol=1e-6)
+    np.testing.assert_array_equal(known, [1.0, 0.0])
+
+
+def test_perfect_masks_cost_nothing():
+    masks = np.random.default_rng(0).integers(0, 2, (2, 8, 8, 3)).astype(np.float32)
+    losses, _ = mask_losses(masks, np.array([True, True]), ops.convert_to_tensor(60 * (masks - 0.5)))
+    np.testing.assert_allclose(losses, 0.0, atol=1e-5)

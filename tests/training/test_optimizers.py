@@ -28,6 +28,15 @@ def test_schedule(decay, expected):
     assert WarmupSchedule.from_config(schedule.get_config()).get_config() == schedule.get_config()
 
 
+def test_the_schedule_starts_after_the_lead():
+    proper = WarmupSchedule(2.0, total_steps=6, warmup_steps=2)
+    led = WarmupSchedule(2.0, total_steps=10, warmup_steps=2, lead_steps=4)
+    rates = [float(led(step)) for step in range(10)]
+    np.testing.assert_allclose(rates[:4], 2.0 * np.array([1 / 3, 2 / 3, 1.0, 1.0]), rtol=1e-6)
+    np.testing.assert_allclose(rates[4:], [float(proper(step)) for step in range(6)], rtol=1e-6)
+    assert WarmupSchedule.from_config(led.get_config()).get_config() == led.get_config()
+
+
 def test_schedule_without_warm_up_starts_at_the_peak():
     assert float(WarmupSchedule(2.0, total_steps=6)(0)) == 2.0
 
@@ -90,7 +99,9 @@ def test_averaged_weights():
     trained, log_sigma = model.get_weights(), weighting.log_sigma.numpy()
     # After the steps the weights are w - 1, w - 2, w - 3; the average starts at the first of them.
     average = 0.75 * (0.75 * -1 + 0.25 * -2) + 0.25 * -3
-    for weight, before, averaged in zip(model.weights, first, averaged_weights(optimizer, model), strict=True):
+    for weight, before, averaged in zip(
+        model.weights, first, averaged_weights(optimizer, model.trainable_variables, model), strict=True
+    ):
         np.testing.assert_allclose(averaged, before + (average if weight.trainable else 0), atol=1e-6)
     # The run itself goes on with the trained values.
     for now, then in zip(model.get_weights(), trained, strict=True):
@@ -101,5 +112,18 @@ def test_averaged_weights():
 def test_without_averaging_the_trained_weights_are_used():
     model = small_model()
     optimizer = make_optimizer(Config(), model.trainable_variables, 10, 5)
-    for averaged, weight in zip(averaged_weights(optimizer, model), model.get_weights(), strict=True):
+    for averaged, weight in zip(
+        averaged_weights(optimizer, model.trainable_variables, model), model.get_weights(), strict=True
+    ):
         np.testing.assert_array_equal(averaged, weight)
+
+
+def test_averages_of_a_model_trained_with_learned_loss_weights():
+    model, weighting = small_model(), Uncertainty([1, 1])
+    variables = model.trainable_variables + weighting.trainable_variables
+    optimizer = make_optimizer(Config(ema_decay=0.5, learning_rate=0.1), variables, 10, 5)
+    apply(optimizer, variables, 1.0)
+    before = [keras.ops.convert_to_numpy(v) for v in variables]
+    assert len(averaged_weights(optimizer, variables, model)) == len(model.weights)
+    for value, variable in zip(before, variables, strict=True):
+        np.testing.assert_array_equal(value, variable)
