@@ -1,5 +1,8 @@
 """A zip is unpacked once and whole; everything else is refused in one sentence."""
 
+import signal
+import subprocess
+import sys
 import tempfile
 import zipfile
 
@@ -61,6 +64,19 @@ def test_an_interrupted_extraction_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         extract_zip(archive, tmp_path / "images", interrupt)
     assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_what_a_killed_extraction_left_goes_with_the_next(tmp_path):
+    archive = make_zip(tmp_path / "images.zip", ["a.jpg", "b.jpg"])
+    code = (
+        "import os, signal, sys; from pathlib import Path; from farkeras.data.archives import extract_zip; "
+        "extract_zip(*map(Path, sys.argv[1:]), lambda *_: os.kill(os.getpid(), signal.SIGKILL))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, archive, tmp_path / "images"])
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.rglob("a.jpg"))) == 1
+    extract_zip(archive, tmp_path / "images")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "images.zip"]
 
 
 @pytest.mark.parametrize("name", ["../evil.jpg", "/etc/evil", "a/../../evil", "..\\evil", "C:\\evil"])
