@@ -79,6 +79,11 @@ class WSGSA(layers.Layer):
         )
         self.excite_bias = self.add_weight(shape=(groups, features), initializer="zeros", name="excite_bias")
 
+    @property
+    def gate_weights(self):
+        """The weights of the gates, each with a leading axis of groups; the rest of the layer is shared."""
+        return [self.squeeze_kernel, self.squeeze_bias, self.excite_kernel, self.excite_bias]
+
     def gates(self, inputs):
         """Psi: `(batch, H, W, C)` -> `(batch, K, F)`, values in (0, 1)."""
         z = ops.mean(inputs, axis=(1, 2))[:, None, None, :]  # (B, 1, 1, C)

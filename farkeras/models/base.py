@@ -34,6 +34,11 @@ class FaceAttributeModel(keras.Model):
             **options,
         }
 
+    @property
+    def heads(self) -> dict[str, tuple[str, ...]]:
+        """Name of each fully connected layer at the end -> the attributes of its outputs."""
+        return {head_name(group): members for group, members in self.grouping.groups.items()}
+
     @staticmethod
     def build_outputs(backbone: keras.Model, grouping: Grouping, **options) -> dict:
         raise NotImplementedError
@@ -71,7 +76,7 @@ def group_heads(features, grouping: Grouping, dropout: float):
     """K independent fully connected layers: `(batch, K, C)` group features -> `(batch, attributes)` logits."""
     logits = []
     for g, (group, members) in enumerate(grouping.groups.items()):
-        head = layers.Dense(len(members), dtype=head_dtype(), name=f"head_{layer_name(group)}")
+        head = layers.Dense(len(members), dtype=head_dtype(), name=head_name(group))
         logits.append(head(layers.Dropout(dropout, name=f"dropout_{layer_name(group)}")(features[:, g])))
     # From the groups' order into the attributes' order.
     listed = [member for members in grouping.groups.values() for member in members]
@@ -82,6 +87,11 @@ def group_heads(features, grouping: Grouping, dropout: float):
 def head_dtype() -> str:
     """Logits are computed in the weights' precision: float32 under mixed precision, where the rest is bfloat16."""
     return keras.config.dtype_policy().variable_dtype
+
+
+def head_name(group: str) -> str:
+    """The name of a group's fully connected layer."""
+    return f"head_{layer_name(group)}"
 
 
 def layer_name(group: str) -> str:

@@ -24,6 +24,10 @@ class SharedTrunk(FaceAttributeModel):
     ):
         super().__init__(attributes, backbone, image_size, backbone_alpha, backbone_weights, name, dropout=dropout)
 
+    @property
+    def heads(self):
+        return {"head": self.grouping.attributes}
+
     @staticmethod
     def build_outputs(backbone, grouping, dropout):
         pooled = layers.GlobalAveragePooling2D(name="pool")(backbone.output)

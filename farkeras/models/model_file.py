@@ -14,6 +14,7 @@ from farkeras.attributes import Grouping
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
+from farkeras.layers import WSGSA
 
 FORMAT_VERSION = 1
 MODEL_FILE = "model.keras"
@@ -120,7 +121,10 @@ def load_model(path: str | Path) -> tuple[keras.Model, ModelMetadata]:
 
 
 def copy_matching_weights(source: keras.Model, target: keras.Model) -> list[str]:
-    """Copies weights that have the same path and shape, for training on from a model with other heads.
+    """Copies weights that have the same path, shape and meaning, for training on from a model with other heads.
+
+    A head is copied where both models have its group with the same members in the same order, the gates where both have
+    the same groups: of equal shape alone they might stand for other attributes.
 
     Returns:
         Paths of the target's weights that were left as they are.
@@ -129,7 +133,8 @@ def copy_matching_weights(source: keras.Model, target: keras.Model) -> list[str]
         FarkerasError: Fewer than half of the target's parameters would be copied: another architecture.
     """
     values = {weight.path: weight for weight in source.weights}
-    fits = [w for w in target.weights if w.path in values and values[w.path].shape == w.shape]
+    other = _of_other_groups(source, target)
+    fits = [w for w in target.weights if w.path in values and values[w.path].shape == w.shape and w.path not in other]
     copied = sum(w.value.shape.num_elements() for w in fits)
     if copied < target.count_params() / 2:
         raise FarkerasError(
@@ -140,3 +145,14 @@ def copy_matching_weights(source: keras.Model, target: keras.Model) -> list[str]
         weight.assign(values[weight.path])
     names = {w.path for w in fits}
     return [w.path for w in target.weights if w.path not in names]
+
+
+def _of_other_groups(source: keras.Model, target: keras.Model) -> set[str]:
+    """Paths of the target's weights that belong to attributes or groups which the source has not, or not so."""
+    weights = []
+    for layer in target.layers:
+        if layer.name in target.heads and target.heads[layer.name] != source.heads.get(layer.name):
+            weights += layer.weights
+        if isinstance(layer, WSGSA) and source.grouping.names != target.grouping.names:
+            weights += layer.gate_weights
+    return {weight.path for weight in weights}

@@ -10,6 +10,7 @@ from keras import ops
 from farkeras.attributes import CELEBA_ATTRIBUTES, GROUPINGS, Grouping
 from farkeras.errors import FarkerasError
 from farkeras.models import FARAMTN, SharedTrunk
+from farkeras.models.backbones import build_backbone, split_at_last_block
 
 SIZE = (64, 48)
 # Members neither in order nor next to one another.
@@ -22,6 +23,9 @@ def images(size=SIZE):
 
 def logits(model, size=SIZE):
     return ops.convert_to_numpy(model(images(size))["logits"])
+
+
+CONV_BIAS = ("conv", "bias")  # the ends of a layer's name and a weight's name
 
 
 def small_backbone():
@@ -54,13 +58,31 @@ def test_outputs(backbone, alpha, features):
     assert model.image_size == SIZE
 
 
+def count(weights):
+    return sum(int(np.prod(weight.shape)) for weight in weights)
+
+
 def test_parameters_add_up_as_in_the_paper():
-    # K = 8 groups: the backbone once, gates, fusion and heads. About 27.7 M, where private last blocks need 54.7 M.
+    # K = 8 groups: the backbone once, gates, fusion and heads.
     model = FARAMTN("mgmtn8", "ResNet50", SIZE)
-    trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     gates, fusion, heads = 8 * 526_464, 2 * 2048 * 128 + 1, 40 * (2048 + 1)
-    assert trainable == 23_534_592 + gates + fusion + heads
-    assert 23_534_592 + gates == 27_746_304
+    assert count(model.trainable_weights) == 23_534_592 + gates + fusion + heads
+    assert 23_534_592 + gates == 27_746_304  # about 27.7 M
+
+
+def test_parameters_of_private_blocks():
+    # What WSGSA saves, counted without the biases of convolutions, which keras.applications keeps.
+    backbone = build_backbone("ResNet50", SIZE)
+    _, block = split_at_last_block(backbone)
+
+    def bias_free(layers):
+        return count(w for layer in layers for w in layer.trainable_weights if (layer.name[-4:], w.name) != CONV_BIAS)
+
+    conv5 = [layer for layer in backbone.layers if layer.name.startswith("conv5")]
+    assert bias_free(backbone.layers) == 23_508_032
+    assert (bias_free(block.layers), count(block.trainable_weights)) == (4_462_592, 4_465_664)
+    assert bias_free(backbone.layers) + 7 * bias_free(block.layers) == 54_746_176  # K = 8 private last blocks
+    assert bias_free(backbone.layers) + 7 * bias_free(conv5) == 128_261_184  # K = 8 private conv5 stages
 
 
 def test_file_round_trip(mobile, tmp_path):

@@ -115,6 +115,16 @@ def test_weights_for_other_heads(model):
             np.testing.assert_array_equal(mine, theirs)
 
 
+def test_weights_of_equal_shape_that_mean_something_else_start_anew(model):
+    # The same shapes throughout, but other members in one group, and another order of the groups.
+    members = make_model(Grouping({"second": ("b",), "first": ("a", "c")}), seed=1)
+    assert {path.split("/")[0] for path in copy_matching_weights(model, members)} == {"head_first"}
+    order = make_model(Grouping({"first": ("c", "a"), "second": ("b",)}), seed=1)
+    assert {path.split("/")[0] for path in copy_matching_weights(model, order)} == {"wsgsa"}
+    one_head, reordered = (make_model(names, SharedTrunk) for names in (["a", "b", "c"], ["c", "b", "a"]))
+    assert copy_matching_weights(one_head, reordered) == [w.path for w in reordered.get_layer("head").weights]
+
+
 def test_weights_for_another_number_of_groups(model):
     # The gates of all groups are one tensor: with another number of groups they start anew, the backbone does not.
     other = make_model(["a", "b"], seed=1)
