@@ -31,6 +31,9 @@ class ConsoleReport(Listener):
         )
         if step:
             self.console.print(f"Continues at step {step:,}.")
+        elif run.config.init_from:
+            anew = ", ".join(sorted({path.split("/")[0] for path in run.started_anew})) or "nothing"
+            self.console.print(f"Weights of {run.config.init_from}; new: {anew}.", markup=False, soft_wrap=True)
         self.trips = self.steps = 0
         self.seconds = self.waited = 0.0
         self.last_line = time.monotonic()
@@ -80,12 +83,13 @@ class ConsoleReport(Listener):
 
     def on_end(self, run):
         self.stop()
-        if run.undecodable:
-            self.console.print(f"{len(run.undecodable)} training images could not be decoded and were left out:")
-            for path in sorted(run.undecodable)[:10]:
-                self.console.print(f"  {path}", soft_wrap=True)
-            if len(run.undecodable) > 10:
-                self.console.print(f"  ... and {len(run.undecodable) - 10} more, see metrics.jsonl")
+        for split, paths in (("training", run.undecodable), ("validation", run.undecodable_validation)):
+            if paths:
+                self.console.print(f"{len(paths)} {split} images could not be decoded and were left out:")
+            for path in sorted(paths)[:10]:
+                self.console.print(f"  {path}", markup=False, soft_wrap=True)
+            if len(paths) > 10:
+                self.console.print(f"  ... and {len(paths) - 10} more, see metrics.jsonl")
 
     def stop(self) -> None:
         """Ends the progress bar; the terminal is as before."""

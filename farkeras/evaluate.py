@@ -86,7 +86,8 @@ def _show(evaluation: dict, undecodable: list[str], report: Path) -> None:
     if run["procedural"]:
         console.print(f"[bold yellow]{PROCEDURAL}.[/bold yellow]")
     if undecodable:
-        console.print(f"{len(undecodable)} undecodable, left out: {', '.join(undecodable[:3])}", markup=False)
+        more = f" and {len(undecodable) - 10} more, see evaluation.json" if len(undecodable) > 10 else ""
+        console.print(f"{len(undecodable)} undecodable, left out: {', '.join(undecodable[:10])}{more}", markup=False)
     console.print(f"Report: {report}", markup=False)
 
 

@@ -9,6 +9,7 @@ from farkeras.native_logs import quiet_import
 
 WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; the same command continues a run that was stopped.")
 settings.define()
+flags.adopt_module_key_flags(settings)  # --help shows them
 
 
 def main(argv: list[str]) -> int:
@@ -19,15 +20,21 @@ def main(argv: list[str]) -> int:
     config = settings.config_from_flags()
     with quiet_import():
         from farkeras.console import ConsoleReport
+        from farkeras.models.model_file import MODEL_FILE
         from farkeras.training.loop import train_and_evaluate
 
     report = ConsoleReport()
     try:
-        train_and_evaluate(config, WORKDIR.value, [report])
+        run = train_and_evaluate(config, WORKDIR.value, [report])
     finally:
         report.stop()
+    if not (run.workdir / MODEL_FILE).exists():
+        raise FarkerasError(
+            f"No validation of {WORKDIR.value} had a --select_by={config.select_by}, so no model was kept; the "
+            "validation split needs known labels of both classes."
+        )
     report.console.print(
-        f"Best model: {WORKDIR.value}/model.keras. Next: python -m farkeras.evaluate --workdir={WORKDIR.value}",
+        f"Best model: {run.workdir / MODEL_FILE}. Next: python -m farkeras.evaluate --workdir={WORKDIR.value}",
         soft_wrap=True,
     )
     return 0

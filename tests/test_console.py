@@ -25,6 +25,8 @@ def run():
         config=Config(batch_size=32),
         total_steps=100,
         undecodable=set(),
+        undecodable_validation=[],
+        started_anew=[],
     )
 
 
@@ -136,6 +138,27 @@ def test_undecodable_files_are_listed_at_the_end(run, count, lines):
         assert shown[:2] == [f"{count} training images could not be decoded and were left out:", "  00.jpg"]
     if count > 10:
         assert shown[-1] == "  ... and 2 more, see metrics.jsonl"
+
+
+def test_undecodable_validation_images_are_listed_too(run):
+    report = report_of()
+    run.undecodable_validation = ["v [1].jpg"]
+    report.on_end(run)
+    assert text(report).splitlines() == [
+        "1 validation images could not be decoded and were left out:",
+        "  v [1].jpg",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("anew", "named"),
+    [([], "nothing"), (["head_Eyes/kernel", "head_Eyes/bias", "wsgsa/squeeze_kernel"], "head_Eyes, wsgsa")],
+)
+def test_what_starts_anew_is_named(run, anew, named):
+    report = report_of()
+    run.config, run.started_anew = Config(batch_size=32, init_from="runs/[a]"), anew
+    report.on_start(run, 0)
+    assert text(report).splitlines()[-1] == f"Weights of runs/[a]; new: {named}."
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ def evaluate_model(
         "split": split,
         "procedural": is_procedural(data_dir),
         "undecodable": len(undecodable),
+        "undecodable_images": undecodable,
         **({"masks_annotated": annotated} if has_masks else {}),
     }
     evaluation = {"run": run, **evaluate_attributes(labels, probabilities, metadata.grouping)}

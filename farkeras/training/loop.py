@@ -1,6 +1,8 @@
 """Training and validation of one run: `train_and_evaluate(config, workdir)`."""
 
+import dataclasses
 import inspect
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from farkeras.data.pipeline import ShuffledOrder, check_undecodable, find_undeco
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.sources import is_procedural, open_source
 from farkeras.errors import FarkerasError
+from farkeras.files import write_text
 from farkeras.flags import read_flagfile, save_flagfile
 from farkeras.metrics.attribute_metrics import evaluate_attributes
 from farkeras.metrics.mask_metrics import evaluate_masks
@@ -42,6 +45,8 @@ from farkeras.training.step import MaskStep, TrainStep
 from farkeras.training.weighting import make_weighting
 
 FLAGS_FILE = "flags.txt"
+GROUPING_FILE = "grouping.json"
+CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,8 @@ def build_model(config: Config, grouping: Grouping) -> keras.Model:
     return model
 
 
-def check_workdir(config: Config, workdir: Path) -> None:
-    """Refuses a workdir that was started with other settings.
+def check_workdir(config: Config, grouping: Grouping, workdir: Path) -> None:
+    """Refuses a workdir that was started with other settings, or with other groups in a grouping file of that name.
 
     Raises:
         FarkerasError: Names each changed setting with both values.
@@ -112,6 +117,17 @@ def check_workdir(config: Config, workdir: Path) -> None:
         raise FarkerasError(
             f"{workdir} was started with other settings: {listed}. Use another --workdir, or the settings of {path}."
         )
+    path = workdir / GROUPING_FILE
+    if path.exists() and path.read_text(encoding="utf-8") != grouping_text(grouping):
+        raise FarkerasError(
+            f"{workdir} was started with other groups: --grouping={config.grouping} has changed since. Use another "
+            f"--workdir, or the groups of {path}."
+        )
+
+
+def grouping_text(grouping: Grouping) -> str:
+    """The groups as a grouping file."""
+    return json.dumps({name: list(members) for name, members in grouping.groups.items()}, indent=1) + "\n"
 
 
 class Run:
@@ -129,15 +145,20 @@ class Run:
         self.total_steps = self.mask_steps + max(1, int(config.epochs * self.steps_per_epoch))
         self.eval_every_steps = max(1, round(config.eval_every_epochs * self.steps_per_epoch))
         self.undecodable: set[str] = set()
+        self.undecodable_validation: list[str] = []
+        self.started_anew: list[str] = []  # with --init_from: the weights that the other run did not have
         keras.utils.set_random_seed(config.seed)
         with self.strategy.scope():
             self._build()
-        self.state = RunState(workdir / "checkpoints", self.model, self.optimizer, self.weighting)
+        self.state = RunState(workdir / CHECKPOINTS, self.model, self.optimizer, self.weighting)
         self.metrics = MetricsFile(workdir / "metrics.jsonl")
         self.listeners = [self.metrics, TensorBoard(workdir / "tensorboard"), *listeners]
 
     def _build(self):
         config, grouping = self.config, self.data.grouping
+        if tf.train.latest_checkpoint(str(self.workdir / CHECKPOINTS)):
+            # All weights come from there; what the run started from may be gone by now.
+            config = dataclasses.replace(config, init_from="", backbone_weights="none")
         with precision(config.precision):
             self.model = build_model(config, grouping)
             dtype = keras.config.dtype_policy().variable_dtype
@@ -191,7 +212,9 @@ class Run:
             resumed = self.state.restore()
         step = int(self.state.step)
         self.metrics.cut_back(step)
-        self.undecodable = {path for record in self.metrics.read() for path in record.get("undecodable", ())}
+        for record in self.metrics.read():
+            self.undecodable.update(record.get("undecodable", ()))
+            self.undecodable_validation = record.get("validation", {}).get("undecodable", self.undecodable_validation)
         for listener in self.listeners:
             listener.on_start(self, step if resumed else 0)
         if step < self.total_steps:
@@ -290,7 +313,7 @@ class Run:
     def _validate(self, step: int) -> None:
         self.final_model.set_weights(averaged_weights(self.optimizer, self.variables, self.model))
         data = self.data
-        labels, probabilities, _, overlaps = predict_examples(
+        labels, probabilities, self.undecodable_validation, overlaps = predict_examples(
             self.final_model,
             data.validation,
             data.preprocessing,
@@ -307,6 +330,7 @@ class Run:
             **validation_losses(labels, probabilities, data.grouping),
             "group_balanced_accuracy": {name: groups[name]["balanced_accuracy"] for name in groups},
             **(evaluate_masks(overlaps) if overlaps is not None else {}),
+            **({"undecodable": self.undecodable_validation} if self.undecodable_validation else {}),
         }
         figure = figures[self.config.select_by]
         # While masks are trained alone the attributes are chance.
@@ -366,7 +390,7 @@ def validation_losses(labels: np.ndarray, probabilities: np.ndarray, grouping: G
 def train_and_evaluate(config: Config, workdir: str | Path, listeners: Sequence[Listener] = ()) -> Run:
     """Trains as `config` says, in `workdir`; a run that was stopped continues where it was.
 
-    Writes `flags.txt`, `metrics.jsonl`, `checkpoints/`, `tensorboard/` and `model.keras`, the weights with the best
+    Writes `flags.txt`, `grouping.json`, `metrics.jsonl`, `checkpoints/`, `tensorboard/` and `model.keras`, the weights with the best
     validation figure.
 
     Args:
@@ -382,8 +406,9 @@ def train_and_evaluate(config: Config, workdir: str | Path, listeners: Sequence[
     """
     workdir = Path(workdir)
     data = open_data(config)
-    check_workdir(config, workdir)
+    check_workdir(config, data.grouping, workdir)
     run = Run(config, workdir, data, listeners=listeners)
     save_flagfile(config, workdir / FLAGS_FILE)
+    write_text(workdir / GROUPING_FILE, grouping_text(data.grouping))
     run.train()
     return run

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.util import event_pb2
 
-from farkeras.files import write_text
+from farkeras.data.pipeline import evaluation_dataset
+from farkeras.files import write_text, written_aside
 from farkeras.metrics.history import read_history
 
 
@@ -60,15 +62,17 @@ class TensorBoard(Listener):
     NUM_FACES = 4
 
     def __init__(self, folder: Path):
-        self.writer = tf.summary.create_file_writer(str(folder))
+        self.folder = folder
 
     def on_start(self, run, step):
-        batch = next(iter(run.training_dataset(start=0)))
-        with self.writer.as_default(step=step):
-            tf.summary.image("training_images", tf.cast(batch["image"][:8], tf.uint8), max_outputs=8)
-        faces = run.data.validation.paths[: self.NUM_FACES]
-        preprocessing = run.data.preprocessing
-        self.faces = tf.stack([preprocessing.resize(preprocessing.decode(tf.io.read_file(path))) for path in faces])
+        cut_back_events(self.folder, step)
+        self.writer = tf.summary.create_file_writer(str(self.folder))
+        if not step:
+            batch = next(iter(run.training_dataset(start=0)))
+            with self.writer.as_default(step=0):
+                tf.summary.image("training_images", tf.cast(batch["image"][:8], tf.uint8), max_outputs=8)
+        batch = next(iter(evaluation_dataset(run.data.validation, run.data.preprocessing, self.NUM_FACES)))
+        self.faces = batch["image"][batch["example"] >= 0]  # a split of fewer faces is filled up
 
     def on_train(self, run, record):
         self._scalars("train", record)
@@ -90,6 +94,18 @@ class TensorBoard(Listener):
                     if isinstance(number, float):
                         tf.summary.scalar("/".join(filter(None, (prefix, name, key))), number)
         self.writer.flush()
+
+
+def cut_back_events(folder: Path, step: int) -> None:
+    """Drops TensorBoard's events after `step`: a continued run writes them again."""
+    for path in folder.glob("events.out.tfevents.*"):
+        # A killed run may leave half a record at the end.
+        records = tf.data.TFRecordDataset(str(path)).ignore_errors(log_warning=False)
+        events = [record.numpy() for record in records]
+        kept = [event for event in events if event_pb2.Event.FromString(event).step <= step]
+        with written_aside(path) as aside, tf.io.TFRecordWriter(str(aside)) as file:
+            for event in kept:
+                file.write(event)
 
 
 def heat_strips(faces: np.ndarray, maps: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,11 +11,20 @@ import pytest
 
 from farkeras.attributes import load_grouping
 from farkeras.console import ConsoleReport
+from farkeras.data import pipeline
 from farkeras.errors import FarkerasError
-from farkeras.flags import read_flagfile
+from farkeras.flags import read_flagfile, save_flagfile
 from farkeras.models.model_file import load_model
 from farkeras.training.inference import predict_examples
-from farkeras.training.loop import Run, check_finite, open_data, train_and_evaluate, validation_losses
+from farkeras.training.loop import (
+    Run,
+    check_finite,
+    check_workdir,
+    grouping_text,
+    open_data,
+    train_and_evaluate,
+    validation_losses,
+)
 from farkeras.training.reporting import Listener, heat_strips
 from tests.training.small_run import small_config
 
@@ -27,14 +37,22 @@ def finished(faces_dir, tmp_path_factory):
     return workdir
 
 
+def last_weights(workdir):
+    """The model's weights in the last checkpoint."""
+    run = Run(read_flagfile(workdir / "flags.txt"), workdir, open_data(read_flagfile(workdir / "flags.txt")))
+    run.state.restore()
+    return run.model.get_weights()
+
+
 def records(workdir):
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_what_a_run_writes(finished, faces_dir):
     written = {path.name for path in finished.iterdir()}
-    assert written == {"flags.txt", "metrics.jsonl", "checkpoints", "tensorboard", "model.keras"}
+    assert written == {"flags.txt", "grouping.json", "metrics.jsonl", "checkpoints", "tensorboard", "model.keras"}
     assert read_flagfile(finished / "flags.txt") == small_config(faces_dir)
+    assert load_grouping(str(finished / "grouping.json")) == load_grouping("mgmtn8")
     training = [r for r in records(finished) if "loss" in r]
     assert [r["step"] for r in training] == [4, 8, 12, 16, 20, 24]
     assert set(training[0]["group_loss"]) == set(load_grouping("mgmtn8").names)
@@ -66,6 +84,40 @@ def test_changed_settings_are_refused_by_name(finished, faces_dir):
     expected = r"--dropout \(was 0.0, now 0.5\), --learning_rate \(was 0.002, now 1.0\)\. Use another --workdir"
     with pytest.raises(FarkerasError, match=expected):
         train_and_evaluate(changed, finished)
+
+
+def test_the_saved_flags_repeat_the_run(finished, tmp_path):
+    repeated = train_and_evaluate(read_flagfile(finished / "flags.txt"), tmp_path)
+    for a, b in zip(repeated.final_model.get_weights(), last_weights(finished), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_changed_groups_of_the_same_name_are_refused(faces_dir, tmp_path):
+    groups = {name: list(members) for name, members in load_grouping("mgmtn8").groups.items()}
+    file, workdir = tmp_path / "groups.json", tmp_path / "run"
+    file.write_text(json.dumps(groups))
+    config = small_config(faces_dir, grouping=str(file))
+    check_workdir(config, load_grouping(str(file)), workdir)  # a new workdir takes anything
+    save_flagfile(config, workdir / "flags.txt")
+    (workdir / "grouping.json").write_text(grouping_text(load_grouping(str(file))))
+    check_workdir(config, load_grouping(str(file)), workdir)
+    groups["Eyes"].reverse()
+    file.write_text(json.dumps(groups))
+    with pytest.raises(FarkerasError, match=r"was started with other groups: --grouping=.*groups\.json has changed"):
+        train_and_evaluate(config, workdir)
+
+
+def test_a_run_continues_when_what_it_started_from_is_gone(finished, faces_dir, tmp_path):
+    source, workdir = tmp_path / "source", tmp_path / "run"
+    shutil.copytree(finished, source)
+    config = small_config(faces_dir, init_from=str(source), epochs=0.5)
+    run = train_and_evaluate(config, workdir)
+    assert run.started_anew == []  # the same heads
+    shutil.rmtree(source)
+    for a, b in zip(train_and_evaluate(config, workdir).model.get_weights(), run.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(FarkerasError, match="No model at"):
+        train_and_evaluate(config, tmp_path / "new")
 
 
 def test_other_heads_other_precision_two_replicas_from_another_run(finished, faces_dir, tmp_path):
@@ -102,22 +154,25 @@ def test_other_heads_other_precision_two_replicas_from_another_run(finished, fac
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_undecodable_images_are_left_out_counted_and_listed(faces_dir, tmp_path, capsys):
+def test_undecodable_images_are_left_out_counted_and_listed(faces_dir, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "faces"
     shutil.copytree(faces_dir, folder)
     config = small_config(folder, epochs=1.0)
-    first, second, third = (path for path in open_data(config).train.paths[[3, 50, 99]])
-    with open(first, "wb") as file:
-        file.write(b"no image")
-    run = train_and_evaluate(config, tmp_path / "run", [ConsoleReport()])
-    assert run.undecodable == {first}
+    data = open_data(config)
+    (first, second, third), in_validation = data.train.paths[[3, 50, 99]], data.validation.paths[0]
+    for path in (first, in_validation):
+        Path(path).write_bytes(b"no image")
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "MAX_UNDECODABLE", 0.05)  # one of the 24 validation images may fail
+        run = train_and_evaluate(config, tmp_path / "run", [ConsoleReport()])
+    assert (run.undecodable, run.undecodable_validation) == ({first}, [in_validation])
     assert [path for r in records(tmp_path / "run") for path in r.get("undecodable", ())] == [first]
-    shown = capsys.readouterr().out
-    assert "1 training images could not be decoded" in shown
-    assert first in shown.replace("\n", "")
+    shown = capsys.readouterr().out.replace("\n", "")
+    for split, path in (("training", first), ("validation", in_validation)):
+        assert f"1 {split} images could not be decoded and were left out:  {path}" in shown
+    Path(in_validation).write_bytes(Path(data.validation.paths[1]).read_bytes())
     for path in (second, third):
-        with open(path, "wb") as file:
-            file.write(b"no image")
+        Path(path).write_bytes(b"no image")
     with pytest.raises(FarkerasError, match=r"of 192 images cannot be decoded, more than 1%"):
         train_and_evaluate(config, tmp_path / "other")
 

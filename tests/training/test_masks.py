@@ -52,7 +52,7 @@ def test_data_without_keypoints_evaluate_without_mask_iou(joint, faces_dir):
 
 
 def test_training_without_keypoints_says_what_to_do(faces_dir):
-    with pytest.raises(FarkerasError, match="have no keypoints.*python -m farkeras.annotate --data_dir="):
+    with pytest.raises(FarkerasError, match=r"have no keypoints.*python -m farkeras\.annotate --data_dir="):
         open_data(mask_config(faces_dir))
 
 

@@ -72,11 +72,14 @@ def events(folder):
     """(tag, step) -> the value written."""
     found = {}
     for path in folder.glob("events*"):
-        for record in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
+        for event in read_events(path):
             for value in event.summary.value:
                 found[value.tag, event.step] = tf.make_ndarray(value.tensor)
     return found
+
+
+def read_events(path):
+    return [tf.compat.v1.Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(path))]
 
 
 def test_tensorboard(run, tmp_path):
@@ -98,6 +101,23 @@ def test_tensorboard(run, tmp_path):
     # Width, height and one PNG per image: three training images; two faces beside three maps each.
     images = {tag: (list(map(int, value[:2])), len(value) - 2) for (tag, _), value in found.items() if value.shape}
     assert images == {"training_images": ([8, 8], 3), "group_maps": ([8 * 4, 8], 2)}
+
+
+def test_tensorboard_of_a_continued_run_has_each_step_once(run, tmp_path):
+    folder = tmp_path / "tensorboard"
+    board = TensorBoard(folder)
+    board.on_start(run, 0)
+    for step in (4, 6):
+        board.on_train(run, {"step": step, "loss": float(step)})
+    (file,) = folder.glob("events*")
+    file.write_bytes(file.read_bytes()[:-3])  # killed while it wrote
+    board = TensorBoard(folder)
+    board.on_start(run, 4)
+    board.on_train(run, {"step": 6, "loss": 60.0})
+    board.on_end(run)
+    written = [e.step for path in folder.glob("events*") for e in read_events(path) if e.summary.value]
+    assert sorted(written) == [0, 4, 6]
+    assert events(folder)["train/loss", 6] == 60.0
 
 
 def test_model_that_explains_nothing(run, tmp_path):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import random
+import signal
 import subprocess
 import sys
 
@@ -17,12 +18,28 @@ from tests.training.small_run import small_config
 CLOCK = {"steps_per_second", "images_per_second", "data_wait"}
 
 
-def start(folder, workdir):
+KILLED_IN_SAVE = """
+import os, runpy, signal
+from tensorflow.python.checkpoint import checkpoint_management
+def die(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+checkpoint_management.update_checkpoint_state_internal = die
+runpy.run_module("farkeras.train", run_name="__main__")
+"""
+"""Dies when a checkpoint's data are written and the folder does not yet name it as the latest."""
+
+
+def start(folder, workdir, code='import runpy; runpy.run_module("farkeras.train", run_name="__main__")'):
     return subprocess.Popen(
-        [sys.executable, "-m", "farkeras.train", f"--flagfile={folder}/flags", f"--workdir={workdir}"],
+        [sys.executable, "-c", code, f"--flagfile={folder}/flags", f"--workdir={workdir}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
+
+
+def kill(process):
+    process.kill()
+    process.communicate()
 
 
 def finish(process):
@@ -64,14 +81,19 @@ def test_sigkill_at_random_moments(faces_dir, tmp_path):
 
     metrics = killed / "metrics.jsonl"
     dice = random.Random()
-    moments = sorted(dice.sample(range(1, 24), 3))
+    moments = sorted(dice.sample(range(1, 24), 2))
     for moment in moments:
         process = start(tmp_path, killed)
         while num_lines(metrics) < moment and process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=dice.uniform(0, 0.05))
-        process.kill()
-        process.communicate()
+        kill(process)
+    assert start(tmp_path, killed, KILLED_IN_SAVE).wait() == -signal.SIGKILL
+    # While it starts or restores.
+    process = start(tmp_path, killed)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=dice.uniform(0, 8))
+    kill(process)
     finish(start(tmp_path, killed))
     finish(reference)
 
