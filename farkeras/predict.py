@@ -3,8 +3,8 @@
 The largest face of each photograph is found and aligned. Photographs are shown as tables, or as
 JSON with `--json`. Where one of the places is a folder, all its photographs are taken and the
 results go to a CSV file. `--overlay=out.png` also draws where a model with masks (MGMTN) sees the
-regions of the face, and what it reads from each. A photograph that cannot be used costs one line on
-stderr and exit code 1 at the end; the others are done all the same.
+regions of the face, and what it reads from each. A photograph that cannot be used, or a folder
+without one, costs one line on stderr and exit code 1; the others are done all the same.
 """
 
 import sys
@@ -46,9 +46,13 @@ def main(argv: list[str]) -> int:
         raise FarkerasError("Name the model with either --workdir=DIR or --model=FILE.keras.")
     if _JSON.value and _OUTPUT.value:
         raise FarkerasError("Give --json for the screen or --output for a CSV file, not both.")
-    folders = [Path(place) for place in places if Path(place).is_dir()]
-    output = _OUTPUT.value or (folders[0] / "predictions.csv" if folders else None)
-    photos = find_photos(places)
+    photos, without_photos = find_photos(places)
+    for error in without_photos:
+        print(f"error: {error}", file=sys.stderr)
+    if not photos:
+        return 1
+    searched = [place for place in map(Path, places) if place in {photo.parent for photo in photos}]  # not empty ones
+    output = _OUTPUT.value or (searched[0] / "predictions.csv" if searched else None)
 
     if _OVERLAY.value:
         from farkeras.metrics.overlay import check_overlay, write_overlay  # Matplotlib
@@ -88,7 +92,7 @@ def main(argv: list[str]) -> int:
         print(f"{_OVERLAY.value}: {len(drawn)} of {len(photos)} photos", file=sys.stderr if _JSON.value else sys.stdout)
     if recognizer.procedural:
         print("This model learned from drawn faces: what it says of photographs means little.", file=sys.stderr)
-    return 1 if errors else 0
+    return 1 if errors or without_photos else 0
 
 
 if __name__ == "__main__":

@@ -65,18 +65,36 @@ def test_wrong_command(arguments, expected):
     assert err.count("\n") == 1
 
 
+def test_nothing_but_empty_folders(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    out, err = predict(tmp_path / "a", tmp_path / "b", "--workdir=none", code=1)
+    assert out == ""
+    first, second = err.splitlines()
+    assert first.startswith(f"error: {tmp_path / 'a'} holds no photo; expected files")
+    assert second.startswith(f"error: {tmp_path / 'b'} holds no photo; expected files")
+    assert not list((tmp_path / "a").iterdir())
+
+
 def test_table_and_one_line_for_each_photo_that_fails(workdir, tmp_path):
     pytest.importorskip("mediapipe")
     data = pytest.importorskip("skimage.data")
-    photo, blank, text = (tmp_path / name for name in ("astronaut.png", "blank.png", "text.jpg"))
+    photo, blank, truncated, text, empty = (
+        tmp_path / name for name in ("astronaut.png", "blank.png", "truncated.jpg", "text.jpg", "empty")
+    )
     Image.fromarray(data.astronaut()).save(photo)
     Image.new("RGB", (300, 300)).save(blank)
+    Image.fromarray(data.astronaut()).save(truncated)
+    truncated.write_bytes(truncated.read_bytes()[:-2000])
     text.write_text("text")
-    out, err = predict(blank, photo, text, f"--workdir={workdir}", code=1)
+    empty.mkdir()
+    out, err = predict(blank, empty, truncated, photo, text, f"--workdir={workdir}", code=1)
     errors = err.splitlines()
-    assert len(errors) == 2, err  # none of TensorFlow's and MediaPipe's lines
-    assert errors[0].startswith(f"error: {blank}: no face found")
-    assert errors[1].startswith(f"error: {text} is not an image")
+    assert len(errors) == 4, err  # none of TensorFlow's and MediaPipe's lines
+    assert errors[0].startswith(f"error: {empty} holds no photo; expected files that end in ")
+    assert errors[1].startswith(f"error: {blank}: no face found")
+    assert errors[2].startswith(f"error: {truncated} cannot be read, it may be truncated (")
+    assert errors[3].startswith(f"error: {text} is not an image")
     assert "astronaut.png" in out
     assert all(name in out for name in CELEBA_ATTRIBUTES)
     assert all(group in out for group in GROUPINGS["mgmtn8"])
@@ -95,23 +113,29 @@ def test_json(workdir, tmp_path):
 
 
 def test_folder(workdir, tmp_path):
-    photos = tmp_path / "photos"
+    photos, empty = tmp_path / "photos", tmp_path / "empty"
     photos.mkdir()
+    empty.mkdir()
     noise = np.random.default_rng(0)
     for i in range(11):  # more than a batch
         pixels = noise.integers(0, 256, (40, 30, 3), np.uint8)
         Image.fromarray(pixels).save(photos / f"{i:02d}.{'JPG' if i % 2 else 'png'}")
     (photos / "05.JPG").write_text("text")
-    out, err = predict(photos, f"--workdir={workdir}", "--noalign", code=1)
-    assert out == f"{photos / 'predictions.csv'}: 10 of 11 photos\n"
-    assert err.count("\n") == 1
+    (photos / "07.JPG").write_bytes((photos / "07.JPG").read_bytes()[:-500])
+    out, err = predict(empty, photos, f"--workdir={workdir}", "--noalign", code=1)
+    assert out == f"{photos / 'predictions.csv'}: 9 of 11 photos\n"
+    without, text, truncated = err.splitlines()
+    assert without.startswith(f"error: {empty} holds no photo")
+    for line, name in ((text, "05.JPG"), (truncated, "07.JPG")):
+        assert line == f"error: {photos / name} is not a JPEG or PNG image, or it is truncated; copy it again."
     with open(photos / "predictions.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     assert header == ["photo", *CELEBA_ATTRIBUTES, "error"]
     assert [row[0][-6:-4] for row in rows] == [f"{i:02d}" for i in range(11)]
-    assert [bool(row[-1]) for row in rows] == [i == 5 for i in range(11)]
-    assert all(0 < float(value) < 1 for i, row in enumerate(rows) if i != 5 for value in row[1:-1])
+    assert [i for i, row in enumerate(rows) if row[-1]] == [5, 7]
+    assert all(0 < float(value) < 1 for row in rows if not row[-1] for value in row[1:-1])
     assert len(list(photos.iterdir())) == 12
+    assert list(empty.iterdir()) == []
 
 
 def test_overlay(masked_workdir, tmp_path):

@@ -50,26 +50,29 @@ def read_photo(path: str | os.PathLike) -> np.ndarray:
         raise FarkerasError(f"{path} cannot be read, it may be truncated ({reason}); copy the photo again.") from None
 
 
-def find_photos(places: Iterable[str | os.PathLike]) -> list[Path]:
+def find_photos(places: Iterable[str | os.PathLike]) -> tuple[list[Path], list[str]]:
     """The files named, and for every folder named the photographs in it.
 
     Args:
         places: Paths of files, kept whatever their name and whether they exist or not, and folders,
             searched for `PHOTO_SUFFIXES` in any case but not for hidden files, sorted by name.
 
-    Raises:
-        FarkerasError: A folder without a photograph.
+    Returns:
+        The files, and one sentence for each folder that cannot be read or holds no photograph.
     """
-    photos = []
+    photos, errors = [], []
     for place in map(Path, places):
-        if not place.is_dir():
+        if not os.path.isdir(place):  # False, too, where the path may not be looked at
             photos.append(place)
             continue
-        inside = sorted(
-            file for file in place.iterdir() if file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith(".")
-        )
+        try:
+            files = sorted(place.iterdir())
+        except OSError as error:
+            errors.append(f"Cannot read the folder {place} ({error.strerror}); make it readable.")
+            continue
+        inside = [file for file in files if file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith(".")]
         if not inside:
             endings = ", ".join(sorted(PHOTO_SUFFIXES))
-            raise FarkerasError(f"{place} holds no photo; expected files that end in {endings}.")
+            errors.append(f"{place} holds no photo; expected files that end in {endings}.")
         photos += inside
-    return photos
+    return photos, errors

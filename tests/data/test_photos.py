@@ -1,5 +1,7 @@
 """Photographs of every kind are read upright and RGB; what is no photograph gets one sentence."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -84,10 +86,24 @@ def test_find_photos_keeps_files_and_searches_folders(tmp_path):
     folder.mkdir()
     for name in ["b.JPG", "a.png", "notes.txt", ".hidden.jpg", "c.jpeg"]:
         (folder / name).touch()
-    found = find_photos([tmp_path / "missing.dat", str(folder)])
+    found, errors = find_photos([tmp_path / "missing.dat", str(folder)])
     assert found == [tmp_path / "missing.dat", *(folder / n for n in ("a.png", "b.JPG", "c.jpeg"))]
+    assert errors == []
 
 
-def test_find_photos_in_an_empty_folder(tmp_path):
-    with pytest.raises(FarkerasError, match=r"holds no photo; expected files that end in \.bmp, \.jpeg"):
-        find_photos([tmp_path])
+def test_find_photos_goes_on_after_an_empty_folder(tmp_path):
+    (tmp_path / "empty").mkdir()
+    found, errors = find_photos([tmp_path / "empty", "a.jpg"])
+    assert found == [Path("a.jpg")]
+    endings = ".bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp"
+    assert errors == [f"{tmp_path / 'empty'} holds no photo; expected files that end in {endings}."]
+
+
+def test_find_photos_goes_on_after_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    found, errors = find_photos([tmp_path, "a.jpg"])
+    assert found == [Path("a.jpg")]
+    assert errors == [f"Cannot read the folder {tmp_path} (Permission denied); make it readable."]
