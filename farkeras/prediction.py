@@ -218,7 +218,10 @@ class Recognizer:
                 f"{name}: no face found; expected one that looks towards the camera and is at "
                 "least 4 % of the photo's longer side."
             )
-        return alignment.align(image, eyes), image, alignment.inverse(alignment.similarity_from_eyes(eyes))
+        try:
+            return alignment.align(image, eyes), image, alignment.inverse(alignment.similarity_from_eyes(eyes))
+        except FarkerasError as error:  # knows the eyes, not whose they are
+            raise FarkerasError(f"{name}: {error}") from None
 
     def _regions(self, crop: np.ndarray, photo: np.ndarray, to_photo: np.ndarray, masks: np.ndarray) -> FaceRegions:
         """The masks cover the preprocessing's box of the crop; its edges are half a pixel beyond the pixel centres."""

@@ -127,6 +127,12 @@ def test_arrays_of_another_kind(recognizer, array, align):
     assert "expected a uint8 array [height, width, 3], got" in message
 
 
+def test_eyes_that_coincide(recognizer, tmp_path):
+    recognizer._aligner = SimpleNamespace(eyes=lambda image: np.array([(5.0, 5.0), (5.5, 5.0)]))
+    photo = save(tmp_path / "a.png", plain(9, 9, 9))
+    assert error(recognizer, photo) == f"{photo}: The two eyes lie less than one pixel apart; expected a larger face."
+
+
 def test_load_reads_a_saved_model(tmp_path):
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, {"logits": keras.layers.GlobalAveragePooling2D()(inputs)})
