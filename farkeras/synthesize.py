@@ -11,7 +11,7 @@ from absl import flags
 
 from farkeras import main as entry
 from farkeras.data.faces.generate import LAYOUTS, Settings, generate
-from farkeras.data.faces.sheet import write_contact_sheet
+from farkeras.data.faces.sheet import check_contact_sheet, write_contact_sheet
 
 _LAYOUT = flags.DEFINE_enum("layout", "celeba", LAYOUTS, "Which data set's files to write.")
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 6000, "How many faces to draw.")
@@ -32,6 +32,8 @@ def main(argv: list[str]) -> None:
     """Writes the faces, then says how many and how fast."""
     del argv
     settings = Settings(_NUM_IMAGES.value, _SEED.value, _LAYOUT.value, _LABEL_NOISE.value)
+    if _CONTACT_SHEET.value:
+        check_contact_sheet(_CONTACT_SHEET.value)  # before minutes of drawing
     start = time.perf_counter()
     if generate(settings, _OUTPUT.value, _NUM_WORKERS.value):
         seconds = time.perf_counter() - start

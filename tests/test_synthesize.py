@@ -13,6 +13,7 @@ from farkeras.data.celeba import CelebA
 from farkeras.data.faces import generate as generation
 from farkeras.data.faces.celeba import partition
 from farkeras.data.faces.generate import Settings, generate
+from farkeras.data.faces.sheet import check_contact_sheet, write_contact_sheet
 from farkeras.data.shortcuts import read_pixels, score_folds
 from farkeras.errors import FarkerasError
 
@@ -136,6 +137,39 @@ def test_no_workers_is_an_error(tmp_path):
         generate(Settings(3), tmp_path / "faces", num_workers=0)
 
 
+def test_the_contact_sheets_folder_is_made(faces, tmp_path):
+    write_contact_sheet(tmp_path / "missing" / "sheet.png", faces)
+    assert [path.name for path in (tmp_path / "missing").iterdir()] == ["sheet.png"]
+
+
+def test_a_contact_sheet_that_cannot_be_written_leaves_the_old_one(faces, tmp_path, monkeypatch):
+    def fail(self, path, *_):
+        Path(path).write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    (tmp_path / "sheet.png").write_text("old")
+    with pytest.raises(FarkerasError, match=r"Cannot write .*sheet\.png \(No space left on device\); choose another"):
+        write_contact_sheet(tmp_path / "sheet.png", faces)
+    assert (tmp_path / "sheet.png").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("sheet.jpg", r"A contact sheet is a PNG, got .*sheet\.jpg; give it a name that ends in \.png"),
+        ("folder.png", r"Cannot write .*folder\.png: it is a folder; choose another place"),
+        ("file/a/sheet.png", r"Cannot write .*sheet\.png: .*file is a file; choose another place"),
+    ],
+)
+def test_places_for_no_contact_sheet(place, message, tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(FarkerasError, match=message):
+        check_contact_sheet(tmp_path / place)
+
+
 def _run(*arguments) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False)
 
@@ -151,6 +185,13 @@ def test_the_command_writes_faces_and_a_contact_sheet(tmp_path):
     assert (again.returncode, "there already" in again.stdout) == (0, True)
     wrong = _run("-m", "farkeras.synthesize", *flags, "--seed=1")
     assert (wrong.returncode, wrong.stderr.startswith("error: ")) == (1, True)
+
+
+def test_the_contact_sheets_place_is_looked_at_before_the_faces_are_drawn(tmp_path):
+    done = _run("-m", "farkeras.synthesize", f"--output={tmp_path / 'faces'}", "--contact_sheet=sheet.jpg")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: A contact sheet is a PNG, got sheet.jpg; give it a name that ends in .png.\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_tensorflow_is_not_imported():

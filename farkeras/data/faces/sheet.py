@@ -1,5 +1,6 @@
 """The contact sheet: a sample of a set, and every attribute without and with, on the same face."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.data.faces.canvas import HEIGHT, WIDTH
 from farkeras.data.faces.celeba import IMAGES
 from farkeras.data.faces.drawing import render
+from farkeras.errors import FarkerasError
+from farkeras.files import written_aside
 
 _COLUMNS, _CAPTION = 10, 84
 # The face of the pairs, and what an attribute needs around it to be seen as it occurs.
@@ -24,13 +27,29 @@ _COMPANY = {
 }
 
 
+def check_contact_sheet(path: str | Path) -> None:
+    """Raises FarkerasError where no PNG can be written, as far as can be told beforehand."""
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise FarkerasError(f"A contact sheet is a PNG, got {path}; give it a name that ends in .png.")
+    if os.path.isdir(path):
+        raise FarkerasError(f"Cannot write {path}: it is a folder; choose another place for the contact sheet.")
+    if file := next(filter(os.path.isfile, path.parents), None):
+        raise FarkerasError(f"Cannot write {path}: {file} is a file; choose another place for the contact sheet.")
+
+
 def write_contact_sheet(path: str | Path, data_dir: str | Path, rows: int = 4, seed: int = 7) -> None:
     """Writes a PNG: `rows` rows of the set's first faces with their labels, then 40 pairs without / with.
 
     Args:
+        path: The file; one that is there is replaced by the complete one, a folder that is missing is made.
         data_dir: A set in CelebA's layout.
         seed: Of the faces of the pairs.
+
+    Raises:
+        FarkerasError: Not a PNG, or the file cannot be written there.
     """
+    check_contact_sheet(path)
     data_dir = Path(data_dir)
     lines = (data_dir / "list_attr_celeba.txt").read_text().splitlines()[2:]
     tiles = [_sample(data_dir, line) for line in lines[: rows * _COLUMNS]]
@@ -41,7 +60,13 @@ def write_contact_sheet(path: str | Path, data_dir: str | Path, rows: int = 4, s
     for number, tile in enumerate(tiles):
         row, column = divmod(number, _COLUMNS)
         sheet.paste(tile, (column * WIDTH, row * (HEIGHT + _CAPTION)))
-    sheet.save(path)
+    try:
+        with written_aside(path) as aside:
+            sheet.save(aside, "PNG")
+    except OSError as error:
+        raise FarkerasError(
+            f"Cannot write {path} ({error.strerror or error}); choose another place for the contact sheet."
+        ) from None
 
 
 def _sample(data_dir: Path, line: str) -> Image.Image:
