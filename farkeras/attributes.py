@@ -244,15 +244,12 @@ def load_grouping(name_or_path: str | Path, attributes: Sequence[str] = CELEBA_A
         attributes: The attributes of the data, in output order; each must be in exactly one group.
 
     Raises:
-        FarkerasError: No such grouping or file, not such a JSON object, or it does not fit `attributes`.
+        FarkerasError: No such grouping or file, a file that cannot be read, not such a JSON object, or it does not fit
+            `attributes`.
     """
     if str(name_or_path) in GROUPINGS:
         return Grouping(GROUPINGS[str(name_or_path)], tuple(attributes))
-    path = Path(name_or_path)
-    if not path.is_file():
-        raise FarkerasError(
-            f"No grouping '{name_or_path}': expected {', '.join(GROUPINGS)} or the path of a JSON file."
-        )
+    path, expected = Path(name_or_path), f"expected {', '.join(GROUPINGS)} or the path of a JSON file"
 
     def unique(pairs):
         names = [name for name, _ in pairs]
@@ -262,7 +259,12 @@ def load_grouping(name_or_path: str | Path, attributes: Sequence[str] = CELEBA_A
         return dict(pairs)
 
     try:
-        groups = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
+        text = path.read_text(encoding="utf-8-sig")  # Windows' editors begin a file with a byte order mark
+        groups = json.loads(text, object_pairs_hook=unique)
+    except FileNotFoundError:
+        raise FarkerasError(f"No grouping '{name_or_path}': {expected}.") from None
+    except OSError as error:
+        raise FarkerasError(f"Cannot read the grouping '{name_or_path}' ({error.strerror}); {expected}.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise FarkerasError(f'{path} is not JSON ({error}); expected {{"group": ["attribute", ...]}}.') from None
     well_formed = isinstance(groups, dict) and all(

@@ -1,6 +1,7 @@
 """Attribute names and groupings: data checks and each error message."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +76,12 @@ def test_grouping_from_a_file(tmp_path):
     assert load_grouping(path, "abc") == Grouping({"Gesicht ü": ("b", "a"), "rest": ("c",)}, ("a", "b", "c"))
 
 
+def test_a_file_that_begins_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "grouping.json"
+    path.write_text('{"first": ["a"]}', encoding="utf-8-sig")
+    assert load_grouping(path, "a") == Grouping({"first": ("a",)})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -97,6 +104,20 @@ def test_errors_of_a_file(text, message, tmp_path):
 def test_no_such_grouping():
     with pytest.raises(FarkerasError, match="No grouping 'mgmtn9': expected mgmtn8, mcnn9 or the path of a JSON file"):
         load_grouping("mgmtn9")
+
+
+def test_a_grouping_that_cannot_be_read(tmp_path, monkeypatch):
+    with pytest.raises(
+        FarkerasError, match=r"Cannot read the grouping '.*' \(Is a directory\); expected mgmtn8, mcnn9"
+    ):
+        load_grouping(tmp_path)
+
+    def refuse(self, **_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(FarkerasError, match=r"'mine\.json' \(Permission denied\); expected .* the path of a JSON file"):
+        load_grouping("mine.json")
 
 
 def test_subjective_attributes_can_be_left_out_of_every_grouping():
