@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from farkeras.data.alignment import CROP_EYES, FaceAligner, align, inverse, similarity_from_eyes
+from farkeras.data.photos import read_photo
 from farkeras.errors import FarkerasError
 
 
@@ -163,3 +164,7 @@ class TestFaceAligner:
         assert aligner.landmarks(smooth_image()) is None
         assert aligner.eyes(smooth_image()) is None
         assert aligner.crop(np.zeros((40, 30, 3), np.uint8)) is None
+
+    def test_drawn_faces_are_found(self, aligner, faces_dir):
+        paths = sorted((faces_dir / "img_align_celeba").iterdir())[:60]
+        assert np.mean([aligner.eyes(read_photo(path)) is not None for path in paths]) >= 0.95

@@ -138,6 +138,14 @@ def test_images_out_of_the_zip(official):
     CelebA(official, progress=lambda *_: pytest.fail("extracted twice"))
 
 
+def test_html_page_in_place_of_the_zip(official):
+    (official / "img_align_celeba").rename(official / "elsewhere")
+    archive = official / "img_align_celeba.zip"
+    archive.write_text("<!DOCTYPE html><title>Google Drive - Quota exceeded</title>")
+    assert f"{archive} is an HTML page, not an archive: the download was refused" in error(official)
+    assert not (official / "img_align_celeba").exists()
+
+
 def test_split_that_does_not_exist_or_is_empty(official):
     with pytest.raises(FarkerasError, match="no split 'val'; expected train, validation, test"):
         CelebA(official).split("val")
