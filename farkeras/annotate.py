@@ -13,73 +13,35 @@ take about 0.2 hours:
 """
 
 import os
-import time
-from datetime import timedelta
 
 import numpy as np
 from absl import flags
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from farkeras import main as entry
 from farkeras.data.keypoints import annotate
 from farkeras.data.sources import SOURCES, open_source
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
+from farkeras.progress import ProgressDisplay
 
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "Folder of the data set.")
 _SOURCE = flags.DEFINE_enum("source", "celeba", list(SOURCES), "Kind of data set.")
 _WORKERS = flags.DEFINE_integer("workers", os.cpu_count(), "Processes that annotate; without influence on the result.")
 
 
-class _Display:
-    """A bar on a terminal, a line every 10 seconds elsewhere: images, images/s and the time to go."""
-
-    def __init__(self, console: Console):
-        self.console, self.progress, self.start = console, None, None  # starts when the processes are ready
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.perf_counter()
-        if self.start is None:
-            self.start, self.before, self.last_line = now, done, now
-            if self.console.is_terminal:
-                self.progress = Progress(
-                    BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"),
-                    console=self.console,
-                )  # fmt: skip
-                self.task = self.progress.add_task("", total=total)
-                self.progress.start()
-        self.new, self.seconds = done - self.before, now - self.start
-        line = f"{done:,}/{total:,} images"
-        if self.new:
-            to_go = timedelta(seconds=round((total - done) * self.seconds / self.new))
-            line += f"  {self.new / self.seconds:.0f} images/s  ETA {to_go}"
-        if self.progress:
-            self.progress.update(self.task, completed=done, description=line)
-        elif now - self.last_line >= 10:
-            self.last_line = now
-            self.console.print(line, soft_wrap=True)
-
-    def stop(self) -> None:
-        """Ends the bar; the terminal is as before."""
-        if self.progress:
-            self.progress.stop()
-
-
 def main(argv: list[str]) -> None:
     """Annotates what is left to do, then says how many, how fast, and which images have no points."""
     if argv[1:]:
         raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
-    source = open_source(_SOURCE.value, _DATA_DIR.value)
+    console = Console(highlight=False, soft_wrap=True)
+    with ProgressDisplay(console, "Unpacking", "files") as unpacking:
+        source = open_source(_SOURCE.value, _DATA_DIR.value, unpacking)
     paths = np.concatenate([source.split(name).paths for name in ("train", "validation", "test")])
     silence_native_logs()
-    console = Console(highlight=False, soft_wrap=True)
-    display = _Display(console)
-    try:
+    with ProgressDisplay(console) as display:  # starts when the processes are ready
         result = annotate(_DATA_DIR.value, paths, _WORKERS.value, display)
-    finally:
-        display.stop()
-    rate = f"{display.new:,} now, {display.new / display.seconds:.0f} images/s" if display.start else "none left to do"
+    rate = f"{display.new:,} now, {display.new / display.seconds:.0f} images/s" if display.new else "none left to do"
     console.print(f"{_DATA_DIR.value}: {result.num_images:,} images annotated, {rate}.", markup=False)
     for what, names in (("without a face", result.without_face), ("cannot be decoded", result.undecodable)):
         first = [*names[:3], "..."][: len(names)]

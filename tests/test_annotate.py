@@ -55,6 +55,20 @@ def test_a_complete_set_is_left_alone(faces):
     assert again.stdout.startswith(f"{faces}: 10 images annotated, none left to do.\n0 without a face\n")
 
 
+def test_unpacking_shows_its_progress(faces, tmp_path):
+    images = faces / "img_align_celeba"
+    shutil.make_archive(images, "zip", faces, images.name)
+    shutil.rmtree(images)
+    (tmp_path / "mediapipe").mkdir()
+    (tmp_path / "mediapipe/__init__.py").write_text("raise ImportError\n")  # ends the command after that
+    code = "from farkeras import annotate, main, progress; progress.SECONDS_BETWEEN_LINES = 0; main.run(annotate.main)"
+    command = [sys.executable, "-c", code, f"--data_dir={faces}"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.stdout.splitlines()[-1].startswith("Unpacking 11/11 files  ")  # the folder is one of them
+    assert done.stderr.startswith("error: Aligning photographs needs MediaPipe")
+    assert len(list(images.iterdir())) == 10
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from farkeras.data.archives import Progress
 from farkeras.data.celeba import CelebA
 from farkeras.data.examples import Examples
 from farkeras.data.faces.generate import SETTINGS_FILE
@@ -18,11 +19,17 @@ class Source(Protocol):
     def split(self, name: str) -> Examples: ...
 
 
-SOURCES: dict[str, Callable[[str], Source]] = {"celeba": CelebA}
+SOURCES: dict[str, Callable[[str, Progress | None], Source]] = {"celeba": CelebA}
 
 
-def open_source(name: str, data_dir: str) -> Source:
+def open_source(name: str, data_dir: str, progress: Progress | None = None) -> Source:
     """The data set in a folder.
+
+    Args:
+        name: One of `SOURCES`.
+        data_dir: The folder.
+        progress: Called as `progress(files_done, files_total)` where an archive is extracted first, which takes minutes
+            for CelebA; not called where there is nothing to extract.
 
     Raises:
         FarkerasError: Unknown source, no folder given, or the folder does not hold what it should.
@@ -31,7 +38,7 @@ def open_source(name: str, data_dir: str) -> Source:
         raise FarkerasError(f"Unknown source '{name}'. Known: {', '.join(SOURCES)}.")
     if not data_dir:
         raise FarkerasError("No data folder given; name it with --data_dir=PATH.")
-    return SOURCES[name](data_dir)
+    return SOURCES[name](data_dir, progress)
 
 
 def is_procedural(data_dir: str) -> bool:
