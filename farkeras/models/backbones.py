@@ -74,9 +74,10 @@ def build_backbone(name: str, image_size: tuple[int, int], alpha: float = 1.0, w
         backbone = builder(**options)
     except Exception as error:  # Keras raises plain Exception for a failed download
         if weights == "imagenet":
+            build_backbone(name, image_size, alpha)  # raises where the weights are not the reason
             raise FarkerasError(
                 f"ImageNet weights of {name} could not be had ({_first_line(error)}). Offline, set "
-                f"--backbone_weights=none, or to a .weights.h5 file saved from keras.applications.{name}."
+                f"--backbone_weights=none, or to a .weights.h5 or .keras file saved from keras.applications.{name}."
             ) from None
         raise FarkerasError(f"Backbone {name} cannot be built for {image_size} pixels: {_first_line(error)}") from None
     if weights not in ("none", "imagenet"):

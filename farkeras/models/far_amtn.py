@@ -23,7 +23,7 @@ class FARAMTN(FaceAttributeModel):
             to `(batch, h, w, C)`.
         image_size: Height and width of the input in pixels (with a named backbone).
         backbone_alpha: Width multiplier (MobileNet families).
-        backbone_weights: `none`, `imagenet` (downloaded by Keras) or a `.weights.h5` file.
+        backbone_weights: `none`, `imagenet` (downloaded by Keras) or a `.weights.h5` or `.keras` file.
         reduction: Of the gates in WSGSA and the affinity in CGFF.
         dropout: Rate before the heads, in [0, 1).
 

@@ -390,8 +390,8 @@ def validation_losses(labels: np.ndarray, probabilities: np.ndarray, grouping: G
 def train_and_evaluate(config: Config, workdir: str | Path, listeners: Sequence[Listener] = ()) -> Run:
     """Trains as `config` says, in `workdir`; a run that was stopped continues where it was.
 
-    Writes `flags.txt`, `grouping.json`, `metrics.jsonl`, `checkpoints/`, `tensorboard/` and `model.keras`, the weights with the best
-    validation figure.
+    Writes `flags.txt`, `grouping.json`, `metrics.jsonl`, `checkpoints/`, `tensorboard/` and `model.keras`, the weights
+    with the best validation figure.
 
     Args:
         config: All settings.

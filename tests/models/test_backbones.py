@@ -229,9 +229,10 @@ def test_width_of_a_family_without_one():
         build_backbone("ResNet50", SIZE, alpha=0.5)
 
 
-def test_too_small_for_the_architecture():
+@pytest.mark.parametrize("weights", ["none", "imagenet"])  # the size is at fault, not the network
+def test_too_small_for_the_architecture(weights):
     with pytest.raises(FarkerasError, match=r"Backbone InceptionV3 cannot be built for \(32, 32\) pixels: .+"):
-        build_backbone("InceptionV3", (32, 32))
+        build_backbone("InceptionV3", (32, 32), weights=weights)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not HDF5"])
@@ -256,14 +257,15 @@ def test_weights_of_another_architecture(tmp_path):
 
 def test_no_network_for_imagenet_weights(monkeypatch):
     def offline(**options):
-        assert options["weights"] == "imagenet"
+        if options["weights"] is None:
+            return keras.applications.MobileNetV2(**options)
         raise Exception("URL fetch failure on https://storage: None -- [Errno -2] Name or service not known")
 
     monkeypatch.setattr(backbones, "_applications", lambda: {"ResNet50": (offline, lambda x: x)})
     with pytest.raises(FarkerasError) as caught:
         build_backbone("ResNet50", SIZE, weights="imagenet")
     assert "could not be had (URL fetch failure" in str(caught.value)
-    assert "--backbone_weights=none, or to a .weights.h5 file saved from keras.applications.ResNet50" in str(
+    assert "--backbone_weights=none, or to a .weights.h5 or .keras file saved from keras.applications.ResNet50" in str(
         caught.value
     )
 

@@ -1,0 +1,91 @@
+"""Models under one recipe, with several seeds: `python -m farkeras.compare --flagfile=F --workdir=DIR`.
+
+Trains each of `--models` with each of `--seeds`, all other settings equal, and writes `comparison.json` and
+`comparison.md`: accuracy on the test split with its spread over the seeds, parameters, and the time of a forward pass
+beside the bare backbone's. Start the same command again after an interruption: it continues.
+"""
+
+import json
+from pathlib import Path
+
+from absl import flags
+
+from farkeras import flags as settings
+from farkeras import main as entry
+from farkeras.config import Config
+from farkeras.errors import FarkerasError
+from farkeras.files import write_text
+from farkeras.metrics.summary import PROCEDURAL, UNDEFINED, markdown_table, percent
+from farkeras.native_logs import quiet_import
+
+_CHOICES = Config.__dataclass_fields__["model"].metadata["choices"]
+_MODELS = flags.DEFINE_list("models", list(_CHOICES), "Models to compare.")
+_SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds, one run each.")
+_WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the runs and of the results.")
+settings.define()
+flags.adopt_module_key_flags(settings)  # --help shows them
+
+HEADER = ("Model", "Accuracy", "Balanced accuracy", "Mask IoU", "Trainable parameters", "Forward time")
+
+
+def main(argv: list[str]) -> None:
+    """Trains, measures, writes and prints the table."""
+    if argv[1:]:
+        raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
+    if not _WORKDIR.value:
+        raise FarkerasError("No folder for the runs given; name it with --workdir=PATH.")
+    if not _SEEDS.value or not all(seed.isdigit() for seed in _SEEDS.value):
+        raise FarkerasError(f"--seeds must be whole numbers with commas. Received: {','.join(_SEEDS.value)}.")
+    config = settings.config_from_flags()
+    with quiet_import():
+        from farkeras.console import ConsoleReport
+        from farkeras.data.sources import is_procedural
+        from farkeras.training.comparison import compare_models
+
+    reports = []
+
+    def listeners(name: str):
+        print(f"\n{name}", flush=True)
+        reports.append(ConsoleReport(seconds_between=60))
+        return reports[-1:]
+
+    seeds = [int(seed) for seed in _SEEDS.value]
+    try:
+        comparison = compare_models(config, _MODELS.value, seeds, _WORKDIR.value, listeners)
+    finally:
+        for report in reports:
+            report.stop()
+    text = markdown(comparison, len(seeds), is_procedural(config.data_dir))
+    write_text(Path(_WORKDIR.value) / "comparison.json", json.dumps(comparison, indent=1, allow_nan=False) + "\n")
+    write_text(Path(_WORKDIR.value) / "comparison.md", text)
+    print(f"\n{text}")
+
+
+def markdown(comparison: dict, num_seeds: int, procedural: bool) -> str:
+    """The table, and below it what its columns are."""
+    rows = [
+        (
+            name,
+            *(_spread(row[figure]) for figure in ("mean_accuracy", "mean_balanced_accuracy", "mean_mask_iou")),
+            f"{row['parameters']:,}",
+            f"{row['forward_time']:.2f}",
+        )
+        for name, row in comparison["models"].items()
+    ]
+    backbone = next(iter(comparison["models"].values()))["backbone_parameters"]
+    notes = (
+        f"Test split, percent: mean ± standard deviation over {num_seeds} seeds; always the more frequent answer: "
+        f"{percent(comparison['majority_accuracy'])}. Forward time: of the bare backbone with pooling, which has "
+        f"{backbone:,} parameters."
+    )
+    return "\n\n".join([markdown_table(HEADER, rows), notes, *([f"{PROCEDURAL}."] if procedural else [])]) + "\n"
+
+
+def _spread(figure: dict | None) -> str:
+    if figure is None:
+        return UNDEFINED
+    return percent(figure["mean"]) + ("" if figure["std"] is None else f" ± {percent(figure['std'])}")
+
+
+if __name__ == "__main__":
+    entry.run(main)

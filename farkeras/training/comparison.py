@@ -1,0 +1,124 @@
+"""Several models under one recipe: what each reaches over several seeds, its size and its speed."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from farkeras.config import Config
+from farkeras.models.backbones import build_backbone
+from farkeras.models.model_file import load_model
+from farkeras.training.evaluation import evaluate_model
+from farkeras.training.loop import train_and_evaluate
+from farkeras.training.reporting import Listener
+
+FIGURES = ("mean_accuracy", "mean_balanced_accuracy", "mean_mask_iou")
+
+
+def compare_models(
+    config: Config,
+    models: Sequence[str],
+    seeds: Sequence[int],
+    workdir: str | Path,
+    listeners: Callable[[str], Sequence[Listener]] = lambda name: (),
+) -> dict:
+    """Trains each model with each seed, all else equal, and measures it on the test split.
+
+    A run is a workdir of its own below `workdir`: what was finished before is not trained again.
+
+    Args:
+        config: The recipe; its `model` and `seed` are replaced.
+        models: Values of `Config.model`.
+        seeds: One run each.
+        workdir: Folder of the runs.
+        listeners: The name of a run -> whom its progress is told.
+
+    Returns:
+        `{"majority_accuracy": float, "models": {model: row}}`, JSON-ready. A row has each of `FIGURES` as
+        `{"mean", "std", "values"}` over the seeds (None without masks; `std` with n - 1, None for one seed),
+        `parameters` (trainable), `backbone_parameters`, and `forward_time`, see `forward_times`.
+
+    Raises:
+        FarkerasError: See `train_and_evaluate` and `evaluate_model`.
+    """
+    # Seed by seed, so that an unfinished comparison has seen all models; all settings are checked before the first run.
+    runs = [replace(config, model=model, seed=seed) for seed in seeds for model in models]
+    evaluations = {model: [] for model in models}
+    for run in runs:
+        keras.backend.clear_session()  # what the run before has left in memory
+        name = run_name(run.model, run.seed)
+        train_and_evaluate(run, Path(workdir) / name, listeners(name))
+        evaluations[run.model].append(evaluate_model(str(Path(workdir) / name), "test").evaluation)
+    backbone = build_backbone(config.backbone, config.image_size, config.backbone_alpha)
+    networks = {model: load_model(Path(workdir) / run_name(model, seeds[0]))[0] for model in models}
+    times = forward_times(backbone, networks)
+    return {
+        "majority_accuracy": evaluations[models[0]][0]["majority_accuracy"],
+        "models": {
+            model: {
+                **{figure: spread([e.get(figure) for e in evaluations[model]]) for figure in FIGURES},
+                "parameters": trainable_parameters(networks[model]),
+                "backbone_parameters": trainable_parameters(backbone),
+                "forward_time": times[model],
+            }
+            for model in models
+        },
+    }
+
+
+def run_name(model: str, seed: int) -> str:
+    """The folder of a run below the comparison's."""
+    return f"{model}_seed{seed}"
+
+
+def spread(values: Sequence[float | None]) -> dict | None:
+    """Mean and standard deviation (n - 1) of figures over seeds; None where they are not defined."""
+    if None in values:
+        return None
+    return {
+        "mean": float(np.mean(values)),
+        "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "values": list(values),
+    }
+
+
+def trainable_parameters(model: keras.Model) -> int:
+    """The number of trainable weights."""
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+def forward_times(
+    backbone: keras.Model, models: dict[str, keras.Model], batch_size: int = 16, rounds: int = 15
+) -> dict:
+    """How long a forward pass takes, as a multiple of the bare backbone's with global average pooling.
+
+    All take turns, round by round, so that what else the machine does falls on all alike.
+
+    Args:
+        backbone: Images -> feature map.
+        models: By name; of the backbone's input size.
+        batch_size: Images to a pass.
+        rounds: Timed passes of each.
+
+    Returns:
+        Name -> the median over the rounds of model's time / backbone's time.
+    """
+    images = tf.random.stateless_uniform((batch_size, *backbone.input_shape[1:]), (0, 0), 0, 255)
+    bare = tf.function(lambda images: tf.reduce_mean(backbone(images, training=False), axis=(1, 2)))
+    functions = {None: bare} | {name: _forward(model) for name, model in models.items()}
+    seconds = {name: [] for name in functions}
+    for turn in range(rounds + 2):
+        for name, function in functions.items():
+            began = time.perf_counter()
+            function(images).numpy()
+            if turn >= 2:  # the first traces, the second warms the caches
+                seconds[name].append(time.perf_counter() - began)
+    return {name: float(np.median(np.divide(seconds[name], seconds[None]))) for name in models}
+
+
+def _forward(model: keras.Model):
+    return tf.function(lambda images: model(images, training=False)["logits"])
