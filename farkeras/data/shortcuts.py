@@ -65,10 +65,16 @@ def read_pixels(paths: np.ndarray) -> Pixels:
 def balanced_accuracy(truth: np.ndarray, predicted: np.ndarray) -> Score:
     """The mean of sensitivity and specificity of 0/1 predictions, with its standard error."""
     positive = truth > 0
-    counts = np.array([positive.sum(), (~positive).sum()])
+    right = (predicted > 0) == positive
+    return score_counts((positive & right).sum(), positive.sum(), (~positive & right).sum(), (~positive).sum())
+
+
+def score_counts(true_positives: int, positives: int, true_negatives: int, negatives: int) -> Score:
+    """The same from counts of images."""
+    right, counts = np.array([true_positives, true_negatives]), np.array([positives, negatives])
     if counts.min() < _MIN_POSITIVES:
         return Score(np.nan, np.nan)
-    rates = np.array([(predicted[positive] > 0).mean(), (predicted[~positive] <= 0).mean()])
+    rates = right / counts
     # Agresti-Coull rates, so that a rate of 0 or 1 has an error too.
     safe = (rates * counts + 2) / (counts + 4)
     return Score(float(rates.mean()), float(np.sqrt((safe * (1 - safe) / counts).sum()) / 2))
