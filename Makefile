@@ -3,9 +3,9 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12,$(if $(shell $(name) 
 BIN := .venv/bin
 NEWEST := .venv-newest/bin
 FACES := data/celeba_procedural
-DEMO := runs/demo
+ASTRONAUT := data/astronaut.png
 
-.PHONY: demo test test-newest lint format install clean
+.PHONY: demo demo-mgmtn test test-newest lint format install clean
 
 install: .venv/installed
 
@@ -20,14 +20,27 @@ install: .venv/installed
 	$(NEWEST)/pip install --quiet --constraint .ci/constraints-newest.txt --editable '.[dev]'
 	touch $@
 
-# Faces in CelebA's format, training, evaluation, export, a photograph.
-demo: install
+$(FACES): | .venv/installed
 	$(BIN)/python -m farkeras.synthesize --layout=celeba --num_images=6000 --seed=0 --output=$(FACES)
-	$(BIN)/python -m farkeras.train --flagfile=configs/demo.flags --workdir=$(DEMO)
-	$(BIN)/python export/export_saved_model.py --workdir=$(DEMO)
-	$(BIN)/python -c "import skimage; skimage.io.imsave('data/astronaut.png', skimage.data.astronaut())"
-	$(BIN)/python -m farkeras.predict data/astronaut.png --workdir=$(DEMO)
-	$(BIN)/python -m farkeras.evaluate --workdir=$(DEMO)
+
+$(ASTRONAUT): | .venv/installed
+	mkdir -p $(@D)
+	$(BIN)/python -c "import skimage; skimage.io.imsave('$@', skimage.data.astronaut())"
+
+# FAR-AMTN: faces in CelebA's format, training, export, evaluation, a photograph.
+demo: $(FACES) $(ASTRONAUT)
+	$(BIN)/python -m farkeras.train --flagfile=configs/demo.flags --workdir=runs/demo
+	$(BIN)/python export/export_saved_model.py --workdir=runs/demo
+	$(BIN)/python -m farkeras.evaluate --workdir=runs/demo
+	$(BIN)/python -m farkeras.predict $(ASTRONAUT) --workdir=runs/demo
+
+# MGMTN: the same, with masks from the faces' key points, and the regions drawn on the photograph.
+demo-mgmtn: $(FACES) $(ASTRONAUT)
+	$(BIN)/python -m farkeras.annotate --data_dir=$(FACES)
+	$(BIN)/python -m farkeras.train --flagfile=configs/demo_mgmtn.flags --workdir=runs/demo_mgmtn
+	$(BIN)/python export/export_saved_model.py --workdir=runs/demo_mgmtn
+	$(BIN)/python -m farkeras.evaluate --workdir=runs/demo_mgmtn
+	$(BIN)/python -m farkeras.predict $(ASTRONAUT) --workdir=runs/demo_mgmtn --overlay=runs/demo_mgmtn/astronaut.png
 
 test: lint
 	$(BIN)/python -m pytest

@@ -13,18 +13,12 @@ from rich.table import Column, Table
 from farkeras import main as entry
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
+from farkeras.metrics.evaluation_file import EVALUATION_FILE
 from farkeras.metrics.history import read_history
 from farkeras.metrics.report import write_report
-from farkeras.metrics.summary import (
-    COLUMNS,
-    PROCEDURAL,
-    headline,
-    markdown_report,
-    mask_iou_rows,
-    percent,
-    readable,
-)
+from farkeras.metrics.summary import COLUMNS, PROCEDURAL, headline, markdown_report, mask_iou_rows, percent, readable
 from farkeras.native_logs import quiet_import
+from farkeras.progress import ProgressDisplay
 
 _SHOWN = ("accuracy", "majority_accuracy", "balanced_accuracy", "f1", "roc_auc")  # what 80 columns hold
 
@@ -53,18 +47,19 @@ def main(argv: list[str], options: flags.FlagValues = flags.FLAGS) -> None:
     path = options.workdir or options.model
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     output = Path(options.output or folder)
-    evaluation, metadata, undecodable, overlays = evaluate_model(
-        path, options.split, options.batch_size, options.source, options.data_dir, options.gallery
-    )
-    write_text(output / "evaluation.json", json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
+    console = Console(highlight=False, soft_wrap=True)
+    with ProgressDisplay(console, "Unpacking", "files") as unpacking:
+        evaluation, metadata, undecodable, overlays = evaluate_model(
+            path, options.split, options.batch_size, options.source, options.data_dir, options.gallery, unpacking
+        )
+    write_text(output / EVALUATION_FILE, json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
     write_text(output / "evaluation.md", markdown_report(evaluation))
     history = read_history(folder / "metrics.jsonl")
     write_report(evaluation, history, output / "report.html", metadata.config, overlays)
-    _show(evaluation, undecodable, output / "report.html")
+    _show(console, evaluation, undecodable, output / "report.html")
 
 
-def _show(evaluation: dict, undecodable: list[str], report: Path) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+def _show(console: Console, evaluation: dict, undecodable: list[str], report: Path) -> None:
     run = evaluation["run"]
     console.print(
         f"{run['model']} on the {run['split']} split, {evaluation['num_images']:,} images, in percent", markup=False

@@ -6,6 +6,7 @@ from farkeras import flags as settings
 from farkeras.errors import FarkerasError
 from farkeras.main import run
 from farkeras.native_logs import quiet_import
+from farkeras.progress import ProgressDisplay
 
 WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; the same command continues a run that was stopped.")
 settings.define()
@@ -25,7 +26,8 @@ def main(argv: list[str]) -> int:
 
     report = ConsoleReport()
     try:
-        run = train_and_evaluate(config, WORKDIR.value, [report])
+        with ProgressDisplay(report.console, "Unpacking", "files") as unpacking:
+            run = train_and_evaluate(config, WORKDIR.value, [report], unpacking)
     finally:
         report.stop()
     if not (run.workdir / MODEL_FILE).exists():

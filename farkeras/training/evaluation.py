@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from farkeras.data.archives import Progress
 from farkeras.data.keypoints import FOLDER, load_keypoints
 from farkeras.data.masks import MaskTargets
 from farkeras.data.sources import is_procedural, open_source
@@ -37,7 +38,13 @@ class EvaluatedModel(NamedTuple):
 
 
 def evaluate_model(
-    path: str, split: str, batch_size: int = 64, source: str = "", data_dir: str = "", gallery: str = ""
+    path: str,
+    split: str,
+    batch_size: int = 64,
+    source: str = "",
+    data_dir: str = "",
+    gallery: str = "",
+    progress: Progress | None = None,
 ) -> EvaluatedModel:
     """Predicts a split with the model in a workdir or a `.keras` file and compares with its labels.
 
@@ -48,6 +55,7 @@ def evaluate_model(
         source: Kind of data set; by default the one that the model was trained on.
         data_dir: Its folder; by default the one that the model was trained on.
         gallery: PNG file to write with the split's first 12 faces and what was predicted; none by default.
+        progress: Told of an archive's extraction, see `open_source`.
 
     Masks are measured where the data set has been annotated (`python -m farkeras.annotate`); else the evaluation has no
     `mask_iou`, and its `run` says so in `masks_annotated`.
@@ -60,7 +68,7 @@ def evaluate_model(
         model, metadata = load_model(path)
     source = source or metadata.config.get("source", "celeba")
     data_dir = data_dir or metadata.config.get("data_dir", "")
-    data = open_source(source, data_dir)
+    data = open_source(source, data_dir, progress)
     if missing := [name for name in metadata.grouping.attributes if name not in data.attributes]:
         raise FarkerasError(f"{data_dir} has no labels for {', '.join(missing)}, which the model predicts.")
     examples = data.split(split).select(metadata.grouping.attributes)

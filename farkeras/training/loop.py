@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from farkeras.attributes import Grouping, load_grouping
 from farkeras.config import Config
+from farkeras.data.archives import Progress
 from farkeras.data.augmentation import Augmentation
 from farkeras.data.examples import Examples
 from farkeras.data.keypoints import Keypoints, load_keypoints
@@ -62,13 +63,17 @@ class Data:
     validation_keypoints: Keypoints | None = None
 
 
-def open_data(config: Config) -> Data:
+def open_data(config: Config, progress: Progress | None = None) -> Data:
     """Opens the source and checks that settings and data fit.
+
+    Args:
+        config: The settings.
+        progress: Told of an archive's extraction, see `open_source`.
 
     Raises:
         FarkerasError: From the source or the grouping, or a split is too small.
     """
-    source = open_source(config.source, config.data_dir)
+    source = open_source(config.source, config.data_dir, progress)
     grouping = load_grouping(config.grouping, source.attributes).without(config.excluded)
     train = source.split("train").select(grouping.attributes)
     if len(train) < config.batch_size:
@@ -387,7 +392,9 @@ def validation_losses(labels: np.ndarray, probabilities: np.ndarray, grouping: G
     return {"loss": mean(slice(None)), "group_loss": by_group}
 
 
-def train_and_evaluate(config: Config, workdir: str | Path, listeners: Sequence[Listener] = ()) -> Run:
+def train_and_evaluate(
+    config: Config, workdir: str | Path, listeners: Sequence[Listener] = (), progress: Progress | None = None
+) -> Run:
     """Trains as `config` says, in `workdir`; a run that was stopped continues where it was.
 
     Writes `flags.txt`, `grouping.json`, `metrics.jsonl`, `checkpoints/`, `tensorboard/` and `model.keras`, the weights
@@ -397,6 +404,7 @@ def train_and_evaluate(config: Config, workdir: str | Path, listeners: Sequence[
         config: All settings.
         workdir: Folder of the run.
         listeners: Told of progress, beside the metrics file and TensorBoard.
+        progress: Told of an archive's extraction, see `open_source`.
 
     Returns:
         The finished run.
@@ -405,7 +413,7 @@ def train_and_evaluate(config: Config, workdir: str | Path, listeners: Sequence[
         FarkerasError: Settings and data do not fit, the workdir is of another run, or the loss is not finite.
     """
     workdir = Path(workdir)
-    data = open_data(config)
+    data = open_data(config, progress)
     check_workdir(config, data.grouping, workdir)
     run = Run(config, workdir, data, listeners=listeners)
     save_flagfile(config, workdir / FLAGS_FILE)
