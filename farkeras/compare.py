@@ -75,8 +75,8 @@ def markdown(comparison: dict, num_seeds: int, procedural: bool) -> str:
     backbone = next(iter(comparison["models"].values()))["backbone_parameters"]
     notes = (
         f"Test split, percent: mean ± standard deviation over {num_seeds} seeds; always the more frequent answer: "
-        f"{percent(comparison['majority_accuracy'])}. Forward time: of the bare backbone with pooling, which has "
-        f"{backbone:,} parameters."
+        f"{percent(comparison['majority_accuracy'])}. Forward time: 16 images on {comparison['device']}, as a multiple "
+        f"of the bare backbone's with pooling, which has {backbone:,} parameters."
     )
     return "\n\n".join([markdown_table(HEADER, rows), notes, *([f"{PROCEDURAL}."] if procedural else [])]) + "\n"
 

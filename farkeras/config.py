@@ -130,11 +130,16 @@ class Config:
             raise FarkerasError(
                 f"--crop must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: {self.crop}."
             )
-
         if self.mask_stride & (self.mask_stride - 1) or self.mask_stride >= 2 ** len(self.mask_widths):
             raise FarkerasError(
                 f"--mask_stride must be a power of two below {2 ** len(self.mask_widths)}, the stride that the "
                 f"{len(self.mask_widths)} --mask_widths end before. Received: {self.mask_stride}."
+            )
+
+        if self.model == "mgmtn" and not (self.mask_loss_weight or self.mask_epochs or self.mask_gradients):
+            raise FarkerasError(
+                "--mask_loss_weight=0 leaves the mask network untrained; expected a weight above 0, --mask_epochs or "
+                "--mask_gradients."
             )
 
     @property

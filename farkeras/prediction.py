@@ -198,7 +198,10 @@ class Recognizer:
 
     @cached_property
     def _aligner(self) -> alignment.FaceAligner:
-        return alignment.FaceAligner()  # only photographs need MediaPipe
+        try:
+            return alignment.FaceAligner()  # only photographs need MediaPipe
+        except FarkerasError as error:
+            raise FarkerasError(f"{error} Crops aligned as CelebA's do without: --noalign, or align=False.") from None
 
     def _face(self, name: str, photo: Photo, align: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The aligned crop, the photograph, and the `[2, 3]` matrix from pixels of the one to the other's."""

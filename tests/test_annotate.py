@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from farkeras.data.celeba import CelebA
 from farkeras.data.faces.generate import Settings, generate
@@ -53,6 +54,16 @@ def test_a_complete_set_is_left_alone(faces):
     assert run(f"--data_dir={faces}").returncode == 0
     again = run(f"--data_dir={faces}")
     assert again.stdout.startswith(f"{faces}: 10 images annotated, none left to do.\n0 without a face\n")
+    picture = faces.parent / "out.png"
+    drawn = run(f"--data_dir={faces}", f"--overlay={picture}")
+    assert drawn.stdout.splitlines()[-1] == f"{picture}: faces with their regions"
+    assert Image.open(picture).size[0] > 1000  # six faces in a row
+
+
+def test_an_overlay_that_is_no_png_is_refused_before_the_work(faces):
+    done = run(f"--data_dir={faces}", "--overlay=out.jpg")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: An overlay is drawn as PNG, got out.jpg; give it a name that ends in .png.\n"
 
 
 def test_unpacking_shows_its_progress(faces, tmp_path):
@@ -65,7 +76,7 @@ def test_unpacking_shows_its_progress(faces, tmp_path):
     command = [sys.executable, "-c", code, f"--data_dir={faces}"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert done.stdout.splitlines()[-1].startswith("Unpacking 11/11 files  ")  # the folder is one of them
-    assert done.stderr.startswith("error: Aligning photographs needs MediaPipe")
+    assert done.stderr.startswith("error: Finding faces needs MediaPipe")
     assert len(list(images.iterdir())) == 10
 
 

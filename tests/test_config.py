@@ -35,6 +35,7 @@ def test_every_setting_says_what_it_is():
         ({"image_size": (64, 16)}, "--image_size must be at least 32. Received: 16."),
         ({"image_size": (64, 64, 64)}, r"--image_size must be height,width. Received: \(64, 64, 64\)."),
         ({"weighting": "gradnorm"}, "--weighting must be one of dws, uniform, dwa, uncertainty. Received: gradnorm."),
+        ({"model": "mgmtn", "mask_loss_weight": 0.0}, "--mask_loss_weight=0 leaves the mask network untrained"),
         ({"mask_stride": 3}, "--mask_stride must be a power of two below 16, the stride.*Received: 3."),
         ({"mask_stride": 8, "mask_widths": (8, 8, 8)}, "--mask_stride must be a power of two below 8"),
         ({"crop": (0.0, 0.0, 1.0)}, "--crop must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: "),

@@ -189,7 +189,6 @@ def _import_mediapipe():
         from mediapipe.python.solutions import face_detection, face_mesh
     except ImportError:
         raise FarkerasError(
-            "Aligning photographs needs MediaPipe with its Face Mesh model: "
-            "pip install farkeras[keypoints]; or give CelebA-aligned crops and turn alignment off."
+            "Finding faces needs MediaPipe with its Face Mesh model: pip install farkeras[keypoints]."
         ) from None
     return face_detection, face_mesh

@@ -314,7 +314,7 @@ def _annotate(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
     status = np.zeros(len(paths), np.int8)
     points = np.zeros((len(paths), NUM_POINTS, 2), np.uint16)
     for i, path in enumerate(paths):
-        image = _decode(path)
+        image = decode_image(path)
         pixels = None if image is None else _aligner().landmarks(image)
         if pixels is not None:
             points[i] = encode_points(fractions(pixels, *image.shape[:2]))
@@ -322,7 +322,7 @@ def _annotate(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return status, points
 
 
-def _decode(path: str) -> np.ndarray | None:
+def decode_image(path: str | os.PathLike) -> np.ndarray | None:
     """The pixels as training decodes them, not turned by EXIF, `uint8 [height, width, 3]`; None for a damaged file."""
     try:
         with Image.open(path) as image:

@@ -5,19 +5,22 @@ import numpy as np
 from farkeras.attributes import REGIONS
 
 
-def evaluate_masks(overlaps: np.ndarray) -> dict:
+def evaluate_masks(overlaps: np.ndarray, num_images: int) -> dict:
     """Intersection over union of each region's mask, pixels of all images taken together.
 
     Args:
         overlaps: `[2, R]`: pixels in both and pixels in either of the predicted and the target mask, in the order of
             `REGIONS`.
+        num_images: How many images they were counted in: those whose face was found.
 
     Returns:
-        `{"mask_iou": {region: IoU in 0..1, or None for a region that neither has}, "mean_mask_iou": their mean}`.
+        `{"mask_iou": {region: IoU in 0..1, or None for a region that neither has}, "mean_mask_iou": their mean,
+        "mask_images": num_images}`.
     """
     by_region = {
         region: float(both / either) if either else None
         for region, both, either in zip(REGIONS, *np.asarray(overlaps), strict=True)
     }
     known = [iou for iou in by_region.values() if iou is not None]
-    return {"mask_iou": by_region, "mean_mask_iou": sum(known) / len(known) if known else None}
+    mean = sum(known) / len(known) if known else None
+    return {"mask_iou": by_region, "mean_mask_iou": mean, "mask_images": num_images}

@@ -48,8 +48,7 @@ class _Line(NamedTuple):
 
 def check_overlay(path: str | os.PathLike, photos: Sequence[str | os.PathLike]) -> None:
     """Raises FarkerasError for photographs that `write_overlay` does not draw into that file; reads none of them."""
-    if Path(path).suffix.lower() != ".png":
-        raise FarkerasError(f"An overlay is drawn as PNG, got {path}; give it a name that ends in .png.")
+    check_png(path)
     if Path(path).resolve() in [Path(photo).resolve() for photo in photos]:
         raise FarkerasError(f"{path} is one of the photos; name another file for the overlay.")
     if not 1 <= len(photos) <= MAX_PHOTOS:
@@ -95,12 +94,9 @@ def write_overlay(
         top -= row
     remark = f"Outlines: the model's masks at one half. Beside: what it reads from each, bold from {threshold:.0%}."
     _write(figure, GAP, GAP, remark, color=SOFT, size=6.5)
-    try:
-        with written_aside(path) as aside, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph")  # a file's name in a script that the font lacks: boxes
-            figure.savefig(aside, facecolor=GROUND, format="png")
-    except OSError as error:
-        raise FarkerasError(f"Cannot write {path} ({error.strerror}); choose another place for the picture.") from None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a file's name in a script that the font lacks: boxes
+        _write_png(path, _png(figure))
 
 
 def overlay_strip(images, masks) -> bytes:
@@ -139,9 +135,39 @@ def overlay_strip(images, masks) -> bytes:
         handlelength=1.4,
         handletextpad=0.5,
     )
+    return _png(figure)
+
+
+def write_strip(path: str | os.PathLike, images, masks) -> None:
+    """`overlay_strip` as a file; one that is there is replaced by the complete one.
+
+    Raises:
+        FarkerasError: No face to draw, not a PNG, or the file cannot be written there.
+    """
+    check_png(path)
+    if not len(images):
+        raise FarkerasError(f"There is no face to draw in {path}: none was found.")
+    _write_png(path, overlay_strip(images, masks))
+
+
+def check_png(path: str | os.PathLike) -> None:
+    """Raises FarkerasError for the name of a file that is no PNG."""
+    if Path(path).suffix.lower() != ".png":
+        raise FarkerasError(f"An overlay is drawn as PNG, got {path}; give it a name that ends in .png.")
+
+
+def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, facecolor=GROUND, format="png")
     return buffer.getvalue()
+
+
+def _write_png(path: str | os.PathLike, png: bytes) -> None:
+    try:
+        with written_aside(path) as aside:
+            aside.write_bytes(png)
+    except OSError as error:
+        raise FarkerasError(f"Cannot write {path} ({error.strerror}); choose another place for the picture.") from None
 
 
 def smooth_mask(face: FaceRegions, region: str, finer: int = 4) -> tuple[np.ndarray, np.ndarray]:

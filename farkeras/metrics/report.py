@@ -12,11 +12,11 @@ from farkeras.metrics.attribute_bars import attribute_bars
 from farkeras.metrics.report_style import CSS
 from farkeras.metrics.summary import (
     COLUMNS,
-    MASK_IOU,
     PROCEDURAL,
     UNDEFINED,
     headline,
     interval,
+    mask_iou_note,
     mask_iou_rows,
     percent,
     readable,
@@ -86,7 +86,7 @@ def html_report(evaluation: dict, history: list[dict], settings: dict, overlays:
                 for name, values in evaluation["attributes"].items()
             ),
         ),
-        f"<h2>Mask IoU</h2><p class='soft'>{escape(MASK_IOU)}</p>" if masks else "",
+        f"<h2>Mask IoU</h2><p class='soft'>{escape(mask_iou_note(evaluation))}</p>" if masks else "",
         _table(("Region", *(region for region, _ in masks)), [("IoU", *(iou for _, iou in masks))]) if masks else "",
         _overlays(overlays) if overlays else "",
         f"<h2>Training</h2><div class='grid'>{charts}</div>" if charts else "",

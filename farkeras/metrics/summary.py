@@ -66,10 +66,12 @@ def headline(evaluation: dict) -> list[tuple[str, str, str]]:
     ]
 
 
-MASK_IOU = (
-    "Intersection over union (IoU), all pixels of the split together, of the model's masks at threshold 0.5 and the "
-    "masks made from MediaPipe's points, in percent."
-)
+def mask_iou_note(evaluation: dict) -> str:
+    """What the figures of `mask_iou_rows` are."""
+    return (
+        "Intersection over union (IoU) of the model's masks at threshold 0.5 and the masks made from MediaPipe's points, "
+        f"in percent; all pixels together of the {evaluation['mask_images']:,} images with points."
+    )
 
 
 def mask_iou_rows(evaluation: dict) -> list[tuple[str, str]]:
@@ -115,7 +117,11 @@ def markdown_report(evaluation: dict) -> str:
                 markdown_table(("Group", "Attributes", *COLUMNS.values()), groups),
                 "## Attributes",
                 markdown_table(("Attribute", *COLUMNS.values(), "Positive"), attributes),
-                *(["## Mask IoU", MASK_IOU, markdown_table(("Region", "IoU"), masks)] if masks else []),
+                *(
+                    ["## Mask IoU", mask_iou_note(evaluation), markdown_table(("Region", "IoU"), masks)]
+                    if masks
+                    else []
+                ),
             ]
         )
         + "\n"

@@ -13,13 +13,19 @@ class RunState:
 
     `next_counter` is the first training example not yet used (see `data.pipeline`), `best` the best validation figure
     so far. Construct it outside, `restore` and `save` inside the strategy's scope.
+
+    Args:
+        folder: Of the checkpoints.
+        model: The model.
+        optimizers: By name; together they have taken `step` steps.
+        weighting: Of the group losses.
     """
 
-    def __init__(self, folder: Path, model: keras.Model, optimizer, weighting: keras.layers.Layer):
+    def __init__(self, folder: Path, model: keras.Model, optimizers: dict, weighting: keras.layers.Layer):
         def variable(value, dtype):
             return tf.Variable(value, trainable=False, dtype=dtype)
 
-        self.optimizer = optimizer
+        self.optimizers = optimizers
         self.step = variable(0, tf.int64)
         self.next_counter = variable(0, tf.int64)
         self.best = variable(float("-inf"), tf.float64)
@@ -29,7 +35,7 @@ class RunState:
         self.checkpoint = tf.train.Checkpoint(
             model=model,
             generators=generators,
-            optimizer=optimizer,
+            **optimizers,
             weighting=weighting,
             step=self.step,
             next_counter=self.next_counter,
@@ -53,10 +59,11 @@ class RunState:
                 f"Checkpoint {self.manager.latest_checkpoint} cannot be continued: {str(error).splitlines()[0]} "
                 "Start in another --workdir."
             ) from None
-        if int(self.optimizer.iterations.numpy()) != int(self.step):
+        taken = sum(int(optimizer.iterations.numpy()) for optimizer in self.optimizers.values())
+        if taken != int(self.step):
             raise FarkerasError(
                 f"Checkpoint {self.manager.latest_checkpoint} is inconsistent: step {int(self.step)}, optimizer at "
-                f"{int(self.optimizer.iterations.numpy())}. Start in another --workdir."
+                f"{taken}. Start in another --workdir."
             )
         return True
 

@@ -1,5 +1,6 @@
 """Several models under one recipe: what each reaches over several seeds, its size and its speed."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from farkeras.config import Config
+from farkeras.errors import FarkerasError
 from farkeras.models.backbones import build_backbone
 from farkeras.models.model_file import load_model
 from farkeras.training.evaluation import evaluate_model
@@ -38,13 +40,16 @@ def compare_models(
         listeners: The name of a run -> whom its progress is told.
 
     Returns:
-        `{"majority_accuracy": float, "models": {model: row}}`, JSON-ready. A row has each of `FIGURES` as
-        `{"mean", "std", "values"}` over the seeds (None without masks; `std` with n - 1, None for one seed),
-        `parameters` (trainable), `backbone_parameters`, and `forward_time`, see `forward_times`.
+        `{"majority_accuracy": float, "device": str, "models": {model: row}}`, JSON-ready. A row has each of `FIGURES`
+        as `{"mean", "std", "values"}` over the seeds (None without masks; `std` with n - 1, None for one seed),
+        `parameters` (trainable), `backbone_parameters`, and `forward_time`, see `forward_times`, on `device`.
 
     Raises:
-        FarkerasError: See `train_and_evaluate` and `evaluate_model`.
+        FarkerasError: No model or seed, one twice, or see `train_and_evaluate` and `evaluate_model`.
     """
+    for name, values in (("models", models), ("seeds", seeds)):
+        if not values or len(set(values)) < len(values):
+            raise FarkerasError(f"--{name} must be one or more, each once. Received: {','.join(map(str, values))}.")
     # Seed by seed, so that an unfinished comparison has seen all models; all settings are checked before the first run.
     runs = [replace(config, model=model, seed=seed) for seed in seeds for model in models]
     evaluations = {model: [] for model in models}
@@ -58,6 +63,7 @@ def compare_models(
     times = forward_times(backbone, networks)
     return {
         "majority_accuracy": evaluations[models[0]][0]["majority_accuracy"],
+        "device": device_name(),
         "models": {
             model: {
                 **{figure: spread([e.get(figure) for e in evaluations[model]]) for figure in FIGURES},
@@ -91,9 +97,15 @@ def trainable_parameters(model: keras.Model) -> int:
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 
+def device_name() -> str:
+    """What TensorFlow computes on: the GPUs' names, or how many CPU cores."""
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    return ", ".join(gpu.get("device_name", "GPU") for gpu in details) or f"{os.cpu_count()} CPU cores"
+
+
 def forward_times(
     backbone: keras.Model, models: dict[str, keras.Model], batch_size: int = 16, rounds: int = 15
-) -> dict:
+) -> dict[str, float]:
     """How long a forward pass takes, as a multiple of the bare backbone's with global average pooling.
 
     All take turns, round by round, so that what else the machine does falls on all alike.

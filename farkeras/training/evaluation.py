@@ -12,7 +12,6 @@ from farkeras.data.sources import is_procedural, open_source
 from farkeras.errors import FarkerasError
 from farkeras.metrics.attribute_metrics import evaluate_attributes
 from farkeras.metrics.gallery import write_gallery
-from farkeras.metrics.mask_metrics import evaluate_masks
 from farkeras.metrics.overlay import overlay_strip
 from farkeras.models.model_file import ModelMetadata, load_model
 from farkeras.training.devices import make_strategy
@@ -77,7 +76,7 @@ def evaluate_model(
     masks = None
     if has_masks and annotated:
         masks = MaskTargets(load_keypoints(data_dir, examples.paths), preprocessing.image_size)
-    labels, probabilities, undecodable, overlaps = predict_examples(
+    labels, probabilities, undecodable, mask_figures = predict_examples(
         model, examples, preprocessing, batch_size, strategy, masks=masks
     )
     shown = [p for p in examples.paths if p not in undecodable][:12]
@@ -98,7 +97,5 @@ def evaluate_model(
         "undecodable_images": undecodable,
         **({"masks_annotated": annotated} if has_masks else {}),
     }
-    evaluation = {"run": run, **evaluate_attributes(labels, probabilities, metadata.grouping)}
-    if masks:
-        evaluation |= evaluate_masks(overlaps)
+    evaluation = {"run": run, **evaluate_attributes(labels, probabilities, metadata.grouping), **mask_figures}
     return EvaluatedModel(evaluation, metadata, undecodable, overlays)

@@ -11,6 +11,7 @@ from farkeras.data.examples import Examples
 from farkeras.data.masks import MaskTargets
 from farkeras.data.pipeline import check_undecodable, evaluation_dataset
 from farkeras.errors import FarkerasError
+from farkeras.metrics.mask_metrics import evaluate_masks
 
 
 class Predictions(NamedTuple):
@@ -20,14 +21,13 @@ class Predictions(NamedTuple):
         labels: `int8 [N, A]`, in the order of the examples, as `probabilities`.
         probabilities: `float32 [N, A]` in [0, 1].
         undecodable: Paths of the images that could not be decoded.
-        mask_overlaps: `int64 [2, R]`: pixels in both and pixels in either of the predicted and the target masks, summed
-            over the images whose face was found. None without mask targets.
+        mask_figures: What `evaluate_masks` says of the images whose face was found; empty without mask targets.
     """
 
     labels: np.ndarray
     probabilities: np.ndarray
     undecodable: list[str]
-    mask_overlaps: np.ndarray | None = None
+    mask_figures: dict
 
 
 def compile_forward(model: keras.Model, strategy: tf.distribute.Strategy | None = None) -> Callable:
@@ -128,4 +128,5 @@ def predict_examples(
 
     undecodable = [str(path) for path in examples.paths[~seen]]
     check_undecodable(undecodable, len(examples))
-    return Predictions(examples.labels[seen], probabilities[seen], undecodable, overlaps if masks else None)
+    figures = evaluate_masks(overlaps, int(masks.keypoints.found[seen].sum())) if masks else {}
+    return Predictions(examples.labels[seen], probabilities[seen], undecodable, figures)

@@ -26,7 +26,6 @@ from farkeras.errors import FarkerasError
 from farkeras.files import write_text
 from farkeras.flags import read_flagfile, save_flagfile
 from farkeras.metrics.attribute_metrics import evaluate_attributes
-from farkeras.metrics.mask_metrics import evaluate_masks
 from farkeras.models import MODELS
 from farkeras.models.model_file import (
     MODEL_FILE,
@@ -155,7 +154,7 @@ class Run:
         keras.utils.set_random_seed(config.seed)
         with self.strategy.scope():
             self._build()
-        self.state = RunState(workdir / CHECKPOINTS, self.model, self.optimizer, self.weighting)
+        self.state = RunState(workdir / CHECKPOINTS, self.model, self.optimizers, self.weighting)
         self.metrics = MetricsFile(workdir / "metrics.jsonl")
         self.listeners = [self.metrics, TensorBoard(workdir / "tensorboard"), *listeners]
 
@@ -176,28 +175,36 @@ class Run:
             self.final_model = type(self.model).from_config(self.model.get_config())
         self.forward = compile_forward(self.final_model, self.strategy)
         self.weighting = make_weighting(config, grouping, self.steps_per_epoch, dtype)
-        self.variables = self.model.trainable_variables + self.weighting.trainable_variables
-        self.optimizer = make_optimizer(config, self.variables, self.total_steps, self.steps_per_epoch, self.mask_steps)
         self.mask_step = self.train_masks = self.validation_masks = None
-        trained = self.model.trainable_variables
-        mask_loss_weight = 0.0
+        variables, mask_loss_weight = self.model.trainable_variables, 0.0
+        self.optimizers = {}
         if learns_masks(config):
             mask_variables = self.model.get_layer("aml").trainable_variables
             self.train_masks = MaskTargets(self.data.train_keypoints, self.model.mask_size)
             self.validation_masks = MaskTargets(self.data.validation_keypoints, config.image_size)
-            self.mask_step = MaskStep(self.model, self.optimizer, mask_variables, self.strategy)
+            if self.mask_steps:
+                # An optimizer of its own: the attributes' then starts with its own first step, warm-up and averages.
+                alone = dataclasses.replace(config, schedule="constant", ema_decay=0.0)
+                optimizer = make_optimizer(alone, mask_variables, self.mask_steps, self.steps_per_epoch)
+                self.optimizers["mask_optimizer"] = optimizer
+                self.mask_step = MaskStep(self.model, optimizer, mask_variables, self.strategy)
             if self.freezes_masks:
                 frozen = {id(v) for v in mask_variables}
-                trained = [v for v in trained if id(v) not in frozen]
+                variables = [v for v in variables if id(v) not in frozen]
             else:
                 mask_loss_weight = config.mask_loss_weight
+        self.variables = variables + self.weighting.trainable_variables
+        self.optimizer = make_optimizer(
+            config, self.variables, self.total_steps - self.mask_steps, self.steps_per_epoch
+        )
+        self.optimizers["optimizer"] = self.optimizer
         positive_weights = None
         if config.positive_weights == "balanced":
             positive_weights = balanced_positive_weights(self.data.train.labels)
         self.train_step = TrainStep(
             self.model,
             self.optimizer,
-            trained,
+            variables,
             self.strategy,
             self.weighting,
             grouping,
@@ -284,7 +291,7 @@ class Run:
             "step": new_step,
             "steps": new_step - step,
             "epoch": new_step / self.steps_per_epoch,
-            "learning_rate": float(self.optimizer.learning_rate),
+            "learning_rate": float(train_step.optimizer.learning_rate),
             "steps_per_second": (new_step - step) / seconds,
             "images_per_second": (new_step - step) * self.config.batch_size / seconds,
             "data_wait": min(1.0, float(figures["data_wait"]) / seconds),
@@ -316,9 +323,13 @@ class Run:
         return new
 
     def _validate(self, step: int) -> None:
-        self.final_model.set_weights(averaged_weights(self.optimizer, self.variables, self.model))
+        if step > self.mask_steps:
+            weights = averaged_weights(self.optimizer, self.variables, self.model)
+        else:
+            weights = self.model.get_weights()
+        self.final_model.set_weights(weights)
         data = self.data
-        labels, probabilities, self.undecodable_validation, overlaps = predict_examples(
+        labels, probabilities, self.undecodable_validation, mask_figures = predict_examples(
             self.final_model,
             data.validation,
             data.preprocessing,
@@ -334,7 +345,7 @@ class Run:
             **{name: evaluation[name] for name in names},
             **validation_losses(labels, probabilities, data.grouping),
             "group_balanced_accuracy": {name: groups[name]["balanced_accuracy"] for name in groups},
-            **(evaluate_masks(overlaps) if overlaps is not None else {}),
+            **mask_figures,
             **({"undecodable": self.undecodable_validation} if self.undecodable_validation else {}),
         }
         figure = figures[self.config.select_by]

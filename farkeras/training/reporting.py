@@ -10,6 +10,7 @@ from tensorflow.core.util import event_pb2
 from farkeras.data.pipeline import evaluation_dataset
 from farkeras.files import write_text, written_aside
 from farkeras.metrics.history import read_history
+from farkeras.metrics.overlay import overlay_strip
 
 
 class Listener:
@@ -57,7 +58,9 @@ class MetricsFile(Listener):
 
 
 class TensorBoard(Listener):
-    """Scalars (losses and weights by group, validation figures) and pictures (validation faces, where groups look)."""
+    """Scalars (losses and weights by group, validation figures) and pictures: training images, and validation faces
+    with the masks that a model predicts, or where its groups look.
+    """
 
     NUM_FACES = 4
 
@@ -79,9 +82,12 @@ class TensorBoard(Listener):
 
     def on_validation(self, run, record):
         self._scalars("validation", record["validation"], record["step"])
-        if hasattr(run.final_model, "explain"):
-            maps = run.final_model.explain(self.faces)["maps"]
-            with self.writer.as_default(step=record["step"]):
+        with self.writer.as_default(step=record["step"]):
+            if hasattr(run.final_model, "masks"):
+                strip = overlay_strip(self.faces.numpy(), np.asarray(run.final_model.masks(self.faces)))
+                tf.summary.image("masks", tf.io.decode_png(strip, channels=3)[None])
+            elif hasattr(run.final_model, "explain"):
+                maps = run.final_model.explain(self.faces)["maps"]
                 tf.summary.image("group_maps", heat_strips(self.faces.numpy(), np.asarray(maps)), max_outputs=8)
 
     def on_end(self, run):

@@ -18,8 +18,8 @@ class Step:
 
     Args:
         model: Images -> a dict of outputs.
-        optimizer: Built on all variables that any step of the run trains.
-        variables: Those that this step trains.
+        optimizer: Built on `variables`.
+        variables: What this step trains.
         strategy: Of the replicas.
     """
 

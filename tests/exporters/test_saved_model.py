@@ -16,18 +16,22 @@ from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.exporters import saved_model
 from farkeras.exporters.saved_model import export_saved_model
-from farkeras.models import FARAMTN
+from farkeras.models import FARAMTN, MGMTN
 from farkeras.models.model_file import ModelMetadata, load_model, save_model
 
 GROUPING = Grouping({"second": ("b",), "first": ("c", "a")}, ("a", "b", "c"))
 PREPROCESSING = Preprocessing((64, 48), (0.1, 0.0, 0.9, 1.0))
 
 
-@pytest.fixture(scope="module")
-def workdir(tmp_path_factory):
+def mgmtn(*arguments, **options):
+    return MGMTN(*arguments, **options, mask_widths=(8, 8), mask_stride=2, fusion_width=8)
+
+
+@pytest.fixture(scope="module", params=[FARAMTN, mgmtn], ids=["far_amtn", "mgmtn"])
+def workdir(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     keras.utils.set_random_seed(0)
-    model = FARAMTN(GROUPING, "ResNetTiny", PREPROCESSING.image_size, backbone_alpha=0.25)
+    model = request.param(GROUPING, "ResNetTiny", PREPROCESSING.image_size, backbone_alpha=0.25)
     for head in ("head_first", "head_second"):  # logits of different sizes, or every probability were about 1/2
         kernel = model.get_layer(head).kernel
         kernel.assign(100.0 * kernel)

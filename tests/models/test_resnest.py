@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from farkeras.models import resnest
+from farkeras.models.backbones import build_backbone
 from farkeras.models.resnest import ResNeSt50, preprocess_input
 
 # Keras compares the list of one input that the builder gives with the tensor that a caller passes.
@@ -127,6 +128,19 @@ def test_it_can_be_saved(model):
     assert [weight.path for weight in copy.weights] == [weight.path for weight in model.weights]
     copy.set_weights(model.get_weights())
     np.testing.assert_array_equal(copy(images()).numpy(), model(images()).numpy())
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return build_backbone("ResNeSt50", (64, 64))
+
+
+@pytest.mark.parametrize("name", ["name.keras", "name.weights.h5"])
+def test_weights_of_a_backbone_from_a_file(backbone, tmp_path, name):
+    (backbone.save if name.endswith(".keras") else backbone.save_weights)(tmp_path / name)
+    loaded = build_backbone("ResNeSt50", (64, 64), weights=str(tmp_path / name))
+    for ours, theirs in zip(loaded.get_weights(), backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_every_weight_has_a_gradient(model):

@@ -45,6 +45,19 @@ def test_wrong_settings_end_before_the_first_run(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("models", "seeds", "error"),
+    [
+        ([], [0], r"--models must be one or more, each once\. Received: \."),
+        (["mgmtn", "mgmtn"], [0], r"--models must be one or more, each once\. Received: mgmtn,mgmtn\."),
+        (["mgmtn"], [1, 2, 1], r"--seeds must be one or more, each once\. Received: 1,2,1\."),
+    ],
+)
+def test_nothing_to_compare_and_things_named_twice(models, seeds, error, tmp_path):
+    with pytest.raises(FarkerasError, match=error):
+        compare_models(Config(), models, seeds, tmp_path)
+
+
 def test_forward_time_is_relative_to_the_backbone(monkeypatch):
     inputs = keras.Input((8, 8, 3))
     features = keras.layers.Conv2D(4, 3)(inputs)

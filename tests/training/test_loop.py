@@ -25,7 +25,7 @@ from farkeras.training.loop import (
     train_and_evaluate,
     validation_losses,
 )
-from farkeras.training.reporting import Listener, heat_strips
+from farkeras.training.reporting import Listener
 from tests.training.small_run import small_config
 
 
@@ -199,11 +199,3 @@ def test_a_batch_that_does_not_divide(faces_dir, tmp_path):
 def test_too_few_images(faces_dir):
     with pytest.raises(FarkerasError, match=re.escape("has 192 images, fewer than --batch_size=500")):
         open_data(small_config(faces_dir, batch_size=500))
-
-
-def test_heat_strips():
-    faces, maps = np.zeros((2, 8, 6, 3), np.float32), np.random.default_rng(0).random((2, 3, 4, 3))
-    strips = heat_strips(faces, maps)
-    assert strips.shape == (2, 8, 24, 3)
-    assert not strips[:, :, :6].any()  # the face itself
-    assert strips[:, :, 6:, 0].max() == 153  # 0.6 of full red where a map is largest

@@ -86,7 +86,7 @@ def masks_first(first_config, tmp_path_factory):
 
 
 def test_masks_first_then_frozen(masks_first):
-    _, listener, workdir = masks_first
+    run, listener, workdir = masks_first
     records = read_history(workdir / "metrics.jsonl")
     alone = [r for r in records if r["step"] <= 12 and "validation" not in r]
     rest = [r for r in records if r["step"] > 12 and "validation" not in r]
@@ -95,6 +95,14 @@ def test_masks_first_then_frozen(masks_first):
     for before, after in zip(listener.masks[12], listener.masks[24], strict=True):
         np.testing.assert_array_equal(before, after)  # statistics of batch normalisation, too
     assert [r["best"] for r in records if "validation" in r] == [False, True]
+    # An optimizer for each phase, which begins with its own first step: Adam corrects for that, warm-up counts it.
+    assert {name: int(o.iterations.numpy()) for name, o in run.optimizers.items()} == {
+        "mask_optimizer": 12,
+        "optimizer": 12,
+    }
+    rates = [r["learning_rate"] for r in rest]
+    assert rates == sorted(rates, reverse=True)
+    assert alone[-1]["learning_rate"] == pytest.approx(1e-2)
     assert load_model(workdir)[1].metrics["step"] == 24
 
 
@@ -117,7 +125,9 @@ def test_with_mask_gradients_the_masks_train_on(annotated_dir, tmp_path):
 
 
 def test_two_replicas_equal_one(annotated_dir, tmp_path):
-    config = mask_config(annotated_dir, epochs=5 * 16 / 192, precision="float64", sync_batch_norm=True)
+    # Two steps of the mask network, then three of all, in which the attributes train the masks, too.
+    phases = {"mask_epochs": 2 * 16 / 192, "epochs": 3 * 16 / 192, "mask_gradients": True}
+    config = mask_config(annotated_dir, precision="float64", sync_batch_norm=True, **phases)
     runs = []
     for replicas in (1, 2):
         run = Run(config, tmp_path / str(replicas), open_data(config), make_strategy(replicas))

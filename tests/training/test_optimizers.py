@@ -28,15 +28,6 @@ def test_schedule(decay, expected):
     assert WarmupSchedule.from_config(schedule.get_config()).get_config() == schedule.get_config()
 
 
-def test_the_schedule_starts_after_the_lead():
-    proper = WarmupSchedule(2.0, total_steps=6, warmup_steps=2)
-    led = WarmupSchedule(2.0, total_steps=10, warmup_steps=2, lead_steps=4)
-    rates = [float(led(step)) for step in range(10)]
-    np.testing.assert_allclose(rates[:4], 2.0 * np.array([1 / 3, 2 / 3, 1.0, 1.0]), rtol=1e-6)
-    np.testing.assert_allclose(rates[4:], [float(proper(step)) for step in range(6)], rtol=1e-6)
-    assert WarmupSchedule.from_config(led.get_config()).get_config() == led.get_config()
-
-
 def test_schedule_without_warm_up_starts_at_the_peak():
     assert float(WarmupSchedule(2.0, total_steps=6)(0)) == 2.0
 

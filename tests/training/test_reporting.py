@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from farkeras.attributes import REGIONS
 from farkeras.data.examples import Examples
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.metrics.overlay import overlay_strip
 from farkeras.training.reporting import MetricsFile, TensorBoard, heat_strips
 
 TRAIN = {
@@ -118,6 +120,20 @@ def test_tensorboard_of_a_continued_run_has_each_step_once(run, tmp_path):
     written = [e.step for path in folder.glob("events*") for e in read_events(path) if e.summary.value]
     assert sorted(written) == [0, 4, 6]
     assert events(folder)["train/loss", 6] == 60.0
+
+
+def test_a_model_with_masks_shows_them_on_the_faces(run, tmp_path):
+    run.final_model = SimpleNamespace(masks=lambda faces: tf.ones((len(faces), 4, 4, len(REGIONS))))
+    board = TensorBoard(tmp_path / "tensorboard")
+    board.on_start(run, 0)
+    board.on_validation(run, VALIDATION)
+    board.on_end(run)
+    width, height, png = events(tmp_path / "tensorboard")["masks", 4]
+    strip = tf.io.decode_png(png).numpy()
+    assert strip.shape == (int(height), int(width), 3)
+    np.testing.assert_array_equal(
+        strip, tf.io.decode_png(overlay_strip(np.full((2, 8, 8, 3), 100), np.ones((2, 4, 4, 8))), channels=3)
+    )
 
 
 def test_model_that_explains_nothing(run, tmp_path):
