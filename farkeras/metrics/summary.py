@@ -69,8 +69,8 @@ def headline(evaluation: dict) -> list[tuple[str, str, str]]:
 def mask_iou_note(evaluation: dict) -> str:
     """What the figures of `mask_iou_rows` are."""
     return (
-        "Intersection over union (IoU) of the model's masks at threshold 0.5 and the masks made from MediaPipe's points, "
-        f"in percent; all pixels together of the {evaluation['mask_images']:,} images with points."
+        "Intersection over union (IoU) of the model's masks at threshold 0.5 and the masks made from MediaPipe's "
+        f"points, in percent; all pixels together of the {evaluation['mask_images']:,} images with points."
     )
 
 
