@@ -13,36 +13,42 @@ take about 0.2 hours:
 """
 
 import os
+from contextlib import suppress
 
 import numpy as np
 from absl import flags
 from rich.console import Console
 
+from farkeras import flags as settings
 from farkeras import main as entry
 from farkeras.data.keypoints import annotate
-from farkeras.data.sources import SOURCES, open_source
+from farkeras.data.sources import open_source
+from farkeras.data.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 from farkeras.progress import ProgressDisplay
 
-_DATA_DIR = flags.DEFINE_string("data_dir", "", "Folder of the data set.")
-_SOURCE = flags.DEFINE_enum("source", "celeba", list(SOURCES), "Kind of data set.")
 _WORKERS = flags.DEFINE_integer("workers", os.cpu_count(), "Processes that annotate; without influence on the result.")
+settings.define()  # all of a run's, so that its flagfile serves here, too
 
 
 def main(argv: list[str]) -> None:
     """Annotates what is left to do, then says how many, how fast, and which images have no points."""
     if argv[1:]:
         raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
+    config = settings.config_from_flags()
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
-        source = open_source(_SOURCE.value, _DATA_DIR.value, unpacking)
-    paths = np.concatenate([source.split(name).paths for name in ("train", "validation", "test")])
+        source = open_source(config.source, config.data_dir, unpacking, config.to_dict())
+    paths = []
+    for name in SPLITS:
+        with suppress(FarkerasError):  # a table may have a split without images
+            paths.append(source.split(name).paths)
     silence_native_logs()
     with ProgressDisplay(console) as display:  # starts when the processes are ready
-        result = annotate(_DATA_DIR.value, paths, _WORKERS.value, display)
+        result = annotate(config.data_dir, np.concatenate(paths), _WORKERS.value, display)
     rate = f"{display.new:,} now, {display.new / display.seconds:.0f} images/s" if display.new else "none left to do"
-    console.print(f"{_DATA_DIR.value}: {result.num_images:,} images annotated, {rate}.", markup=False)
+    console.print(f"{config.data_dir}: {result.num_images:,} images annotated, {rate}.", markup=False)
     for what, names in (("without a face", result.without_face), ("cannot be decoded", result.undecodable)):
         first = [*names[:3], "..."][: len(names)]
         console.print(f"{len(names):,} {what}{': ' if names else ''}{', '.join(first)}", markup=False)
