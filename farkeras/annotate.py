@@ -13,25 +13,27 @@ take about 0.2 hours:
 """
 
 import os
+from contextlib import suppress
 
 import numpy as np
 from absl import flags
 from rich.console import Console
 
+from farkeras import flags as settings
 from farkeras import main as entry
 from farkeras.data.keypoints import annotate, decode_image, decode_points, load_keypoints
-from farkeras.data.sources import SOURCES, open_source
+from farkeras.data.sources import open_source
+from farkeras.data.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 from farkeras.progress import ProgressDisplay
 
-_DATA_DIR = flags.DEFINE_string("data_dir", "", "Folder of the data set.")
-_SOURCE = flags.DEFINE_enum("source", "celeba", list(SOURCES), "Kind of data set.")
 _WORKERS = flags.DEFINE_integer("workers", os.cpu_count(), "Processes that annotate; without influence on the result.")
 _OVERLAY = flags.DEFINE_string(
     "overlay", None, "PNG file to write, replaced if there: the first faces with the masks made from their points."
 )
 _SHOWN_FACES = 12
+settings.define()  # all of a run's, so that its flagfile serves here, too
 
 
 def main(argv: list[str]) -> None:
@@ -42,31 +44,36 @@ def main(argv: list[str]) -> None:
         from farkeras.metrics.overlay import check_png  # Matplotlib
 
         check_png(_OVERLAY.value)
+    config = settings.config_from_flags()
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
-        source = open_source(_SOURCE.value, _DATA_DIR.value, unpacking)
-    paths = np.concatenate([source.split(name).paths for name in ("train", "validation", "test")])
+        source = open_source(config.source, config.data_dir, unpacking, config.to_dict())
+    paths = []
+    for name in SPLITS:
+        with suppress(FarkerasError):  # a table may have a split without images
+            paths.append(source.split(name).paths)
+    paths = np.concatenate(paths)
     silence_native_logs()
     with ProgressDisplay(console) as display:  # starts when the processes are ready
-        result = annotate(_DATA_DIR.value, paths, _WORKERS.value, display)
+        result = annotate(config.data_dir, paths, _WORKERS.value, display)
     rate = f"{display.new:,} now, {display.new / display.seconds:.0f} images/s" if display.new else "none left to do"
-    console.print(f"{_DATA_DIR.value}: {result.num_images:,} images annotated, {rate}.", markup=False)
+    console.print(f"{config.data_dir}: {result.num_images:,} images annotated, {rate}.", markup=False)
     for what, names in (("without a face", result.without_face), ("cannot be decoded", result.undecodable)):
         first = [*names[:3], "..."][: len(names)]
         console.print(f"{len(names):,} {what}{': ' if names else ''}{', '.join(first)}", markup=False)
     if result.without_face or result.undecodable:
         console.print(f"Listed in {result.listing}", markup=False)
     if _OVERLAY.value:
-        _write_overlay(_OVERLAY.value, paths[: 2 * _SHOWN_FACES])
+        _write_overlay(_OVERLAY.value, config.data_dir, paths[: 2 * _SHOWN_FACES])
         console.print(f"{_OVERLAY.value}: faces with their regions", markup=False)
 
 
-def _write_overlay(path: str, photos: np.ndarray) -> None:
+def _write_overlay(path: str, data_dir: str, photos: np.ndarray) -> None:
     """Draws the first faces that were found."""
     from farkeras.data.masks import region_masks  # TensorFlow
     from farkeras.metrics.overlay import write_strip  # Matplotlib
 
-    keypoints = load_keypoints(_DATA_DIR.value, photos)
+    keypoints = load_keypoints(data_dir, photos)
     rows = np.flatnonzero(keypoints.found)[:_SHOWN_FACES]
     images = [decode_image(photos[row]) for row in rows]
     masks = [region_masks(decode_points(keypoints.points[row]), images[0].shape[:2]).numpy() for row in rows]

@@ -240,16 +240,19 @@ def load_grouping(name_or_path: str | Path, attributes: Sequence[str] = CELEBA_A
     """A published grouping by name, or a user's own from a JSON file (`{"group": ["attribute", ...], ...}`).
 
     Args:
-        name_or_path: `mgmtn8`, `mcnn9`, or the path of a JSON file.
+        name_or_path: `mgmtn8`, `mcnn9`, `one` (all attributes in one group), or the path of a JSON file.
         attributes: The attributes of the data, in output order; each must be in exactly one group.
 
     Raises:
         FarkerasError: No such grouping or file, a file that cannot be read, not such a JSON object, or it does not fit
             `attributes`.
     """
+    if str(name_or_path) == "one":
+        return Grouping({"All": tuple(attributes)}, tuple(attributes))
     if str(name_or_path) in GROUPINGS:
+        _require_celebas(str(name_or_path), attributes)
         return Grouping(GROUPINGS[str(name_or_path)], tuple(attributes))
-    path, expected = Path(name_or_path), f"expected {', '.join(GROUPINGS)} or the path of a JSON file"
+    path, expected = Path(name_or_path), f"expected {', '.join(GROUPINGS)}, one, or the path of a JSON file"
 
     def unique(pairs):
         names = [name for name, _ in pairs]
@@ -276,3 +279,13 @@ def load_grouping(name_or_path: str | Path, attributes: Sequence[str] = CELEBA_A
         return Grouping(groups, tuple(attributes))
     except FarkerasError as error:
         raise FarkerasError(f"{path}: {error}") from None
+
+
+def _require_celebas(name: str, attributes: Sequence[str]) -> None:
+    if set(attributes) != set(CELEBA_ATTRIBUTES):
+        start = ", ".join(json.dumps(attribute, ensure_ascii=False) for attribute in attributes[:2])
+        raise FarkerasError(
+            f"The grouping '{name}' is of CelebA's 40 attributes, the data has {len(attributes)}: "
+            f'{", ".join(attributes)}. Write a JSON file with each of them once, {{"group": [{start}, ...], ...}}, and '
+            "name it with --grouping=FILE; or --grouping=one puts all into one group."
+        )

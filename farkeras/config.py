@@ -23,13 +23,21 @@ class Config:
     """
 
     # Data
-    data_dir: str = setting("", "Folder of the data set.")
-    source: str = setting("celeba", "Kind of data set.", choices=("celeba",))
-    grouping: str = setting("mgmtn8", "Attribute groups: mgmtn8, mcnn9, or a JSON file {group: [attributes]}.")
+    data_dir: str = setting("", "Folder of the data set, or the table (CSV or Parquet) of --source=table.")
+    source: str = setting("celeba", "Kind of data set.", choices=("celeba", "table"))
+    grouping: str = setting("mgmtn8", "Attribute groups: mgmtn8, mcnn9, one, or a JSON file {group: [attributes]}.")
     exclude_attributes: tuple[str, ...] = setting((), "Attributes to leave out; 'subjective' for the subjective set.")
     image_size: tuple[int, ...] = setting((224, 192), "Height, width of the model's input in pixels.", at_least=32)
     crop: tuple[float, ...] = setting(
         (0.0, 0.0, 1.0, 1.0), "Top, left, bottom, right of the part of an image to use, as fractions.", at_least=0
+    )
+
+    # A table of your own
+    image_column: str = setting("image", "Table: column with the paths of the images, from the table's folder.")
+    group_column: str = setting("", "Table: column, such as a person, of which no value may be in two splits.")
+    ignore_columns: tuple[str, ...] = setting((), "Table: columns that are no attributes.")
+    split_ratios: tuple[float, ...] = setting(
+        (0.8, 0.1, 0.1), "Table without the column 'split': shares of train, validation, test.", at_least=0
     )
 
     # Model
@@ -129,6 +137,11 @@ class Config:
         if len(self.crop) != 4 or not (self.crop[0] < self.crop[2] <= 1 and self.crop[1] < self.crop[3] <= 1):
             raise FarkerasError(
                 f"--crop must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: {self.crop}."
+            )
+        if len(self.split_ratios) != 3 or abs(sum(self.split_ratios) - 1) > 1e-6:
+            raise FarkerasError(
+                "--split_ratios must be three shares, of train, validation and test, that make 1. "
+                f"Received: {self.split_ratios}."
             )
         if self.mask_stride & (self.mask_stride - 1) or self.mask_stride >= 2 ** len(self.mask_widths):
             raise FarkerasError(

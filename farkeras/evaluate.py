@@ -10,7 +10,10 @@ from absl import flags
 from rich.console import Console
 from rich.table import Column, Table
 
+from farkeras import flags as run_settings
 from farkeras import main as entry
+from farkeras.data.keypoints import annotate_command
+from farkeras.data.table import SETTINGS
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
 from farkeras.metrics.evaluation_file import EVALUATION_FILE
@@ -29,10 +32,11 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_string("workdir", "", "Workdir of a training run.", **own)
     flags.DEFINE_string("model", "", "A .keras file, in place of --workdir.", **own)
     flags.DEFINE_string("source", "", "Kind of data set; by default the one trained on.", **own)
-    flags.DEFINE_string("data_dir", "", "Folder of the data set; by default the one trained on.", **own)
+    flags.DEFINE_string("data_dir", "", "Folder of the data set, or the table; by default the one trained on.", **own)
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "The images to measure on.", **own)
     flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1, **own)
     flags.DEFINE_string("gallery", "", "Also write a PNG with the first 12 faces and what was predicted.", **own)
+    run_settings.define(flag_values, SETTINGS)  # how to read a table; by default as in training
     flags.DEFINE_string("output", "", "Folder of the results; by default the model's.", **own)
 
 
@@ -50,7 +54,14 @@ def main(argv: list[str], options: flags.FlagValues = flags.FLAGS) -> None:
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
         evaluation, metadata, undecodable, overlays = evaluate_model(
-            path, options.split, options.batch_size, options.source, options.data_dir, options.gallery, unpacking
+            path,
+            options.split,
+            options.batch_size,
+            options.source,
+            options.data_dir,
+            options.gallery,
+            unpacking,
+            run_settings.given(options, SETTINGS),
         )
     write_text(output / EVALUATION_FILE, json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
     write_text(output / "evaluation.md", markdown_report(evaluation))
@@ -73,11 +84,8 @@ def _show(console: Console, evaluation: dict, undecodable: list[str], report: Pa
     if rows := mask_iou_rows(evaluation):
         console.print("Mask IoU: " + ", ".join(f"{region} {iou}" for region, iou in rows), markup=False)
     if not run.get("masks_annotated", True):
-        console.print(
-            f"Masks not measured: {run['data_dir']} has no keypoints. For mask IoU: "
-            f"python -m farkeras.annotate --data_dir={run['data_dir']}",
-            markup=False,
-        )
+        remedy = annotate_command(run["data_dir"])
+        console.print(f"Masks not measured: {run['data_dir']} has no keypoints. For mask IoU: {remedy}", markup=False)
     if run["procedural"]:
         console.print(f"[bold yellow]{PROCEDURAL}.[/bold yellow]")
     if undecodable:

@@ -1,7 +1,9 @@
 """absl flags from `Config`'s fields, and back: the only reader of FLAGS beside the entry points."""
 
 import dataclasses
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -10,9 +12,9 @@ from farkeras.errors import FarkerasError
 from farkeras.files import write_text
 
 
-def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Defines one flag per setting."""
-    for field in dataclasses.fields(Config):
+def define(flag_values: flags.FlagValues = flags.FLAGS, names: Collection[str] | None = None) -> None:
+    """Defines one flag per setting, or per setting among `names`."""
+    for field in _fields(names):
         name, default, text = field.name, field.default, field.metadata["help"]
         if field.metadata["choices"]:
             flags.DEFINE_enum(name, default, list(field.metadata["choices"]), text, flag_values=flag_values)
@@ -29,8 +31,27 @@ def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
     Raises:
         FarkerasError: A value out of range, or not a number where numbers are listed.
     """
+    return Config(**_values(flag_values, _fields()))
+
+
+def given(flag_values: flags.FlagValues, names: Collection[str]) -> dict[str, Any]:
+    """The settings among `names` that stand on the command line, as `Config.to_dict()` has them.
+
+    Raises:
+        FarkerasError: As `config_from_flags`.
+    """
+    values = _values(flag_values, [field for field in _fields(names) if flag_values[field.name].present])
+    checked = Config(**values).to_dict()
+    return {name: checked[name] for name in values}
+
+
+def _fields(names: Collection[str] | None = None) -> list[dataclasses.Field]:
+    return [field for field in dataclasses.fields(Config) if names is None or field.name in names]
+
+
+def _values(flag_values: flags.FlagValues, fields: Iterable[dataclasses.Field]) -> dict[str, Any]:
     values = {}
-    for field in dataclasses.fields(Config):
+    for field in fields:
         value = flag_values[field.name].value
         if isinstance(field.default, tuple):
             kind = type(field.default[0]) if field.default else str
@@ -41,7 +62,7 @@ def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
                     f"--{field.name} must be {kind.__name__} values with commas. Received: {','.join(value)}."
                 ) from None
         values[field.name] = value
-    return Config(**values)
+    return values
 
 
 def save_flagfile(config: Config, path: Path) -> None:

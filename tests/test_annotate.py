@@ -11,6 +11,7 @@ from PIL import Image
 from farkeras.data.celeba import CelebA
 from farkeras.data.faces.generate import Settings, generate
 from farkeras.data.keypoints import load_keypoints
+from tests.own_table import write_own_table
 
 
 def run(*arguments, **environment):
@@ -46,6 +47,21 @@ def test_annotates_all_splits_and_says_what_came_of_it(faces):
     source = CelebA(moved)
     found = [load_keypoints(moved, source.split(name).paths).found.tolist() for name in ("train", "validation", "test")]
     assert found == [[False] + [True] * 7, [True], [True]]
+
+
+def test_a_table_with_the_settings_of_its_runs(faces, tmp_path):
+    pytest.importorskip("mediapipe")
+    write_own_table(faces / "mine.csv", faces)
+    lines = (faces / "mine.csv").read_text().splitlines()[:3]  # no split has images but train
+    (faces / "mine.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "own.flags").write_text(f"--source=table\n--data_dir={faces / 'mine.csv'}\n--learning_rate=0.1\n")
+    refused = run(f"--flagfile={tmp_path / 'own.flags'}")
+    assert "if these columns are no attributes, give --ignore_columns=person,notes." in refused.stderr
+    done = run(f"--flagfile={tmp_path / 'own.flags'}", "--ignore_columns=person,notes", "--split_ratios=1,0,0")
+    assert done.stdout.startswith(f"{faces / 'mine.csv'}: 2 images annotated, 2 now, "), done.stderr
+    assert done.stdout.endswith(f"Listed in {faces}/keypoints/without_points.txt\n")
+    images = [str(faces / f"img_align_celeba/00000{number}.jpg") for number in (1, 2)]
+    assert load_keypoints(faces / "mine.csv", images).found.tolist() == [False, True]
 
 
 def test_a_complete_set_is_left_alone(faces):

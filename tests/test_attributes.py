@@ -101,8 +101,26 @@ def test_errors_of_a_file(text, message, tmp_path):
         load_grouping(path, ("a", "b"))
 
 
+def test_all_attributes_in_one_group():
+    assert load_grouping("one", ("b", "a")) == Grouping({"All": ("b", "a")})
+
+
+@pytest.mark.parametrize("name", ["mgmtn8", "mcnn9"])
+def test_a_published_grouping_for_other_attributes_says_how_to_write_ones_own(name):
+    message = (
+        f"The grouping '{name}' is of CelebA's 40 attributes, the data has 3: Hat, Smile, Größe. Write a JSON file "
+        'with each of them once, {"group": ["Hat", "Smile", ...], ...}, and name it with --grouping=FILE; or '
+        "--grouping=one puts all into one group."
+    )
+    with pytest.raises(FarkerasError) as raised:
+        load_grouping(name, ("Hat", "Smile", "Größe"))
+    assert str(raised.value) == message
+
+
 def test_no_such_grouping():
-    with pytest.raises(FarkerasError, match="No grouping 'mgmtn9': expected mgmtn8, mcnn9 or the path of a JSON file"):
+    with pytest.raises(
+        FarkerasError, match="No grouping 'mgmtn9': expected mgmtn8, mcnn9, one, or the path of a JSON file"
+    ):
         load_grouping("mgmtn9")
 
 

@@ -42,6 +42,8 @@ def test_every_setting_says_what_it_is():
         ({"crop": (0.5, 0.0, 0.5, 1.0)}, "--crop must be top,left,bottom,right"),
         ({"crop": (0.0, 0.9, 1.0, 0.1)}, "--crop must be top,left,bottom,right"),
         ({"crop": (0.0, 0.0, 1.0, 1.1)}, "--crop must be top,left,bottom,right"),
+        ({"split_ratios": (0.8, 0.2)}, "--split_ratios must be three shares, of train, validation and test, that make"),
+        ({"split_ratios": (0.8, 0.2, 0.2)}, r"that make 1\. Received: \(0.8, 0.2, 0.2\)"),
         ({"crop": (-0.1, 0.0, 1.0, 1.0)}, "--crop must be at least 0. Received: -0.1."),
     ],
 )

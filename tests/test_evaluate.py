@@ -41,7 +41,7 @@ def data(tmp_path, monkeypatch):
     folder = tmp_path / "data"
     folder.mkdir()
     source = Source(folder)
-    monkeypatch.setattr(evaluation, "open_source", lambda name, data_dir, progress: source)
+    monkeypatch.setattr(evaluation, "open_source", lambda name, data_dir, progress, settings: source)
     return folder
 
 

@@ -10,7 +10,7 @@ import farkeras
 from farkeras.attributes import load_grouping
 from farkeras.config import Config
 from farkeras.errors import FarkerasError
-from farkeras.flags import config_from_flags, define, read_flagfile, save_flagfile
+from farkeras.flags import config_from_flags, define, given, read_flagfile, save_flagfile
 from farkeras.models.backbones import backbone_names
 
 CONFIGS = sorted((Path(farkeras.__file__).parents[1] / "configs").glob("*.flags"))
@@ -27,6 +27,8 @@ CHANGED = Config(
     image_size=(64, 48),
     crop=(0.0, 0.1, 0.25, 1 / 3),
     mask_widths=(8, 16, 24),
+    ignore_columns=("notes", "file name"),
+    split_ratios=(0.5, 0.25, 0.25),
 )
 
 
@@ -52,6 +54,18 @@ def test_flags():
     assert config.exclude_attributes == ("Male",)
 
 
+def test_some_settings_and_which_of_them_were_given():
+    own, names = flags.FlagValues(), ("image_column", "split_ratios", "ignore_columns")
+    define(own, names)
+    assert set(names) <= set(own)
+    assert "learning_rate" not in own
+    own(["farkeras", "--split_ratios=0.5,0.5,0", "--image_column=image"])
+    assert given(own, names) == {"image_column": "image", "split_ratios": [0.5, 0.5, 0.0]}
+    own(["farkeras", "--split_ratios=0.5,0.5,0.5"])
+    with pytest.raises(FarkerasError, match="--split_ratios must be three shares"):
+        given(own, names)
+
+
 def test_the_last_value_wins_and_lists_are_replaced(tmp_path):
     (tmp_path / "base.flags").write_text("# a comment\n--image_size=64,48\n--exclude_attributes=Male\n--seed=1\n")
     config = parse(f"--flagfile={tmp_path / 'base.flags'}", "--seed=2", "--exclude_attributes=Young")
@@ -66,7 +80,7 @@ def test_flagfile_round_trip(config, tmp_path):
 
 
 def test_changed_differs_everywhere():
-    same = [f.name for f in dataclasses.fields(Config) if getattr(CHANGED, f.name) == f.default and f.name != "source"]
+    same = [f.name for f in dataclasses.fields(Config) if getattr(CHANGED, f.name) == f.default]
     assert not same
 
 

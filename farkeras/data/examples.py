@@ -1,6 +1,8 @@
 """What every data source gives: names of image files with their labels."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -32,3 +34,9 @@ class Examples:
         """The same examples with these label columns, in this order."""
         columns = [self.attributes.index(name) for name in attributes]
         return Examples(tuple(attributes), self.paths, self.labels[:, columns], self.landmarks)
+
+
+def folder_of(data_dir: str | os.PathLike) -> Path:
+    """The folder of a data set, where its keypoints lie: `data_dir`, or, where that is a table, the one it lies in."""
+    path = Path(data_dir)
+    return path.parent if path.is_file() else path

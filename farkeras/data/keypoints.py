@@ -32,6 +32,7 @@ import numpy as np
 from PIL import Image
 
 from farkeras.data.alignment import FaceAligner
+from farkeras.data.examples import folder_of
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text, written_aside
 
@@ -109,11 +110,22 @@ def decode_points(points):
     return points / _UNITS - 0.5
 
 
+def store_of(data_dir: str | os.PathLike) -> Path:
+    """The folder that holds the points of a data set; tables in one folder share it."""
+    return folder_of(data_dir) / FOLDER
+
+
+def annotate_command(data_dir: str | os.PathLike) -> str:
+    """What to type to find the points."""
+    command = f"python -m farkeras.annotate --data_dir={shlex.quote(os.fspath(data_dir))}"
+    return f"{command} --source=table, with the table's other flags" if Path(data_dir).is_file() else command
+
+
 def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str]) -> Keypoints:
     """The stored points of images, in their order.
 
     Args:
-        data_dir: The data set's folder.
+        data_dir: The data set's folder, or the table that it is.
         paths: Image files, as `Examples.paths` names them.
 
     Raises:
@@ -127,9 +139,8 @@ def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str]) -> Keypoin
     missing = np.flatnonzero(rows < 0)
     if len(missing):
         raise FarkerasError(
-            f"{len(missing):,} of {len(names):,} images have no keypoints in {Path(data_dir) / FOLDER}, the first is "
-            f"{names[missing[0]]}. Find them first: "
-            f"python -m farkeras.annotate --data_dir={shlex.quote(os.fspath(data_dir))}"
+            f"{len(missing):,} of {len(names):,} images have no keypoints in {store_of(data_dir)}, the first is "
+            f"{names[missing[0]]}. Find them first: {annotate_command(data_dir)}"
         )
     points = np.zeros((len(names), NUM_POINTS, 2), np.uint16)
     found = np.zeros(len(names), bool)
@@ -152,7 +163,7 @@ def annotate(
     A run that was stopped, or killed, is continued by the next one. The result does not depend on `workers`.
 
     Args:
-        data_dir: The data set's folder, where the store is made.
+        data_dir: The data set's folder, where the store is made, or the table that it is.
         paths: Image files, as `Examples.paths` names them.
         workers: Processes, each with a Face Mesh of its own (about 130 MB).
         progress: Called when the processes are ready, then every few images; counts those of earlier runs, too.
@@ -187,7 +198,7 @@ def _take_stock(data_dir: str | os.PathLike, names: list[str]) -> Annotation:
     undecodable = [name for name in names if status[name] == _UNDECODABLE]
     lines = [f"{name}\tno face found\n" for name in without_face]
     lines += [f"{name}\tcannot be decoded\n" for name in undecodable]
-    listing = Path(data_dir) / FOLDER / LISTING
+    listing = store_of(data_dir) / LISTING
     with _writing(listing):
         write_text(listing, "".join(lines))
     return Annotation(len(names), without_face, undecodable, listing)
@@ -195,8 +206,8 @@ def _take_stock(data_dir: str | os.PathLike, names: list[str]) -> Annotation:
 
 def _names(data_dir: str | os.PathLike, paths: Sequence[str]) -> list[str]:
     """Paths as the store has them: relative to the data set's folder, with forward slashes."""
-    split = [os.path.split(path) for path in paths]
-    prefixes = {folder: Path(os.path.relpath(folder, data_dir)).as_posix() for folder in {head for head, _ in split}}
+    root, split = folder_of(data_dir), [os.path.split(path) for path in paths]
+    prefixes = {folder: Path(os.path.relpath(folder, root)).as_posix() for folder in {head for head, _ in split}}
     return [f"{prefixes[folder]}/{name}".removeprefix("./") for folder, name in split]
 
 
@@ -212,7 +223,7 @@ class _Part(NamedTuple):
 def _read_parts(data_dir: str | os.PathLike) -> list[_Part]:
     """All parts without their points, oldest first."""
     parts = []
-    for path in sorted((Path(data_dir) / FOLDER).glob("part-[0-9][0-9][0-9][0-9][0-9].npz")):
+    for path in sorted(store_of(data_dir).glob("part-[0-9][0-9][0-9][0-9][0-9].npz")):
         names, status = _read(path, "names", "status")
         parts.append(_Part(path, names.tolist(), status))
     return parts
@@ -237,7 +248,7 @@ class _Writer:
     """Collects results and stores them, 500 images to a part; closing stores the rest."""
 
     def __init__(self, data_dir: str | os.PathLike, number: int):
-        self._folder, self._number, self._results = Path(data_dir) / FOLDER, number, []
+        self._folder, self._number, self._results = store_of(data_dir), number, []
 
     def add(self, names: list[str], status: np.ndarray, points: np.ndarray) -> None:
         self._results.append((names, status, points))

@@ -1,13 +1,14 @@
 """Data sources by the name that `--source` takes."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from farkeras.data.archives import Progress
 from farkeras.data.celeba import CelebA
-from farkeras.data.examples import Examples
+from farkeras.data.examples import Examples, folder_of
 from farkeras.data.faces.generate import SETTINGS_FILE
+from farkeras.data.table import OwnTable
 from farkeras.errors import FarkerasError
 
 
@@ -19,28 +20,35 @@ class Source(Protocol):
     def split(self, name: str) -> Examples: ...
 
 
-SOURCES: dict[str, Callable[[str, Progress | None], Source]] = {"celeba": CelebA}
+SOURCES: dict[str, Callable[..., Source]] = {"celeba": CelebA, "table": OwnTable}
 
 
-def open_source(name: str, data_dir: str, progress: Progress | None = None) -> Source:
-    """The data set in a folder.
+def open_source(
+    name: str,
+    data_dir: str,
+    progress: Progress | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Source:
+    """The data set in a folder, or in a table.
 
     Args:
         name: One of `SOURCES`.
-        data_dir: The folder.
+        data_dir: The folder, or the table.
         progress: Called as `progress(files_done, files_total)` where an archive is extracted first, which takes minutes
             for CelebA; not called where there is nothing to extract.
+        settings: Of a run, `Config.to_dict()`; a source takes those that its constructor names.
 
     Raises:
-        FarkerasError: Unknown source, no folder given, or the folder does not hold what it should.
+        FarkerasError: Unknown source, no folder given, or it does not hold what it should.
     """
     if name not in SOURCES:
         raise FarkerasError(f"Unknown source '{name}'. Known: {', '.join(SOURCES)}.")
     if not data_dir:
         raise FarkerasError("No data folder given; name it with --data_dir=PATH.")
-    return SOURCES[name](data_dir, progress)
+    source, settings = SOURCES[name], dict(settings or {}) | {"data_dir": data_dir, "progress": progress}
+    return source(**{key: settings[key] for key in inspect.signature(source).parameters if key in settings})
 
 
 def is_procedural(data_dir: str) -> bool:
     """Whether the folder holds drawn faces, of which no figure may be read as one of CelebA's."""
-    return (Path(data_dir) / SETTINGS_FILE).is_file()
+    return (folder_of(data_dir) / SETTINGS_FILE).is_file()

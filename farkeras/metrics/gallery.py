@@ -5,15 +5,18 @@ import os
 import numpy as np
 from matplotlib.figure import Figure
 
+from farkeras.data.examples import UNKNOWN
 from farkeras.files import written_aside
 from farkeras.metrics.summary import readable
 
 WIDTH, GAP, LINE = 1.7, 0.15, 0.15  # of a face, between faces, of a line of text; inches
-RIGHT, WRONG, MISSED = "#1a7f37", "#cf222e", "#8a6d00"
+RIGHT, WRONG, MISSED, UNLABELLED = "#1a7f37", "#cf222e", "#8a6d00", "#6e7781"
+_COLOURS = {1: RIGHT, 0: WRONG, UNKNOWN: UNLABELLED}
 
 
 def write_gallery(path: str | os.PathLike, images, labels, probabilities, attributes, columns: int = 6) -> None:
-    """Draws faces with the attributes that are predicted (green: right, red: wrong) or missed (yellow, in brackets).
+    """Draws faces with the attributes that are predicted (green: right, red: wrong, grey: the label is unknown) or
+    missed (yellow, in brackets).
 
     Args:
         path: PNG file to write.
@@ -25,7 +28,7 @@ def write_gallery(path: str | os.PathLike, images, labels, probabilities, attrib
     """
     captions = [
         [
-            (name, p, RIGHT if label == 1 else WRONG) if p >= 0.5 else (f"({name})", p, MISSED)
+            (name, p, _COLOURS[int(label)]) if p >= 0.5 else (f"({name})", p, MISSED)
             for name, p, label in zip(attributes, probability, truth, strict=True)
             if p >= 0.5 or label == 1
         ]

@@ -1,12 +1,12 @@
 """A trained model measured on one split of a data set."""
 
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from farkeras.data.archives import Progress
-from farkeras.data.keypoints import FOLDER, load_keypoints
+from farkeras.data.keypoints import load_keypoints, store_of
 from farkeras.data.masks import MaskTargets
 from farkeras.data.sources import is_procedural, open_source
 from farkeras.errors import FarkerasError
@@ -44,6 +44,7 @@ def evaluate_model(
     data_dir: str = "",
     gallery: str = "",
     progress: Progress | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> EvaluatedModel:
     """Predicts a split with the model in a workdir or a `.keras` file and compares with its labels.
 
@@ -52,9 +53,10 @@ def evaluate_model(
         split: "train", "validation" or "test".
         batch_size: Images at a time, over all GPUs together.
         source: Kind of data set; by default the one that the model was trained on.
-        data_dir: Its folder; by default the one that the model was trained on.
+        data_dir: Its folder, or the table; by default the one that the model was trained on.
         gallery: PNG file to write with the split's first 12 faces and what was predicted; none by default.
         progress: Told of an archive's extraction, see `open_source`.
+        settings: How to read a table, in place of the settings that the model was trained with.
 
     Masks are measured where the data set has been annotated (`python -m farkeras.annotate`); else the evaluation has no
     `mask_iou`, and its `run` says so in `masks_annotated`.
@@ -67,12 +69,12 @@ def evaluate_model(
         model, metadata = load_model(path)
     source = source or metadata.config.get("source", "celeba")
     data_dir = data_dir or metadata.config.get("data_dir", "")
-    data = open_source(source, data_dir, progress)
+    data = open_source(source, data_dir, progress, metadata.config | dict(settings or {}))
     if missing := [name for name in metadata.grouping.attributes if name not in data.attributes]:
         raise FarkerasError(f"{data_dir} has no labels for {', '.join(missing)}, which the model predicts.")
     examples = data.split(split).select(metadata.grouping.attributes)
     preprocessing = metadata.preprocessing
-    has_masks, annotated = hasattr(model, "masks"), (Path(data_dir) / FOLDER).is_dir()
+    has_masks, annotated = hasattr(model, "masks"), store_of(data_dir).is_dir()
     masks = None
     if has_masks and annotated:
         masks = MaskTargets(load_keypoints(data_dir, examples.paths), preprocessing.image_size)

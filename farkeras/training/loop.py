@@ -72,7 +72,7 @@ def open_data(config: Config, progress: Progress | None = None) -> Data:
     Raises:
         FarkerasError: From the source or the grouping, or a split is too small.
     """
-    source = open_source(config.source, config.data_dir, progress)
+    source = open_source(config.source, config.data_dir, progress, config.to_dict())
     grouping = load_grouping(config.grouping, source.attributes).without(config.excluded)
     train = source.split("train").select(grouping.attributes)
     if len(train) < config.batch_size:

@@ -4,7 +4,7 @@ import matplotlib.colors
 import numpy as np
 from PIL import Image
 
-from farkeras.metrics.gallery import MISSED, RIGHT, WRONG, write_gallery
+from farkeras.metrics.gallery import MISSED, RIGHT, UNLABELLED, WRONG, write_gallery
 
 
 def colours(path):
@@ -22,4 +22,7 @@ def test_colours_tell_right_wrong_and_missed(tmp_path):
     assert {rgb(RIGHT), rgb(WRONG), rgb(MISSED)} <= colours(tmp_path / "all.png")
     write_gallery(tmp_path / "right.png", images, labels, np.array([[0.9, 0.1, 0.9]] * 7), ["A", "B", "C"])
     assert not {rgb(WRONG), rgb(MISSED)} & colours(tmp_path / "right.png")
-    assert {path.name for path in tmp_path.iterdir()} == {"all.png", "right.png"}
+    write_gallery(tmp_path / "unknown.png", images, -np.ones((7, 3)), np.array([[0.9, 0.1, 0.9]] * 7), ["A", "B", "C"])
+    assert rgb(UNLABELLED) in colours(tmp_path / "unknown.png")
+    assert not {rgb(RIGHT), rgb(WRONG), rgb(MISSED)} & colours(tmp_path / "unknown.png")
+    assert {path.name for path in tmp_path.iterdir()} == {"all.png", "right.png", "unknown.png"}
