@@ -8,6 +8,7 @@ from farkeras.data.archives import Progress
 from farkeras.data.celeba import CelebA
 from farkeras.data.examples import Examples
 from farkeras.data.faces.generate import SETTINGS_FILE
+from farkeras.data.lfwa import LFWA
 from farkeras.errors import FarkerasError
 
 
@@ -19,7 +20,7 @@ class Source(Protocol):
     def split(self, name: str) -> Examples: ...
 
 
-SOURCES: dict[str, Callable[[str, Progress | None], Source]] = {"celeba": CelebA}
+SOURCES: dict[str, Callable[[str, Progress | None], Source]] = {"celeba": CelebA, "lfwa": LFWA}
 
 
 def open_source(name: str, data_dir: str, progress: Progress | None = None) -> Source:
@@ -42,5 +43,5 @@ def open_source(name: str, data_dir: str, progress: Progress | None = None) -> S
 
 
 def is_procedural(data_dir: str) -> bool:
-    """Whether the folder holds drawn faces, of which no figure may be read as one of CelebA's."""
+    """Whether the folder holds drawn faces, of which no figure may be read as one of CelebA's or LFWA's."""
     return (Path(data_dir) / SETTINGS_FILE).is_file()
