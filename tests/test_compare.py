@@ -22,7 +22,7 @@ def test_the_table():
     assert lines[2] == "| far_amtn | 90.00 ± 1.00 | 80.00 | – | 1,234 | 1.26 |"
     assert "over 3 seeds; always the more frequent answer: 75.00." in lines[4]
     assert "which has 1,000 parameters" in lines[4]
-    assert lines[-1] == "Procedural drawings: these figures say nothing about CelebA."
+    assert lines[-1] == "Procedural drawings: these figures say nothing about CelebA or LFWA."
 
 
 @pytest.mark.parametrize(

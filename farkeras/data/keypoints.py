@@ -109,12 +109,13 @@ def decode_points(points):
     return points / _UNITS - 0.5
 
 
-def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str]) -> Keypoints:
+def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str], source: str = "celeba") -> Keypoints:
     """The stored points of images, in their order.
 
     Args:
         data_dir: The data set's folder.
         paths: Image files, as `Examples.paths` names them.
+        source: Kind of data set, for the message.
 
     Raises:
         FarkerasError: Images that have not been annotated, or a damaged part.
@@ -129,7 +130,7 @@ def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str]) -> Keypoin
         raise FarkerasError(
             f"{len(missing):,} of {len(names):,} images have no keypoints in {Path(data_dir) / FOLDER}, the first is "
             f"{names[missing[0]]}. Find them first: "
-            f"python -m farkeras.annotate --data_dir={shlex.quote(os.fspath(data_dir))}"
+            f"{annotate_command(data_dir, source)}"
         )
     points = np.zeros((len(names), NUM_POINTS, 2), np.uint16)
     found = np.zeros(len(names), bool)
@@ -142,6 +143,12 @@ def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str]) -> Keypoin
             found[here] = part.status[rows[here] - start] == _FOUND
         start += len(part.names)
     return Keypoints(points, found)
+
+
+def annotate_command(data_dir: str | os.PathLike, source: str) -> str:
+    """The command that makes the store."""
+    kind = "" if source == "celeba" else f" --source={source}"  # the command's default
+    return f"python -m farkeras.annotate{kind} --data_dir={shlex.quote(os.fspath(data_dir))}"
 
 
 def annotate(
