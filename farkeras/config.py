@@ -24,12 +24,14 @@ class Config:
 
     # Data
     data_dir: str = setting("", "Folder of the data set, or the table (CSV or Parquet) of --source=table.")
-    source: str = setting("celeba", "Kind of data set.", choices=("celeba", "table"))
+    source: str = setting("celeba", "Kind of data set.", choices=("celeba", "lfwa", "table"))
     grouping: str = setting("mgmtn8", "Attribute groups: mgmtn8, mcnn9, one, or a JSON file {group: [attributes]}.")
     exclude_attributes: tuple[str, ...] = setting((), "Attributes to leave out; 'subjective' for the subjective set.")
     image_size: tuple[int, ...] = setting((224, 192), "Height, width of the model's input in pixels.", at_least=32)
     crop: tuple[float, ...] = setting(
-        (0.0, 0.0, 1.0, 1.0), "Top, left, bottom, right of the part of an image to use, as fractions.", at_least=0
+        (0.0, 0.0, 1.0, 1.0),
+        "Top, left, bottom, right of the part of a face to use, as fractions of CelebA's aligned frame.",
+        at_least=0,
     )
 
     # A table of your own

@@ -1,6 +1,7 @@
 """Measures a trained model: `python -m farkeras.evaluate --workdir=runs/demo`.
 
-Writes `evaluation.json`, `evaluation.md` and the page `report.html` into the workdir.
+Writes `evaluation.json`, `evaluation.md` and the page `report.html` into the workdir. Results on another data set go
+elsewhere: `--workdir=runs/celeba --source=lfwa --data_dir=LFWA --output=runs/celeba/on_lfwa`.
 """
 
 import json
@@ -16,7 +17,7 @@ from farkeras.data.keypoints import annotate_command
 from farkeras.data.table import SETTINGS
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
-from farkeras.metrics.evaluation_file import EVALUATION_FILE
+from farkeras.metrics.evaluation_file import EVALUATION_FILE, check_same_data
 from farkeras.metrics.history import read_history
 from farkeras.metrics.report import write_report
 from farkeras.metrics.summary import COLUMNS, PROCEDURAL, headline, markdown_report, mask_iou_rows, percent, readable
@@ -37,7 +38,7 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1, **own)
     flags.DEFINE_string("gallery", "", "Also write a PNG with the first 12 faces and what was predicted.", **own)
     run_settings.define(flag_values, SETTINGS)  # how to read a table; by default as in training
-    flags.DEFINE_string("output", "", "Folder of the results; by default the model's.", **own)
+    flags.DEFINE_string("output", "", "Folder of the results; on data trained on, by default the model's.", **own)
 
 
 def main(argv: list[str], options: flags.FlagValues = flags.FLAGS) -> None:
@@ -46,10 +47,13 @@ def main(argv: list[str], options: flags.FlagValues = flags.FLAGS) -> None:
     if bool(options.workdir) == bool(options.model):
         raise FarkerasError("Give either --workdir=FOLDER of a training run or --model=FILE.keras.")
     with quiet_import():  # TensorFlow, once the flags are right
+        from farkeras.models.model_file import read_metadata
         from farkeras.training.evaluation import evaluate_model
 
     path = options.workdir or options.model
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    if not options.output:
+        check_same_data(read_metadata(path).config, options.source, options.data_dir, folder)
     output = Path(options.output or folder)
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
@@ -84,7 +88,7 @@ def _show(console: Console, evaluation: dict, undecodable: list[str], report: Pa
     if rows := mask_iou_rows(evaluation):
         console.print("Mask IoU: " + ", ".join(f"{region} {iou}" for region, iou in rows), markup=False)
     if not run.get("masks_annotated", True):
-        remedy = annotate_command(run["data_dir"])
+        remedy = annotate_command(run["data_dir"], run["source"])
         console.print(f"Masks not measured: {run['data_dir']} has no keypoints. For mask IoU: {remedy}", markup=False)
     if run["procedural"]:
         console.print(f"[bold yellow]{PROCEDURAL}.[/bold yellow]")

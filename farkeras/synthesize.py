@@ -1,7 +1,8 @@
 """Draws faces with known attributes: `python -m farkeras.synthesize --num_images=6000 --output=DIR`.
 
 The faces are procedural drawings, not photographs. They have CelebA's layout, frame and frequencies, so that every part
-of this package can be tried without CelebA; a result on them says nothing about CelebA.
+of this package can be tried without CelebA; a result on them says nothing about CelebA. With `--layout=lfwa` they have
+LFWA's layout: 250 x 250 pixels, several images of a person, MATLAB's lists.
 """
 
 import os
@@ -13,7 +14,7 @@ from farkeras import main as entry
 from farkeras.data.faces.generate import LAYOUTS, Settings, generate
 from farkeras.data.faces.sheet import check_contact_sheet, write_contact_sheet
 
-_LAYOUT = flags.DEFINE_enum("layout", "celeba", LAYOUTS, "Which data set's files to write.")
+_LAYOUT = flags.DEFINE_enum("layout", "celeba", list(LAYOUTS), "Which data set's files to write.")
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 6000, "How many faces to draw.")
 _SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same bytes.")
 _OUTPUT = flags.DEFINE_string("output", None, "The folder to make.", required=True)
@@ -44,7 +45,7 @@ def main(argv: list[str]) -> None:
     else:
         print(f"{_OUTPUT.value}: these {settings.num_images} faces are there already")
     if _CONTACT_SHEET.value:
-        write_contact_sheet(_CONTACT_SHEET.value, _OUTPUT.value)
+        write_contact_sheet(_CONTACT_SHEET.value, _OUTPUT.value, _LAYOUT.value)
         print(f"{_CONTACT_SHEET.value}: contact sheet")
 
 

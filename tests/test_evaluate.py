@@ -103,6 +103,25 @@ def test_data_without_one_of_the_attributes(workdir, data, monkeypatch):
         run(f"--workdir={workdir}", "--split=validation")
 
 
+@pytest.mark.parametrize("argument", ["--source=lfwa", "--data_dir=elsewhere"])
+def test_results_on_other_data_do_not_take_the_place_of_the_models_own(workdir, data, argument):
+    (workdir / "evaluation.json").write_text("mine")
+    with pytest.raises(FarkerasError) as raised:
+        run(f"--workdir={workdir}", "--split=validation", argument)
+    assert str(raised.value).startswith(f"The model was trained on celeba in {data}; results on ")
+    kind = "lfwa" if "lfwa" in argument else "celeba"
+    assert str(raised.value).endswith(f"Name a folder for them, like --output={workdir}/on_{kind}")
+    run(f"--workdir={workdir}", "--split=validation", argument, f"--output={workdir}/on_other")
+    assert (workdir / "evaluation.json").read_text() == "mine"
+    assert (workdir / "on_other" / "evaluation.json").is_file()
+
+
+def test_the_data_trained_on_by_another_name_are_the_same(workdir, data):
+    (data.parent / "link").symlink_to(data)
+    run(f"--workdir={workdir}", "--split=validation", f"--data_dir={data.parent / 'link'}", "--source=celeba")
+    assert (workdir / "evaluation.json").is_file()
+
+
 @pytest.mark.parametrize("arguments", [(), ("--workdir=a", "--model=b")])
 def test_one_model_must_be_named(arguments):
     with pytest.raises(FarkerasError, match="either --workdir"):

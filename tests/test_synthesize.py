@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,8 +14,11 @@ from farkeras.data.celeba import CelebA
 from farkeras.data.faces import generate as generation
 from farkeras.data.faces.celeba import partition
 from farkeras.data.faces.generate import Settings, generate
+from farkeras.data.faces.lfwa import portraits
 from farkeras.data.faces.sheet import check_contact_sheet, write_contact_sheet
+from farkeras.data.lfwa import LFWA
 from farkeras.data.shortcuts import read_pixels, score_folds
+from farkeras.data.sources import is_procedural
 from farkeras.errors import FarkerasError
 
 
@@ -67,6 +71,68 @@ def test_the_bytes_do_not_depend_on_the_workers(faces, tmp_path):
     assert all(one[name] == small[name] for name in one if name.endswith(".jpg"))
 
 
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """A folder with 60 faces in LFWA's layout."""
+    folder = tmp_path_factory.mktemp("synthesize") / "people"
+    assert generate(Settings(60, seed=2, layout="lfwa"), folder, num_workers=2)
+    return folder
+
+
+def test_the_files_are_lfwas(people):
+    with h5py.File(people / "lfw_att_40.mat") as file:
+        assert {"AttrName", "label", "name"} < set(file)
+        assert file["label"].shape == (40, 60)  # as MATLAB stores 60 x 40
+        assert file["label"].dtype == np.float64
+        assert set(np.unique(file["label"])) == {0, 1}
+        name = file[file["name"][0, 1]]
+        assert (name.dtype, name.shape[1]) == (np.uint16, 1)
+        assert bytes(name[:, 0].astype(np.uint8)) == b"Drawn_Person_000002\\Drawn_Person_000002_0001.jpg"
+        assert bytes(file[file["AttrName"][0, 0]][:, 0].astype(np.uint8)) == b" 5 o Clock Shadow"
+    with h5py.File(people / "indices_train_test.mat") as file:
+        images = [file[f"indices_img_{name}"][0] for name in ("train", "test")]
+        assert images[0].dtype == np.float64
+        assert sorted(np.concatenate(images)) == list(range(1, 61))
+        assert {"indices_identity_train", "indices_identity_test"} < set(file)
+    assert (people / "lfw_att_40.mat").read_bytes().startswith(b"MATLAB 7.3 MAT-file, ")
+    with Image.open(people / "lfw/Drawn_Person_000001/Drawn_Person_000001_0001.jpg") as image:
+        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (250, 250))
+    assert is_procedural(str(people))
+
+
+def test_lfwas_loader_reads_them(people):
+    splits = [LFWA(people).split(name) for name in ("train", "validation", "test")]
+    assert sum(map(len, splits)) == 60
+    persons = [{Path(path).parent.name for path in split.paths} for split in splits]
+    assert persons[0].isdisjoint(persons[1])
+    assert (persons[0] | persons[1]).isdisjoint(persons[2])
+    assert sum(map(len, persons)) < 45  # some have several images
+
+
+def test_a_person_looks_alike_in_all_images(people):
+    examples = LFWA(people).split("train")
+    persons = np.array([Path(path).parent.name for path in examples.paths])
+    names, counts = np.unique(persons, return_counts=True)
+    labels = examples.labels[persons == names[counts.argmax()]]
+    lasting = [CELEBA_ATTRIBUTES.index(name) for name in ("Male", "Young", "Black_Hair", "Big_Nose", "Narrow_Eyes")]
+    assert (labels[:, lasting] == labels[0, lasting]).all()
+    assert (labels != labels[0]).any()
+
+
+def test_lfwas_bytes_depend_on_neither_the_workers_nor_the_number_of_images(people, tmp_path):
+    for workers in (1, 2):
+        generate(Settings(7, seed=2, layout="lfwa"), tmp_path / str(workers), workers)
+    one, two, more = _contents(tmp_path / "1"), _contents(tmp_path / "2"), _contents(people)
+    assert one == two
+    assert all(one[name] == more[name] for name in one if name.endswith(".jpg"))
+
+
+def test_people_have_as_many_images_as_in_lfw():
+    counts = np.bincount([portrait.person for portrait in portraits(1, 5000)])
+    assert 2.0 < counts.mean() < 2.6  # 13,233 images of 5,749 people
+    assert 0.67 < (counts == 1).mean() < 0.74  # of whom 4,069 have one
+
+
 def test_label_noise_is_in_the_file_only(faces, tmp_path):
     generate(Settings(12, seed=2, label_noise=0.3), tmp_path / "noisy")
     labels = [
@@ -106,13 +172,15 @@ def test_another_set_is_not_overwritten(faces, tmp_path):
         generate(Settings(3), tmp_path / "mine.txt")
 
 
-def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
-    def fail(folder, seed, index, label_noise):
-        raise RuntimeError(f"image {index}")
+@pytest.mark.parametrize("layout", generation.LAYOUTS)
+@pytest.mark.parametrize("step", ["write_face", "write_lists"])
+def test_a_failure_leaves_nothing(tmp_path, monkeypatch, layout, step):
+    def fail(*_):
+        raise RuntimeError("disk full")
 
-    monkeypatch.setattr(generation, "write_face", fail)
-    with pytest.raises(RuntimeError, match="image 0"):
-        generate(Settings(3), tmp_path / "faces")
+    monkeypatch.setattr(generation.LAYOUTS[layout], step, fail)
+    with pytest.raises(RuntimeError, match="disk full"):
+        generate(Settings(3, layout=layout), tmp_path / "faces")
     assert not list(tmp_path.iterdir())
 
 
@@ -140,6 +208,17 @@ def test_no_workers_is_an_error(tmp_path):
 def test_the_contact_sheets_folder_is_made(faces, tmp_path):
     write_contact_sheet(tmp_path / "missing" / "sheet.png", faces)
     assert [path.name for path in (tmp_path / "missing").iterdir()] == ["sheet.png"]
+
+
+def test_the_contact_sheet_of_lfwa_shows_what_celebas_frame_holds(people, tmp_path):
+    write_contact_sheet(tmp_path / "sheet.png", people, "lfwa", rows=1)
+    with (
+        Image.open(tmp_path / "sheet.png") as sheet,
+        Image.open(people / "lfw/Drawn_Person_000001/Drawn_Person_000001_0001.jpg") as image,
+    ):
+        shown = np.asarray(sheet.crop((0, 0, 178, 218)), float)
+        face = np.asarray(image.crop((36, 1, 214, 219)), float)  # where it was drawn: nearly the same part
+    assert abs(shown - face).mean() < 10
 
 
 def test_a_contact_sheet_that_cannot_be_written_leaves_the_old_one(faces, tmp_path, monkeypatch):

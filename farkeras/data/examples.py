@@ -1,13 +1,16 @@
 """What every data source gives: names of image files with their labels."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 UNKNOWN = -1
 """The label of an attribute that nobody annotated; masked out of loss and metrics."""
+
+FULL_FRAME = (0.0, 0.0, 1.0, 1.0)
+"""The whole of an image, as top, left, bottom, right in fractions of its height and width."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,16 @@ class Examples:
         labels: `int8` array `[N, attributes]`: 1 positive, 0 negative, -1 (`UNKNOWN`) not annotated.
         landmarks: `float32` array `[N, 5, 2]` or None: x, y in pixels of left eye, right eye, nose, left and right
             corner of the mouth, as they lie in the image from left to right.
+        frame: Top, left, bottom, right of the part of every image in which faces lie about as in CelebA's aligned
+            178 x 218 pixels, as fractions of height and width. What a model takes of a face (`Preprocessing.crop`)
+            counts within it, so a model of one data set sees another's faces as its own.
     """
 
     attributes: tuple[str, ...]
     paths: np.ndarray
     labels: np.ndarray
     landmarks: np.ndarray | None = None
+    frame: tuple[float, float, float, float] = FULL_FRAME
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -33,7 +40,7 @@ class Examples:
     def select(self, attributes: tuple[str, ...]) -> "Examples":
         """The same examples with these label columns, in this order."""
         columns = [self.attributes.index(name) for name in attributes]
-        return Examples(tuple(attributes), self.paths, self.labels[:, columns], self.landmarks)
+        return replace(self, attributes=tuple(attributes), labels=self.labels[:, columns])
 
 
 def folder_of(data_dir: str | os.PathLike) -> Path:

@@ -115,18 +115,13 @@ def store_of(data_dir: str | os.PathLike) -> Path:
     return folder_of(data_dir) / FOLDER
 
 
-def annotate_command(data_dir: str | os.PathLike) -> str:
-    """What to type to find the points."""
-    command = f"python -m farkeras.annotate --data_dir={shlex.quote(os.fspath(data_dir))}"
-    return f"{command} --source=table, with the table's other flags" if Path(data_dir).is_file() else command
-
-
-def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str]) -> Keypoints:
+def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str], source: str = "celeba") -> Keypoints:
     """The stored points of images, in their order.
 
     Args:
         data_dir: The data set's folder, or the table that it is.
         paths: Image files, as `Examples.paths` names them.
+        source: Kind of data set, for the message.
 
     Raises:
         FarkerasError: Images that have not been annotated, or a damaged part.
@@ -140,7 +135,7 @@ def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str]) -> Keypoin
     if len(missing):
         raise FarkerasError(
             f"{len(missing):,} of {len(names):,} images have no keypoints in {store_of(data_dir)}, the first is "
-            f"{names[missing[0]]}. Find them first: {annotate_command(data_dir)}"
+            f"{names[missing[0]]}. Find them first: {annotate_command(data_dir, source)}"
         )
     points = np.zeros((len(names), NUM_POINTS, 2), np.uint16)
     found = np.zeros(len(names), bool)
@@ -153,6 +148,13 @@ def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str]) -> Keypoin
             found[here] = part.status[rows[here] - start] == _FOUND
         start += len(part.names)
     return Keypoints(points, found)
+
+
+def annotate_command(data_dir: str | os.PathLike, source: str) -> str:
+    """The command that makes the store."""
+    kind = "" if source == "celeba" else f" --source={source}"  # the command's default
+    command = f"python -m farkeras.annotate{kind} --data_dir={shlex.quote(os.fspath(data_dir))}"
+    return f"{command}, with the table's other flags" if source == "table" else command
 
 
 def annotate(

@@ -53,7 +53,7 @@ def training_dataset(
 
     Args:
         examples: The training split.
-        preprocessing: Crop and size.
+        preprocessing: The model's crop and size; the crop is taken within the examples' frame.
         augmentation: Random changes.
         batch_size: The global batch B.
         seed: Of order and augmentation.
@@ -61,6 +61,7 @@ def training_dataset(
         stop: The dataset ends before this counter (with a partial batch dropped).
         masks: Which masks to show, if any.
     """
+    preprocessing = preprocessing.within(examples.frame)
     read_masks = masks.reader(len(examples)) if masks else None
     order = ShuffledOrder(len(examples), seed)
     paths, labels = tf.constant(examples.paths.astype(str)), tf.constant(examples.labels)
@@ -92,6 +93,7 @@ def evaluation_dataset(
     Undecodable images are left out; the last batch is filled up with images and masks of zeros, labels `UNKNOWN`,
     `example` -1 and `has_masks` False, so that every batch has the same shape.
     """
+    preprocessing = preprocessing.within(examples.frame)
     read_masks = masks.reader(len(examples)) if masks else None
     geometry = Geometry(preprocessing.image_size, preprocessing.crop)
     paths, labels = tf.constant(examples.paths.astype(str)), tf.constant(examples.labels)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-FULL_FRAME = (0.0, 0.0, 1.0, 1.0)
+from farkeras.data.examples import FULL_FRAME
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,8 @@ class Preprocessing:
 
     Attributes:
         image_size: Height and width of the model's input in pixels.
-        crop: Top, left, bottom, right of the part that is kept, as fractions of the image's height and width.
+        crop: Top, left, bottom, right of the part that is kept, as fractions of the image's height and width. A model's
+            counts in CelebA's aligned frame, whatever data set it was trained on.
     """
 
     image_size: tuple[int, int]
@@ -29,6 +30,15 @@ class Preprocessing:
     def resize(self, images: tf.Tensor) -> tf.Tensor:
         """`[height, width, 3]` or `[batch, height, width, 3]`, 0..255 -> the model's input, float32 0..255."""
         return resample(images, self.image_size, self.crop)
+
+    def within(self, frame: tuple[float, float, float, float]) -> "Preprocessing":
+        """The same part of faces for images that show them in a box, see `Examples.frame`."""
+        top, left, bottom, right = frame
+        crop = tuple(
+            start + fraction * (end - start)
+            for fraction, start, end in zip(self.crop, (top, left) * 2, (bottom, right) * 2, strict=True)
+        )
+        return Preprocessing(self.image_size, crop)
 
     def to_dict(self) -> dict:
         return {"image_size": list(self.image_size), "crop": list(self.crop)}

@@ -8,6 +8,7 @@ from farkeras.data.archives import Progress
 from farkeras.data.celeba import CelebA
 from farkeras.data.examples import Examples, folder_of
 from farkeras.data.faces.generate import SETTINGS_FILE
+from farkeras.data.lfwa import LFWA
 from farkeras.data.table import OwnTable
 from farkeras.errors import FarkerasError
 
@@ -20,7 +21,7 @@ class Source(Protocol):
     def split(self, name: str) -> Examples: ...
 
 
-SOURCES: dict[str, Callable[..., Source]] = {"celeba": CelebA, "table": OwnTable}
+SOURCES: dict[str, Callable[..., Source]] = {"celeba": CelebA, "lfwa": LFWA, "table": OwnTable}
 
 
 def open_source(
@@ -50,5 +51,5 @@ def open_source(
 
 
 def is_procedural(data_dir: str) -> bool:
-    """Whether the folder holds drawn faces, of which no figure may be read as one of CelebA's."""
+    """Whether the folder holds drawn faces, of which no figure may be read as one of CelebA's or LFWA's."""
     return (folder_of(data_dir) / SETTINGS_FILE).is_file()

@@ -1,4 +1,4 @@
-"""What `python -m farkeras.evaluate` stored, `evaluation.json`, for commands that compare with it."""
+"""What `python -m farkeras.evaluate` stores, `evaluation.json`: where, and for commands that compare with it."""
 
 import json
 import os
@@ -41,6 +41,27 @@ def read_evaluation(folder: str | os.PathLike, data_dir: str | os.PathLike, spli
     if os.path.realpath(found_dir) != os.path.realpath(data_dir):
         raise FarkerasError(f"{path} is of the data in {found_dir}, expected {data_dir}; write it again: {command}")
     return evaluation
+
+
+def check_same_data(trained: dict, source: str, data_dir: str, folder: Path) -> None:
+    """Keeps results on other data out of the place of a model's own.
+
+    Args:
+        trained: Settings of the training run.
+        source: Kind of data set to evaluate on, "" for the one trained on.
+        data_dir: Its folder, "" for the one trained on.
+        folder: The model's.
+
+    Raises:
+        FarkerasError: It is another data set, or another folder of it.
+    """
+    own = trained.get("source", "celeba"), trained.get("data_dir", "")
+    source, data_dir = source or own[0], data_dir or own[1]
+    if source != own[0] or os.path.realpath(data_dir) != os.path.realpath(own[1]):
+        raise FarkerasError(
+            f"The model was trained on {own[0]} in {own[1]}; results on {source} in {data_dir} would take the place of "
+            f"its own in {folder}. Name a folder for them, like --output={_quoted(folder / f'on_{source}')}"
+        )
 
 
 def _quoted(path: str | os.PathLike) -> str:

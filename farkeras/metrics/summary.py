@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 UNDEFINED = "–"
-PROCEDURAL = "Procedural drawings: these figures say nothing about CelebA"
+PROCEDURAL = "Procedural drawings: these figures say nothing about CelebA or LFWA"
 
 COLUMNS = {
     "accuracy": "Accuracy",

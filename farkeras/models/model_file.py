@@ -96,16 +96,14 @@ def load_model(path: str | Path) -> tuple[keras.Model, ModelMetadata]:
     Raises:
         FarkerasError: No such file, not one of this package, or of a newer format.
     """
-    path = Path(path)
-    if path.is_dir():
-        if not (path / MODEL_FILE).is_file():
-            raise FarkerasError(
-                f"{path} holds no {MODEL_FILE}: expected the --workdir of a training run that has validated once. "
-                "Train first, or wait for its first validation."
-            )
-        path = path / MODEL_FILE
-    if not path.is_file():
-        raise FarkerasError(f"No model at {path}: expected a training run's workdir or a .keras file.")
+    path = _model_file(path)
+    metadata = read_metadata(path)
+    return keras.models.load_model(path, compile=False), metadata
+
+
+def read_metadata(path: str | Path) -> ModelMetadata:
+    """What goes with a model's weights, without them; arguments and errors as of `load_model`."""
+    path = _model_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             values = json.loads(archive.read(_MEMBER))
@@ -117,7 +115,21 @@ def load_model(path: str | Path) -> tuple[keras.Model, ModelMetadata]:
         raise FarkerasError(
             f"{path} has format {values['format_version']}; this farkeras reads up to {FORMAT_VERSION}. Upgrade it."
         )
-    return keras.models.load_model(path, compile=False), ModelMetadata.from_dict(values)
+    return ModelMetadata.from_dict(values)
+
+
+def _model_file(path: str | Path) -> Path:
+    path = Path(path)
+    if path.is_dir():
+        if not (path / MODEL_FILE).is_file():
+            raise FarkerasError(
+                f"{path} holds no {MODEL_FILE}: expected the --workdir of a training run that has validated once. "
+                "Train first, or wait for its first validation."
+            )
+        path = path / MODEL_FILE
+    if not path.is_file():
+        raise FarkerasError(f"No model at {path}: expected a training run's workdir or a .keras file.")
+    return path
 
 
 def copy_matching_weights(source: keras.Model, target: keras.Model) -> list[str]:

@@ -52,7 +52,8 @@ def evaluate_model(
         path: The workdir or file.
         split: "train", "validation" or "test".
         batch_size: Images at a time, over all GPUs together.
-        source: Kind of data set; by default the one that the model was trained on.
+        source: Kind of data set; by default the one that the model was trained on. Of another one's images the same
+            part of the face is taken, see `Examples.frame`.
         data_dir: Its folder, or the table; by default the one that the model was trained on.
         gallery: PNG file to write with the split's first 12 faces and what was predicted; none by default.
         progress: Told of an archive's extraction, see `open_source`.
@@ -77,17 +78,18 @@ def evaluate_model(
     has_masks, annotated = hasattr(model, "masks"), store_of(data_dir).is_dir()
     masks = None
     if has_masks and annotated:
-        masks = MaskTargets(load_keypoints(data_dir, examples.paths), preprocessing.image_size)
+        masks = MaskTargets(load_keypoints(data_dir, examples.paths, source), preprocessing.image_size)
     labels, probabilities, undecodable, mask_figures = predict_examples(
         model, examples, preprocessing, batch_size, strategy, masks=masks
     )
     shown = [p for p in examples.paths if p not in undecodable][:12]
-    faces = [preprocessing.decode(tf.io.read_file(p)) for p in shown]
+    framed = preprocessing.within(examples.frame)
+    faces = [framed.decode(tf.io.read_file(p)) for p in shown]
     if gallery:
         write_gallery(gallery, [face.numpy() for face in faces], labels[:12], probabilities[:12], examples.attributes)
     overlays = None
     if has_masks:
-        inputs = tf.stack([preprocessing.resize(face) for face in faces[:SHOWN_FACES]])
+        inputs = tf.stack([framed.resize(face) for face in faces[:SHOWN_FACES]])
         overlays = overlay_strip(inputs.numpy(), model.masks(inputs).numpy())
     run = {
         "model": path,

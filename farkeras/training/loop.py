@@ -85,7 +85,7 @@ def open_data(config: Config, progress: Progress | None = None) -> Data:
     validation = source.split("validation").select(grouping.attributes)
     keypoints = ()
     if learns_masks(config):
-        keypoints = (load_keypoints(config.data_dir, split.paths) for split in (train, validation))
+        keypoints = (load_keypoints(config.data_dir, split.paths, config.source) for split in (train, validation))
     preprocessing = Preprocessing(config.image_size, config.crop)
     return Data(grouping, train, validation, preprocessing, augmentation, *keypoints)
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 from PIL import Image
 
 from farkeras.data.augmentation import Augmentation, Geometry
-from farkeras.data.examples import UNKNOWN, Examples
-from farkeras.data.keypoints import Keypoints, decode_points
+from farkeras.data.examples import FULL_FRAME, UNKNOWN, Examples
+from farkeras.data.keypoints import Keypoints, decode_points, encode_points
 from farkeras.data.masks import MaskTargets, region_masks
 from farkeras.data.pipeline import (
     ShuffledOrder,
@@ -203,3 +203,29 @@ def test_more_are_an_error():
         FarkerasError, match=r"2 of 100 images cannot be decoded, more than 1%; the first is a\.jpg\. Replace"
     ):
         check_undecodable({"b.jpg", "a.jpg"}, 100)
+
+
+def test_the_same_part_of_a_face_in_another_frame(tmp_path):
+    """A picture as it is, and in a larger one, of which the examples' frame is this picture."""
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    points = np.random.default_rng(1).uniform(0.2, 0.8, (1, 478, 2))
+    larger = np.pad(pixels, ((0, 16), (8, 8), (0, 0)), mode="edge")
+    results = []
+    for picture, frame, place in (
+        (pixels, FULL_FRAME, points),
+        (larger, (0.0, 0.25, 0.5, 0.75), points * 0.5 + (0.25, 0.0)),
+    ):
+        path = tmp_path / f"{len(picture)}.png"
+        Image.fromarray(picture).save(path)
+        one = Examples(("a",), np.array([str(path)]), np.zeros((1, 1), np.int8), frame=frame)
+        masks = MaskTargets(Keypoints(encode_points(place), np.array([True])), (8, 8))
+        crop = Preprocessing((8, 8), (0.25, 0.125, 0.875, 0.75))
+        datasets = (
+            evaluation_dataset(one, crop, 1, masks),
+            training_dataset(one, crop, Augmentation(flip=False), 1, 3, 0, 1, masks),
+        )
+        batches = [next(dataset.as_numpy_iterator()) for dataset in datasets]
+        results.append([batch[name] for batch in batches for name in ("image", "masks")])
+    for plain, framed in zip(*results, strict=True):
+        np.testing.assert_allclose(plain, framed, atol=0.02)
+    assert results[0][1].any()

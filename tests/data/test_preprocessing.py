@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from farkeras.data.preprocessing import FULL_FRAME, Preprocessing, resample
+from farkeras.data.examples import FULL_FRAME
+from farkeras.data.preprocessing import Preprocessing, resample
 
 
 def image(height, width, seed=0):
@@ -93,3 +94,10 @@ def test_grey_image_becomes_rgb():
 def test_dictionary_round_trip():
     preprocessing = Preprocessing((112, 96), (0.0, 0.1, 1.0, 0.9))
     assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
+
+
+def test_a_crop_counts_within_the_frame():
+    frame, crop = (0.0, 0.25, 0.5, 0.75), (0.5, 0.0, 1.0, 0.5)
+    assert Preprocessing((8, 8)).within(frame) == Preprocessing((8, 8), frame)
+    assert Preprocessing((8, 8), crop).within(FULL_FRAME) == Preprocessing((8, 8), crop)
+    assert Preprocessing((8, 8), crop).within(frame) == Preprocessing((8, 8), (0.25, 0.25, 0.5, 0.5))

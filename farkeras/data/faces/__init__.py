@@ -1,7 +1,7 @@
 """Procedural faces with known attributes and landmarks, in the frame of aligned CelebA.
 
 They are drawings, not photographs: they exercise loaders, training, and export with data of the right form whose labels
-are true. A result on them says nothing about CelebA or about people.
+are true. A result on them says nothing about CelebA, LFWA or about people.
 """
 
 from farkeras.data.faces.canvas import HEIGHT, WIDTH

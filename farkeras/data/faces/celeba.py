@@ -1,15 +1,14 @@
 """Writing drawn faces as CelebA's official files."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.data.faces.drawing import draw
+from farkeras.data.faces.files import noisy_labels, write_jpeg
 from farkeras.data.faces.frequencies import sample_attributes
 from farkeras.data.faces.traits import sample_parameters
 
@@ -29,24 +28,25 @@ def file_name(index: int) -> str:
     return f"{index + 1:06d}.jpg"
 
 
-def write_face(folder: Path, seed: int, index: int, label_noise: float) -> Row:
+def portraits(seed: int, count: int) -> range:
+    """The images of a set; each is its index."""
+    del seed
+    return range(count)
+
+
+def write_face(folder: Path, seed: int, label_noise: float, index: int) -> Row:
     """Draws and writes image `index` of the set `seed`: nothing else decides its pixels and its row.
 
     Args:
-        folder: Where the JPEG goes.
+        folder: The set's folder.
         label_noise: The probability with which each label is flipped in the row, not in the image.
     """
     rng = np.random.default_rng([seed, index])
     attributes = sample_attributes(rng)
     image, landmarks = draw(sample_parameters(attributes, rng))
     file_rng = np.random.default_rng([seed, index, 1])
-    # A random quality, so that the size of a file says little about what is on it; colours at full resolution, so that
-    # the thin coloured parts survive.
-    encoded = io.BytesIO()
-    Image.fromarray(image).save(encoded, "JPEG", quality=int(file_rng.integers(55, 96)), subsampling=0)
-    (folder / file_name(index)).write_bytes(encoded.getvalue())
-    flipped = file_rng.random(len(CELEBA_ATTRIBUTES)) < label_noise
-    labels = [1 if attributes[name] != flip else -1 for name, flip in zip(CELEBA_ATTRIBUTES, flipped, strict=True)]
+    write_jpeg(folder / IMAGES / file_name(index), image, file_rng)
+    labels = [1 if label else -1 for label in noisy_labels(attributes, label_noise, file_rng)]
     return Row(labels, [int(v) for v in np.rint(landmarks).ravel()])
 
 
@@ -56,10 +56,10 @@ def partition(count: int) -> list[int]:
     return [0] * (count - 2 * held_out) + [1] * held_out + [2] * held_out
 
 
-def write_lists(folder: Path, rows: Sequence[Row]) -> None:
+def write_lists(folder: Path, images: Sequence[int], rows: Sequence[Row]) -> None:
     """Writes `list_attr_celeba.txt`, `list_eval_partition.txt`, `list_landmarks_align_celeba.txt`."""
     count = len(rows)
-    names = [file_name(index) for index in range(count)]
+    names = [file_name(index) for index in images]
 
     def write(name: str, lines: list[str]) -> None:
         (folder / name).write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")

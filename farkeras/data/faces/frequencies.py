@@ -66,6 +66,12 @@ _WEIGHTS: dict[str, Callable[[_Faces], np.ndarray | float]] = {
     "Wearing_Necklace": lambda f: ~f["Wearing_Necktie"] * _where(f["Male"], 0.15, 1.0),
 }
 _POPULATION = 100_000
+# What a person looks like from one photograph to the next, as far as the rest allows (a hat hides a hairline).
+_LASTING = (
+    "Male Young Bald Receding_Hairline Bangs Gray_Hair Black_Hair Blond_Hair Brown_Hair Wavy_Hair Straight_Hair "
+    "Attractive Arched_Eyebrows Bushy_Eyebrows Narrow_Eyes Big_Lips Pointy_Nose Big_Nose Oval_Face Chubby Double_Chin "
+    "Pale_Skin"
+).split()
 
 
 @cache
@@ -87,13 +93,21 @@ def _scales() -> dict[str, float]:
     return scales
 
 
-def sample_attributes(rng: np.random.Generator) -> dict[str, bool]:
+def sample_attributes(rng: np.random.Generator, person: np.random.Generator | None = None) -> dict[str, bool]:
     """Draws one face's 40 attributes from the joint distribution.
+
+    Args:
+        rng: Decides them.
+        person: Decides in its place what stays with a person (sex, age, hair, features): the same state for two
+            photographs of one. The distribution over all faces is the same.
 
     Returns:
         Attribute name -> present, in the order of `CELEBA_ATTRIBUTES`.
     """
     chances = rng.random(len(_WEIGHTS))
+    if person is not None:
+        lasting = [name in _LASTING for name in _WEIGHTS]
+        chances = np.where(lasting, person.random(len(_WEIGHTS)), chances)
     face: dict[str, np.bool_] = {}
     for (name, weigh), scale, chance in zip(_WEIGHTS.items(), _scales().values(), chances, strict=True):
         face[name] = np.bool_(chance < scale * weigh(face))

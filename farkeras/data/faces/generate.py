@@ -2,16 +2,19 @@
 
 import json
 import multiprocessing
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from farkeras.data.faces.celeba import IMAGES, write_face, write_lists
+from farkeras.data.faces import celeba, lfwa
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
 
-LAYOUTS = ("celeba",)
+LAYOUTS = {"celeba": celeba, "lfwa": lfwa}
+"""Data sets whose files can be written -> the module that does it, with `portraits`, `write_face`, `write_lists`."""
+
 SETTINGS_FILE = "synthesize.json"
 # Raised when the same settings give other pixels, so that an older set is not taken for a new one.
 _DRAWING = 3
@@ -46,7 +49,7 @@ class Settings:
 
 
 def generate(settings: Settings, output: str | Path, num_workers: int = 1) -> bool:
-    """Writes a set of faces into `output`, in CelebA's layout, with the settings beside it in `synthesize.json`.
+    """Writes a set of faces into `output`, in a data set's layout, with the settings beside it in `synthesize.json`.
 
     Args:
         settings: What to draw; the same settings give the same bytes, whatever `num_workers`.
@@ -64,22 +67,24 @@ def generate(settings: Settings, output: str | Path, num_workers: int = 1) -> bo
     output = Path(output)
     if _holds(output, settings):
         return False
+    layout = LAYOUTS[settings.layout]
     with written_aside(output) as making:
-        images = making / IMAGES
-        images.mkdir(parents=True)
-        face = partial(write_face, images, settings.seed, label_noise=settings.label_noise)
-        write_lists(making, _map(face, settings.num_images, num_workers))
+        making.mkdir(parents=True)
+        portraits = layout.portraits(settings.seed, settings.num_images)
+        face = partial(layout.write_face, making, settings.seed, settings.label_noise)
+        layout.write_lists(making, portraits, _map(face, portraits, num_workers))
         (making / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=2) + "\n")
     return True
 
 
-def _map(face, count: int, num_workers: int) -> list:
+def _map(face: Callable, portraits: Sequence, num_workers: int) -> list:
     if num_workers == 1:
-        return [face(index) for index in range(count)]
+        return [face(portrait) for portrait in portraits]
     # "spawn", since a fork copies the locks of whatever threads the caller has.
     context = multiprocessing.get_context("spawn")
+    count = len(portraits)
     with ProcessPoolExecutor(min(num_workers, count), mp_context=context) as pool:
-        return list(pool.map(face, range(count), chunksize=min(64, -(-count // num_workers))))
+        return list(pool.map(face, portraits, chunksize=min(64, -(-count // num_workers))))
 
 
 def _holds(output: Path, settings: Settings) -> bool:

@@ -1,6 +1,8 @@
 """The contact sheet: a sample of a set, and every attribute without and with, on the same face."""
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,8 @@ from PIL import Image, ImageDraw
 
 from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.data.faces.canvas import HEIGHT, WIDTH
-from farkeras.data.faces.celeba import IMAGES
 from farkeras.data.faces.drawing import render
+from farkeras.data.sources import open_source
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
 
@@ -38,21 +40,23 @@ def check_contact_sheet(path: str | Path) -> None:
         raise FarkerasError(f"Cannot write {path}: {file} is a file; choose another place for the contact sheet.")
 
 
-def write_contact_sheet(path: str | Path, data_dir: str | Path, rows: int = 4, seed: int = 7) -> None:
+def write_contact_sheet(
+    path: str | Path, data_dir: str | Path, layout: str = "celeba", rows: int = 4, seed: int = 7
+) -> None:
     """Writes a PNG: `rows` rows of the set's first faces with their labels, then 40 pairs without / with.
 
     Args:
         path: The file; one that is there is replaced by the complete one, a folder that is missing is made.
-        data_dir: A set in CelebA's layout.
+        data_dir: A set that `generate` made.
+        layout: Its layout.
         seed: Of the faces of the pairs.
 
     Raises:
         FarkerasError: Not a PNG, or the file cannot be written there.
     """
     check_contact_sheet(path)
-    data_dir = Path(data_dir)
-    lines = (data_dir / "list_attr_celeba.txt").read_text().splitlines()[2:]
-    tiles = [_sample(data_dir, line) for line in lines[: rows * _COLUMNS]]
+    samples = sorted(_samples(layout, data_dir))[: rows * _COLUMNS]
+    tiles = [_sample(*sample) for sample in samples]
     tiles += [_tile(None, "") for _ in range(-len(tiles) % _COLUMNS)]
     for number, name in enumerate(CELEBA_ATTRIBUTES):
         tiles += _pair(name, [seed, number])
@@ -69,12 +73,23 @@ def write_contact_sheet(path: str | Path, data_dir: str | Path, rows: int = 4, s
         ) from None
 
 
-def _sample(data_dir: Path, line: str) -> Image.Image:
-    file, *values = line.split()
-    present = [n for n, v in zip(CELEBA_ATTRIBUTES, values, strict=True) if v == "1"]
+def _samples(layout: str, data_dir: str | Path) -> Iterator[tuple[str, tuple, tuple]]:
+    """Of all images: the file, the part of it that shows CelebA's frame, and the attributes that are present."""
+    source = open_source(layout, str(data_dir))
+    for name in ("train", "validation", "test"):
+        with suppress(FarkerasError):  # a small set lacks splits
+            examples = source.split(name)
+            for path, labels in zip(examples.paths.tolist(), examples.labels, strict=True):
+                yield path, examples.frame, tuple(n for n, v in zip(examples.attributes, labels, strict=True) if v)
+
+
+def _sample(path: str, frame: tuple, present: tuple) -> Image.Image:
     short = [name.replace("Wearing_", "").replace("_", " ") for name in present]
-    with Image.open(data_dir / IMAGES / file) as image:
-        return _tile(image, f"{file}: {', '.join(short)}")
+    with Image.open(path) as image:
+        top, left, bottom, right = frame
+        box = (left * image.width, top * image.height, right * image.width, bottom * image.height)
+        face = image.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC, box)
+        return _tile(face, f"{Path(path).name}: {', '.join(short)}")
 
 
 def _pair(name: str, seed: list[int]) -> list[Image.Image]:
