@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from farkeras.attributes import REGIONS
 from farkeras.data import alignment
+from farkeras.data.image_files import why_undecodable
 from farkeras.data.photos import read_photo
 from farkeras.errors import FarkerasError
 from farkeras.metrics.regions import FaceRegions
@@ -234,11 +235,13 @@ class Recognizer:
     def _decode(self, path: Path) -> np.ndarray:
         """Reads a crop as training does."""
         try:
-            return self._preprocessing.decode(path.read_bytes()).numpy()
+            encoded = path.read_bytes()
         except OSError as error:
             raise FarkerasError(f"Cannot read {path} ({error.strerror}); check the path.") from None
+        try:
+            return self._preprocessing.decode(encoded).numpy()
         except tf.errors.InvalidArgumentError:
-            raise FarkerasError(f"{path} is not a JPEG or PNG image, or it is truncated; copy it again.") from None
+            raise FarkerasError(f"{path} {why_undecodable(encoded)}; expected a whole JPEG or PNG image.") from None
 
 
 def _as_list(photos: Photo | Sequence[Photo]) -> list[Photo]:
