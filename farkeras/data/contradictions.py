@@ -1,8 +1,8 @@
 """Pairs of attributes that CelebA's own names say cannot both be true of a face.
 
-Labels that break them are noise (arXiv 2210.07356 describes CelebA's). The table is our reading of the names: a moustache
-counts as a beard, a bald head has no hair to be parted, coloured or curled, and hair has one colour. A pair is looked at
-where a data set has both attributes.
+Labels that break them are noise (arXiv 2210.07356 describes CelebA's). The table is our reading of the names: a
+moustache counts as a beard, a bald head has no hair to be parted, coloured or curled, and hair has one colour. A pair
+is looked at where a data set has both attributes.
 """
 
 import numpy as np
