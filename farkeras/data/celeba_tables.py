@@ -110,7 +110,10 @@ def read_table(path: Path, columns: Sequence[str]) -> Table:
 
 
 def _read_lines(path: Path) -> list[str]:
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FarkerasError(f"Cannot read {path} ({error.strerror}); expected a readable file.") from None
     if is_html(content):
         raise FarkerasError(
             f"{path} is an HTML page, not a list of images: the download was refused (Google "

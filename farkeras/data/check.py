@@ -200,7 +200,7 @@ def _undecodable(images: Sequence[_Image], counts: Mapping[str, SplitCounts]) ->
         if split.undecodable and split.missing + split.undecodable > MAX_UNDECODABLE * split.num_images
     ]
     if too_many:
-        bearable = f"more than the {MAX_UNDECODABLE:.0%} of {' and '.join(too_many)} that training bears; replace them."
+        bearable = f"more than the {MAX_UNDECODABLE:.0%} of {', '.join(too_many)} that training bears; replace them."
     else:
         bearable = "so few that training leaves them out."
     summary = f"{_number(places)} undecodable, {bearable}"

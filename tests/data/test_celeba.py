@@ -167,6 +167,20 @@ def test_html_page_in_place_of_the_zip(official):
     assert not (official / "img_align_celeba").exists()
 
 
+@pytest.mark.parametrize("name", ["list_attr_celeba.txt", "list_eval_partition.txt", "img_align_celeba.zip"])
+def test_folder_in_place_of_a_file(official, name):
+    (official / "img_align_celeba").rename(official / "elsewhere")
+    (official / name).unlink(missing_ok=True)
+    (official / name).mkdir()
+    assert f"Cannot read {official / name} (Is a directory)" in error(official)
+
+
+def test_file_in_place_of_the_image_folder(official):
+    (official / "img_align_celeba").rename(official / "elsewhere")
+    (official / "img_align_celeba").touch()
+    assert "img_align_celeba (Not a directory); expected the folder with CelebA's images" in error(official)
+
+
 def test_zip_with_a_name_that_leaves_the_folder(official):
     (official / "img_align_celeba").rename(official / "elsewhere")
     with zipfile.ZipFile(official / "img_align_celeba.zip", "w") as archive:
