@@ -152,14 +152,17 @@ def align_photos(
             face_processes(max(1, min(workers, len(tasks))), "it does all photos again") as pool,
             written_aside(Path(output) / CROPS_FILE) as listing,  # whose folder is for half-written crops, too
         ):
-            done = 0
-            progress(done, len(targets))
-            store = partial(_align, Path(output), listing.parent, all_faces)
-            for task, (stored, failed) in zip(tasks, pool.map(store, tasks), strict=True):
-                crops += stored
-                errors += failed
-                done += len(task)
+            try:
+                done = 0
                 progress(done, len(targets))
+                store = partial(_align, Path(output), listing.parent, all_faces)
+                for task, (stored, failed) in zip(tasks, pool.map(store, tasks), strict=True):
+                    crops += stored
+                    errors += failed
+                    done += len(task)
+                    progress(done, len(targets))
+            finally:
+                pool.shutdown(cancel_futures=True)  # no process writes a crop while that folder goes
             with open(listing, "w", newline="", encoding="utf-8") as file:
                 rows = csv.writer(file)
                 rows.writerow(_HEADER)

@@ -167,6 +167,23 @@ class TestFaces:
         assert [crop.path for crop in again] == ["a.png_1.jpg", *(f"sub/a.png_{face}.jpg" for face in range(1, 7))]
         assert all((output / crop.path).is_file() for crop in again)
 
+    def test_ctrl_c_leaves_whole_crops_and_the_list_of_before(self, aligner, faces_dir, tmp_path):
+        targets, _ = find_targets([faces_dir / "img_align_celeba"], tmp_path)
+        align_photos(targets[:2], tmp_path, 1)
+        before = (tmp_path / "crops.csv").read_text()
+
+        def interrupt(done, total):
+            if done:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            align_photos(targets[:40], tmp_path, 2, progress=interrupt)
+        assert (tmp_path / "crops.csv").read_text() == before
+        names = {path.name for path in tmp_path.iterdir()}
+        assert {f"{number:06}.jpg" for number in range(1, 9)} < names
+        for name in names - {"crops.csv"}:
+            np.array(Image.open(tmp_path / name))  # whole
+
     def test_output_that_cannot_be_written(self, aligner, tmp_path):
         (tmp_path / "file").touch()
         (tmp_path / "a.jpg").write_bytes(bad_images.encode(bad_images.smooth_image()))

@@ -14,6 +14,7 @@ from farkeras.data import keypoints
 from farkeras.data.alignment import FaceAligner
 from farkeras.data.keypoints import annotate, decode_points, encode_points, fractions, load_keypoints
 from farkeras.errors import FarkerasError
+from tests.bad_images import encode, half, jpeg_bomb, png_bomb, smooth_image
 
 
 def test_fractions_count_from_the_edge():
@@ -138,6 +139,13 @@ class TestAnnotation:
         with Image.open(paths[0]) as image:
             pixels = FaceAligner().landmarks(np.array(image))
         np.testing.assert_allclose(decode_points(loaded.points[0]), (pixels + 0.5) / (178, 218), atol=2e-5)
+
+    def test_bombs_and_halves_are_undecodable(self, tmp_path):
+        files = {"a.png": png_bomb(), "b.jpg": jpeg_bomb(), "c.jpg": half(encode(smooth_image()))}
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content)
+        result = annotate(tmp_path, [tmp_path / name for name in files], 1)
+        assert result.undecodable == list(files)
 
     def test_the_bytes_do_not_depend_on_the_workers(self, few):
         folder, paths = few
