@@ -6,9 +6,9 @@ their sub-folders, which the output keeps. `DIR/crops.csv` says of each crop whi
 eyes are. A photograph that cannot be read or has no face costs one line on stderr and exit code 1; the others are done
 all the same.
 
-On 2 cores shared with other work this did 43 drawn faces a second:
+On 2 cores shared with much other work this did 45 to 66 drawn faces a second:
 
-    python -m farkeras.synthesize --num_images=1000 --output=FACES
+    python -m farkeras.synthesize --num_images=999 --seed=0 --output=FACES
     python -m farkeras.align FACES/img_align_celeba --output=DIR --workers=2
 """
 

@@ -55,8 +55,9 @@ def similarity_from_eyes(eyes: Sequence, targets: Sequence = CROP_EYES) -> np.nd
 
 def inverse(similarity: np.ndarray) -> np.ndarray:
     """The way back, from the target to the source of `similarity_from_eyes`: `float64` `[2, 3]` as well."""
-    back = np.linalg.inv(similarity[:, :2])
-    return np.column_stack([back, -back @ similarity[:, 2]])
+    turn, shift = similarity[:, :2], similarity[:, 2:]
+    back = turn.T / (turn[:, 0] @ turn[:, 0])  # a rotation times a scale; LAPACK would wake threads for it
+    return np.column_stack([back, -back @ shift])
 
 
 def align(image: np.ndarray, eyes: Sequence) -> np.ndarray:
@@ -77,7 +78,7 @@ def align(image: np.ndarray, eyes: Sequence) -> np.ndarray:
         FarkerasError: The eyes are less than a pixel apart.
     """
     back, shift = np.split(inverse(similarity_from_eyes(eyes)), [2], axis=1)  # from crop to photograph
-    scale = np.sqrt(np.linalg.det(back))  # pixels of the photograph per pixel of the crop
+    scale = np.hypot(*back[:, 0])  # pixels of the photograph per pixel of the crop
 
     corners = np.array([(x, y) for x in (-0.5, CROP_WIDTH - 0.5) for y in (-0.5, CROP_HEIGHT - 0.5)])
     corners = corners @ back.T + shift.T
