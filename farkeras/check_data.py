@@ -8,7 +8,7 @@ The exit code is 1 when training, or the evaluation after it, would end with an 
 split is empty, an image is missing, or more than 1 % of a split's images cannot be decoded. Else it is 0, whatever else
 is found (`farkeras/data/check.py` says what is looked for).
 
-On 2 cores shared with much other work this read 1,400 to 2,800 drawn faces a second:
+On 2 cores shared with much other work this read 1,470 to 2,870 drawn faces a second:
 
     python -m farkeras.synthesize --num_images=6000 --seed=0 --output=DIR
     python -m farkeras.check_data --data_dir=DIR --workers=2
