@@ -4,7 +4,7 @@
 """
 
 __version__ = "0.1.0"
-__all__ = ["FarkerasError", "__version__", "load"]
+__all__ = ["FarkerasError", "__version__", "align_face", "align_faces", "load"]
 
 from farkeras.errors import FarkerasError
 
@@ -14,4 +14,8 @@ def __getattr__(name: str):
         from farkeras.prediction import load
 
         return load
+    if name in ("align_face", "align_faces"):
+        from farkeras.data import align_photos
+
+        return getattr(align_photos, name)
     raise AttributeError(f"module 'farkeras' has no attribute {name!r}")

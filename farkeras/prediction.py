@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from farkeras.attributes import REGIONS
 from farkeras.data import alignment
-from farkeras.data.photos import read_photo
+from farkeras.data.image_files import why_undecodable
+from farkeras.data.photos import check_pixels, read_photo
 from farkeras.errors import FarkerasError
 from farkeras.metrics.regions import FaceRegions
 from farkeras.models.model_file import ModelMetadata, load_model
@@ -206,10 +207,7 @@ class Recognizer:
     def _face(self, name: str, photo: Photo, align: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The aligned crop, the photograph, and the `[2, 3]` matrix from pixels of the one to the other's."""
         if isinstance(photo, np.ndarray):
-            if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[-1] != 3:
-                raise FarkerasError(
-                    f"{name}: expected a uint8 array [height, width, 3], got {photo.dtype} {list(photo.shape)}."
-                )
+            check_pixels(name, photo)
             image = photo
         else:
             image = read_photo(photo) if align else self._decode(Path(photo))
@@ -217,10 +215,7 @@ class Recognizer:
             return image, image, np.eye(2, 3)
         eyes = self._aligner.eyes(image)
         if eyes is None:
-            raise FarkerasError(
-                f"{name}: no face found; expected one that looks towards the camera and is at "
-                "least 4 % of the photo's longer side."
-            )
+            raise FarkerasError(f"{name}: {alignment.NO_FACE}")
         try:
             return alignment.align(image, eyes), image, alignment.inverse(alignment.similarity_from_eyes(eyes))
         except FarkerasError as error:  # knows the eyes, not whose they are
@@ -237,11 +232,13 @@ class Recognizer:
     def _decode(self, path: Path) -> np.ndarray:
         """Reads a crop as training does."""
         try:
-            return self._preprocessing.decode(path.read_bytes()).numpy()
+            encoded = path.read_bytes()
         except OSError as error:
             raise FarkerasError(f"Cannot read {path} ({error.strerror}); check the path.") from None
+        try:
+            return self._preprocessing.decode(encoded).numpy()
         except tf.errors.InvalidArgumentError:
-            raise FarkerasError(f"{path} is not a JPEG or PNG image, or it is truncated; copy it again.") from None
+            raise FarkerasError(f"{path} {why_undecodable(encoded)}; expected a whole JPEG or PNG image.") from None
 
 
 def _as_list(photos: Photo | Sequence[Photo]) -> list[Photo]:

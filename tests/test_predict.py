@@ -126,8 +126,8 @@ def test_folder(workdir, tmp_path):
     assert out == f"{photos / 'predictions.csv'}: 9 of 11 photos\n"
     without, text, truncated = err.splitlines()
     assert without.startswith(f"error: {empty} holds no photo")
-    for line, name in ((text, "05.JPG"), (truncated, "07.JPG")):
-        assert line == f"error: {photos / name} is not a JPEG or PNG image, or it is truncated; copy it again."
+    assert text == f"error: {photos}/05.JPG is not an image; expected a whole JPEG or PNG image."
+    assert truncated == f"error: {photos}/07.JPG is truncated or damaged; expected a whole JPEG or PNG image."
     with open(photos / "predictions.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     assert header == ["photo", *CELEBA_ATTRIBUTES, "error"]

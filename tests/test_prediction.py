@@ -15,6 +15,7 @@ from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.models.model_file import ModelMetadata, save_model
 from farkeras.prediction import Recognizer
+from tests.bad_images import jpeg_bomb, png_bomb
 from tests.region_centres import mesh_centre, region_centre
 
 GROUPING = Grouping({"Colour": ("Red", "Blue"), "Other": ("Green",)}, ("Red", "Green", "Blue"))
@@ -117,7 +118,14 @@ def test_crop_that_is_missing_or_broken(recognizer, tmp_path):
     photo = save(tmp_path / "a.jpg", np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8))
     photo.write_bytes(photo.read_bytes()[:2000])
     message = error(recognizer, [photo], align=False)
-    assert "a.jpg is not a JPEG or PNG image, or it is truncated" in message
+    assert message == f"{photo} is truncated or damaged; expected a whole JPEG or PNG image."
+
+
+@pytest.mark.parametrize("align", [True, False])
+@pytest.mark.parametrize("bomb", [png_bomb(), jpeg_bomb()])
+def test_bombs_are_refused_at_their_header(recognizer, tmp_path, bomb, align):
+    (tmp_path / "a.jpg").write_bytes(bomb)
+    assert f"{tmp_path}/a.jpg has more than 178,956,970 pixels" in error(recognizer, tmp_path / "a.jpg", align=align)
 
 
 @pytest.mark.parametrize("array", [np.zeros((9, 9)), np.zeros((9, 9, 3)), np.zeros((9, 9, 4), np.uint8)])

@@ -16,6 +16,9 @@ CROP_HEIGHT, CROP_WIDTH = 218, 178
 CROP_EYES = ((69.0, 111.0), (108.0, 111.0))
 """Where CelebA's alignment puts the two pupils."""
 
+NO_FACE = "no face found; expected one that looks towards the camera and is at least 4 % of the photo's longer side."
+"""What is said of a photograph without a face, after its name."""
+
 _MESH_OFFSET = 0.5 * 1.5 / 192
 """How far right and down the mesh lies, in widths of the face: half a pixel of the network's input.
 
@@ -52,8 +55,9 @@ def similarity_from_eyes(eyes: Sequence, targets: Sequence = CROP_EYES) -> np.nd
 
 def inverse(similarity: np.ndarray) -> np.ndarray:
     """The way back, from the target to the source of `similarity_from_eyes`: `float64` `[2, 3]` as well."""
-    back = np.linalg.inv(similarity[:, :2])
-    return np.column_stack([back, -back @ similarity[:, 2]])
+    turn, shift = similarity[:, :2], similarity[:, 2:]
+    back = turn.T / (turn[:, 0] @ turn[:, 0])  # a rotation times a scale; LAPACK would wake threads for it
+    return np.column_stack([back, -back @ shift])
 
 
 def align(image: np.ndarray, eyes: Sequence) -> np.ndarray:
@@ -74,7 +78,7 @@ def align(image: np.ndarray, eyes: Sequence) -> np.ndarray:
         FarkerasError: The eyes are less than a pixel apart.
     """
     back, shift = np.split(inverse(similarity_from_eyes(eyes)), [2], axis=1)  # from crop to photograph
-    scale = np.sqrt(np.linalg.det(back))  # pixels of the photograph per pixel of the crop
+    scale = np.hypot(*back[:, 0])  # pixels of the photograph per pixel of the crop
 
     corners = np.array([(x, y) for x in (-0.5, CROP_WIDTH - 0.5) for y in (-0.5, CROP_HEIGHT - 0.5)])
     corners = corners @ back.T + shift.T
@@ -123,14 +127,30 @@ class FaceAligner:
         Returns:
             `float32` array `[478, 2]`, x, y in pixels in MediaPipe's order, or None without a face.
         """
-        points = self._largest_mesh(image)
-        if points is None and (corner := self._around_distant_face(image)):
-            # Face Mesh looks for faces as near as a selfie's; show it a part in which the face is.
-            left, top, right, bottom = corner
-            points = self._largest_mesh(image[top:bottom, left:right])
-            if points is not None:
-                points += (left, top)
-        return points
+        if meshes := self._meshes(image):
+            return meshes[0]
+        # Face Mesh looks for faces as near as a selfie's; show it a part in which the face is.
+        boxes = self._distant_boxes(image)
+        meshes = self._meshes_around(image, boxes[0]) if boxes else []
+        return meshes[0] if meshes else None
+
+    def all_landmarks(self, image: np.ndarray) -> list[np.ndarray]:
+        """The meshes of all faces, the largest first.
+
+        Args:
+            image: `uint8` array `[height, width, 3]`, RGB.
+
+        Returns:
+            Arrays as `landmarks` gives; none without a face.
+        """
+        meshes = self._meshes(image)
+        for box in self._distant_boxes(image):
+            centre = box.reshape(2, 2).mean(axis=0)
+            around = self._meshes_around(image, box)  # those of its neighbours may be cut off
+            nearest = min(around, key=lambda points: np.linalg.norm(points.mean(axis=0) - centre), default=None)
+            if nearest is not None and not any(_is_same_face(nearest, points) for points in meshes):
+                meshes.append(nearest)
+        return sorted(meshes, key=_area, reverse=True)
 
     def eyes(self, image: np.ndarray) -> np.ndarray | None:
         """The iris centres of the largest face, by which `align` cuts its crop.
@@ -145,6 +165,10 @@ class FaceAligner:
         points = self.landmarks(image)
         return None if points is None else points[list(_IRIS_CENTRES)]
 
+    def all_eyes(self, image: np.ndarray) -> list[np.ndarray]:
+        """The iris centres of all faces, the largest face first; arrays as `eyes` gives."""
+        return [points[list(_IRIS_CENTRES)] for points in self.all_landmarks(image)]
+
     def crop(self, image: np.ndarray) -> np.ndarray | None:
         """The aligned crop of the largest face, by its iris centres.
 
@@ -157,28 +181,45 @@ class FaceAligner:
         eyes = self.eyes(image)
         return None if eyes is None else align(image, eyes)
 
-    def _largest_mesh(self, image: np.ndarray) -> np.ndarray | None:
+    def _meshes(self, image: np.ndarray) -> list[np.ndarray]:
+        """Of near faces, at most five, the largest first; float32 `[478, 2]` each."""
         faces = self._mesh.process(np.ascontiguousarray(image)).multi_face_landmarks
         if not faces:
-            return None
+            return []
         points = np.array([[(p.x, p.y) for p in face.landmark] for face in faces])
         points *= image.shape[1::-1]  # MediaPipe, too, counts from the centre of the first pixel
-        extents = np.ptp(points, axis=1)
-        largest = extents.prod(axis=1).argmax()
-        return (points[largest] - _MESH_OFFSET * extents[largest, 0]).astype(np.float32)
+        widths = np.ptp(points, axis=1)[:, :1, None]
+        return sorted((points - _MESH_OFFSET * widths).astype(np.float32), key=_area, reverse=True)
 
-    def _around_distant_face(self, image: np.ndarray) -> tuple[int, int, int, int] | None:
-        detections = self._distant_faces.process(np.ascontiguousarray(image)).detections
-        if not detections:
-            return None
-        boxes = [detection.location_data.relative_bounding_box for detection in detections]
-        box = max(boxes, key=lambda box: box.width * box.height)
+    def _distant_boxes(self, image: np.ndarray) -> list[np.ndarray]:
+        """Left, top, right, bottom of faces near and far in pixels, `[4]` each, the largest first."""
+        detections = self._distant_faces.process(np.ascontiguousarray(image)).detections or []
+        relative = [detection.location_data.relative_bounding_box for detection in detections]
+        relative.sort(key=lambda box: box.width * box.height, reverse=True)
         height, width = image.shape[:2]
-        centre = np.array([(box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height])
-        reach = max(box.width * width, box.height * height)  # twice the face in all
+        return [
+            np.array([box.xmin, box.ymin, box.xmin + box.width, box.ymin + box.height]) * (width, height, width, height)
+            for box in relative
+        ]
+
+    def _meshes_around(self, image: np.ndarray, box: np.ndarray) -> list[np.ndarray]:
+        """As `_meshes`, of the part of the image that is twice the box in all."""
+        corners = box.reshape(2, 2)
+        centre, reach = corners.mean(axis=0), np.ptp(corners, axis=0).max()
         left, top = np.maximum(centre - reach, 0).astype(int)
-        right, bottom = np.minimum(centre + reach, (width, height)).astype(int)
-        return left, top, right, bottom
+        right, bottom = np.minimum(centre + reach, image.shape[1::-1]).astype(int)
+        part = image[top:bottom, left:right]  # of no size where the box lies outside
+        return [points + np.float32((left, top)) for points in self._meshes(part)] if part.size else []
+
+
+def _area(points: np.ndarray) -> float:
+    return np.ptp(points, axis=0).prod()
+
+
+def _is_same_face(points: np.ndarray, other: np.ndarray) -> bool:
+    """Whether the centres of two meshes lie less than half the smaller one's width apart."""
+    apart = np.linalg.norm(points.mean(axis=0) - other.mean(axis=0))
+    return apart < 0.5 * min(np.ptp(points[:, 0]), np.ptp(other[:, 0]))
 
 
 def _import_mediapipe():

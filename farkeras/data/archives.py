@@ -60,13 +60,17 @@ def extract_zip(archive: Path, folder: Path, progress: Progress | None = None) -
 
 
 def _refuse_html(archive: Path) -> None:
-    with open(archive, "rb") as file:
-        if is_html(file.read(512)):
-            raise FarkerasError(
-                f"{archive} is an HTML page, not an archive: the download was refused (Google "
-                "Drive answers so when over quota). Remove it and download the archive again "
-                "with a browser or from a mirror."
-            )
+    try:
+        with open(archive, "rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise FarkerasError(f"Cannot read {archive} ({error.strerror}); expected a readable zip archive.") from None
+    if is_html(head):
+        raise FarkerasError(
+            f"{archive} is an HTML page, not an archive: the download was refused (Google "
+            "Drive answers so when over quota). Remove it and download the archive again "
+            "with a browser or from a mirror."
+        )
 
 
 def _refuse_traversal(archive: Path, members: zipfile.ZipFile) -> None:

@@ -109,8 +109,13 @@ class CelebA:
         return nested if nested.is_dir() else folder
 
     def _check_images(self) -> None:
-        with os.scandir(self._image_folder) as entries:
-            on_disk = {entry.name for entry in entries}
+        try:
+            with os.scandir(self._image_folder) as entries:
+                on_disk = {entry.name for entry in entries}
+        except OSError as error:
+            raise FarkerasError(
+                f"Cannot read {self._image_folder} ({error.strerror}); expected the folder with CelebA's images."
+            ) from None
         missing = [name for name in self._images.tolist() if name not in on_disk]
         if missing:
             raise FarkerasError(

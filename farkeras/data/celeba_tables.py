@@ -6,6 +6,7 @@ A list file has a row per image: its name, then integers. `list_attr_celeba.txt`
 """
 
 import re
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,13 +110,17 @@ def read_table(path: Path, columns: Sequence[str]) -> Table:
 
 
 def _read_lines(path: Path) -> list[str]:
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FarkerasError(f"Cannot read {path} ({error.strerror}); expected a readable file.") from None
     if is_html(content):
         raise FarkerasError(
             f"{path} is an HTML page, not a list of images: the download was refused (Google "
             "Drive over quota?). Download the file again with a browser."
         )
-    lines = content.decode("utf-8-sig", errors="replace").rstrip().splitlines()
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"  # as PowerShell redirects
+    lines = content.decode(encoding, errors="replace").rstrip().splitlines()
     if not lines:
         raise FarkerasError(f"{path} is empty; download it again.")
     return lines
@@ -141,10 +146,12 @@ def _parse_rows(path: Path, rows: list[str], first_line: int, columns: int) -> t
     pairs = [row.split(maxsplit=1) for row in rows]
     if all(len(pair) == 2 for pair in pairs):
         try:
-            values = np.loadtxt([rest for _, rest in pairs], dtype=np.int64, comments=None, ndmin=2)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", DeprecationWarning)  # NumPy's way to say that 0.9 was read as 0
+                values = np.loadtxt([rest for _, rest in pairs], dtype=np.int64, comments=None, ndmin=2)
             if values.shape[1] == columns:
                 return np.array([name for name, _ in pairs]), values
-        except ValueError:
+        except (ValueError, DeprecationWarning):
             pass  # the slow search says where
     raise _first_error(path, rows, first_line, columns)
 

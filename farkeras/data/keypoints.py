@@ -12,27 +12,20 @@ same image, the later one counts. `without_points.txt` lists the images without 
 removes the folder and annotates again.
 """
 
-import multiprocessing
 import os
 import shlex
-import signal
-import sys
-import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from farkeras.data.alignment import FaceAligner
 from farkeras.data.examples import folder_of
+from farkeras.data.face_processes import face_processes, process_aligner
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text, written_aside
 
@@ -43,6 +36,7 @@ NUM_POINTS = 478
 _FOUND, _NO_FACE, _UNDECODABLE = 1, 0, -1
 _PART_SIZE = 500  # images to a file: what a killed run may have to do again, some seconds' work
 _TASK_SIZE = 20  # images handed to a process at a time
+_RESUMED = "what is stored is not done twice"
 _UNITS = 32768  # steps of a stored point to an image's width or height: 0.005 pixels of a CelebA crop
 
 Progress = Callable[[int, int], None]
@@ -184,7 +178,7 @@ def annotate(
     number = 1 + max((int(part.path.stem.removeprefix("part-")) for part in parts), default=-1)
     done, progress = len(images) - len(to_do), progress or (lambda *_: None)
     if tasks:
-        with _processes(min(workers, len(tasks))) as pool, closing(_Writer(data_dir, number)) as writer:
+        with face_processes(min(workers, len(tasks)), _RESUMED) as pool, closing(_Writer(data_dir, number)) as writer:
             progress(done, len(images))
             results = pool.map(_annotate, [[images[name] for name in task] for task in tasks])
             for task, result in zip(tasks, results, strict=True):
@@ -274,52 +268,8 @@ def _writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise FarkerasError(
             f"Cannot write {path} ({error.strerror}); make room and the folder writable, and start the same command "
-            "again: what is stored is not done twice."
+            f"again: {_RESUMED}."
         ) from None
-
-
-# The processes.
-
-
-@contextmanager
-def _processes(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that have their Face Mesh; left by an exception, they do no more than the task at hand."""
-    # "spawn", since a fork copies the locks of whatever threads the caller has.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_start_process) as pool:
-        try:
-            pool.submit(_prepare).result()  # the place to learn that MediaPipe is not installed
-            yield pool
-        except BrokenProcessPool:
-            raise FarkerasError(
-                "A process that annotates died, perhaps for want of memory; start the same command again, with fewer "
-                "--workers: what is stored is not done twice."
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _start_process() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends the others
-    # A killed parent ends nobody, and its pool's processes would wait for ever.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # MediaPipe imports both if they are there, for parts of it that are not used: 10 s and 650 MB a process.
-    for unused in ("tensorflow", "jax"):
-        sys.modules.setdefault(unused, None)
-
-
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-@cache
-def _aligner() -> FaceAligner:
-    return FaceAligner()  # one for each process
-
-
-def _prepare() -> None:
-    _aligner()
 
 
 def _annotate(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -328,7 +278,7 @@ def _annotate(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
     points = np.zeros((len(paths), NUM_POINTS, 2), np.uint16)
     for i, path in enumerate(paths):
         image = decode_image(path)
-        pixels = None if image is None else _aligner().landmarks(image)
+        pixels = None if image is None else process_aligner().landmarks(image)
         if pixels is not None:
             points[i] = encode_points(fractions(pixels, *image.shape[:2]))
         status[i] = _UNDECODABLE if image is None else _NO_FACE if pixels is None else _FOUND

@@ -50,12 +50,21 @@ def read_photo(path: str | os.PathLike) -> np.ndarray:
         raise FarkerasError(f"{path} cannot be read, it may be truncated ({reason}); copy the photo again.") from None
 
 
-def find_photos(places: Iterable[str | os.PathLike]) -> tuple[list[Path], list[str]]:
+def check_pixels(name: str, image: np.ndarray) -> None:
+    """Raises FarkerasError, with the image's name, for anything but a `uint8` array `[height, width, 3]`."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+        raise FarkerasError(
+            f"{name}: expected a uint8 array [height, width, 3], got {image.dtype} {list(image.shape)}."
+        )
+
+
+def find_photos(places: Iterable[str | os.PathLike], sub_folders: bool = False) -> tuple[list[Path], list[str]]:
     """The files named, and for every folder named the photographs in it.
 
     Args:
         places: Paths of files, kept whatever their name and whether they exist or not, and folders,
             searched for `PHOTO_SUFFIXES` in any case but not for hidden files, sorted by name.
+        sub_folders: Whether to search their sub-folders, too: all but hidden ones and links.
 
     Returns:
         The files, and one sentence for each folder that cannot be read or holds no photograph.
@@ -65,14 +74,26 @@ def find_photos(places: Iterable[str | os.PathLike]) -> tuple[list[Path], list[s
         if not os.path.isdir(place):  # False, too, where the path may not be looked at
             photos.append(place)
             continue
-        try:
-            files = sorted(place.iterdir())
-        except OSError as error:
-            errors.append(f"Cannot read the folder {place} ({error.strerror}); make it readable.")
-            continue
-        inside = [file for file in files if file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith(".")]
-        if not inside:
+        inside, unreadable = _search(place, sub_folders)
+        if not inside and not unreadable:
             endings = ", ".join(sorted(PHOTO_SUFFIXES))
             errors.append(f"{place} holds no photo; expected files that end in {endings}.")
         photos += inside
+        errors += unreadable
+    return photos, errors
+
+
+def _search(folder: Path, sub_folders: bool) -> tuple[list[Path], list[str]]:
+    try:
+        files = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
+    except OSError as error:
+        return [], [f"Cannot read the folder {folder} ({error.strerror}); make it readable."]
+    below = {file: None for file in files if sub_folders and os.path.isdir(file)}
+    photos = [file for file in files if file.suffix.lower() in PHOTO_SUFFIXES and file not in below]
+    errors = []
+    for sub_folder in below:
+        if not sub_folder.is_symlink():  # which may lead back here
+            found, unreadable = _search(sub_folder, sub_folders)
+            photos += found
+            errors += unreadable
     return photos, errors

@@ -117,6 +117,27 @@ def test_windows_line_ends_tabs_and_blank_lines_at_the_end(official):
     np.testing.assert_array_equal(CelebA(official).split("train").labels, LABELS[:3])
 
 
+@pytest.mark.parametrize("folder", ["official", "kaggle"])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace(" ", "   ").encode(),
+        lambda text: text.replace("\n", "  \n").encode(),
+        lambda text: text.replace("\n", "\r\n").encode("utf-8-sig"),
+        lambda text: text.encode("utf-16"),
+    ],
+    ids=["CRLF", "many blanks", "blanks at the ends", "byte order mark", "UTF-16"],
+)
+def test_all_lists_as_editors_leave_them(folder, encode, request):
+    folder = request.getfixturevalue(folder)
+    for path in folder.glob("list_*"):
+        path.write_bytes(encode(path.read_text()))
+    celeba = CelebA(folder)
+    np.testing.assert_array_equal(celeba.split("test").labels, LABELS[4:])
+    assert [path.rsplit("/", 1)[1] for path in celeba.split("test").paths] == NAMES[4:]
+
+
 def test_sub_folders_of_the_official_download(official):
     for name, sub in {"list_attr_celeba.txt": "Anno", "list_eval_partition.txt": "Eval"}.items():
         (official / sub).mkdir()
@@ -144,6 +165,48 @@ def test_html_page_in_place_of_the_zip(official):
     archive.write_text("<!DOCTYPE html><title>Google Drive - Quota exceeded</title>")
     assert f"{archive} is an HTML page, not an archive: the download was refused" in error(official)
     assert not (official / "img_align_celeba").exists()
+
+
+@pytest.mark.parametrize("name", ["list_attr_celeba.txt", "list_eval_partition.txt", "img_align_celeba.zip"])
+def test_folder_in_place_of_a_file(official, name):
+    (official / "img_align_celeba").rename(official / "elsewhere")
+    (official / name).unlink(missing_ok=True)
+    (official / name).mkdir()
+    assert f"Cannot read {official / name} (Is a directory)" in error(official)
+
+
+def test_file_in_place_of_the_image_folder(official):
+    (official / "img_align_celeba").rename(official / "elsewhere")
+    (official / "img_align_celeba").touch()
+    assert "img_align_celeba (Not a directory); expected the folder with CelebA's images" in error(official)
+
+
+def test_zip_with_a_name_that_leaves_the_folder(official):
+    (official / "img_align_celeba").rename(official / "elsewhere")
+    with zipfile.ZipFile(official / "img_align_celeba.zip", "w") as archive:
+        for name in (*NAMES, "../../evil.jpg"):
+            archive.writestr(f"img_align_celeba/{name}", "pixels")
+    message = error(official)
+    assert "img_align_celeba.zip holds 'img_align_celeba/../../evil.jpg', which would be written outside" in message
+    assert not (official / "img_align_celeba").exists()
+    assert not (official.parent / "evil.jpg").exists()
+
+
+def test_zip_that_lacks_a_listed_image(official):
+    (official / "img_align_celeba").rename(official / "elsewhere")
+    with zipfile.ZipFile(official / "img_align_celeba.zip", "w") as archive:
+        for name in NAMES[:-1]:
+            archive.writestr(f"img_align_celeba/{name}", "pixels")
+    assert "lacks 1 of the 6 listed images, first 000006.jpg" in error(official)
+
+
+def test_list_with_a_name_that_leaves_the_folder(official):
+    """Even where there is such a file."""
+    for name in ("list_attr_celeba.txt", "list_eval_partition.txt", "list_landmarks_align_celeba.txt"):
+        path = official / name
+        path.write_text(path.read_text().replace("000002.jpg", "../secret.jpg"))
+    (official / "secret.jpg").touch()
+    assert "lacks 1 of the 6 listed images, first ../secret.jpg" in error(official)
 
 
 def test_split_that_does_not_exist_or_is_empty(official):
@@ -186,6 +249,7 @@ def test_images_that_are_listed_but_not_there(official):
     ("line", "text", "expected"),
     [
         (8, None, "line 1 says 6 images, the file has 5 rows"),
+        (1, "5", "line 1 says 5 images, the file has 6 rows; download it again, or correct line 1"),
         (1, "lots", "line 1: expected the number of images, got 'lots'"),
         (2, " ".join(["Beard", *CELEBA_ATTRIBUTES[1:]]), "line 2: unknown column 'Beard'"),
         (2, " ".join(CELEBA_ATTRIBUTES[2:]), "'5_o_Clock_Shadow' (and 1 more) is missing"),
@@ -197,6 +261,7 @@ def test_images_that_are_listed_but_not_there(official):
         (5, NAMES[2], "line 5: expected an image name and 40 value(s), got 0"),
         (5, "", "line 5: expected an image name and 40 value(s), got 0"),
         (5, text_row(NAMES[2], [1] * 39 + ["x"]), "line 5: expected whole numbers, got 'x'"),
+        (5, text_row(NAMES[2], [1] * 39 + [" 0.9"]), "line 5: expected whole numbers, got '0.9'"),
         (5, text_row(NAMES[1], [1] * 40), "line 5: 000002.jpg is listed a second time"),
         (5, text_row("7.jpg", [1] * 40), "list_eval_partition.txt lists 000003.jpg, which"),
     ],
@@ -225,6 +290,21 @@ def test_broken_partition_file(official, line, text, expected):
 
 
 @pytest.mark.parametrize(
+    ("line", "text", "expected"),
+    [
+        (1, "7", "line 1 says 7 images, the file has 6 rows"),
+        (2, POINT_NAMES.replace("nose_x ", ""), "line 2: column 'nose_x' is missing: expected 10 columns, got 9"),
+        (4, text_row(NAMES[1], [1] * 9), "line 4: expected an image name and 10 value(s), got 9"),
+    ],
+)
+def test_broken_landmark_file(official, line, text, expected):
+    edit(official / "list_landmarks_align_celeba.txt", line, text)
+    message = error(official)
+    assert expected in message
+    assert "list_landmarks_align_celeba.txt" in message
+
+
+@pytest.mark.parametrize(
     ("content", "expected"),
     [
         (b"\n<!DOCTYPE html><html>Quota exceeded</html>", "is an HTML page, not a list"),
@@ -246,3 +326,14 @@ def test_csv_value_and_column(kaggle):
     assert "line 3 (000002.jpg): expected 1 or -1 or 0 in every column, got 2" in error(kaggle)
     edit(kaggle / "list_attr_celeba.csv", 1, "image_id,Smiling")
     assert "line 1: column '5_o_Clock_Shadow' (and 38 more) is missing" in error(kaggle)
+
+
+def test_csv_probabilities_are_no_labels(kaggle):
+    edit(kaggle / "list_attr_celeba.csv", 3, ",".join([NAMES[1], *["1"] * 39, "0.9"]))
+    assert "line 3: expected whole numbers, got '0.9'" in error(kaggle)
+
+
+def test_csv_with_semicolons(kaggle):
+    path = kaggle / "list_attr_celeba.csv"
+    path.write_text(path.read_text().replace(",", ";"))
+    assert "line 1: column '5_o_Clock_Shadow' (and 39 more) is missing: expected 40 columns, got 0" in error(kaggle)

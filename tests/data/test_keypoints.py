@@ -14,6 +14,7 @@ from farkeras.data import keypoints
 from farkeras.data.alignment import FaceAligner
 from farkeras.data.keypoints import annotate, decode_points, encode_points, fractions, load_keypoints
 from farkeras.errors import FarkerasError
+from tests.bad_images import encode, half, jpeg_bomb, png_bomb, smooth_image
 
 
 def test_fractions_count_from_the_edge():
@@ -139,6 +140,13 @@ class TestAnnotation:
             pixels = FaceAligner().landmarks(np.array(image))
         np.testing.assert_allclose(decode_points(loaded.points[0]), (pixels + 0.5) / (178, 218), atol=2e-5)
 
+    def test_bombs_and_halves_are_undecodable(self, tmp_path):
+        files = {"a.png": png_bomb(), "b.jpg": jpeg_bomb(), "c.jpg": half(encode(smooth_image()))}
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content)
+        result = annotate(tmp_path, [tmp_path / name for name in files], 1)
+        assert result.undecodable == list(files)
+
     def test_the_bytes_do_not_depend_on_the_workers(self, few):
         folder, paths = few
         stores = []
@@ -198,7 +206,7 @@ class TestAnnotation:
         def kill(done, total):
             multiprocessing.active_children()[0].kill()
 
-        with pytest.raises(FarkerasError, match=r"A process that annotates died, .* with fewer --workers"):
+        with pytest.raises(FarkerasError, match=r"A process that looks for faces died, .* with fewer --workers"):
             annotate(folder, paths, 1, kill)
 
     def test_no_room_to_write(self, few):

@@ -19,6 +19,8 @@ from farkeras.data.pipeline import (
 )
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
+from tests import bad_images
+from tests.bad_images import encode
 
 COUNT, BAD = 12, 5
 PREPROCESSING = Preprocessing((8, 8))
@@ -127,6 +129,31 @@ def test_undecodable_training_image_is_left_out_and_found_by_its_counter(damaged
     order = ShuffledOrder(COUNT, 1)
     assert [int(order.index(tf.constant(c))) for c in missing] == [BAD]
     assert sorted(shown(batches)) == [i for i in range(COUNT) if i != BAD]
+
+
+def test_training_takes_every_jpeg_and_png_and_leaves_out_the_rest(tmp_path):
+    plain = Image.new("RGB", (40, 30), (100, 100, 100))
+    files = {
+        "good.jpg": encode(plain),
+        "grey.jpg": encode(plain.convert("L")),
+        "cmyk.jpg": encode(plain.convert("CMYK")),
+        "a_png.jpg": encode(plain, "PNG"),
+        "one_pixel.jpg": encode(plain.resize((1, 1))),
+        "turned.jpg": bad_images.turned(image=plain),
+        "empty.jpg": b"",
+        "half.jpg": bad_images.half(encode(bad_images.smooth_image())),
+        "html.jpg": bad_images.HTML,
+        "bomb.jpg": bad_images.jpeg_bomb(),
+        "bomb.png": bad_images.png_bomb(),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    paths = np.array([f"{tmp_path}/{name}" for name in (*files, "missing.jpg")])
+    examples = Examples(("a",), paths, np.arange(len(paths), dtype=np.int8)[:, None])
+    batches = train(examples, stop=len(paths), batch_size=1)
+    assert sorted(batches["labels"].ravel()) == list(range(6))
+    np.testing.assert_allclose(batches["image"], 100, atol=1)
+    assert find_undecodable(examples, PREPROCESSING) == paths[6:].tolist()
 
 
 def test_order_is_a_permutation_in_each_epoch():

@@ -1,0 +1,54 @@
+"""Cuts CelebA's aligned crops out of photographs: `python -m farkeras.align PHOTO_OR_FOLDER... --output=DIR`.
+
+The largest face of each photograph is found, turned upright and written as a JPEG of 178 x 218 pixels, the frame in
+which models are trained; `--all_faces` takes every face and numbers them, the largest first. Folders are searched with
+their sub-folders, which the output keeps. `DIR/crops.csv` says of each crop which photograph, which face and where its
+eyes are. A photograph that cannot be read or has no face costs one line on stderr and exit code 1; the others are done
+all the same.
+
+On 2 cores shared with much other work this did 45 to 66 drawn faces a second:
+
+    python -m farkeras.synthesize --num_images=999 --seed=0 --output=FACES
+    python -m farkeras.align FACES/img_align_celeba --output=DIR --workers=2
+"""
+
+import os
+import sys
+
+from absl import flags
+from rich.console import Console
+
+from farkeras import main as entry
+from farkeras.data.align_photos import CROPS_FILE, align_photos, find_targets
+from farkeras.errors import FarkerasError
+from farkeras.native_logs import silence_native_logs
+from farkeras.progress import ProgressDisplay
+
+_OUTPUT = flags.DEFINE_string("output", "", "Folder of the crops; crops that are there are replaced.")
+_ALL_FACES = flags.DEFINE_boolean("all_faces", False, "Take every face of a photo, not the largest alone.")
+_WORKERS = flags.DEFINE_integer("workers", os.cpu_count(), "Processes that align; without influence on the result.")
+
+
+def main(argv: list[str]) -> int:
+    """Aligns the photographs named in `argv`; 1 when one of them has no crop."""
+    if not argv[1:]:
+        raise FarkerasError("No photo given: python -m farkeras.align PHOTO_OR_FOLDER... --output=DIR.")
+    if not _OUTPUT.value:
+        raise FarkerasError("No folder for the crops given; name it with --output=DIR.")
+    targets, errors = find_targets(argv[1:], _OUTPUT.value)
+    crops, failed, rate = [], [], ""
+    if targets:
+        silence_native_logs()
+        with ProgressDisplay(Console(highlight=False, soft_wrap=True), "", "photos") as display:
+            crops, failed = align_photos(targets, _OUTPUT.value, _WORKERS.value, _ALL_FACES.value, display)
+        rate = f", {display.new / display.seconds:.0f} photos/s"
+    for error in errors + failed:
+        print(f"error: {error}", file=sys.stderr)
+    if targets:
+        used = len(targets) - len(failed)
+        print(f"{_OUTPUT.value}: {len(crops):,} crops of {used:,} of {len(targets):,} photos{rate}; see {CROPS_FILE}")
+    return 1 if errors or failed else 0
+
+
+if __name__ == "__main__":
+    entry.run(main)

@@ -1,0 +1,63 @@
+"""Looks a data set over before it is trained on: `python -m farkeras.check_data --data_dir=DIR`.
+
+Every image is read once and decoded as training does it. Shown are the splits, the share of positive labels of each
+attribute, and what is wrong: images that are missing, damaged, in two splits at once or of odd sizes, labels that
+contradict each other. `--json=FILE` writes the same for programs, with every image concerned.
+
+The exit code is 1 when training, or the evaluation after it, would end with an error: the source cannot be opened, a
+split is empty, an image is missing, or more than 1 % of a split's images cannot be decoded. Else it is 0, whatever else
+is found (`farkeras/data/check.py` says what is looked for).
+
+On 2 cores shared with much other work this read 1,470 to 2,870 drawn faces a second:
+
+    python -m farkeras.synthesize --num_images=6000 --seed=0 --output=DIR
+    python -m farkeras.check_data --data_dir=DIR --workers=2
+"""
+
+import os
+
+from absl import flags
+from rich.console import Console
+
+from farkeras import flags as settings
+from farkeras import main as entry
+from farkeras.errors import FarkerasError
+from farkeras.native_logs import silence_native_logs
+from farkeras.progress import ProgressDisplay
+
+_WORKERS = flags.DEFINE_integer("workers", os.cpu_count(), "Threads that read and decode.")
+_JSON = flags.DEFINE_string("json", None, "JSON file to write, replaced if there.")
+settings.define()  # all of a run's, so that its flagfile serves here, too
+
+
+def main(argv: list[str]) -> int:
+    """Shows what the data set holds and what is wrong with it; 1 when training would fail."""
+    if argv[1:]:
+        raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
+    config = settings.config_from_flags()
+    if not config.data_dir:
+        raise FarkerasError("No data folder given; name it with --data_dir=PATH.")
+    silence_native_logs()
+    import tensorflow as tf
+
+    from farkeras.check_output import attribute_table, print_findings, split_table, write_json
+    from farkeras.data.check import check_data
+
+    tf.config.set_visible_devices([], "GPU")  # images are decoded on the CPU; a run may have the GPU
+    console = Console(highlight=False, soft_wrap=True)
+    with ProgressDisplay(console, "Unpacking", "files") as unpacking, ProgressDisplay(console) as reading:
+        report = check_data(config.source, config.data_dir, _WORKERS.value, unpacking, reading, config.to_dict())
+    if report.splits:
+        console.print(split_table(report), attribute_table(report), sep="\n")
+        console.print(f"{reading.new:,} images read, {reading.new / reading.seconds:.0f} images/s.")
+    print_findings(console, report)
+    number = f"{len(report.findings) or 'no'} finding{'' if len(report.findings) == 1 else 's'}"
+    verdict = "training would fail" if report.training_fails else "nothing that stops training"
+    console.print(f"{config.data_dir}: {number}, {verdict}.", markup=False)
+    if _JSON.value:
+        write_json(_JSON.value, config.source, config.data_dir, report)
+    return 1 if report.training_fails else 0
+
+
+if __name__ == "__main__":
+    entry.run(main)

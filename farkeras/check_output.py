@@ -1,0 +1,66 @@
+"""What a data set's check becomes: tables and findings for people, JSON for programs."""
+
+import json
+import os
+
+from rich.console import Console
+from rich.table import Table
+
+from farkeras.data.check import Report
+from farkeras.errors import FarkerasError
+from farkeras.files import write_text
+
+_SHOWN = 5  # images of a finding on the screen
+
+
+def split_table(report: Report) -> Table:
+    """How many images each split has, and how many of them cannot be used."""
+    table = Table("split")
+    for title in ("images", "missing", "undecodable"):
+        table.add_column(title, justify="right")
+    for name, split in report.splits.items():
+        table.add_row(name, f"{split.num_images:,}", f"{split.missing:,}", f"{split.undecodable:,}")
+    return table
+
+
+def attribute_table(report: Report) -> Table:
+    """For each attribute and split the share of positive labels, and of how many known ones where not all are."""
+    table = Table("positive labels")
+    for name in report.splits:
+        table.add_column(name, justify="right")
+    for attribute in report.attributes:
+        cells = []
+        for split in report.splits.values():
+            known, positive = split.known[attribute], split.positive[attribute]
+            share = f"{positive / known:.1%}" if known else "-"
+            cells.append(share if known == split.num_images else f"{share} of {known:,}")
+        table.add_row(attribute, *cells)
+    return table
+
+
+def print_findings(console: Console, report: Report) -> None:
+    """A line for each finding and each of its first images."""
+    for finding in report.findings:
+        mark = "[red]training fails[/red]" if finding.training_fails else "[yellow]look at it[/yellow]"
+        console.print(f"{mark}, {finding.kind}: ", end="")
+        console.print(finding.summary, markup=False)
+        for place in finding.images[:_SHOWN]:
+            detail = f": {place.detail}" if place.detail else ""
+            console.print(f"  {place.path} ({place.split}){detail}", markup=False)
+        if len(finding.images) > _SHOWN:
+            console.print(f"  ... and {len(finding.images) - _SHOWN:,} more; --json=FILE lists all.")
+
+
+def write_json(path: str | os.PathLike, source: str, data_dir: str, report: Report) -> None:
+    """Writes `Report.to_dict` with the source's name and folder; the file appears when it is complete.
+
+    Raises:
+        FarkerasError: The file cannot be written there.
+    """
+    content = {"source": source, "data_dir": data_dir} | report.to_dict()
+    try:
+        write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise FarkerasError(
+            f"Cannot write {path} ({error.strerror}); choose another place for the JSON file."
+        ) from None

@@ -1,0 +1,281 @@
+"""One pass over a data set before hours of training: what is in it, what is wrong with it, what would stop a run.
+
+What would stop a run, or the evaluation after it:
+
+- the source cannot be opened or a split cannot be had ("source", "split"), a split without images included;
+- images that are listed but not there ("missing");
+- more than 1 % of a split's images missing or undecodable ("undecodable"; fewer are left out in training).
+
+All else is for people to judge: images shared by two splits ("shared", which makes figures too good), copies within a
+split ("duplicate"), labels that contradict each other ("contradiction"), attributes with one class only ("one class"),
+sizes unlike the others' ("odd size"), photographs that EXIF says are to be turned ("turned").
+"""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from farkeras.data import archives
+from farkeras.data.contradictions import contradictions
+from farkeras.data.examples import UNKNOWN, Examples
+from farkeras.data.image_files import ImageFile, Progress, read_image_files
+from farkeras.data.pipeline import MAX_UNDECODABLE
+from farkeras.data.sources import Source, open_source
+from farkeras.errors import FarkerasError
+
+SPLITS = ("train", "validation", "test")
+
+_USUAL = 0.9  # the share of images that makes a size the usual one
+_SMALLEST = 32  # pixels; also the smallest --image_size
+_MOST_OBLONG = 3  # sides to each other, where there is no usual size
+
+
+class Place(NamedTuple):
+    """An image with something wrong: its path relative to the data set's folder, its split, and what or None."""
+
+    path: str
+    split: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: One of the names in the module's docstring.
+        summary: A sentence without names of images.
+        images: All images concerned.
+        training_fails: Whether training or evaluation would end with an error.
+    """
+
+    kind: str
+    summary: str
+    images: tuple[Place, ...] = ()
+    training_fails: bool = False
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """What a split holds.
+
+    Attributes:
+        num_images: Those listed.
+        missing: Those that are not there.
+        undecodable: Those that are there and cannot be decoded.
+        known: Attribute -> how many images have a label.
+        positive: Attribute -> how many of these are positive.
+    """
+
+    num_images: int
+    missing: int
+    undecodable: int
+    known: dict[str, int]
+    positive: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a data set holds and what is wrong with it, the worst first.
+
+    Attributes:
+        attributes: Of the source; none where it cannot be opened.
+        splits: Those that can be had, by name.
+        findings: What would stop training first.
+    """
+
+    attributes: tuple[str, ...]
+    splits: dict[str, SplitCounts]
+    findings: tuple[Finding, ...]
+
+    @property
+    def training_fails(self) -> bool:
+        """Whether a finding would stop training or evaluation."""
+        return any(finding.training_fails for finding in self.findings)
+
+    def to_dict(self) -> dict:
+        """JSON-ready, with every image of every finding."""
+        findings = [
+            asdict(finding) | {"images": [place._asdict() for place in finding.images]} for finding in self.findings
+        ]
+        splits = {name: asdict(counts) for name, counts in self.splits.items()}
+        return {"training_fails": self.training_fails, "splits": splits, "findings": findings}
+
+
+def check_data(
+    source: str,
+    data_dir: str,
+    workers: int | None = None,
+    unpacking: archives.Progress | None = None,
+    progress: Progress | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Report:
+    """Opens a source and looks at every image and label; each file is read once.
+
+    Args:
+        source: A name that `open_source` knows.
+        data_dir: The data set's folder.
+        workers: Threads; by default one for each core.
+        unpacking: Told of an archive's extraction, see `open_source`.
+        progress: Told of images read.
+        settings: How to read a table, see `open_source`.
+
+    Raises:
+        FarkerasError: `workers` < 1. What is wrong with the data is in the report.
+    """
+    if workers is not None and workers < 1:
+        raise FarkerasError(f"The number of workers is {workers}; expected at least 1.")
+    try:
+        opened = open_source(source, data_dir, unpacking, settings)
+    except FarkerasError as error:
+        return Report((), {}, (Finding("source", str(error), training_fails=True),))
+    splits, findings = _open_splits(opened)
+    paths = list(dict.fromkeys(str(path) for examples in splits.values() for path in examples.paths))
+    files = dict(zip(paths, read_image_files(paths, workers or os.cpu_count() or 1, progress), strict=True))
+    images = [
+        _Image(Place(os.path.relpath(path, data_dir), name), files[str(path)])
+        for name, examples in splits.items()
+        for path in examples.paths
+    ]
+    counts = {name: _count(examples, files) for name, examples in splits.items()}
+    findings += [
+        *_missing(images),
+        *_undecodable(images, counts),
+        *_copies(images),
+        *_contradictions(splits, data_dir),
+        *_one_class(counts),
+        *_odd_sizes(images),
+        *_turned(images),
+    ]
+    findings.sort(key=lambda finding: not finding.training_fails)
+    return Report(tuple(opened.attributes), counts, tuple(findings))
+
+
+class _Image(NamedTuple):
+    place: Place
+    file: ImageFile
+
+
+def _open_splits(source: Source) -> tuple[dict[str, Examples], list[Finding]]:
+    splits, findings = {}, []
+    for name in SPLITS:
+        try:
+            examples = source.split(name)
+        except FarkerasError as error:
+            findings.append(Finding("split", str(error), training_fails=True))
+            continue
+        if len(examples):
+            splits[name] = examples
+        else:
+            findings.append(Finding("split", f"The split '{name}' is empty.", training_fails=True))
+    return splits, findings
+
+
+def _count(examples: Examples, files: Mapping[str, ImageFile]) -> SplitCounts:
+    read = [files[str(path)] for path in examples.paths]
+    missing = sum(file.missing for file in read)
+    known, positive = (examples.labels != UNKNOWN).sum(axis=0), (examples.labels == 1).sum(axis=0)
+    return SplitCounts(
+        len(examples),
+        missing,
+        sum(file.problem is not None for file in read) - missing,
+        dict(zip(examples.attributes, known.tolist(), strict=True)),
+        dict(zip(examples.attributes, positive.tolist(), strict=True)),
+    )
+
+
+def _missing(images: Sequence[_Image]) -> list[Finding]:
+    places = tuple(image.place for image in images if image.file.missing)
+    summary = f"{_number(places)} listed but not there; put them back, or take them from the lists."
+    return [Finding("missing", summary, places, True)] if places else []
+
+
+def _undecodable(images: Sequence[_Image], counts: Mapping[str, SplitCounts]) -> list[Finding]:
+    places = tuple(place._replace(detail=file.problem) for place, file in images if file.problem and not file.missing)
+    if not places:
+        return []
+    too_many = [
+        name
+        for name, split in counts.items()
+        if split.undecodable and split.missing + split.undecodable > MAX_UNDECODABLE * split.num_images
+    ]
+    if too_many:
+        bearable = f"more than the {MAX_UNDECODABLE:.0%} of {', '.join(too_many)} that training bears; replace them."
+    else:
+        bearable = "so few that training leaves them out."
+    summary = f"{_number(places)} undecodable, {bearable}"
+    return [Finding("undecodable", summary, places, bool(too_many))]
+
+
+def _copies(images: Sequence[_Image]) -> list[Finding]:
+    """Files of the same bytes: across splits, and within one."""
+    groups = defaultdict(list)
+    for place, file in images:
+        if file.size:  # damaged files are named already: two empty ones are no pair
+            groups[file.digest].append(place)
+    shared, duplicates = [], []
+    for first, *others in (places for places in groups.values() if len(places) > 1):
+        for place in others:
+            copy = place._replace(detail=f"the same bytes as {first.path} ({first.split})")
+            (duplicates if place.split == first.split else shared).append(copy)
+    findings = []
+    if shared:
+        summary = f"{_number(shared)} in another split, too: figures on it are too good; remove one of each pair."
+        findings.append(Finding("shared", summary, tuple(shared)))
+    if duplicates:
+        findings.append(Finding("duplicate", f"{_number(duplicates)} a copy within the split.", tuple(duplicates)))
+    return findings
+
+
+def _contradictions(splits: Mapping[str, Examples], data_dir: str) -> list[Finding]:
+    places = defaultdict(list)
+    for name, examples in splits.items():
+        for pair, rows in contradictions(examples).items():
+            places[pair] += [Place(os.path.relpath(path, data_dir), name) for path in examples.paths[rows].tolist()]
+    return [
+        Finding("contradiction", f"{_number(found)} labelled both {' and '.join(pair)}.", tuple(found))
+        for pair, found in sorted(places.items(), key=lambda item: -len(item[1]))
+    ]
+
+
+def _one_class(counts: Mapping[str, SplitCounts]) -> list[Finding]:
+    findings = []
+    for name, split in counts.items():
+        alike = []
+        for attribute, known in split.known.items():
+            positive = split.positive[attribute]
+            if positive in (0, known):
+                what = "never labelled" if not known else "never positive" if not positive else "always positive"
+                alike.append(f"{attribute} ({what})")
+        if alike:
+            findings.append(Finding("one class", f"In {name} one class only: {', '.join(alike)}."))
+    return findings
+
+
+def _odd_sizes(images: Sequence[_Image]) -> list[Finding]:
+    sizes = [(place, file.size) for place, file in images if file.size]
+    if not sizes:
+        return []
+    usual, times = Counter(size for _, size in sizes).most_common(1)[0]
+    if times >= _USUAL * len(sizes):
+        odd = [(place, size) for place, size in sizes if size != usual]
+        unlike = f"not {usual[1]} x {usual[0]} pixels as the others"
+    else:
+        odd = [(place, size) for place, size in sizes if min(size) < _SMALLEST or max(size) > _MOST_OBLONG * min(size)]
+        unlike = f"smaller than {_SMALLEST} pixels or more than {_MOST_OBLONG} times as long as wide"
+    places = tuple(place._replace(detail=f"{size[1]} x {size[0]}") for place, size in odd)
+    return [Finding("odd size", f"{_number(places)} {unlike}.", places)] if places else []
+
+
+def _turned(images: Sequence[_Image]) -> list[Finding]:
+    places = tuple(image.place for image in images if image.file.turned)
+    summary = (
+        f"{_number(places)} to be turned by EXIF, which training does not do; align them with python -m farkeras.align."
+    )
+    return [Finding("turned", summary, places)] if places else []
+
+
+def _number(places: Sequence[Place]) -> str:
+    return "1 image is" if len(places) == 1 else f"{len(places):,} images are"

@@ -1,0 +1,118 @@
+"""What training will find in a data set's image files: read once each, in threads, with its own decoder."""
+
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import tensorflow as tf
+from PIL import Image
+
+from farkeras.data.archives import is_html
+from farkeras.data.preprocessing import Preprocessing
+
+MAX_BYTES = 2**29 - 1
+"""TensorFlow's decoder refuses an image of more bytes of pixels before it takes memory: 178,956,970 pixels in RGB."""
+
+_TASK_SIZE = 50  # images handed to a thread at a time
+_ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
+_DECODE = Preprocessing((1, 1)).decode  # a decoder has no size
+
+Progress = Callable[[int, int], None]
+"""Called as `progress(images_done, images_total)`."""
+
+
+class ImageFile(NamedTuple):
+    """One file.
+
+    Attributes:
+        digest: SHA-256 of its bytes; None where it cannot be read.
+        size: Height and width in pixels; None where it cannot be decoded.
+        missing: Whether there is no such file.
+        problem: Why it cannot be read or decoded, such as "is empty"; None where it can.
+        turned: Whether its EXIF orientation says that it is to be shown turned or mirrored, which training does not do.
+    """
+
+    digest: bytes | None = None
+    size: tuple[int, int] | None = None
+    missing: bool = False
+    problem: str | None = None
+    turned: bool = False
+
+
+def read_image_files(paths: Sequence[str], workers: int, progress: Progress | None = None) -> list[ImageFile]:
+    """Reads and decodes image files.
+
+    Args:
+        paths: The files.
+        workers: Threads; each holds one image.
+        progress: Called every few images.
+
+    Returns:
+        One for each path, in order. Nothing is raised for a file that cannot be used.
+    """
+    tasks = [paths[start : start + _TASK_SIZE] for start in range(0, len(paths), _TASK_SIZE)]
+    files, progress = [], progress or (lambda *_: None)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        progress(0, len(paths))
+        for read in pool.map(lambda task: [read_image_file(path) for path in task], tasks):
+            files += read
+            progress(len(files), len(paths))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return files
+
+
+def read_image_file(path: str | os.PathLike) -> ImageFile:
+    """Reads and decodes one image file."""
+    try:
+        with open(path, "rb") as file:
+            encoded = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return ImageFile(missing=True, problem="is not there")
+    except OSError as error:
+        return ImageFile(problem=f"cannot be read ({error.strerror})")
+    digest = hashlib.sha256(encoded).digest()
+    try:
+        size = tuple(_DECODE(encoded).shape[:2])
+    except tf.errors.OpError:
+        return ImageFile(digest, problem=why_undecodable(encoded))
+    return ImageFile(digest, size, turned=_is_turned(encoded))
+
+
+def why_undecodable(encoded: bytes) -> str:
+    """What is wrong with the content of a file that training's decoder refuses; ends "The file ..."."""
+    if not encoded:
+        return "is empty (0 bytes)"
+    if is_html(encoded):
+        return "is a web page: the download was refused"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(encoded)) as image:  # reads the header only
+                kind, (width, height) = image.format, image.size
+    except Image.DecompressionBombError:
+        return f"has more than {MAX_BYTES // 3:,} pixels"
+    except (OSError, SyntaxError, ValueError):  # Pillow's plugins raise all of them
+        return "is not an image"
+    if width * height * 3 > MAX_BYTES:
+        return f"has more than {MAX_BYTES // 3:,} pixels"
+    if kind not in ("JPEG", "PNG", "MPO"):  # MPO: a JPEG with another one behind it, as some phones write
+        return f"is a {kind} image, not JPEG or PNG"
+    return "is truncated or damaged"
+
+
+def _is_turned(encoded: bytes) -> bool:
+    if b"exif" not in encoded[:65536].lower():  # "Exif" in JPEG, "eXIf" in PNG
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(encoded)) as image:
+                return image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False

@@ -1,0 +1,53 @@
+"""Image files as people have them, made without the memory that some of them claim."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+
+HTML = b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>"
+
+
+def smooth_image(height=218, width=178) -> Image.Image:
+    """Colours that change slowly, so that a JPEG of it is near to it."""
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+    return Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encode(image: Image.Image, kind="JPEG", **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def half(encoded: bytes) -> bytes:
+    return encoded[: len(encoded) // 2]
+
+
+def turned(kind="JPEG", image=None, orientation=6) -> bytes:
+    """The image as a camera stores it that was held upright: to be turned clockwise to be shown."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encode(image or smooth_image(), kind, exif=exif)
+
+
+def png_bomb(side=30_000) -> bytes:
+    """A PNG that says it is `side` x `side`."""
+
+    def chunk(name, content):
+        checksum = zlib.crc32(name + content)
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def jpeg_bomb(side=30_000, progressive=False) -> bytes:
+    """A JPEG that says it is `side` x `side`; its decoder would fill up what the file lacks."""
+    encoded = bytearray(encode(smooth_image(), progressive=progressive))
+    frame = encoded.index(b"\xff\xc2" if progressive else b"\xff\xc0")
+    encoded[frame + 5 : frame + 9] = struct.pack(">HH", side, side)
+    return bytes(encoded)
