@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from farkeras.data import archives
 from farkeras.data.contradictions import contradictions
-from farkeras.data.examples import UNKNOWN, Examples
+from farkeras.data.examples import UNKNOWN, Examples, folder_of
 from farkeras.data.image_files import ImageFile, Progress, read_image_files
 from farkeras.data.pipeline import MAX_UNDECODABLE
 from farkeras.data.sources import Source, open_source
@@ -116,7 +116,7 @@ def check_data(
 
     Args:
         source: A name that `open_source` knows.
-        data_dir: The data set's folder.
+        data_dir: The data set's folder, or the table.
         workers: Threads; by default one for each core.
         unpacking: Told of an archive's extraction, see `open_source`.
         progress: Told of images read.
@@ -132,10 +132,11 @@ def check_data(
     except FarkerasError as error:
         return Report((), {}, (Finding("source", str(error), training_fails=True),))
     splits, findings = _open_splits(opened)
+    folder = folder_of(data_dir)
     paths = list(dict.fromkeys(str(path) for examples in splits.values() for path in examples.paths))
     files = dict(zip(paths, read_image_files(paths, workers or os.cpu_count() or 1, progress), strict=True))
     images = [
-        _Image(Place(os.path.relpath(path, data_dir), name), files[str(path)])
+        _Image(Place(os.path.relpath(path, folder), name), files[str(path)])
         for name, examples in splits.items()
         for path in examples.paths
     ]
@@ -230,10 +231,10 @@ def _copies(images: Sequence[_Image]) -> list[Finding]:
 
 
 def _contradictions(splits: Mapping[str, Examples], data_dir: str) -> list[Finding]:
-    places = defaultdict(list)
+    places, folder = defaultdict(list), folder_of(data_dir)
     for name, examples in splits.items():
         for pair, rows in contradictions(examples).items():
-            places[pair] += [Place(os.path.relpath(path, data_dir), name) for path in examples.paths[rows].tolist()]
+            places[pair] += [Place(os.path.relpath(path, folder), name) for path in examples.paths[rows].tolist()]
     return [
         Finding("contradiction", f"{_number(found)} labelled both {' and '.join(pair)}.", tuple(found))
         for pair, found in sorted(places.items(), key=lambda item: -len(item[1]))

@@ -262,6 +262,22 @@ def test_sizes_where_there_is_no_usual_one(check, tmp_path):
     assert [place.detail for place in finding.images] == ["31 x 40", "40 x 121"]
 
 
+def test_a_table_of_ones_own(tmp_path):
+    for number in range(6):
+        Image.new("RGB", (178, 218), (40 * number,) * 3).save(tmp_path / f"{number}.png")
+    (tmp_path / "4.png").write_text("text")
+    splits = ("train", "train", "train", "validation", "test", "test")
+    rows = [f"{number}.png,{split},{number % 2},1,1\n" for number, split in enumerate(splits)]
+    (tmp_path / "faces.csv").write_text("file,split,Smile,Bald,Bangs\n" + "".join(rows))
+    report = check_data("table", str(tmp_path / "faces.csv"), settings={"image_column": "file"})
+    assert report.attributes == ("Smile", "Bald", "Bangs")
+    images = {finding.kind: [place.path for place in finding.images] for finding in report.findings}
+    assert images["undecodable"] == ["4.png"]  # as the table names it
+    assert images["contradiction"] == [f"{number}.png" for number in range(6)]
+    (finding,) = check_data("table", str(tmp_path / "faces.csv")).findings
+    assert "has no column 'image' for the images' paths" in finding.summary
+
+
 def test_wrong_number_of_workers():
     with pytest.raises(FarkerasError, match="The number of workers is 0; expected at least 1"):
         check_data("celeba", "folder", 0)
