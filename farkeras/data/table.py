@@ -250,5 +250,5 @@ def _files_in(folder: str) -> set[str]:
 
 
 def _short(value: pa.Scalar) -> str:
-    text = str(value)
+    text = " ".join(str(value).split())
     return text if len(text) <= 40 else f"{text[:40]}..."

@@ -41,7 +41,7 @@ def test_mgmtn_reads_the_keypoints_beside_the_table(folder):
 def test_without_keypoints_the_command_is_that_of_a_table(folder, faces_dir, tmp_path):
     (tmp_path / "img_align_celeba").symlink_to(faces_dir / "img_align_celeba")
     table = write_own_table(tmp_path / "faces.csv", faces_dir)
-    expected = rf"in {tmp_path}/keypoints, .*farkeras\.annotate --data_dir={table} --source=table, with the table's"
+    expected = rf"in {tmp_path}/keypoints, .*farkeras\.annotate --source=table --data_dir={table}, with the table's"
     with pytest.raises(FarkerasError, match=expected):
         open_data(config_of(folder, table, model="mgmtn"))
 
