@@ -5,8 +5,6 @@ change alone, and with all of them, and, where the data have key points (`python
 each beside the bare loop's, measured in turn.
 """
 
-from pathlib import Path
-
 import numpy as np
 from absl import flags
 from rich.console import Console
@@ -29,16 +27,16 @@ def main(argv: list[str]) -> None:
         raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
     config = settings.config_from_flags()
     with quiet_import():
-        from farkeras.data.keypoints import FOLDER, load_keypoints
+        from farkeras.data.keypoints import load_keypoints, store_of
         from farkeras.data.masks import MaskTargets
         from farkeras.data.throughput import BARE, measure_throughput
         from farkeras.training.loop import open_data
 
     data = open_data(config)
     masks = None
-    if (Path(config.data_dir) / FOLDER).is_dir():
+    if store_of(config.data_dir).is_dir():
         size = tuple(-(-side // config.mask_stride) for side in config.image_size)
-        masks = MaskTargets(load_keypoints(config.data_dir, data.train.paths), size)
+        masks = MaskTargets(load_keypoints(config.data_dir, data.train.paths, config.source), size)
     rates = measure_throughput(
         data.train, data.preprocessing, data.augmentation, masks, _NUM_IMAGES.value, _ROUNDS.value
     )
