@@ -1,0 +1,54 @@
+"""How fast the input pipeline of a recipe is: `python -m farkeras.throughput --flagfile=configs/demo.flags`.
+
+Prints images a second of a loop that only reads and decodes, of the pipeline with nothing random, with each random
+change alone, and with all of them, and, where the data have key points (`python -m farkeras.annotate`), with masks;
+each beside the bare loop's, measured in turn.
+"""
+
+import numpy as np
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+from farkeras import flags as settings
+from farkeras import main as entry
+from farkeras.errors import FarkerasError
+from farkeras.native_logs import quiet_import
+
+_NUM_IMAGES = flags.DEFINE_integer("num_images", 1000, "Images to a round.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; the medians are shown.", lower_bound=1)
+settings.define()
+flags.adopt_module_key_flags(settings)  # --help shows them
+
+
+def main(argv: list[str]) -> None:
+    """Measures, then prints the table."""
+    if argv[1:]:
+        raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
+    config = settings.config_from_flags()
+    with quiet_import():
+        from farkeras.data.keypoints import load_keypoints, store_of
+        from farkeras.data.masks import MaskTargets
+        from farkeras.data.throughput import BARE, measure_throughput
+        from farkeras.training.loop import open_data
+
+    data = open_data(config)
+    masks = None
+    if store_of(config.data_dir).is_dir():
+        size = tuple(-(-side // config.mask_stride) for side in config.image_size)
+        masks = MaskTargets(load_keypoints(config.data_dir, data.train.paths, config.source), size)
+    rates = measure_throughput(
+        data.train, data.preprocessing, data.augmentation, masks, _NUM_IMAGES.value, _ROUNDS.value
+    )
+    height, width = config.image_size
+    table = Table(title=f"{config.data_dir}, {height} x {width}: medians of {_ROUNDS.value} rounds")
+    for name, justify in (("pipeline", "left"), ("images/s", "right"), ("of the bare loop", "right")):
+        table.add_column(name, justify=justify)
+    for name, values in rates.items():
+        ratio = np.median(np.divide(values, rates[BARE]))
+        table.add_row(name, f"{np.median(values):,.0f}", f"{ratio:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    entry.run(main)
