@@ -35,7 +35,7 @@ class LFWA:
 
     LFWA has no validation split. Ours is a tenth of the people of the training split, and all of their images: those
     whose names have the smallest SHA-256, so it is the same everywhere. Who is in an image is taken from its folder's
-    name, which every image has; the file's `indices_identity_train` number people in a list that is not shipped.
+    name, which every image has; `indices_identity_train` numbers people in a list that neither file holds.
 
     Args:
         data_dir: The folder.

@@ -97,6 +97,8 @@ class TestLoading:
             f"2 of 3 images have no keypoints in {folder / 'keypoints'}, the first is b.jpg. Find them first: "
             f"python -m farkeras.annotate --data_dir='{folder}'"
         )
+        with pytest.raises(FarkerasError, match=r"python -m farkeras\.annotate --source=lfwa --data_dir='"):
+            load_keypoints(folder, [str(folder / "b.jpg")], "lfwa")
 
     def test_a_damaged_part(self, tmp_path):
         store(tmp_path, 0, ["a.jpg"])

@@ -12,7 +12,14 @@ from farkeras.config import Config
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.models import FARAMTN, SharedTrunk
-from farkeras.models.model_file import ModelMetadata, copy_matching_weights, current_versions, load_model, save_model
+from farkeras.models.model_file import (
+    ModelMetadata,
+    copy_matching_weights,
+    current_versions,
+    load_model,
+    read_metadata,
+    save_model,
+)
 
 GROUPING = Grouping({"second": ("b",), "first": ("c", "a")}, ("a", "b", "c"))
 METADATA = ModelMetadata(
@@ -49,6 +56,7 @@ def logits(model):
 @pytest.mark.parametrize("by", ["file", "workdir"])
 def test_round_trip(model, path, by):
     loaded, metadata = load_model(path if by == "file" else path.parent)
+    assert read_metadata(path if by == "file" else path.parent) == metadata
     assert metadata == METADATA
     assert list(metadata.grouping.groups) == ["second", "first"]  # also the order of groups
     assert Config.from_dict(metadata.config) == Config(image_size=(48, 32))

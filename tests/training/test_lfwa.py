@@ -72,20 +72,14 @@ def test_a_model_sees_the_faces_of_the_other_data_set_as_its_own(finished, faces
     unframed = type(celeba)(celeba.attributes, lfwa.paths, celeba.labels)
     said = [predict_examples(model, e, metadata.preprocessing, 8).probabilities for e in (celeba, lfwa, unframed)]
     off = [abs(probabilities - said[0]).max() for probabilities in said[1:]]
-    assert off[0] < 0.02
-    assert off[1] > 3 * off[0]
+    assert off[0] < 0.001
+    assert off[1] > 20 * off[0]
 
 
-def test_evaluating_on_the_other_data_set_is_one_command(finished, faces_dir, lfwa_dir, tmp_path):
-    def evaluate(*arguments):
-        command = [sys.executable, "-m", "farkeras.evaluate", f"--workdir={finished}", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300)
-
-    celeba = ("--source=celeba", f"--data_dir={faces_dir}")
-    refused = evaluate(*celeba)
-    assert refused.returncode == 1
-    assert f"like --output={finished}/on_celeba" in refused.stderr
-    done = evaluate(*celeba, f"--output={tmp_path / 'on_celeba'}")
+def test_evaluating_on_the_other_data_set_is_one_command(finished, faces_dir, tmp_path):
+    flags = ["--source=celeba", f"--data_dir={faces_dir}", f"--output={tmp_path / 'on_celeba'}"]
+    command = [sys.executable, "-m", "farkeras.evaluate", f"--workdir={finished}", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     run = json.loads((tmp_path / "on_celeba/evaluation.json").read_text())["run"]
     assert (run["source"], run["data_dir"], run["model"]) == ("celeba", str(faces_dir), str(finished))
