@@ -23,9 +23,9 @@ from farkeras.data.examples import UNKNOWN, Examples, folder_of
 from farkeras.data.image_files import ImageFile, Progress, read_image_files
 from farkeras.data.pipeline import MAX_UNDECODABLE
 from farkeras.data.sources import Source, open_source
+from farkeras.data.splits import SPLITS
 from farkeras.errors import FarkerasError
 
-SPLITS = ("train", "validation", "test")
 
 _USUAL = 0.9  # the share of images that makes a size the usual one
 _SMALLEST = 32  # pixels; also the smallest --image_size
