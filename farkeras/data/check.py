@@ -26,7 +26,6 @@ from farkeras.data.sources import Source, open_source
 from farkeras.data.splits import SPLITS
 from farkeras.errors import FarkerasError
 
-
 _USUAL = 0.9  # the share of images that makes a size the usual one
 _SMALLEST = 32  # pixels; also the smallest --image_size
 _MOST_OBLONG = 3  # sides to each other, where there is no usual size
