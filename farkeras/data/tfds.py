@@ -66,7 +66,7 @@ class TFDS:
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """The names in the order of the label columns, `CELEBA_ATTRIBUTES` where it is these, else as TFDS has them."""
+        """The names in the order of the label columns, `CELEBA_ATTRIBUTES` where it is these, else sorted."""
         return tuple(self._stored["attributes"].tolist())
 
     def split(self, name: str) -> Examples:
@@ -247,10 +247,11 @@ def _attributes(prepared: Path, features, tfds) -> tuple[str, ...]:
     is_named = isinstance(named, tfds.features.FeaturesDict) and all(named[name].np_dtype == np.bool_ for name in named)
     if "image" not in features or not isinstance(features["image"], tfds.features.Image) or not is_named:
         raise FarkerasError(
-            f"{prepared} has the features {', '.join(features)}; expected 'image', an image, and 'attributes', "
+            f"{prepared} has the features {', '.join(sorted(features))}; expected 'image', an image, and 'attributes', "
             "booleans by name, as celeb_a and our lfwa have them. Use such a data set, or a table: --source=table."
         )
-    return CELEBA_ATTRIBUTES if set(named) == set(CELEBA_ATTRIBUTES) else tuple(named)
+    # features.json is a map of protobuf's, whose order differs between its versions
+    return CELEBA_ATTRIBUTES if set(named) == set(CELEBA_ATTRIBUTES) else tuple(sorted(named))
 
 
 def _read_labels(folder: Path) -> dict[str, np.ndarray]:

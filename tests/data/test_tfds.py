@@ -228,7 +228,7 @@ def test_attributes_of_ones_own_and_png(tmp_path, no_bucket):
         for path, labels in zip(train.paths, train.select(("Hat",)).labels.tolist(), strict=True)
     }
     assert hats == {0: [1], 1: [0]}
-    assert set(train.attributes) == {"Hat", "Beard"}
+    assert train.attributes == ("Beard", "Hat")
     assert all(path.endswith(".png") for path in train.paths)
     with pytest.raises(FarkerasError, match="no images in the split 'test', only in train; expected train, validation"):
         TFDS(tmp_path).split("test")
