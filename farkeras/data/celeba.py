@@ -13,7 +13,7 @@ from farkeras.errors import FarkerasError
 
 _SOURCE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (non-commercial research licence)"
 _PARTITION = {"train": 0, "validation": 1, "test": 2}
-_LANDMARKS = [f"{part}_{axis}" for part in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth") for axis in "xy"]
+LANDMARKS = [f"{part}_{axis}" for part in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth") for axis in "xy"]
 
 
 class CelebA:
@@ -47,7 +47,7 @@ class CelebA:
         self._partition = partition.in_order_of(attributes)[:, 0]
         self._landmarks = None
         if landmarks := self._find_list("list_landmarks_align_celeba"):
-            points = read_table(landmarks, _LANDMARKS).in_order_of(attributes)
+            points = read_table(landmarks, LANDMARKS).in_order_of(attributes)
             self._landmarks = points.astype(np.float32).reshape(-1, 5, 2)
         self._image_folder = self._prepare_images(progress)
         self._check_images()

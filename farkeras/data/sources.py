@@ -10,6 +10,7 @@ from farkeras.data.examples import Examples, folder_of
 from farkeras.data.faces.generate import SETTINGS_FILE
 from farkeras.data.lfwa import LFWA
 from farkeras.data.table import OwnTable
+from farkeras.data.tfds import TFDS
 from farkeras.errors import FarkerasError
 
 
@@ -21,7 +22,7 @@ class Source(Protocol):
     def split(self, name: str) -> Examples: ...
 
 
-SOURCES: dict[str, Callable[..., Source]] = {"celeba": CelebA, "lfwa": LFWA, "table": OwnTable}
+SOURCES: dict[str, Callable[..., Source]] = {"celeba": CelebA, "lfwa": LFWA, "table": OwnTable, "tfds": TFDS}
 
 
 def open_source(
@@ -30,7 +31,7 @@ def open_source(
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Source:
-    """The data set in a folder, or in a table.
+    """The data set in a folder, in a table, or prepared by TFDS.
 
     Args:
         name: One of `SOURCES`.

@@ -1,0 +1,1 @@
+"""`lfwa` for TensorFlow Datasets; importing `lfwa_dataset_builder` makes it known to `tfds.builder`."""

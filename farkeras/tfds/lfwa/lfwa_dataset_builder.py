@@ -1,0 +1,68 @@
+"""`lfwa`: LFW's images with the 40 attributes of CelebA, from the files that its authors give out, placed by hand."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import tensorflow_datasets.public_api as tfds
+
+from farkeras.attributes import CELEBA_ATTRIBUTES
+from farkeras.data.lfwa import LFWA
+from farkeras.data.sources import is_procedural
+from farkeras.data.splits import SPLITS
+from farkeras.errors import FarkerasError
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """LFWA with the splits of `farkeras.data.lfwa.LFWA`; images are stored byte for byte as they are in the files."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar = {"1.0.0": "First version: image, file, person and 40 attributes."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    LFWA may be used for non-commercial research only. Its authors give the files out by hand, from
+    https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (LFWA). Place in one folder, the manual_dir:
+
+    - lfw_att_40.mat
+    - indices_train_test.mat
+    - the images, as the folder lfw/ (lfw/Person/Person_0001.jpg) or as lfw.zip.
+
+    Where Google Drive answers with a web page in place of a file, which it does when over quota, try again with a
+    browser, signed in, or on another day.
+    """
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(250, 250, 3), encoding_format="jpeg"),
+                    "file": tfds.features.Text(),
+                    "person": tfds.features.Text(),
+                    "attributes": {name: np.bool_ for name in CELEBA_ATTRIBUTES},
+                }
+            ),
+            homepage="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager):
+        folder = dl_manager.manual_dir
+        if is_procedural(folder):
+            raise FarkerasError(
+                f"{folder} holds drawn faces, which TFDS's lfwa could not tell from LFWA's; expected LFWA's own files. "
+                f"Read drawn faces with --source=lfwa --data_dir={folder}"
+            )
+        source = LFWA(folder)
+        return {name: self._generate_examples(source, name) for name in SPLITS}
+
+    def _generate_examples(self, source: LFWA, split: str):
+        examples = source.split(split)
+        for path, labels in zip(map(Path, examples.paths), examples.labels, strict=True):
+            file = f"{path.parent.name}/{path.name}"
+            yield (
+                file,
+                {
+                    "image": path,
+                    "file": file,
+                    "person": path.parent.name,
+                    "attributes": dict(zip(CELEBA_ATTRIBUTES, (labels == 1).tolist(), strict=True)),
+                },
+            )
