@@ -14,6 +14,7 @@ from farkeras.data.augmentation import Augmentation, Geometry
 from farkeras.data.examples import UNKNOWN, Examples
 from farkeras.data.masks import MaskTargets
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.reading import image_reader
 from farkeras.errors import FarkerasError
 
 MAX_UNDECODABLE = 0.01
@@ -64,11 +65,11 @@ def training_dataset(
     preprocessing = preprocessing.within(examples.frame)
     read_masks = masks.reader(len(examples)) if masks else None
     order = ShuffledOrder(len(examples), seed)
-    paths, labels = tf.constant(examples.paths.astype(str)), tf.constant(examples.labels)
+    read_image, labels = image_reader(examples), tf.constant(examples.labels)
 
     def read(counter):
         index = order.index(counter)
-        return {"image": preprocessing.decode(tf.io.read_file(paths[index])), "index": index, "counter": counter}
+        return {"image": preprocessing.decode(read_image(index)), "index": index, "counter": counter}
 
     def augment(element):
         image_seed = tf.stack([tf.constant(seed, tf.int64), element["counter"]])
@@ -96,10 +97,10 @@ def evaluation_dataset(
     preprocessing = preprocessing.within(examples.frame)
     read_masks = masks.reader(len(examples)) if masks else None
     geometry = Geometry(preprocessing.image_size, preprocessing.crop)
-    paths, labels = tf.constant(examples.paths.astype(str)), tf.constant(examples.labels)
+    read_image, labels = image_reader(examples), tf.constant(examples.labels)
 
     def read(example):
-        image = preprocessing.decode(tf.io.read_file(paths[example]))
+        image = preprocessing.decode(read_image(example))
         result = {"image": preprocessing.resize(image), "labels": labels[example], "example": example}
         return result | read_masks(example, geometry) if read_masks else result
 
@@ -140,5 +141,6 @@ def check_undecodable(paths, num_images: int) -> None:
     if len(paths) > MAX_UNDECODABLE * num_images:
         raise FarkerasError(
             f"{len(paths)} of {num_images} images cannot be decoded, more than {MAX_UNDECODABLE:.0%}; the first is "
-            f"{sorted(paths)[0]}. Replace the damaged files (or unpack the archive again) and start the same command."
+            f"{sorted(paths)[0]}. Replace the damaged files (or unpack the archive, or pack, again) and start the same "
+            "command."
         )
