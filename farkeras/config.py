@@ -24,7 +24,7 @@ class Config:
 
     # Data
     data_dir: str = setting("", "Folder of the data set, or the table (CSV or Parquet) of --source=table.")
-    source: str = setting("celeba", "Kind of data set.", choices=("celeba", "lfwa", "table"))
+    source: str = setting("celeba", "Kind of data set.", choices=("celeba", "lfwa", "table", "packed"))
     grouping: str = setting("mgmtn8", "Attribute groups: mgmtn8, mcnn9, one, or a JSON file {group: [attributes]}.")
     exclude_attributes: tuple[str, ...] = setting((), "Attributes to leave out; 'subjective' for the subjective set.")
     image_size: tuple[int, ...] = setting((224, 192), "Height, width of the model's input in pixels.", at_least=32)
