@@ -120,6 +120,12 @@ class Config:
         choices=("mean_accuracy", "mean_balanced_accuracy", "mean_roc_auc"),
     )
     steps_per_loop: int = setting(20, "Training steps per host trip.", at_least=1, free=True)
+    data_service: tuple[str, ...] = setting(
+        (),
+        "Other machines that make the training examples, started with farkeras.serve_data: grpc://machine:5050,... "
+        "Examples and their order stay the same, whatever their number.",
+        free=True,
+    )
     checkpoint_every_steps: int = setting(
         500, "Steps between checkpoints, beside those at validations.", at_least=1, free=True
     )

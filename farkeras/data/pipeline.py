@@ -5,6 +5,7 @@ Training order is a pure function of a counter that runs over all epochs: exampl
 the number of parallel threads changes nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from farkeras.data.examples import UNKNOWN, Examples
 from farkeras.data.masks import MaskTargets
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.reading import image_reader
+from farkeras.data.service import through_servers
 from farkeras.errors import FarkerasError
 
 MAX_UNDECODABLE = 0.01
@@ -44,6 +46,7 @@ def training_dataset(
     start: int,
     stop: int,
     masks: MaskTargets | None = None,
+    servers: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Batches of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]`, `counter` int64 `[B]`.
 
@@ -61,6 +64,7 @@ def training_dataset(
         start: The first counter to show.
         stop: The dataset ends before this counter (with a partial batch dropped).
         masks: Which masks to show, if any.
+        servers: Machines that make the examples, see `farkeras.data.service`; without influence on what they are.
     """
     preprocessing = preprocessing.within(examples.frame)
     read_masks = masks.reader(len(examples)) if masks else None
@@ -79,10 +83,14 @@ def training_dataset(
             result |= read_masks(element["index"], augmentation.geometry(preprocessing, image_seed))
         return result
 
-    dataset = tf.data.Dataset.range(start, stop)
-    dataset = dataset.map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
-    dataset = dataset.map(augment, tf.data.AUTOTUNE).batch(batch_size, drop_remainder=True)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    if servers:
+        nothing = tf.constant(-1, tf.int64)
+        stand_in = {"image": tf.zeros([1, 1, 3], tf.uint8), "index": tf.zeros_like(nothing), "counter": nothing}
+        dataset = through_servers(servers, start, stop, read, augment, stand_in)
+    else:
+        dataset = tf.data.Dataset.range(start, stop).map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
+        dataset = dataset.map(augment, tf.data.AUTOTUNE)
+    return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_dataset(
