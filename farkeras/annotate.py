@@ -22,7 +22,7 @@ from rich.console import Console
 from farkeras import flags as settings
 from farkeras import main as entry
 from farkeras.data.keypoints import annotate, decode_image, decode_points, load_keypoints
-from farkeras.data.sources import open_source
+from farkeras.data.sources import open_source, require_files
 from farkeras.data.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
@@ -45,6 +45,7 @@ def main(argv: list[str]) -> None:
 
         check_png(_OVERLAY.value)
     config = settings.config_from_flags()
+    require_files(config.source, "annotated")
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
         source = open_source(config.source, config.data_dir, unpacking, config.to_dict())

@@ -26,7 +26,7 @@ class Config:
     data_dir: str = setting(
         "", "Folder of the data set, the table (CSV or Parquet) of --source=table, or what TFDS prepared."
     )
-    source: str = setting("celeba", "Kind of data set.", choices=("celeba", "lfwa", "table", "tfds"))
+    source: str = setting("celeba", "Kind of data set.", choices=("celeba", "lfwa", "packed", "table", "tfds"))
     grouping: str = setting("mgmtn8", "Attribute groups: mgmtn8, mcnn9, one, or a JSON file {group: [attributes]}.")
     exclude_attributes: tuple[str, ...] = setting((), "Attributes to leave out; 'subjective' for the subjective set.")
     image_size: tuple[int, ...] = setting((224, 192), "Height, width of the model's input in pixels.", at_least=32)
@@ -122,6 +122,12 @@ class Config:
         choices=("mean_accuracy", "mean_balanced_accuracy", "mean_roc_auc"),
     )
     steps_per_loop: int = setting(20, "Training steps per host trip.", at_least=1, free=True)
+    data_service: tuple[str, ...] = setting(
+        (),
+        "Other machines that make the training examples, started with farkeras.serve_data: grpc://machine:5050,... "
+        "Examples and their order stay the same, whatever their number.",
+        free=True,
+    )
     checkpoint_every_steps: int = setting(
         500, "Steps between checkpoints, beside those at validations.", at_least=1, free=True
     )

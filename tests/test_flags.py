@@ -29,6 +29,7 @@ CHANGED = Config(
     mask_widths=(8, 16, 24),
     ignore_columns=("notes", "file name"),
     split_ratios=(0.5, 0.25, 0.25),
+    data_service=("grpc://a:5050", "grpc://b:5050"),
 )
 
 

@@ -22,7 +22,7 @@ from farkeras.data.contradictions import contradictions
 from farkeras.data.examples import UNKNOWN, Examples, folder_of
 from farkeras.data.image_files import ImageFile, Progress, read_image_files
 from farkeras.data.pipeline import MAX_UNDECODABLE
-from farkeras.data.sources import Source, open_source
+from farkeras.data.sources import Source, open_source, require_files
 from farkeras.data.splits import SPLITS
 from farkeras.errors import FarkerasError
 
@@ -122,10 +122,11 @@ def check_data(
         settings: How to read a table, see `open_source`.
 
     Raises:
-        FarkerasError: `workers` < 1. What is wrong with the data is in the report.
+        FarkerasError: `workers` < 1, or `source` is "packed". What is wrong with the data is in the report.
     """
     if workers is not None and workers < 1:
         raise FarkerasError(f"The number of workers is {workers}; expected at least 1.")
+    require_files(source, "checked")
     try:
         opened = open_source(source, data_dir, unpacking, settings)
     except FarkerasError as error:

@@ -1,6 +1,7 @@
 """What every data source gives: names of image files with their labels."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,18 +15,36 @@ FULL_FRAME = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
+class Records:
+    """Where the images of a packed data set lie: each is one record of a TFRecord file (see `packed_files`).
+
+    Attributes:
+        files: `str` array `[F]`, the TFRecord files.
+        file_of: `int64` array `[N]`, numbers in `files`.
+        offset: `int64` array `[N]`, where the record begins, in bytes.
+        length: `int64` array `[N]`, the image's bytes; the record has 16 more.
+    """
+
+    files: np.ndarray
+    file_of: np.ndarray
+    offset: np.ndarray
+    length: np.ndarray
+
+
+@dataclass(frozen=True)
 class Examples:
     """One split of a data set, in memory but for the pixels.
 
     Attributes:
         attributes: Names of the label columns.
-        paths: `str` array `[N]`, the image files.
+        paths: `str` array `[N]`, the image files; their names where `records` holds the images.
         labels: `int8` array `[N, attributes]`: 1 positive, 0 negative, -1 (`UNKNOWN`) not annotated.
         landmarks: `float32` array `[N, 5, 2]` or None: x, y in pixels of left eye, right eye, nose, left and right
             corner of the mouth, as they lie in the image from left to right.
         frame: Top, left, bottom, right of the part of every image in which faces lie about as in CelebA's aligned
             178 x 218 pixels, as fractions of height and width. What a model takes of a face (`Preprocessing.crop`)
             counts within it, so a model of one data set sees another's faces as its own.
+        records: Where the images lie, if not in files of their own; `farkeras.data.reading` reads both.
     """
 
     attributes: tuple[str, ...]
@@ -33,6 +52,7 @@ class Examples:
     labels: np.ndarray
     landmarks: np.ndarray | None = None
     frame: tuple[float, float, float, float] = FULL_FRAME
+    records: Records | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -47,3 +67,10 @@ def folder_of(data_dir: str | os.PathLike) -> Path:
     """The folder of a data set, where its keypoints lie: `data_dir`, or, where that is a table, the one it lies in."""
     path = Path(data_dir)
     return path.parent if path.is_file() else path
+
+
+def names_in(data_dir: str | os.PathLike, paths: Sequence[str]) -> list[str]:
+    """Image files as stored data name them: relative to the data set's folder, with forward slashes."""
+    root, split = folder_of(data_dir), [os.path.split(path) for path in paths]
+    prefixes = {folder: Path(os.path.relpath(folder, root)).as_posix() for folder in {head for head, _ in split}}
+    return [f"{prefixes[folder]}/{name}".removeprefix("./") for folder, name in split]

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from farkeras.data.examples import folder_of
+from farkeras.data.examples import folder_of, names_in
 from farkeras.data.face_processes import face_processes, process_aligner
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text, written_aside
@@ -120,7 +120,7 @@ def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str], source: st
     Raises:
         FarkerasError: Images that have not been annotated, or a damaged part.
     """
-    names = _names(data_dir, paths)
+    names = names_in(data_dir, paths)
     parts = _read_parts(data_dir)
     listed = (name for part in parts for name in part.names)
     row_of = {name: row for row, name in enumerate(listed)}  # over all parts; of two the later one
@@ -146,6 +146,8 @@ def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str], source: st
 
 def annotate_command(data_dir: str | os.PathLike, source: str) -> str:
     """The command that makes the store."""
+    if source == "packed":
+        return "python -m farkeras.annotate, on the data set that was packed; then pack it again, which copies them"
     kind = "" if source == "celeba" else f" --source={source}"  # the command's default
     command = f"python -m farkeras.annotate{kind} --data_dir={shlex.quote(os.fspath(data_dir))}"
     return f"{command}, with the table's other flags" if source == "table" else command
@@ -170,7 +172,7 @@ def annotate(
     """
     if workers < 1:
         raise FarkerasError(f"The number of workers is {workers}; expected at least 1.")
-    images = dict(zip(_names(data_dir, paths), map(str, paths), strict=True))
+    images = dict(zip(names_in(data_dir, paths), map(str, paths), strict=True))
     parts = _read_parts(data_dir)
     status = _status(parts)
     to_do = [name for name in images if status.get(name, _UNDECODABLE) == _UNDECODABLE]
@@ -198,13 +200,6 @@ def _take_stock(data_dir: str | os.PathLike, names: list[str]) -> Annotation:
     with _writing(listing):
         write_text(listing, "".join(lines))
     return Annotation(len(names), without_face, undecodable, listing)
-
-
-def _names(data_dir: str | os.PathLike, paths: Sequence[str]) -> list[str]:
-    """Paths as the store has them: relative to the data set's folder, with forward slashes."""
-    root, split = folder_of(data_dir), [os.path.split(path) for path in paths]
-    prefixes = {folder: Path(os.path.relpath(folder, root)).as_posix() for folder in {head for head, _ in split}}
-    return [f"{prefixes[folder]}/{name}".removeprefix("./") for folder, name in split]
 
 
 # The store's files.

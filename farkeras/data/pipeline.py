@@ -5,6 +5,7 @@ Training order is a pure function of a counter that runs over all epochs: exampl
 the number of parallel threads changes nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from farkeras.data.augmentation import Augmentation, Geometry
 from farkeras.data.examples import UNKNOWN, Examples
 from farkeras.data.masks import MaskTargets
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.reading import image_reader
+from farkeras.data.service import through_servers
 from farkeras.errors import FarkerasError
 
 MAX_UNDECODABLE = 0.01
@@ -43,6 +46,7 @@ def training_dataset(
     start: int,
     stop: int,
     masks: MaskTargets | None = None,
+    servers: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Batches of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]`, `counter` int64 `[B]`.
 
@@ -60,15 +64,16 @@ def training_dataset(
         start: The first counter to show.
         stop: The dataset ends before this counter (with a partial batch dropped).
         masks: Which masks to show, if any.
+        servers: Machines that make the examples, see `farkeras.data.service`; without influence on what they are.
     """
     preprocessing = preprocessing.within(examples.frame)
     read_masks = masks.reader(len(examples)) if masks else None
     order = ShuffledOrder(len(examples), seed)
-    paths, labels = tf.constant(examples.paths.astype(str)), tf.constant(examples.labels)
+    read_image, labels = image_reader(examples), tf.constant(examples.labels)
 
     def read(counter):
         index = order.index(counter)
-        return {"image": preprocessing.decode(tf.io.read_file(paths[index])), "index": index, "counter": counter}
+        return {"image": preprocessing.decode(read_image(index)), "index": index, "counter": counter}
 
     def augment(element):
         image_seed = tf.stack([tf.constant(seed, tf.int64), element["counter"]])
@@ -78,10 +83,14 @@ def training_dataset(
             result |= read_masks(element["index"], augmentation.geometry(preprocessing, image_seed))
         return result
 
-    dataset = tf.data.Dataset.range(start, stop)
-    dataset = dataset.map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
-    dataset = dataset.map(augment, tf.data.AUTOTUNE).batch(batch_size, drop_remainder=True)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    if servers:
+        nothing = tf.constant(-1, tf.int64)
+        stand_in = {"image": tf.zeros([1, 1, 3], tf.uint8), "index": tf.zeros_like(nothing), "counter": nothing}
+        dataset = through_servers(servers, start, stop, read, augment, stand_in)
+    else:
+        dataset = tf.data.Dataset.range(start, stop).map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
+        dataset = dataset.map(augment, tf.data.AUTOTUNE)
+    return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_dataset(
@@ -96,10 +105,10 @@ def evaluation_dataset(
     preprocessing = preprocessing.within(examples.frame)
     read_masks = masks.reader(len(examples)) if masks else None
     geometry = Geometry(preprocessing.image_size, preprocessing.crop)
-    paths, labels = tf.constant(examples.paths.astype(str)), tf.constant(examples.labels)
+    read_image, labels = image_reader(examples), tf.constant(examples.labels)
 
     def read(example):
-        image = preprocessing.decode(tf.io.read_file(paths[example]))
+        image = preprocessing.decode(read_image(example))
         result = {"image": preprocessing.resize(image), "labels": labels[example], "example": example}
         return result | read_masks(example, geometry) if read_masks else result
 
@@ -140,5 +149,6 @@ def check_undecodable(paths, num_images: int) -> None:
     if len(paths) > MAX_UNDECODABLE * num_images:
         raise FarkerasError(
             f"{len(paths)} of {num_images} images cannot be decoded, more than {MAX_UNDECODABLE:.0%}; the first is "
-            f"{sorted(paths)[0]}. Replace the damaged files (or unpack the archive again) and start the same command."
+            f"{sorted(paths)[0]}. Replace the damaged files (or unpack the archive, or pack, again) and start the same "
+            "command."
         )

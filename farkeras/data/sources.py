@@ -9,6 +9,7 @@ from farkeras.data.celeba import CelebA
 from farkeras.data.examples import Examples, folder_of
 from farkeras.data.faces.generate import SETTINGS_FILE
 from farkeras.data.lfwa import LFWA
+from farkeras.data.packed import Packed
 from farkeras.data.table import OwnTable
 from farkeras.data.tfds import TFDS
 from farkeras.errors import FarkerasError
@@ -22,7 +23,9 @@ class Source(Protocol):
     def split(self, name: str) -> Examples: ...
 
 
-SOURCES: dict[str, Callable[..., Source]] = {"celeba": CelebA, "lfwa": LFWA, "table": OwnTable, "tfds": TFDS}
+SOURCES: dict[str, Callable[..., Source]] = {
+    "celeba": CelebA, "lfwa": LFWA, "packed": Packed, "table": OwnTable, "tfds": TFDS,
+}  # fmt: skip
 
 
 def open_source(
@@ -49,6 +52,19 @@ def open_source(
         raise FarkerasError("No data folder given; name it with --data_dir=PATH.")
     source, settings = SOURCES[name], dict(settings or {}) | {"data_dir": data_dir, "progress": progress}
     return source(**{key: settings[key] for key in inspect.signature(source).parameters if key in settings})
+
+
+def require_files(name: str, wanted: str) -> None:
+    """Refuses a packed data set where image files are needed.
+
+    Raises:
+        FarkerasError: `name` is "packed"; says that it cannot be `wanted`, such as "annotated".
+    """
+    if name == "packed":
+        raise FarkerasError(
+            f"A packed data set cannot be {wanted}, it has no image files; give the --source and --data_dir that it "
+            "was packed from."
+        )
 
 
 def is_procedural(data_dir: str) -> bool:

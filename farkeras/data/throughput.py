@@ -3,7 +3,6 @@
 import time
 from dataclasses import asdict, replace
 
-import numpy as np
 import tensorflow as tf
 
 from farkeras.data.augmentation import Augmentation
@@ -11,6 +10,7 @@ from farkeras.data.examples import Examples
 from farkeras.data.masks import MaskTargets
 from farkeras.data.pipeline import training_dataset
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.reading import image_reader
 
 BARE, PLAIN, WHOLE, MASKS = "read and decode", "resize and batch", "the whole recipe", "the whole recipe, masks"
 BATCH_SIZE = 32
@@ -66,9 +66,9 @@ def measure_throughput(
 
 
 def _bare(examples: Examples, preprocessing: Preprocessing, num_images: int) -> tf.data.Dataset:
-    paths = tf.constant(np.resize(examples.paths, num_images).astype(str))
+    read_image = image_reader(examples)
 
-    def decode(path):
-        return tf.minimum(tf.size(preprocessing.decode(tf.io.read_file(path))), 1)
+    def decode(counter):
+        return tf.minimum(tf.size(preprocessing.decode(read_image(counter % len(examples)))), 1)
 
-    return tf.data.Dataset.from_tensor_slices(paths).map(decode, tf.data.AUTOTUNE)
+    return tf.data.Dataset.range(num_images).map(decode, tf.data.AUTOTUNE)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from farkeras.data.archives import Progress
 from farkeras.data.keypoints import load_keypoints, store_of
 from farkeras.data.masks import MaskTargets
+from farkeras.data.reading import image_reader
 from farkeras.data.sources import is_procedural, open_source
 from farkeras.errors import FarkerasError
 from farkeras.metrics.attribute_metrics import evaluate_attributes
@@ -82,9 +83,9 @@ def evaluate_model(
     labels, probabilities, undecodable, mask_figures = predict_examples(
         model, examples, preprocessing, batch_size, strategy, masks=masks
     )
-    shown = [p for p in examples.paths if p not in undecodable][:12]
-    framed = preprocessing.within(examples.frame)
-    faces = [framed.decode(tf.io.read_file(p)) for p in shown]
+    shown = [row for row, path in enumerate(examples.paths) if path not in undecodable][:12]
+    framed, read_image = preprocessing.within(examples.frame), image_reader(examples)
+    faces = [framed.decode(read_image(row)) for row in shown]
     if gallery:
         write_gallery(gallery, [face.numpy() for face in faces], labels[:12], probabilities[:12], examples.attributes)
     overlays = None

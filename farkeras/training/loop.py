@@ -258,6 +258,7 @@ class Run:
             start,
             stop,
             self.train_masks,
+            config.data_service,
         )
 
     def _next_stop(self, step: int) -> int:

@@ -1,0 +1,176 @@
+"""Packs a data set's images into a few large files, for disks where many small ones are slow."""
+
+import filecmp
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from farkeras.data.examples import Examples, folder_of, names_in
+from farkeras.data.faces.generate import SETTINGS_FILE
+from farkeras.data.keypoints import store_of
+from farkeras.data.packed_files import Index, record_lengths, write_index
+from farkeras.data.sources import Source
+from farkeras.data.splits import SPLITS
+from farkeras.errors import FarkerasError
+from farkeras.files import written_aside
+
+_FILE_SIZE = 1000  # images to a file: 7 MB of CelebA; what a killed run may have to do again
+_TASK_SIZE = 64  # images in memory at a time
+_THREADS = 16  # files waited for at a time, which hides a slow disk's delays
+
+Progress = Callable[[int, int], None]
+"""Called as `progress(images_done, images_total)`."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What came of packing a data set.
+
+    Attributes:
+        num_images: How many images it has.
+        num_files: TFRecord files.
+        num_bytes: Of these files together.
+        keypoints: Whether the data set's key points were copied.
+    """
+
+    num_images: int
+    num_files: int
+    num_bytes: int
+    keypoints: bool
+
+
+def pack(
+    source: Source, data_dir: str | os.PathLike, output: str | os.PathLike, progress: Progress | None = None
+) -> Packing:
+    """Writes a folder that `--source=packed` reads; its key points are copied where the data set has some.
+
+    A run that was stopped, or killed, is continued by the next one, which keeps the files that are there in full. They
+    are known by the names of their images: whoever replaces images packs into another folder. Packing again with other
+    labels writes only the index.
+
+    Args:
+        source: The data set, opened.
+        data_dir: Its folder, or the table that it is.
+        output: The folder to write.
+        progress: Called every few images; counts those of earlier runs, too.
+
+    Raises:
+        FarkerasError: An image that cannot be read, no right or room to write, or the folder holds another data set.
+    """
+    splits = _splits(source)
+    output, progress = Path(output), progress or (lambda *_: None)
+    paths = np.concatenate([examples.paths for examples in splits.values()]).tolist()
+    names = names_in(data_dir, paths)
+    tasks = {}  # file -> the images in it
+    for start in range(0, len(paths), _FILE_SIZE):
+        digest = hashlib.sha256("\n".join(names[start : start + _FILE_SIZE]).encode()).hexdigest()[:12]
+        tasks[f"images-{start // _FILE_SIZE:05}-{digest}.tfrecord"] = paths[start : start + _FILE_SIZE]
+    if others := sorted({path.name for path in output.glob("images-*.tfrecord")} - set(tasks)):
+        raise FarkerasError(
+            f"{output} holds images of another data set, or of an older state of this one ({others[0]}). Remove it, or "
+            "name another folder with --output."
+        )
+    with _writing(output):
+        _write_missing(output, tasks, progress)
+        lengths = [record_lengths(output / file) for file in tasks]
+        for file, images, found in zip(tasks, tasks.values(), lengths, strict=True):
+            if len(found) != len(images):
+                raise FarkerasError(
+                    f"{output / file} holds {len(found)} images, expected {len(images)}. Remove it and start the same "
+                    "command again."
+                )
+        index = _index(splits, names, list(tasks), np.concatenate(lengths))
+        keypoints = _copy_keypoints(store_of(data_dir), store_of(output))
+        if (folder_of(data_dir) / SETTINGS_FILE).is_file():  # drawn faces stay known as such
+            _copy(folder_of(data_dir) / SETTINGS_FILE, output / SETTINGS_FILE)
+        write_index(output, index)
+    return Packing(len(paths), len(tasks), int(index.sizes().sum()), keypoints)
+
+
+def _splits(source: Source) -> dict[str, Examples]:
+    splits = {}
+    for name in SPLITS:
+        with suppress(FarkerasError):  # a table may have a split without images
+            splits[name] = source.split(name)
+    if not splits:
+        raise FarkerasError(f"None of the splits {', '.join(SPLITS)} has images; there is nothing to pack.")
+    return splits
+
+
+def _index(splits: dict[str, Examples], names: list[str], files: list[str], length: np.ndarray) -> Index:
+    parts = list(splits.values())
+    landmarks = [part.landmarks for part in parts if part.landmarks is not None]
+    return Index(
+        attributes=np.array(parts[0].attributes),
+        names=np.array(names),
+        split=np.repeat([SPLITS.index(name) for name in splits], [len(part) for part in parts]).astype(np.int8),
+        labels=np.concatenate([part.labels for part in parts]),
+        landmarks=np.concatenate(landmarks) if landmarks else np.zeros((0, 5, 2), np.float32),
+        frame=np.array(parts[0].frame),
+        files=np.array(files),
+        file_of=np.arange(len(names)) // _FILE_SIZE,
+        length=length,
+    )
+
+
+def _write_missing(output: Path, tasks: dict[str, Sequence[str]], progress: Progress) -> None:
+    total = sum(map(len, tasks.values()))
+    to_do = {file: images for file, images in tasks.items() if not (output / file).exists()}
+    done = total - sum(map(len, to_do.values()))
+    progress(done, total)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for file, images in to_do.items():
+            with written_aside(output / file) as aside, tf.io.TFRecordWriter(str(aside)) as writer:
+                for start in range(0, len(images), _TASK_SIZE):
+                    for encoded in pool.map(_read, images[start : start + _TASK_SIZE]):
+                        writer.write(encoded)
+                        done += 1
+                    progress(done, total)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise FarkerasError(
+            f"Cannot read {path} ({error.strerror}); put the image there, or take it from the lists, and start the "
+            "same command again: what is packed is not done twice."
+        ) from None
+
+
+def _copy_keypoints(store: Path, to: Path) -> bool:
+    """Makes `to` hold what `store` holds, if there is one."""
+    if not store.is_dir():
+        return False
+    files = [path for path in store.iterdir() if path.is_file()]
+    for path in files:
+        _copy(path, to / path.name)
+    for path in to.iterdir():
+        if path.is_file() and not (store / path.name).exists():
+            path.unlink()
+    return True
+
+
+def _copy(path: Path, to: Path) -> None:
+    if not to.exists() or not filecmp.cmp(path, to, shallow=False):
+        with written_aside(to) as aside:
+            shutil.copyfile(path, aside)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise FarkerasError(
+            f"Cannot write {folder} ({getattr(error, 'strerror', None) or error}); make room and the folder writable, "
+            "and start the same command again: what is packed is not done twice."
+        ) from None

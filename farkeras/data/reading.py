@@ -1,0 +1,38 @@
+"""Encoded images by example, the same from files and from a packed data set: all that decodes reads through here."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from farkeras.data.examples import Examples, Records
+
+
+def image_reader(examples: Examples) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The function (int64 example) -> its image, as a scalar string of encoded bytes.
+
+    It runs eagerly and inside tf.data; an image that cannot be read raises `tf.errors.OpError`.
+    """
+    with tf.device("CPU"):  # where the pipeline runs
+        if examples.records is not None:
+            return _record_reader(examples.records)
+        paths = tf.constant(examples.paths.astype(str))
+    return lambda example: tf.io.read_file(paths[example])
+
+
+def _record_reader(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
+    files, file_of = tf.constant(records.files.astype(str)), tf.constant(records.file_of)
+    offset, length = tf.constant(records.offset), tf.constant(records.length)
+
+    def read(example):
+        # tf.data.TFRecordDataset has no offsets. The file is opened, read at one place, checked by its sum and closed.
+        dataset = tf.raw_ops.TFRecordDatasetV2(
+            filenames=files[file_of[example]],
+            compression_type="",
+            buffer_size=length[example] + 16,
+            byte_offsets=offset[example],
+        )
+        kind = {"output_types": [tf.string], "output_shapes": [[]]}
+        first = tf.raw_ops.TakeDataset(input_dataset=dataset, count=1, **kind)
+        return tf.raw_ops.DatasetToSingleElement(dataset=first, **kind)[0]
+
+    return read

@@ -1,0 +1,53 @@
+"""Packs a data set for disks where many small files are slow: `python -m farkeras.pack --data_dir=DIR --output=PACKED`.
+
+Then train with `--source=packed --data_dir=PACKED` in place of the data set's own: the numbers are the same, bit for
+bit. The folder is complete by itself, so it may be copied to a training machine: the images' bytes in files of 1000,
+labels, splits, and the key points of `python -m farkeras.annotate` where there are some. So check and annotate first,
+then pack; or pack again later, which copies the key points and leaves the images alone.
+
+Start the same command again after an interruption: it continues. Until it is done, the folder is not taken for a data
+set.
+"""
+
+from absl import flags
+from rich.console import Console
+
+from farkeras import flags as settings
+from farkeras import main as entry
+from farkeras.data.sources import open_source, require_files
+from farkeras.errors import FarkerasError
+from farkeras.native_logs import silence_native_logs
+from farkeras.progress import ProgressDisplay
+
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write.")
+settings.define()  # all of a run's, so that its flagfile serves here, too
+
+
+def main(argv: list[str]) -> None:
+    """Packs what is left to do, then says how much and how fast."""
+    if argv[1:]:
+        raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
+    if not _OUTPUT.value:
+        raise FarkerasError("No folder to write given; name it with --output=PATH.")
+    config = settings.config_from_flags()
+    require_files(config.source, "packed again")
+    console = Console(highlight=False, soft_wrap=True)
+    with ProgressDisplay(console, "Unpacking", "files") as unpacking:
+        source = open_source(config.source, config.data_dir, unpacking, config.to_dict())
+    silence_native_logs()
+    from farkeras.data.packing import pack  # TensorFlow
+
+    with ProgressDisplay(console) as display:
+        result = pack(source, config.data_dir, _OUTPUT.value, display)
+    rate = f"{display.new:,} now, {display.new / display.seconds:.0f} images/s" if display.new else "none left to do"
+    console.print(
+        f"{_OUTPUT.value}: {result.num_images:,} images in {result.num_files} "
+        f"file{'' if result.num_files == 1 else 's'} ({result.num_bytes / 1e6:,.1f} MB), {rate}.",
+        markup=False,
+    )
+    console.print("With key points." if result.keypoints else "Without key points: the data set has none.")
+    console.print(f"Train with --source=packed --data_dir={_OUTPUT.value}", markup=False)
+
+
+if __name__ == "__main__":
+    entry.run(main)
