@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import flags
 
@@ -12,6 +13,7 @@ from farkeras.config import Config
 from farkeras.errors import FarkerasError
 from farkeras.flags import config_from_flags, define, given, read_flagfile, save_flagfile
 from farkeras.models.backbones import backbone_names
+from farkeras.training.loop import build_model
 
 CONFIGS = sorted((Path(farkeras.__file__).parents[1] / "configs").glob("*.flags"))
 
@@ -130,5 +132,17 @@ def test_configs(path):
     assert any(f"python -m farkeras.train --flagfile=configs/{path.name}" in line for line in header)
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("celeba_mobile.flags", 1_028_473), ("celeba_mgmtn_mobile.flags", 1_256_368)]
+)
+def test_size_of_the_models_for_phones(name, parameters):
+    path = CONFIGS[0].with_name(name)
+    config = dataclasses.replace(read_flagfile(path), backbone_weights="none")
+    model = build_model(config, load_grouping(config.grouping))
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == parameters
+    assert f"Size: {parameters:,} trainable parameters" in path.read_text(encoding="utf-8")
+
+
 def test_there_are_configs():
-    assert {"celeba.flags", "demo.flags"} <= {path.name for path in CONFIGS}
+    expected = {"celeba", "celeba_mgmtn", "celeba_mgmtn_mobile", "celeba_mobile", "demo", "demo_mgmtn", "lfwa"}
+    assert {path.stem for path in CONFIGS} == expected
