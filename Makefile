@@ -42,12 +42,15 @@ demo-mgmtn: $(FACES) $(ASTRONAUT)
 	$(BIN)/python -m farkeras.evaluate --workdir=runs/demo_mgmtn
 	$(BIN)/python -m farkeras.predict $(ASTRONAUT) --workdir=runs/demo_mgmtn --overlay=runs/demo_mgmtn/astronaut.png
 
+# Two processes, each with whole files: tests share what a file's fixtures make.
+PYTEST := -m pytest --numprocesses=2 --dist=loadfile
+
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 # The core, on the newest TensorFlow and without mediapipe.
 test-newest: .venv-newest/installed
-	$(NEWEST)/python -m pytest
+	$(NEWEST)/python $(PYTEST)
 
 lint: install
 	$(BIN)/ruff check --config .ci/ruff.toml .

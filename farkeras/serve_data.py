@@ -16,7 +16,9 @@ An example crosses the network as float32: 0.5 MB at 224 x 192, so 1,000 images/
 encrypts nor asks who calls, and what a caller sends is run: serve inside a network that you trust. Ctrl-C ends it.
 """
 
+import os
 import socket
+import sys
 import threading
 
 from absl import flags
@@ -45,7 +47,11 @@ def main(argv: list[str]) -> None:
     server = start_server(_HOST.value, _PORT.value)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Serving: train with --data_service={server.address}", markup=False)
-    threading.Event().wait()  # the server's own join() would not hear Ctrl-C
+    try:
+        threading.Event().wait()  # the server's own join() would not hear Ctrl-C
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr, flush=True)
+        os._exit(130)  # a server's own end waits for whoever still asks it; there is nothing to lose here
 
 
 if __name__ == "__main__":
