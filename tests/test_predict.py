@@ -95,7 +95,7 @@ def test_table_and_one_line_for_each_photo_that_fails(workdir, tmp_path):
     assert errors[1].startswith(f"error: {blank}: no face found")
     assert errors[2].startswith(f"error: {truncated} cannot be read, it may be truncated (")
     assert errors[3].startswith(f"error: {text} is not an image")
-    assert "astronaut.png" in out
+    assert "astronaut.png" in out.replace("\n", "")  # a long path is wrapped
     assert all(name in out for name in CELEBA_ATTRIBUTES)
     assert all(group in out for group in GROUPINGS["mgmtn8"])
 
