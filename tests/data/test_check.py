@@ -89,7 +89,7 @@ def test_fifteen_faults_at_once(folder):
         230: b"not an image",
         50: bad_images.HTML,
         220: bad_images.png_bomb(),
-        51: bad_images.encode(bad_images.smooth_image(), "WEBP"),
+        51: bad_images.encode(bad_images.smooth_image(), "TIFF"),
         7: folder.image(231).read_bytes(),
         201: folder.image(8).read_bytes(),
         10: folder.image(9).read_bytes(),
@@ -116,7 +116,7 @@ def test_fifteen_faults_at_once(folder):
                 place(230, "is not an image"),
                 place(50, "is a web page: the download was refused"),
                 place(220, "has more than 178,956,970 pixels"),
-                place(51, "is a WEBP image, not JPEG or PNG"),
+                place(51, "is a TIFF image, not JPEG or PNG"),
             }
         ],
         "shared": [

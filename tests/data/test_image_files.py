@@ -48,7 +48,7 @@ def test_one_pixel_fills_the_models_input():
         (encode(smooth_image())[:-2], "is truncated or damaged"),
         (half(encode(smooth_image(), progressive=True)), "is truncated or damaged"),
         (half(encode(smooth_image(), "PNG")), "is truncated or damaged"),
-        (encode(smooth_image(), "WEBP"), "is a WEBP image, not JPEG or PNG"),
+        (encode(smooth_image(), "TIFF"), "is a TIFF image, not JPEG or PNG"),
         (encode(smooth_image(), "BMP"), "is a BMP image, not JPEG or PNG"),
         (bad_images.png_bomb(), "has more than 178,956,970 pixels"),
         (bad_images.jpeg_bomb(), "has more than 178,956,970 pixels"),
