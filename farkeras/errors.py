@@ -1,5 +1,7 @@
 """The one exception that users are meant to read."""
 
+from collections.abc import Sequence
+
 
 class FarkerasError(Exception):
     """Something the user can mend: a file, a flag, a photograph.
@@ -7,3 +9,8 @@ class FarkerasError(Exception):
     The message is one sentence or two that name the thing, say what was expected and what came, and how to mend it.
     Entry points print it without a traceback and exit with code 1 (see `farkeras.main.run`).
     """
+
+
+def and_more(names: Sequence) -> str:
+    """What follows the first of several names in a message."""
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""

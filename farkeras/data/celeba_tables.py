@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from farkeras.data.archives import is_html
-from farkeras.errors import FarkerasError
+from farkeras.errors import FarkerasError, and_more
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Table:
             extra = here.images[~np.isin(here.images, there.images)]
             if len(extra):
                 raise FarkerasError(
-                    f"{here.path} lists {extra[0]}{_and_more(extra)}, which {there.path} does not; "
+                    f"{here.path} lists {extra[0]}{and_more(extra)}, which {there.path} does not; "
                     "take both files from the same download."
                 )
         rows = np.argsort(self.images)
@@ -136,7 +136,7 @@ def _match_columns(path: Path, line: int, header: list[str], columns: Sequence[s
     missing = [name for name in columns if name not in header]
     if missing:
         raise FarkerasError(
-            f"{where}: column '{missing[0]}'{_and_more(missing)} is missing: expected "
+            f"{where}: column '{missing[0]}'{and_more(missing)} is missing: expected "
             f"{len(columns)} columns, got {len(header)}; take the file as it ships."
         )
     return [header.index(name) for name in columns]
@@ -172,7 +172,3 @@ def _first_error(path: Path, rows: list[str], first_line: int, columns: int) -> 
             problem = f"line {line}: expected whole numbers, got '{strange[0]}'"
             break
     return FarkerasError(f"{path}, {problem}; correct it or download the file again.")
-
-
-def _and_more(names: Sequence[str]) -> str:
-    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""

@@ -9,8 +9,8 @@ import numpy as np
 from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.data.archives import Progress, extract_zip
 from farkeras.data.examples import Examples
-from farkeras.data.lfwa_tables import Indices, Labels, and_more, read_indices, read_labels
-from farkeras.errors import FarkerasError
+from farkeras.data.lfwa_tables import Indices, Labels, read_indices, read_labels
+from farkeras.errors import FarkerasError, and_more
 
 FRAME = (0.0, 0.14, 0.88, 0.86)
 """The part of the 250 x 250 pixels in which faces lie about as in CelebA's aligned images: 220 x 180 of them.

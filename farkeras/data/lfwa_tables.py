@@ -5,7 +5,6 @@ cell, `Person\\Person_0001.jpg`) and `label` (a row an image, a column an attrib
 `indices_train_test.mat` has `indices_img_train` and `indices_img_test`: numbers of images, from 1, as doubles.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.data.matlab_files import MatlabFile, open_matlab
-from farkeras.errors import FarkerasError
+from farkeras.errors import FarkerasError, and_more
 
 
 @dataclass(frozen=True)
@@ -146,8 +145,3 @@ def _rows(path: Path, file: MatlabFile, name: str, num_images: int) -> np.ndarra
             f"{path}: image {rows[counts > 1][0] + 1} is in '{name}' more than once; take the file as it ships."
         )
     return rows
-
-
-def and_more(names: Sequence) -> str:
-    """What follows the first of several names in a message."""
-    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
