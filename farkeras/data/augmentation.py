@@ -1,35 +1,68 @@
 """Random changes of a training image, a pure function of a seed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 
-from farkeras.data.preprocessing import Preprocessing, resample
+from farkeras.data.preprocessing import Preprocessing, halve, pixels_of, shrink
 
 _RADIANS = 0.017453292519943295  # in a degree
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """How an image's content moves: a part of the image becomes the frame, then the frame turns about its centre.
+    """How an image's content moves: a part of the image becomes the frame, is mirrored or not, and turns.
 
     One thing moves the image and the points in it, so they stay together.
 
     Attributes:
         image_size: Height and width of the frame in pixels.
-        box: The part, see `resample`: top, left, bottom, right as fractions of the image, left > right for a flip.
-        degrees: The turn, counter-clockwise in pixels of the frame; None for none.
+        sides: Height and width of the image in pixels, int32 `[2]`.
+        part: Top, left, bottom, right of the part, whole pixels inside the image, int32 `[4]`.
+        flip: Mirror left and right; a bool or a tensor of one.
+        degrees: Then turn about the frame's centre, counter-clockwise in pixels of the frame; None for not at all.
     """
 
     image_size: tuple[int, int]
-    box: Sequence[float] | tf.Tensor
+    sides: tf.Tensor
+    part: tf.Tensor
+    flip: bool | tf.Tensor = False
     degrees: tf.Tensor | None = None
 
     def image(self, image: tf.Tensor) -> tf.Tensor:
-        """`[height, width, 3]`, numbers of any dtype -> `[H, W, 3]` float32 in the same range."""
-        image = resample(image, self.image_size, self.box)
-        return image if self.degrees is None else rotate(image, self.degrees)
+        """`[height, width, channels]`, numbers of any dtype -> `[H, W, channels]` float32 in the same range."""
+        if self.degrees is not None:
+            return self._turned(image)
+        top, left, bottom, right = tf.unstack(self.part)
+        frame = shrink(image[None, top:bottom, left:right], self.image_size)[0]
+        if self.flip is False:
+            return frame
+        return tf.cond(self.flip, lambda: tf.reverse(frame, [1]), lambda: frame)
+
+    def _turned(self, image: tf.Tensor) -> tf.Tensor:
+        """Everything in one bilinear step, which sees beyond the part; beyond the image its edge repeats."""
+        top, left, bottom, right = tf.unstack(tf.cast(self.part, tf.float32))
+        image = halve(image[None], self.part[2:] - self.part[:2], self.image_size)
+        # What halving left of a pixel.
+        down, across = tf.unstack(tf.cast(tf.shape(image)[1:3], tf.float32) / tf.cast(self.sides, tf.float32))
+        (height, width), angle = self.image_size, self.degrees * _RADIANS
+        scale_y, scale_x = down * (bottom - top) / height, across * (right - left) / width
+        scale_x = tf.where(self.flip, -scale_x, scale_x)
+        # From pixels of the frame to pixels of the image, both counted at their centres from that of the part.
+        a, b = scale_x * tf.cos(angle), -scale_x * tf.sin(angle)
+        c, d = scale_y * tf.sin(angle), scale_y * tf.cos(angle)
+        x, y = (width - 1) / 2, (height - 1) / 2
+        to_x = across * (left + right) / 2 - 0.5 - a * x - b * y
+        to_y = down * (top + bottom) / 2 - 0.5 - c * x - d * y
+        return tf.raw_ops.ImageProjectiveTransformV3(
+            images=image,
+            transforms=tf.stack([a, b, to_x, c, d, to_y, 0.0, 0.0])[None],
+            output_shape=self.image_size,
+            fill_value=0.0,
+            interpolation="BILINEAR",
+            fill_mode="NEAREST",
+        )[0]
 
     def points(self, points: tf.Tensor) -> tf.Tensor:
         """`[..., 2]` float32, x, y as fractions of the image's width and height -> fractions of the frame's.
@@ -38,16 +71,19 @@ class Geometry:
         outside 0..1, before and after. A flip moves points as the image, it does not rename them: what was a left eye
         is then on the other side.
         """
-        top, left, bottom, right = tf.unstack(tf.convert_to_tensor(self.box, tf.float32))
-        points = (points - tf.stack([left, top])) / tf.stack([right - left, bottom - top])
+        part, sides = tf.cast(self.part, tf.float32), tf.cast(self.sides, tf.float32)
+        start, end = part[1::-1], part[:1:-1]  # x, y
+        points = (points * sides[::-1] - start) / (end - start)
+        x, y = tf.unstack(points, axis=-1)
+        x = tf.where(self.flip, 1.0 - x, x)
         if self.degrees is None:
-            return points
-        size = tf.constant(self.image_size[::-1], tf.float32)  # lengths and angles are those of pixels
+            return tf.stack([x, y], axis=-1)
+        height, width = self.image_size
+        x, y = (x - 0.5) * width, (y - 0.5) * height  # lengths and angles are those of pixels
         angle = self.degrees * _RADIANS
-        x, y = tf.unstack((points - 0.5) * size, axis=-1)
         cos, sin = tf.cos(angle), tf.sin(angle)
-        turned = tf.stack([cos * x + sin * y, cos * y - sin * x], axis=-1)  # y points down
-        return turned / size + 0.5
+        x, y = cos * x + sin * y, cos * y - sin * x  # y points down
+        return tf.stack([x / width + 0.5, y / height + 0.5], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -56,9 +92,10 @@ class Augmentation:
 
     Attributes:
         flip: Mirror left and right with probability 1/2.
-        shift: Largest shift, as a fraction of height and of width.
-        scale: Largest relative change of size.
-        rotation: Largest rotation about the centre, degrees.
+        shift: Largest shift of the crop, as a fraction of the image's height and of its width.
+        scale: Largest relative change of the crop's size. What a shifted or larger crop has beyond the image is cut off,
+            and the rest becomes the whole frame.
+        rotation: Largest rotation about the centre, degrees. Beyond the image its edge repeats.
         brightness: Largest relative change of all channels.
         contrast: Largest relative change of the distance to the image's mean.
         saturation: Largest relative change of the distance to grey.
@@ -80,54 +117,32 @@ class Augmentation:
             preprocessing: Crop and size; without augmentation the result equals `preprocessing.resize(image)`.
             seed: int32 `[2]`; the same seed gives the same change.
         """
-        draw = _draw(seed)
-        image = self.geometry(preprocessing, seed).image(image)
-        if self.brightness:
-            image *= 1.0 + self.brightness * draw[5]
-        if self.contrast:
-            mean = tf.reduce_mean(image)
-            image = mean + (image - mean) * (1.0 + self.contrast * draw[6])
-        if self.saturation:
-            grey = tf.tensordot(image, [0.299, 0.587, 0.114], 1)[..., None]  # ITU-R BT.601 luma
-            image = grey + (image - grey) * (1.0 + self.saturation * draw[7])
+        image = self.geometry(preprocessing, seed, tf.shape(image)[:2]).image(image)
+        if not (self.brightness or self.contrast or self.saturation):
+            return image
+        bright, contrast, saturation = tf.unstack(
+            1.0 + tf.stack([self.brightness, self.contrast, self.saturation]) * _draw(seed)[5:8]
+        )
+        # One after the other: x * bright, mean + (x - mean) * contrast, grey + (x - grey) * saturation, with the mean and
+        # the greys of what each is given. Together one product with a 3 x 3 matrix and a sum.
+        mean = tf.reduce_mean(image) if self.contrast else 0.0
+        matrix = saturation * tf.eye(3) + (1.0 - saturation) * tf.constant(_LUMA)[:, None]
+        pixels = tf.matmul(tf.reshape(image, [-1, 3]), bright * contrast * matrix)
+        image = tf.reshape(pixels + bright * mean * (1.0 - contrast), [*preprocessing.image_size, 3])
         return tf.clip_by_value(image, 0.0, 255.0)
 
-    def geometry(self, preprocessing: Preprocessing, seed: tf.Tensor) -> Geometry:
-        """How the image moves under the same arguments: to move points in it along."""
+    def geometry(self, preprocessing: Preprocessing, seed: tf.Tensor, sides: tf.Tensor) -> Geometry:
+        """How an image of `sides` (int32 `[2]`) moves under the same arguments: to move points in it along."""
         draw = _draw(seed)
+        start, end = (tf.constant(ends, tf.float64) for ends in (preprocessing.crop[:2], preprocessing.crop[2:]))
+        size, shift = tf.cast(draw[0], tf.float64), tf.cast(draw[1:3], tf.float64)
+        half = (end - start) / 2 * (1.0 + self.scale * size)
+        centre = (start + end) / 2 + self.shift * shift
+        part = pixels_of(tf.concat([centre - half, centre + half], 0), sides)
         degrees = self.rotation * draw[4] if self.rotation else None
-        return Geometry(preprocessing.image_size, self.box(preprocessing.crop, draw), degrees)
-
-    def box(self, crop, draw: tf.Tensor) -> tf.Tensor:
-        """The part of the image to resample (see `resample`): the crop, shifted, scaled and flipped. float32 `[4]`."""
-        top, left, bottom, right = crop
-        grow = 1.0 + self.scale * draw[0]
-        half = tf.stack([(bottom - top) / 2 * grow, (right - left) / 2 * grow])
-        centre = tf.stack([(top + bottom) / 2 + self.shift * draw[1], (left + right) / 2 + self.shift * draw[2]])
-        start, end = centre - half, centre + half
-        box = tf.stack([start[0], start[1], end[0], end[1]])
-        if self.flip:
-            box = tf.where(draw[3] > 0, tf.gather(box, [0, 3, 2, 1]), box)
-        return box
+        return Geometry(preprocessing.image_size, sides, part, draw[3] > 0 if self.flip else False, degrees)
 
 
 def _draw(seed: tf.Tensor) -> tf.Tensor:
     """All random numbers of an image, `[8]` in -1..1: size, down, right, flip, turn and the three of colour."""
     return tf.random.stateless_uniform([8], seed, -1.0, 1.0)
-
-
-def rotate(image: tf.Tensor, degrees: tf.Tensor) -> tf.Tensor:
-    """Turns `[H, W, C]` float32 counter-clockwise about its centre, bilinear; beyond the border the edge repeats."""
-    angle = degrees * _RADIANS
-    cos, sin = tf.cos(angle), tf.sin(angle)
-    x, y = (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2
-    # From output to input coordinates: in = R (out - centre) + centre.
-    transform = [cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y, 0.0, 0.0]
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=image[None],
-        transforms=tf.stack(transform)[None],
-        output_shape=image.shape[:2],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-    )[0]

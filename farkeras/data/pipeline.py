@@ -14,7 +14,7 @@ import tensorflow as tf
 from farkeras.data.augmentation import Augmentation, Geometry
 from farkeras.data.examples import UNKNOWN, Examples
 from farkeras.data.masks import MaskTargets
-from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.preprocessing import Preprocessing, pixels_of
 from farkeras.data.reading import image_reader
 from farkeras.data.service import through_servers
 from farkeras.errors import FarkerasError
@@ -80,7 +80,8 @@ def training_dataset(
         image = augmentation(element["image"], preprocessing, image_seed)
         result = {"image": image, "labels": labels[element["index"]], "counter": element["counter"]}
         if read_masks:
-            result |= read_masks(element["index"], augmentation.geometry(preprocessing, image_seed))
+            sides = tf.shape(element["image"])[:2]
+            result |= read_masks(element["index"], augmentation.geometry(preprocessing, image_seed, sides))
         return result
 
     if servers:
@@ -88,8 +89,9 @@ def training_dataset(
         stand_in = {"image": tf.zeros([1, 1, 3], tf.uint8), "index": tf.zeros_like(nothing), "counter": nothing}
         dataset = through_servers(servers, start, stop, read, augment, stand_in)
     else:
-        dataset = tf.data.Dataset.range(start, stop).map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
-        dataset = dataset.map(augment, tf.data.AUTOTUNE)
+        # One map: a second costs each image another hand-over between threads.
+        dataset = tf.data.Dataset.range(start, stop).map(lambda counter: augment(read(counter)), tf.data.AUTOTUNE)
+        dataset = dataset.ignore_errors(log_warning=False)
     return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
@@ -104,13 +106,16 @@ def evaluation_dataset(
     """
     preprocessing = preprocessing.within(examples.frame)
     read_masks = masks.reader(len(examples)) if masks else None
-    geometry = Geometry(preprocessing.image_size, preprocessing.crop)
     read_image, labels = image_reader(examples), tf.constant(examples.labels)
 
     def read(example):
         image = preprocessing.decode(read_image(example))
         result = {"image": preprocessing.resize(image), "labels": labels[example], "example": example}
-        return result | read_masks(example, geometry) if read_masks else result
+        if read_masks:
+            sides = tf.shape(image)[:2]
+            part = pixels_of(preprocessing.crop, sides)
+            result |= read_masks(example, Geometry(preprocessing.image_size, sides, part))
+        return result
 
     def fill_up(batch):
         missing = batch_size - tf.shape(batch["example"])[0]

@@ -1,10 +1,13 @@
 """Random changes of training images: each operation by hand, all a function of the seed."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from farkeras.data.augmentation import Augmentation, Geometry, rotate
+from farkeras.data import augmentation as augmentation_module
+from farkeras.data.augmentation import Augmentation, Geometry
 from farkeras.data.preprocessing import Preprocessing
 
 SAME_SIZE = Preprocessing((12, 12))
@@ -42,26 +45,60 @@ def test_flip_mirrors_half_of_the_images_exactly():
     assert 10 < sum(mirrored) < 30
 
 
-def test_shift_moves_the_box():
-    box = Augmentation(flip=False, shift=0.5).box((0.0, 0.0, 1.0, 1.0), tf.constant([0, 0.5, -1.0, 0, 0, 0, 0, 0]))
-    np.testing.assert_allclose(box, [0.25, -0.5, 1.25, 0.5])
+def part(augmentation, crop, drawn, monkeypatch, sides=(20, 40)):
+    """Top, left, bottom, right in pixels that an augmentation takes when it draws `drawn` first."""
+    monkeypatch.setattr(augmentation_module, "_draw", lambda seed: tf.constant([*drawn, *[0.0] * (8 - len(drawn))]))
+    geometry = augmentation.geometry(Preprocessing((10, 10), crop), SEED, tf.constant(sides))
+    return tuple(geometry.part.numpy())
 
 
-def test_scale_grows_the_box_about_its_centre():
-    box = Augmentation(flip=False, scale=0.5).box((0.0, 0.2, 1.0, 0.6), tf.constant([1.0, 0, 0, 0, 0, 0, 0, 0]))
-    np.testing.assert_allclose(box, [-0.25, 0.1, 1.25, 0.7], atol=1e-6)
+def test_shift_moves_the_crop(monkeypatch):
+    shift, crop = Augmentation(flip=False, shift=0.5), (0.2, 0.3, 0.6, 0.8)
+    assert part(shift, crop, [0.0, 0.5, -0.25], monkeypatch) == (9, 7, 17, 27)  # of 4, 12, 12, 32: 5 down, 5 left
 
 
-def test_rotation_is_counter_clockwise():
-    pixels = image().astype(np.float32)
-    np.testing.assert_allclose(rotate(pixels, tf.constant(90.0)), np.rot90(pixels), atol=1e-2)
-    np.testing.assert_allclose(rotate(pixels, tf.constant(0.0)), pixels)
+def test_scale_grows_the_crop_about_its_centre(monkeypatch):
+    scale, crop = Augmentation(flip=False, scale=0.5), (0.4, 0.3, 0.6, 0.7)
+    assert part(scale, crop, [1.0], monkeypatch) == (7, 8, 13, 32)  # of 8, 12, 12, 28
+    assert part(scale, crop, [-0.5], monkeypatch) == (8, 14, 12, 26)  # 8.5 and 11.5 to the even pixel
 
 
-def test_rotation_by_the_draw():
-    received = Augmentation(flip=False, rotation=20)(image(), SAME_SIZE, SEED)
-    expected = rotate(image().astype(np.float32), tf.constant(20 * draw(SEED)[4], tf.float32))
-    np.testing.assert_allclose(received, expected, atol=1e-3)
+def test_a_crop_stays_in_the_image(monkeypatch):
+    both = Augmentation(flip=False, shift=0.5, scale=0.5)
+    assert part(both, (0.0, 0.0, 1.0, 1.0), [0.0, 0.5, -0.25], monkeypatch) == (5, 0, 20, 35)
+    assert part(both, (0.0, 0.0, 1.0, 1.0), [1.0], monkeypatch) == (0, 0, 20, 40)
+
+
+@pytest.mark.parametrize(
+    ("flip", "degrees", "expected"),
+    [
+        (False, 0.0, lambda x: x),
+        (False, 90.0, np.rot90),  # counter-clockwise
+        (True, 0.0, lambda x: x[:, ::-1]),
+        (tf.constant(True), 90.0, lambda x: np.rot90(x[:, ::-1])),  # the flip first
+    ],
+)
+def test_turning_by_hand(flip, degrees, expected):
+    geometry = Geometry((12, 12), tf.constant([12, 12]), tf.constant([0, 0, 12, 12]), flip, tf.constant(degrees))
+    np.testing.assert_allclose(geometry.image(image()), expected(image().astype(np.float32)), atol=1e-2)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("sides", [(26, 26), (90, 100)])  # the second is halved on the way
+def test_turning_by_nothing_is_no_turning(flip, sides):
+    some = (sides[0] // 10, 3, sides[0] - 2, sides[1] - 4)
+    still = Geometry((12, 14), tf.constant(sides), tf.constant(some), flip)
+    turned = dataclasses.replace(still, degrees=tf.constant(0.0))
+    smooth = tf.image.resize(image(6, 7), sides, "bicubic")  # halving a part begins at another pixel
+    atol = 1e-2 if sides[0] < 60 else 8
+    inside = np.s_[1:-1, 1:-1]  # at its border a part repeats its edge, a turned image shows what lies beyond
+    np.testing.assert_allclose(still.image(smooth)[inside], turned.image(smooth)[inside], atol=atol)
+
+
+def test_beyond_the_image_its_edge_repeats():
+    turned = Geometry((12, 12), tf.constant([12, 12]), tf.constant([0, 0, 12, 12]), False, tf.constant(45.0))
+    np.testing.assert_allclose(turned.image(image())[0, 0], image()[0, 6], atol=100)
+    np.testing.assert_allclose(turned.image(np.full((12, 12, 3), 7, np.uint8)), np.full((12, 12, 3), 7.0), atol=1e-4)
 
 
 # Grey levels 100..150 keep every result inside 0..255.
@@ -100,25 +137,26 @@ POINTS = np.array([[0.5, 0.5], [1.0, 0.25], [-0.1, 0.9]], np.float32)
 
 
 @pytest.mark.parametrize(
-    ("box", "degrees", "expected"),
+    ("part", "flip", "degrees", "expected"),
     [
-        ((0.0, 0.0, 1.0, 1.0), None, POINTS),
-        ((0.0, 1.0, 1.0, 0.0), None, [[0.5, 0.5], [0.0, 0.25], [1.1, 0.9]]),  # flip
-        ((0.25, -0.5, 1.25, 0.5), None, [[1.0, 0.25], [1.5, 0.0], [0.4, 0.65]]),  # shift
-        ((0.0, 0.25, 1.0, 0.75), None, [[0.5, 0.5], [1.5, 0.25], [-0.7, 0.9]]),  # crop
+        ((0, 0, 80, 40), False, None, POINTS),
+        ((0, 0, 80, 40), True, None, [[0.5, 0.5], [0.0, 0.25], [1.1, 0.9]]),
+        ((20, 0, 60, 40), False, None, [[0.5, 0.5], [1.0, 0.0], [-0.1, 1.3]]),
+        ((0, 10, 80, 30), False, None, [[0.5, 0.5], [1.5, 0.25], [-0.7, 0.9]]),
         # Counter-clockwise in pixels: 10 right and 10 up of the centre becomes 10 left and 10 up.
-        ((0.0, 0.0, 1.0, 1.0), 90.0, [[0.5, 0.5], [0.0, 0.25], [1.3, 0.8]]),
-        ((0.0, 1.0, 1.0, 0.0), 90.0, [[0.5, 0.5], [0.0, 0.75], [1.3, 0.2]]),  # the flip first
+        ((0, 0, 80, 40), False, 90.0, [[0.5, 0.5], [0.0, 0.25], [1.3, 0.8]]),
+        ((0, 0, 80, 40), True, 90.0, [[0.5, 0.5], [0.0, 0.75], [1.3, 0.2]]),  # the flip first
     ],
 )
-def test_points_by_hand(box, degrees, expected):
-    geometry = Geometry((40, 20), box, degrees and tf.constant(degrees))
+def test_points_by_hand(part, flip, degrees, expected):
+    degrees = None if degrees is None else tf.constant(degrees)
+    geometry = Geometry((40, 20), tf.constant([80, 40]), tf.constant(part), flip, degrees)
     np.testing.assert_allclose(geometry.points(POINTS), expected, atol=1e-6)
 
 
 def test_without_augmentation_points_pass_through_the_crop():
     preprocessing = Preprocessing((8, 8), (0.5, 0.0, 1.0, 0.5))
-    geometry = Augmentation(**NONE).geometry(preprocessing, SEED)
+    geometry = Augmentation(**NONE).geometry(preprocessing, SEED, tf.constant([20, 30]))
     np.testing.assert_allclose(geometry.points([[0.25, 0.75]]), [[0.5, 0.5]])
 
 
@@ -134,6 +172,6 @@ def test_points_move_with_the_image(seed):
     moved = augmentation(np.stack(dots, axis=-1), preprocessing, key).numpy()
     rows, columns = (np.mgrid[:60, :48] + 0.5) / np.reshape((60, 48), (2, 1, 1))
     found = [[(columns * dot).sum() / dot.sum(), (rows * dot).sum() / dot.sum()] for dot in np.moveaxis(moved, -1, 0)]
-    expected = augmentation.geometry(preprocessing, key).points(points)
+    expected = augmentation.geometry(preprocessing, key, tf.constant([120, 90])).points(points)
     np.testing.assert_allclose(found, expected, atol=0.1 / 48)  # a tenth of a pixel
     assert np.abs(expected - points).max() > 0.02

@@ -17,13 +17,14 @@ from farkeras.data.pipeline import (
     left_out,
     training_dataset,
 )
-from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.preprocessing import Preprocessing, pixels_of
 from farkeras.errors import FarkerasError
 from tests import bad_images
 from tests.bad_images import encode
 
 COUNT, BAD = 12, 5
 PREPROCESSING = Preprocessing((8, 8))
+SIDES = tf.constant([8, 8])
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_masks_are_those_of_the_image_moved_with_it(examples, masks):
     order = ShuffledOrder(COUNT, 1)
     for counter, received in zip(batches["counter"], batches["masks"], strict=True):
         index = int(order.index(tf.constant(counter)))
-        geometry = STRONG.geometry(PREPROCESSING, tf.constant([1, counter]))
+        geometry = STRONG.geometry(PREPROCESSING, tf.constant([1, counter]), SIDES)
         expected = region_masks(geometry.points(decode_points(masks.keypoints.points[index])), (14, 12))
         np.testing.assert_allclose(received, expected if index != 3 else 0 * expected, atol=1e-4)
     assert batches["masks"].shape == (COUNT, 14, 12, 8)
@@ -176,7 +177,8 @@ def test_evaluation_fills_up_the_last_batch(examples):
 def test_evaluation_masks_pass_through_the_crop(examples, masks):
     preprocessing = Preprocessing((8, 8), (0.1, 0.2, 0.8, 0.9))
     *_, last = evaluation_dataset(examples, preprocessing, 5, masks).as_numpy_iterator()
-    points = Geometry((8, 8), preprocessing.crop).points(decode_points(masks.keypoints.points[10:]))
+    geometry = Geometry((8, 8), SIDES, pixels_of(preprocessing.crop, SIDES))
+    points = geometry.points(decode_points(masks.keypoints.points[10:]))
     np.testing.assert_allclose(last["masks"][:2], region_masks(points, (14, 12)), atol=1e-4)
     assert list(last["has_masks"]) == [True, True, False, False, False]
     assert (last["masks"][2:] == 0).all()
