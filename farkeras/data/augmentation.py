@@ -93,8 +93,8 @@ class Augmentation:
     Attributes:
         flip: Mirror left and right with probability 1/2.
         shift: Largest shift of the crop, as a fraction of the image's height and of its width.
-        scale: Largest relative change of the crop's size. What a shifted or larger crop has beyond the image is cut off,
-            and the rest becomes the whole frame.
+        scale: Largest relative change of the crop's size. What a shifted or larger crop has beyond the image is cut
+            off, and the rest becomes the whole frame.
         rotation: Largest rotation about the centre, degrees. Beyond the image its edge repeats.
         brightness: Largest relative change of all channels.
         contrast: Largest relative change of the distance to the image's mean.
@@ -123,8 +123,8 @@ class Augmentation:
         bright, contrast, saturation = tf.unstack(
             1.0 + tf.stack([self.brightness, self.contrast, self.saturation]) * _draw(seed)[5:8]
         )
-        # One after the other: x * bright, mean + (x - mean) * contrast, grey + (x - grey) * saturation, with the mean and
-        # the greys of what each is given. Together one product with a 3 x 3 matrix and a sum.
+        # One after the other: x * bright, mean + (x - mean) * contrast, grey + (x - grey) * saturation, with the mean
+        # and the greys of what each is given. Together one product with a 3 x 3 matrix and a sum.
         mean = tf.reduce_mean(image) if self.contrast else 0.0
         matrix = saturation * tf.eye(3) + (1.0 - saturation) * tf.constant(_LUMA)[:, None]
         pixels = tf.matmul(tf.reshape(image, [-1, 3]), bright * contrast * matrix)

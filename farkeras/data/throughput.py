@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict, replace
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -16,6 +17,18 @@ BARE, PLAIN, WHOLE, MASKS = "read and decode", "resize and batch", "the whole re
 BATCH_SIZE = 32
 
 
+class Rate(NamedTuple):
+    """Of one round.
+
+    Attributes:
+        images_per_second: By the clock.
+        cpu_ms: Milliseconds of processor time an image, all threads together: what others do weighs little on it.
+    """
+
+    images_per_second: float
+    cpu_ms: float
+
+
 def measure_throughput(
     examples: Examples,
     preprocessing: Preprocessing,
@@ -23,8 +36,8 @@ def measure_throughput(
     masks: MaskTargets | None = None,
     num_images: int = 1000,
     rounds: int = 5,
-) -> dict[str, list[float]]:
-    """Images a second of the bare loop, of the pipeline with each of its changes alone, and of the whole pipeline.
+) -> dict[str, list[Rate]]:
+    """Rates of the bare loop, of the pipeline with each of its changes alone, and of the whole pipeline.
 
     All take turns, round by round, so that what else the machine does falls on all alike; files come from memory once
     the first, unmeasured round has read them.
@@ -39,7 +52,7 @@ def measure_throughput(
 
     Returns:
         `BARE`, `PLAIN` (nothing random), `"+ <change>"` for each change that `augmentation` makes, `WHOLE` and with
-        masks `MASKS` -> images a second in each round.
+        masks `MASKS` -> the rate of each round.
     """
     nothing = Augmentation(flip=False)
     changes = {name: value for name, value in asdict(augmentation).items() if value}
@@ -58,10 +71,11 @@ def measure_throughput(
     rates = {name: [] for name in counted}
     for turn in range(rounds + 1):
         for name, dataset in counted.items():
-            began = time.perf_counter()
+            began, spent = time.perf_counter(), time.process_time()
             images = int(dataset.reduce(0, tf.add))  # consumed without Python between the batches
+            began, spent = time.perf_counter() - began, time.process_time() - spent
             if turn:
-                rates[name].append(images / (time.perf_counter() - began))
+                rates[name].append(Rate(images / began, 1e3 * spent / images))
     return rates
 
 
