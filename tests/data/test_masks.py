@@ -160,7 +160,7 @@ def test_masks_points_and_image_move_together(name, face):
     # Only soft borders differ: the image's are resampled. Beyond the image, where its edge repeats, no region is.
     assert np.abs(expected - received).mean() < 0.01
     for region, one, other in zip(REGIONS, *np.moveaxis([expected, received], -1, 1), strict=True):
-        assert iou(one, other) > 0.95, region
+        assert iou(one, other) > 0.94, region
 
 
 @pytest.mark.parametrize("seed", range(6))
