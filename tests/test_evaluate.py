@@ -10,11 +10,11 @@ from PIL import Image
 
 from farkeras import evaluate as command
 from farkeras.attributes import Grouping
+from farkeras.data import sources
 from farkeras.data.examples import Examples
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.models.model_file import ModelMetadata, save_model
-from farkeras.training import evaluation
 
 GROUPING = Grouping({"Eyes": ("Eyeglasses",), "Mouth": ("Smiling",)})
 SIDE = 8
@@ -41,7 +41,7 @@ def data(tmp_path, monkeypatch):
     folder = tmp_path / "data"
     folder.mkdir()
     source = Source(folder)
-    monkeypatch.setattr(evaluation, "open_source", lambda name, data_dir, progress, settings: source)
+    monkeypatch.setattr(sources, "open_source", lambda name, data_dir, progress, settings: source)
     return folder
 
 

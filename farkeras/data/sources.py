@@ -1,8 +1,8 @@
 """Data sources by the name that `--source` takes."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from farkeras.data.archives import Progress
 from farkeras.data.celeba import CelebA
@@ -52,6 +52,50 @@ def open_source(
         raise FarkerasError("No data folder given; name it with --data_dir=PATH.")
     source, settings = SOURCES[name], dict(settings or {}) | {"data_dir": data_dir, "progress": progress}
     return source(**{key: settings[key] for key in inspect.signature(source).parameters if key in settings})
+
+
+class OpenedSplit(NamedTuple):
+    """What `open_split` opened.
+
+    Attributes:
+        examples: With the wanted attributes, in their order.
+        source: Kind of data set.
+        data_dir: Its folder, or the table.
+    """
+
+    examples: Examples
+    source: str
+    data_dir: str
+
+
+def open_split(
+    attributes: Sequence[str],
+    trained: Mapping[str, Any],
+    split: str,
+    source: str = "",
+    data_dir: str = "",
+    progress: Progress | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> OpenedSplit:
+    """One split of the data that a model was trained on, or of other data that has its attributes.
+
+    Args:
+        attributes: The model's, in the order of its outputs.
+        trained: Settings of the run that trained it, `Config.to_dict()`.
+        split: "train", "validation" or "test".
+        source: Kind of data set; by default the one trained on.
+        data_dir: Its folder, or the table; by default the one trained on.
+        progress: See `open_source`.
+        settings: How to read a table, in place of the settings trained with.
+
+    Raises:
+        FarkerasError: As `open_source`, or the data lack an attribute.
+    """
+    source, data_dir = source or trained.get("source", "celeba"), data_dir or trained.get("data_dir", "")
+    data = open_source(source, data_dir, progress, dict(trained) | dict(settings or {}))
+    if missing := [name for name in attributes if name not in data.attributes]:
+        raise FarkerasError(f"{data_dir} has no labels for {', '.join(missing)}, which the model predicts.")
+    return OpenedSplit(data.split(split).select(tuple(attributes)), source, data_dir)
 
 
 def require_files(name: str, wanted: str) -> None:

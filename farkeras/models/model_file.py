@@ -47,7 +47,8 @@ class ModelMetadata:
             "attributes": list(self.grouping.attributes),
             "groups": {name: list(members) for name, members in self.grouping.groups.items()},
             "preprocessing": self.preprocessing.to_dict(),
-            "input": "faces aligned as CelebA's: 178 x 218 pixels, eyes at (69, 111) and (108, 111)",
+            "input": "faces aligned as CelebA's: 178 x 218 pixels, eyes at (69, 111) and (108, 111), as "
+            "farkeras.align_face and `python -m farkeras.align` crop them from photographs",
             "config": self.config,
             "metrics": self.metrics,
             "versions": self.versions,
@@ -66,9 +67,9 @@ class ModelMetadata:
         )
 
 
-def current_versions() -> dict:
-    """Versions of Python and the packages that decide a model's numbers."""
-    names = ("farkeras", "keras", "tensorflow", "numpy")
+def current_versions(*others: str) -> dict:
+    """Versions of Python, the packages that decide a model's numbers, and others; None for one that is not there."""
+    names = ("farkeras", "keras", "tensorflow", "numpy", *others)
     return {"python": platform.python_version()} | {name: _version(name) for name in names}
 
 

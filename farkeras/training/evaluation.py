@@ -9,8 +9,7 @@ from farkeras.data.archives import Progress
 from farkeras.data.keypoints import load_keypoints, store_of
 from farkeras.data.masks import MaskTargets
 from farkeras.data.reading import image_reader
-from farkeras.data.sources import is_procedural, open_source
-from farkeras.errors import FarkerasError
+from farkeras.data.sources import is_procedural, open_split
 from farkeras.metrics.attribute_metrics import evaluate_attributes
 from farkeras.metrics.gallery import write_gallery
 from farkeras.metrics.overlay import overlay_strip
@@ -69,12 +68,9 @@ def evaluate_model(
     strategy = make_strategy()
     with strategy.scope():
         model, metadata = load_model(path)
-    source = source or metadata.config.get("source", "celeba")
-    data_dir = data_dir or metadata.config.get("data_dir", "")
-    data = open_source(source, data_dir, progress, metadata.config | dict(settings or {}))
-    if missing := [name for name in metadata.grouping.attributes if name not in data.attributes]:
-        raise FarkerasError(f"{data_dir} has no labels for {', '.join(missing)}, which the model predicts.")
-    examples = data.split(split).select(metadata.grouping.attributes)
+    examples, source, data_dir = open_split(
+        metadata.grouping.attributes, metadata.config, split, source, data_dir, progress, settings
+    )
     preprocessing = metadata.preprocessing
     has_masks, annotated = hasattr(model, "masks"), store_of(data_dir).is_dir()
     masks = None

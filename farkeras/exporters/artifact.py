@@ -1,0 +1,72 @@
+"""An export appears complete and with the model's numbers, or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from farkeras.errors import FarkerasError
+from farkeras.exporters.parity import ParityError
+from farkeras.files import written_aside
+
+
+class Exported(NamedTuple):
+    """What an export wrote.
+
+    Attributes:
+        path: The folder.
+        report: What `farkeras.exporters.parity.compare` gave; None where it was not asked for.
+    """
+
+    path: Path
+    report: dict | None
+
+
+@contextmanager
+def new_artifact(target: str | os.PathLike) -> Iterator[Path]:
+    """Gives a new folder to write an export into and to measure it there; at the end it becomes `target`.
+
+    After a `ParityError` the folder is kept as `<target>.rejected`, for a look at what is wrong; TF Serving loads
+    folders with numbers for names only. After any other error nothing is left behind.
+
+    Raises:
+        FarkerasError: `target` exists, or it cannot be written.
+        ParityError: As the block raised it, with the folder named.
+    """
+    target = Path(target)
+    if target.exists():
+        raise FarkerasError(f"{target} exists, and an export replaces nothing: remove it, or give another --output.")
+    try:
+        with written_aside(target) as aside:
+            aside.mkdir()
+            try:
+                yield aside
+            except ParityError as error:
+                rejected = target.with_name(f"{target.name}.rejected")
+                shutil.rmtree(rejected, ignore_errors=True)
+                os.replace(aside, rejected)
+                raise ParityError(f"{error} The export is in {rejected}, for a look.", error.report) from None
+    except OSError as error:
+        raise _unwritten(target, error) from None
+
+
+@contextmanager
+def writing(target: str | os.PathLike) -> Iterator[None]:
+    """Around what writes an export with TensorFlow, whose errors of a full disk are no `OSError`.
+
+    Raises:
+        FarkerasError: It cannot be written.
+    """
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise _unwritten(target, error) from None
+
+
+def _unwritten(target: str | os.PathLike, error: Exception) -> FarkerasError:
+    reason = getattr(error, "strerror", None) or " ".join(str(getattr(error, "message", error)).split())
+    return FarkerasError(f"Cannot write the export {target} ({reason}). Nothing was left behind.")

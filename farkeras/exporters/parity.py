@@ -1,0 +1,131 @@
+"""Whether an export gives the numbers of the Keras model: differences, decisions, accuracy, and limits to them."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from farkeras.errors import FarkerasError
+from farkeras.exporters.reference import Faces, Reference
+from farkeras.metrics.attribute_metrics import evaluate_attributes
+
+PARITY_FILE = "parity.json"
+FORMAT_VERSION = 1
+
+Runtime = Callable[[Faces], np.ndarray]
+"""An export, loaded: `Faces` of B files -> probabilities `float32 [B, attributes]`."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far an export may be from the Keras model; None: as far as it likes.
+
+    Attributes:
+        max_difference: Largest difference of a probability.
+        mean_difference: Mean difference of the probabilities.
+        equal_decisions: Smallest share of equal answers at threshold 0.5.
+        mean_accuracy_loss: Largest loss of mean accuracy, as a fraction: 0.01 is one point.
+        balanced_accuracy_loss: The same of mean balanced accuracy.
+    """
+
+    max_difference: float | None = None
+    mean_difference: float | None = None
+    equal_decisions: float | None = None
+    mean_accuracy_loss: float | None = None
+    balanced_accuracy_loss: float | None = None
+
+
+FLOAT32 = Limits(max_difference=5e-5)
+FLOAT16 = Limits(mean_difference=1e-3, max_difference=3e-2, equal_decisions=0.995)
+INT8 = Limits(mean_accuracy_loss=0.005, balanced_accuracy_loss=0.01, equal_decisions=0.98)
+
+
+class ParityError(FarkerasError):
+    """An export is past its limits.
+
+    Attributes:
+        report: What `compare` gave.
+    """
+
+    def __init__(self, message: str, report: dict):
+        super().__init__(message)
+        self.report = report
+
+
+def compare(reference: Reference, runtimes: Mapping[str, Runtime], limits: Limits) -> dict:
+    """Runs exports on the reference's files.
+
+    Args:
+        reference: What they are compared with.
+        runtimes: The exports, or one export's ways in, by name.
+        limits: Of each.
+
+    Returns:
+        Ready for JSON: `data` as in `Reference`; `limits`; `keras` with `mean_accuracy` and `mean_balanced_accuracy`,
+        fractions; `runtimes`, by name: the same two, `max_difference` and `mean_difference` of probabilities,
+        `equal_decisions` as a fraction; `exceeded`: one phrase for each limit that one does not keep. A probability
+        that is not a number counts as a difference of 1.
+    """
+    expected = reference.probabilities
+    keras_figures = _figures(reference, expected)
+    rows, exceeded = {}, []
+    for name, runtime in runtimes.items():
+        answers = np.concatenate([np.asarray(runtime(faces)) for faces in reference.batches()])
+        if answers.shape != expected.shape:
+            raise FarkerasError(f"{name} answers {list(answers.shape)} for {list(expected.shape)} probabilities.")
+        differences = np.where(np.isfinite(answers), np.abs(answers - expected), 1.0)
+        answers = np.where(np.isfinite(answers), answers, expected < 0.5)  # the other answer
+        rows[name] = {
+            "max_difference": float(differences.max()),
+            "mean_difference": float(differences.mean()),
+            "equal_decisions": float(((answers >= 0.5) == (expected >= 0.5)).mean()),
+            **_figures(reference, answers),
+        }
+        exceeded += [f"{name}: {phrase}" for phrase in _exceeded(rows[name], keras_figures, limits)]
+    return {
+        "format_version": FORMAT_VERSION,
+        "data": reference.data,
+        "limits": {name: limit for name, limit in dataclasses.asdict(limits).items() if limit is not None},
+        "keras": keras_figures,
+        "runtimes": rows,
+        "exceeded": exceeded,
+    }
+
+
+def _figures(reference: Reference, probabilities: np.ndarray) -> dict:
+    figures = evaluate_attributes(reference.labels, probabilities, reference.grouping)
+    return {name: figures[name] for name in ("mean_accuracy", "mean_balanced_accuracy")}
+
+
+def _exceeded(row: dict, keras_figures: dict, limits: Limits) -> list[str]:
+    losses = {  # an accuracy is None where no label is known
+        loss: keras_figures[name] - row[name]
+        for loss, name in (
+            ("mean_accuracy_loss", "mean_accuracy"),
+            ("balanced_accuracy_loss", "mean_balanced_accuracy"),
+        )
+        if row[name] is not None
+    }
+    phrases = []
+    for name, limit in dataclasses.asdict(limits).items():
+        value = (row | losses).get(name)
+        if limit is None or value is None:  # an accuracy where no label is known
+            continue
+        if value < limit if name == "equal_decisions" else value > limit:
+            phrases.append(f"{name} {value:.3g}, limit {limit:g}")
+    return phrases
+
+
+def write_parity(folder: Path, report: dict) -> None:
+    """Writes `parity.json`.
+
+    Raises:
+        ParityError: The export is past a limit; the file is there all the same.
+    """
+    text = json.dumps(report, indent=1, allow_nan=False) + "\n"
+    (folder / PARITY_FILE).write_text(text, encoding="utf-8")
+    if report["exceeded"]:
+        raise ParityError(f"Not the numbers of the Keras model: {'; '.join(report['exceeded'])}.", report)

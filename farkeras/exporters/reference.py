@@ -1,0 +1,137 @@
+"""Image files of the test split, and what the Keras model says of them: what exports are compared with."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from farkeras.attributes import Grouping
+from farkeras.data.archives import Progress
+from farkeras.data.examples import FULL_FRAME
+from farkeras.data.pipeline import check_undecodable
+from farkeras.data.preprocessing import Preprocessing, pixels_of
+from farkeras.data.reading import image_reader
+from farkeras.data.sources import is_procedural, open_split
+from farkeras.errors import FarkerasError
+from farkeras.models.model_file import ModelMetadata
+
+BATCH_SIZE = 32
+_DECODE = Preprocessing((1, 1)).decode  # a decoder has no size
+
+
+class Faces(NamedTuple):
+    """Some image files of faces.
+
+    Attributes:
+        encoded: The files' bytes, JPEG or PNG.
+        crops: Their pixels, `uint8 [height, width, 3]` RGB; sizes may differ.
+    """
+
+    encoded: list[bytes]
+    crops: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class ParityImages:
+    """Which images exports are compared on: evenly spread over the test split.
+
+    Attributes:
+        number: How many at most.
+        source: Kind of data set; by default the one that the model was trained on.
+        data_dir: Its folder, or the table; by default the one that the model was trained on.
+        settings: How to read a table, in place of the settings that the model was trained with.
+        progress: Told of an archive's extraction, see `open_source`.
+    """
+
+    number: int = 512
+    source: str = ""
+    data_dir: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Image files with what the Keras model says of them, in float32.
+
+    Attributes:
+        encoded: The files' bytes. Of data whose images show more than CelebA's frame (`Examples.frame`), PNG files of
+            the part that the frame has.
+        labels: `int8 [N, A]`: 1, 0, -1 unknown.
+        probabilities: `float32 [N, A]`.
+        grouping: The attributes and their groups.
+        data: Where they come from, ready for JSON.
+    """
+
+    encoded: list[bytes]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    grouping: Grouping
+    data: dict
+
+    def batches(self) -> Iterator[Faces]:
+        """All files in order, `BATCH_SIZE` at a time."""
+        return _batches(self.encoded)
+
+
+def keras_reference(model: keras.Model, metadata: ModelMetadata, images: ParityImages) -> Reference:
+    """Runs the Keras model on the images that exports are compared on.
+
+    Raises:
+        FarkerasError: No such data, data without an attribute of the model, or too many undecodable images.
+    """
+    attributes, preprocessing = metadata.grouping.attributes, metadata.preprocessing
+    where = (images.source, images.data_dir, images.progress, images.settings)
+    try:
+        examples, source, data_dir = open_split(attributes, metadata.config, "test", *where)
+    except FarkerasError as error:
+        raise FarkerasError(f"{error} To export without a comparison on images: --parity_images=0") from None
+    if not len(examples):
+        raise FarkerasError(f"{data_dir} has no test images to compare on; export without: --parity_images=0")
+    chosen = np.unique(np.linspace(0, len(examples) - 1, min(images.number, len(examples))).astype(int))
+    read_image, encoded = image_reader(examples), {}
+    for row in chosen:
+        try:
+            encoded[row] = _in_frame(read_image(row), examples.frame)
+        except tf.errors.OpError:  # counted below
+            continue
+    check_undecodable([str(examples.paths[row]) for row in chosen if row not in encoded], len(chosen))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *preprocessing.image_size, 3], tf.float32)])
+    def forward(inputs):
+        return tf.sigmoid(model(inputs, training=False)["logits"])
+
+    probabilities = [
+        forward(tf.stack([preprocessing.resize(crop) for crop in faces.crops])).numpy()
+        for faces in _batches(list(encoded.values()))
+    ]
+    data = {
+        "source": source,
+        "data_dir": data_dir,
+        "split": "test",
+        "images": len(encoded),
+        "undecodable": len(chosen) - len(encoded),
+        "procedural": is_procedural(data_dir),
+    }
+    rows = list(encoded)
+    return Reference(
+        list(encoded.values()), examples.labels[rows], np.concatenate(probabilities), metadata.grouping, data
+    )
+
+
+def _in_frame(encoded: tf.Tensor, frame: tuple[float, float, float, float]) -> bytes:
+    """The file; of an image that shows more than CelebA's frame a file of what the frame has."""
+    pixels = _DECODE(encoded)
+    if frame == FULL_FRAME:
+        return encoded.numpy()
+    top, left, bottom, right = pixels_of(frame, tuple(pixels.shape[:2]))
+    return tf.io.encode_png(pixels[top:bottom, left:right]).numpy()
+
+
+def _batches(encoded: list[bytes]) -> Iterator[Faces]:
+    for start in range(0, len(encoded), BATCH_SIZE):
+        files = encoded[start : start + BATCH_SIZE]
+        yield Faces(files, [_DECODE(file).numpy() for file in files])
