@@ -14,6 +14,7 @@ from farkeras.attributes import REGIONS
 from farkeras.data import alignment
 from farkeras.data.image_files import why_undecodable
 from farkeras.data.photos import check_pixels, read_photo
+from farkeras.data.preprocessing import pixels_of
 from farkeras.errors import FarkerasError
 from farkeras.metrics.regions import FaceRegions
 from farkeras.models.model_file import ModelMetadata, load_model
@@ -223,10 +224,9 @@ class Recognizer:
 
     def _regions(self, crop: np.ndarray, photo: np.ndarray, to_photo: np.ndarray, masks: np.ndarray) -> FaceRegions:
         """The masks cover the preprocessing's box of the crop; its edges are half a pixel beyond the pixel centres."""
-        top, left, bottom, right = self._preprocessing.crop
-        height, width = crop.shape[:2]
+        top, left, bottom, right = pixels_of(self._preprocessing.crop, crop.shape[:2])
         turn, shift = to_photo[:, :2], to_photo[:, 2]
-        sides, corner = ((right - left) * width, (bottom - top) * height), (left * width - 0.5, top * height - 0.5)
+        sides, corner = (right - left, bottom - top), (left - 0.5, top - 0.5)
         return FaceRegions(photo, masks, np.column_stack([turn * sides, turn @ corner + shift]))
 
     def _decode(self, path: Path) -> np.ndarray:
