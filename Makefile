@@ -5,7 +5,7 @@ NEWEST := .venv-newest/bin
 FACES := data/celeba_procedural
 ASTRONAUT := data/astronaut.png
 
-.PHONY: demo demo-mgmtn test test-newest lint format install clean
+.PHONY: demo demo-mgmtn test test-newest lint format protos install clean
 
 install: .venv/installed
 
@@ -59,6 +59,11 @@ lint: install
 format: install
 	$(BIN)/ruff check --config .ci/ruff.toml --fix .
 	$(BIN)/ruff format --config .ci/ruff.toml .
+
+# The messages of the clients and the local server. This version's code runs on protobuf 4.25 and every later one.
+protos: install
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt grpcio-tools==1.62.3
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. farkeras/clients/protos/*.proto
 
 clean:
 	rm -rf .venv .venv-newest build dist *.egg-info .pytest_cache .ruff_cache

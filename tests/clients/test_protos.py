@@ -1,0 +1,116 @@
+"""Our messages are TF Serving's on the wire: what one side writes the other reads."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+
+from farkeras.clients.protos import config_pb2, serving_pb2
+
+# Ours -> the module and name of the official message.
+OFFICIAL = {
+    "ModelSpec": ("model_pb2", "ModelSpec"),
+    "PredictRequest": ("predict_pb2", "PredictRequest"),
+    "PredictResponse": ("predict_pb2", "PredictResponse"),
+    "GetModelMetadataRequest": ("get_model_metadata_pb2", "GetModelMetadataRequest"),
+    "GetModelMetadataResponse": ("get_model_metadata_pb2", "GetModelMetadataResponse"),
+    "SignatureDefMap": ("get_model_metadata_pb2", "SignatureDefMap"),
+    "GetModelStatusRequest": ("get_model_status_pb2", "GetModelStatusRequest"),
+    "GetModelStatusResponse": ("get_model_status_pb2", "GetModelStatusResponse"),
+    "PredictionLog": ("prediction_log_pb2", "PredictionLog"),
+}
+REQUEST = """
+model_spec { name: "faces" version { value: 3 } signature_name: "images" }
+output_filter: "probabilities"
+inputs { key: "bytes" value { dtype: DT_STRING tensor_shape { dim { size: 2 } } string_val: "\\377" string_val: "" } }
+inputs { key: "images" value { dtype: DT_UINT8 tensor_shape { dim { size: 1 } dim { size: -1 } } tensor_content: "x" } }
+inputs { key: "numbers" value { dtype: DT_FLOAT tensor_shape { unknown_rank: true } float_val: 0.1 float_val: nan
+double_val: 0.2 int_val: -1 int64_val: -2 bool_val: true uint32_val: 3 uint64_val: 4 half_val: 5 version_number: 6 } }
+"""
+EXAMPLES = {
+    "ModelSpec": 'name: "faces" version_label: "stable"',
+    "PredictRequest": REQUEST,
+    "PredictResponse": 'model_spec { name: "faces" } outputs { key: "valid" value { dtype: DT_BOOL bool_val: true } }',
+    "GetModelMetadataRequest": 'model_spec { name: "faces" } metadata_field: "signature_def"',
+    "GetModelMetadataResponse": 'metadata { key: "signature_def" value { type_url: "a.b/c" value: "d" } }',
+    "SignatureDefMap": 'signature_def { key: "s" value { method_name: "tensorflow/serving/predict" '
+    'inputs { key: "i" value { name: "i:0" dtype: DT_STRING tensor_shape { dim { size: -1 } } } } '
+    'outputs { key: "o" value { name: "o" } } } }',
+    "GetModelStatusRequest": 'model_spec { name: "faces" version { } }',
+    "GetModelStatusResponse": 'model_version_status { version: 2 state: AVAILABLE status { error_code: OK } } '
+    'model_version_status { version: 1 state: END status { error_code: NOT_FOUND error_message: "no" } }',
+    "PredictionLog": f"predict_log {{ request {{ {REQUEST} }} response {{ }} }}",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def official():
+    """`official(name)` -> TF Serving's own message class."""
+    pytest.importorskip("tensorflow_serving.apis", reason="tensorflow-serving-api is not installed")
+    from importlib import import_module
+
+    return lambda name: getattr(import_module(f"tensorflow_serving.apis.{OFFICIAL[name][0]}"), OFFICIAL[name][1])
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_the_official_bytes(name, official):
+    ours, theirs = getattr(serving_pb2, name)(), official(name)()
+    text_format.Parse(EXAMPLES[name], ours)
+    text_format.Parse(EXAMPLES[name], theirs)
+    written = ours.SerializeToString(deterministic=True)
+    assert written == theirs.SerializeToString(deterministic=True) != b""
+    assert text_format.MessageToString(type(ours).FromString(written)) == text_format.MessageToString(ours)
+
+
+def _fields(ours, theirs, seen):
+    """Every field of our message and of those in it, beside the official one of its number."""
+    if ours.full_name in seen:
+        return
+    seen.add(ours.full_name)
+    for field in ours.fields:
+        other = theirs.fields_by_number.get(field.number)
+        yield field, other
+        if field.message_type and other and other.message_type:
+            yield from _fields(field.message_type, other.message_type, seen)
+
+
+def _kind(field):
+    return field and (field.name, field.type, field.label, field.containing_oneof and field.containing_oneof.name)
+
+
+def _compare(ours, theirs):
+    seen = set()
+    for field, other in _fields(ours, theirs, seen):
+        if field.full_name in (
+            "farkeras.serving.TensorInfo.name",
+            "farkeras.serving.ModelServerConfig.model_config_list",
+        ):
+            continue  # the official ones are of a oneof that we know one member of
+        assert _kind(field) == _kind(other), field.full_name
+        if field.enum_type:
+            numbers = {value.name: value.number for value in other.enum_type.values}
+            assert {v.name: v.number for v in field.enum_type.values}.items() <= numbers.items(), field.full_name
+    assert seen
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_the_official_fields(name, official):
+    _compare(getattr(serving_pb2, name).DESCRIPTOR, official(name).DESCRIPTOR)
+
+
+def test_the_official_model_config():
+    pytest.importorskip("tensorflow_serving.config", reason="tensorflow-serving-api is not installed")
+    from tensorflow_serving.config import model_server_config_pb2
+
+    _compare(config_pb2.ModelServerConfig.DESCRIPTOR, model_server_config_pb2.ModelServerConfig.DESCRIPTOR)
+
+
+@pytest.mark.parametrize("module", [serving_pb2, config_pb2])
+def test_what_is_committed_is_generated(module, tmp_path):
+    protoc = pytest.importorskip("grpc_tools.protoc", reason="grpcio-tools is not installed: see make protos")
+    root, well_known = Path(module.__file__).parents[3], files("grpc_tools") / "_proto"
+    arguments = ["protoc", f"-I{root}", f"-I{well_known}", f"--python_out={tmp_path}", module.DESCRIPTOR.name]
+    assert protoc.main(arguments) == 0
+    (generated,) = tmp_path.rglob("*.py")
+    assert generated.read_text() == Path(module.__file__).read_text(), "make protos"
