@@ -1,9 +1,10 @@
-"""Predictions as a table for people, as JSON and as CSV."""
+"""Predictions, of a model at hand or of a server, as a table for people, as JSON and as CSV."""
 
 import csv
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.columns import Columns
@@ -12,10 +13,15 @@ from rich.text import Text
 
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
-from farkeras.prediction import Prediction
+
+if TYPE_CHECKING:  # else it would bring TensorFlow, which a client's command does without
+    from farkeras.clients import Answer
+    from farkeras.prediction import Prediction
 
 
-def probability_table(prediction: Prediction, groups: Mapping[str, Sequence[str]], threshold: float) -> Table:
+def probability_table(
+    prediction: "Prediction | Answer", groups: Mapping[str, Sequence[str]], threshold: float
+) -> Table:
     """A table with one row per group, likely attributes first, bold and starred.
 
     Args:
@@ -39,7 +45,7 @@ def _cell(name: str, probability: float, threshold: float) -> Text:
     return Text(f"{'*' if likely else ' '}{probability:>4.0%} {name}", style="bold" if likely else "dim", no_wrap=True)
 
 
-def to_json(predictions: Iterable[Prediction]) -> str:
+def to_json(predictions: Iterable["Prediction | Answer"]) -> str:
     """A list of `{"photo": ..., "attributes": {name: probability}}` or `{"photo": ..., "error": ...}`."""
     return json.dumps(
         [
@@ -56,7 +62,7 @@ def to_json(predictions: Iterable[Prediction]) -> str:
     )
 
 
-def write_csv(path: str | os.PathLike, attributes: Sequence[str], predictions: Iterable[Prediction]) -> None:
+def write_csv(path: str | os.PathLike, attributes: Sequence[str], predictions: Iterable["Prediction | Answer"]) -> None:
     """Writes a row per photograph: `photo`, a probability per attribute, `error`.
 
     The file appears when it is complete, and then replaces one that was there.

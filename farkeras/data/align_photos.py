@@ -32,12 +32,15 @@ Progress = Callable[[int, int], None]
 """Called as `progress(photos_done, photos_total)`."""
 
 
-def align_face(photo: str | os.PathLike | np.ndarray) -> np.ndarray:
+Photo = str | os.PathLike | bytes | np.ndarray
+"""The path of an image file, what is in one, or the image as a `uint8` array `[height, width, 3]`, RGB."""
+
+
+def align_face(photo: Photo) -> np.ndarray:
     """CelebA's aligned crop of the largest face in a photograph, which is what models are shown.
 
     Args:
-        photo: The path of an image file, turned upright by its EXIF orientation, or the image as a `uint8` array
-            `[height, width, 3]`, RGB.
+        photo: The photograph; a file is turned upright by its EXIF orientation.
 
     Returns:
         `uint8` array `[218, 178, 3]`, RGB.
@@ -48,7 +51,7 @@ def align_face(photo: str | os.PathLike | np.ndarray) -> np.ndarray:
     return _crops(_thread_aligner(), photo, all_faces=False)[0][0]
 
 
-def align_faces(photo: str | os.PathLike | np.ndarray) -> list[np.ndarray]:
+def align_faces(photo: Photo) -> list[np.ndarray]:
     """As `align_face`, for all faces of the photograph, the largest first; at least one."""
     return [crop for crop, _ in _crops(_thread_aligner(), photo, all_faces=True)]
 
@@ -193,15 +196,14 @@ def _align(output: Path, aside: Path, all_faces: bool, targets: Sequence[Target]
     return stored, errors
 
 
-def _crops(
-    aligner: FaceAligner, photo: str | os.PathLike | np.ndarray, all_faces: bool
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def _crops(aligner: FaceAligner, photo: Photo, all_faces: bool) -> list[tuple[np.ndarray, np.ndarray]]:
     """The crop, `uint8 [218, 178, 3]`, and the eyes, `float32 [2, 2]`, of the largest face or all; at least one."""
     if isinstance(photo, np.ndarray):
         name, image = "The photo", photo
         check_pixels(name, image)
     else:
-        name, image = os.fspath(photo), read_photo(photo)
+        name = "The photo" if isinstance(photo, bytes) else os.fspath(photo)
+        image = read_photo(photo, name)
     eyes = aligner.all_eyes(image) if all_faces else [aligner.eyes(image)]
     if not eyes or eyes[0] is None:
         raise FarkerasError(f"{name}: {NO_FACE}")

@@ -1,5 +1,6 @@
 """Reads a photograph as people take them: any orientation, any colour mode, sometimes broken."""
 
+import io
 import os
 import warnings
 from collections.abc import Iterable
@@ -14,11 +15,12 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".
 """File name endings, in lower case, that count as photographs when a folder is searched."""
 
 
-def read_photo(path: str | os.PathLike) -> np.ndarray:
+def read_photo(photo: str | os.PathLike | bytes, name: str | None = None) -> np.ndarray:
     """Reads an image file and turns it upright by its EXIF orientation.
 
     Args:
-        path: A file in any format that Pillow reads; greyscale, palette and CMYK become RGB.
+        photo: A file in any format that Pillow reads, or what is in one; greyscale, palette and CMYK become RGB.
+        name: What errors call it; by default its path, or "The photo".
 
     Returns:
         `uint8` array `[height, width, 3]`, RGB.
@@ -27,27 +29,28 @@ def read_photo(path: str | os.PathLike) -> np.ndarray:
         FarkerasError: No such file, empty, not an image, truncated, or too large to be a photograph
             (twice Pillow's `Image.MAX_IMAGE_PIXELS`, 179 million pixels).
     """
-    path = Path(path)
+    in_memory = isinstance(photo, bytes)
+    name = name or ("The photo" if in_memory else os.fspath(photo))
     try:
-        if path.is_file() and path.stat().st_size == 0:
-            raise FarkerasError(f"{path} is empty (0 bytes); copy the photo again.")
+        if (not photo) if in_memory else (os.path.isfile(photo) and os.path.getsize(photo) == 0):
+            raise FarkerasError(f"{name} is empty (0 bytes); copy the photo again.")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the error remains
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(photo) if in_memory else photo) as image:
                 return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError:
-        raise FarkerasError(f"There is no file {path}; check the path.") from None
+        raise FarkerasError(f"There is no file {name}; check the path.") from None
     except UnidentifiedImageError:
         raise FarkerasError(
-            f"{path} is not an image, whatever its name says; expected JPEG, PNG or another format that Pillow reads."
+            f"{name} is not an image, whatever its name says; expected JPEG, PNG or another format that Pillow reads."
         ) from None
     except Image.DecompressionBombError:
         raise FarkerasError(
-            f"{path} has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, too many for a photograph; scale it down."
+            f"{name} has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, too many for a photograph; scale it down."
         ) from None
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's plugins raise all three
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise FarkerasError(f"{path} cannot be read, it may be truncated ({reason}); copy the photo again.") from None
+        raise FarkerasError(f"{name} cannot be read, it may be truncated ({reason}); copy the photo again.") from None
 
 
 def check_pixels(name: str, image: np.ndarray) -> None:

@@ -46,6 +46,16 @@ def test_other_colour_modes(tmp_path, mode, suffix):
     np.testing.assert_allclose(photo, 102, atol=3)
 
 
+def test_a_file_in_memory(tmp_path):
+    Image.fromarray(RED_LEFT_BLUE_RIGHT).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_photo((tmp_path / "a.png").read_bytes()), RED_LEFT_BLUE_RIGHT)
+    for content, reason in ((b"", "is empty"), (b"text", "is not an image")):
+        with pytest.raises(FarkerasError, match=f"^The photo {reason}"):
+            read_photo(content)
+        with pytest.raises(FarkerasError, match=f"^image 3 {reason}"):
+            read_photo(content, "image 3")
+
+
 def test_missing(tmp_path):
     assert "There is no file" in error(tmp_path / "a.jpg")
 

@@ -1,0 +1,85 @@
+"""The clients' twins for asyncio."""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import islice
+
+import numpy as np
+
+from farkeras.clients.answers import Answer, Outputs, VersionStatus, answers_to, inputs_of
+from farkeras.clients.base import POLL_SECONDS, why_not_ready
+from farkeras.clients.errors import ServingError
+from farkeras.clients.images import File, Photo, in_requests, read_files
+from farkeras.clients.names import Names
+from farkeras.clients.settings import Settings
+
+_REQUESTS_AT_ONCE = 4
+
+
+class AsyncClient(ABC):
+    """As `Client`, to be awaited; made and used in one event loop. `async with` closes it.
+
+    Images are read and aligned in a thread, and four requests are on their way at a time.
+    """
+
+    address: str
+    settings: Settings
+
+    @abstractmethod
+    async def read_names(self) -> Names:
+        """The attributes of the model and their groups."""
+
+    @abstractmethod
+    async def predict(self, inputs: dict[str, np.ndarray], signature: str = "serving_default") -> Outputs:
+        """As `Client.predict`."""
+
+    @abstractmethod
+    async def status(self) -> list[VersionStatus]:
+        """As `Client.status`."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Ends the connection."""
+
+    async def recognize(self, photos: Photo | Iterable[Photo], align: bool = False) -> list[Answer]:
+        """As `Client.recognize`."""
+        return [answer async for answer in self.recognize_each(photos, align)]
+
+    async def recognize_each(self, photos: Photo | Iterable[Photo], align: bool = False) -> AsyncIterator[Answer]:
+        """As `recognize`, four requests at a time: images are read when their request is made."""
+        names = await self.read_names()
+        requests = in_requests(read_files(photos, align), self.settings.max_images, self.settings.max_bytes)
+        while some := await asyncio.to_thread(lambda: list(islice(requests, _REQUESTS_AT_ONCE))):
+            for files, outputs in zip(some, await asyncio.gather(*map(self._ask, some)), strict=True):
+                for answer in answers_to(files, outputs, names):
+                    yield answer
+
+    async def wait_until_ready(self, seconds: float) -> None:
+        """As `Client.wait_until_ready`."""
+        deadline = time.monotonic() + seconds
+        while reason := await self._why_not_ready():
+            if time.monotonic() > deadline:
+                raise reason
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _why_not_ready(self) -> ServingError | None:
+        try:
+            return why_not_ready(self.address, self.settings, await self.status())
+        except ServingError as error:
+            return error
+
+    async def _ask(self, files: Sequence[File]) -> Outputs | ServingError | None:
+        if all(file.error for file in files):
+            return None
+        try:
+            return await self.predict(inputs_of(files))
+        except ServingError as error:
+            return error
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.close()

@@ -1,0 +1,117 @@
+"""What the clients share, whatever they speak: images in, answers out."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from farkeras.clients.answers import Answer, Outputs, VersionStatus, answers_to, inputs_of
+from farkeras.clients.errors import ServingError
+from farkeras.clients.images import File, Photo, in_requests, read_files
+from farkeras.clients.names import Names
+from farkeras.clients.settings import Settings
+
+POLL_SECONDS = 0.2
+
+
+class Client(ABC):
+    """A client that waits for its answers; threads may share it. `with` closes it.
+
+    Attributes:
+        address: Of the server.
+        settings: Of all requests.
+        names: The attributes of the model and their groups.
+    """
+
+    address: str
+    settings: Settings
+    names: Names
+
+    @abstractmethod
+    def predict(self, inputs: dict[str, np.ndarray], signature: str = "serving_default") -> Outputs:
+        """One request as it is.
+
+        Args:
+            inputs: Input name -> array; strings as `object` arrays of `bytes`.
+            signature: Name of a signature.
+
+        Raises:
+            ServingError: It failed.
+        """
+
+    @abstractmethod
+    def status(self) -> list[VersionStatus]:
+        """The versions of the model that the server knows, the highest first; asked once, never repeated.
+
+        Raises:
+            ServingError: It has no such model, or cannot be reached.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the connection."""
+
+    def recognize(self, photos: Photo | Iterable[Photo], align: bool = False) -> list[Answer]:
+        """Recognises the attributes of faces.
+
+        Args:
+            photos: One or several crops that are aligned as CelebA's (`farkeras.align_face`), as paths, file contents
+                or arrays.
+            align: Whether they are photographs instead: the largest face of each is found and aligned here, with
+                MediaPipe (`pip install farkeras[keypoints]`).
+
+        Returns:
+            For each image, probabilities by name or an error of its own; one that cannot be read spoils no other.
+
+        Raises:
+            ServingError: A request failed.
+        """
+        return list(self.recognize_each(photos, align))
+
+    def recognize_each(self, photos: Photo | Iterable[Photo], align: bool = False) -> Iterator[Answer]:
+        """As `recognize`, request by request: images are read when their request is made."""
+        names = self.names
+        for files in in_requests(read_files(photos, align), self.settings.max_images, self.settings.max_bytes):
+            yield from answers_to(files, self._ask(files), names)
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Returns as soon as a version is AVAILABLE, the one in the settings if they name one.
+
+        Raises:
+            ServingError: None is after so many seconds; says why.
+        """
+        deadline = time.monotonic() + seconds
+        while reason := self._why_not_ready():
+            if time.monotonic() > deadline:
+                raise reason
+            time.sleep(POLL_SECONDS)
+
+    def _why_not_ready(self) -> ServingError | None:
+        try:
+            return why_not_ready(self.address, self.settings, self.status())
+        except ServingError as error:
+            return error
+
+    def _ask(self, files: Sequence[File]) -> Outputs | ServingError | None:
+        if all(file.error for file in files):
+            return None
+        try:
+            return self.predict(inputs_of(files))
+        except ServingError as error:
+            return error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def why_not_ready(address: str, settings: Settings, versions: Sequence[VersionStatus]) -> ServingError | None:
+    """None where a version can answer, or the one that the settings name."""
+    wanted = [v for v in versions if settings.version in (None, v.version)]
+    if any(v.state == "AVAILABLE" for v in wanted):
+        return None
+    known = ", ".join(f"{v.version} {v.state} {v.error}".strip() for v in versions) or "none"
+    return ServingError(address, "UNAVAILABLE", f"no version of {settings.model} is ready; versions: {known}")

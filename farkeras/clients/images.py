@@ -1,0 +1,104 @@
+"""From a caller's images to the files that go to a server, several in a request."""
+
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from farkeras.clients.settings import MAX_IMAGE_BYTES
+from farkeras.data.photos import check_pixels
+from farkeras.errors import FarkerasError
+
+Photo = str | os.PathLike | bytes | np.ndarray
+"""The path of an image file, what is in one, or the image as a `uint8` array `[height, width, 3]`, RGB."""
+
+
+class File(NamedTuple):
+    """An image as it goes to the server.
+
+    Attributes:
+        name: Its path, or "image 0", "image 1", ... for what has none.
+        data: JPEG or PNG; None after an error.
+        error: One sentence that names the image, or None.
+    """
+
+    name: str
+    data: bytes | None = None
+    error: str | None = None
+
+
+def read_files(photos: Photo | Iterable[Photo], align: bool) -> Iterator[File]:
+    """Reads images, one after the other as they are asked for.
+
+    Args:
+        photos: One or several: crops, sent as the files they are (arrays as PNG), or photographs.
+        align: Whether they are photographs: the largest face of each is found and aligned, and sent as PNG.
+    """
+    for i, photo in enumerate(_as_list(photos)):
+        name = os.fspath(photo) if isinstance(photo, str | os.PathLike) else f"image {i}"
+        try:
+            yield File(name, _aligned(name, photo) if align else _encoded(name, photo))
+        except FarkerasError as error:
+            yield File(name, error=str(error))
+
+
+def in_requests(files: Iterable[File], max_images: int, max_bytes: int) -> Iterator[list[File]]:
+    """Files in their order, as many in a list as a request may hold; those with errors are among them.
+
+    Args:
+        files: At least one goes into a list, whatever its size.
+        max_images: Files in a list.
+        max_bytes: Bytes of files in a list.
+    """
+    request, size = [], 0
+    for file in files:
+        more = len(file.data or b"")
+        if request and (len(request) == max_images or size + more > max_bytes):
+            yield request
+            request, size = [], 0
+        request.append(file)
+        size += more
+    if request:
+        yield request
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """`uint8 [height, width, 3]`, RGB, without loss."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)  # a fifth larger than the smallest, and quick
+    return file.getvalue()
+
+
+def _encoded(name: str, photo: Photo) -> bytes:
+    if isinstance(photo, np.ndarray):
+        check_pixels(name, photo)
+        return png(photo)
+    try:
+        size = len(photo) if isinstance(photo, bytes) else os.path.getsize(photo)
+        if not 0 < size <= MAX_IMAGE_BYTES:
+            raise FarkerasError(
+                f"{name} has {size:,} bytes; expected a crop of a face, at most {MAX_IMAGE_BYTES:,}. Photographs must "
+                "be aligned first: align=True, or --align."
+            )
+        return photo if isinstance(photo, bytes) else Path(photo).read_bytes()
+    except OSError as error:
+        raise FarkerasError(f"Cannot read {name} ({error.strerror}); check the path.") from None
+
+
+def _aligned(name: str, photo: Photo) -> bytes:
+    from farkeras.data.align_photos import align_face  # MediaPipe's wishes for logs, only where needed
+
+    try:
+        return png(align_face(photo))
+    except FarkerasError as error:
+        text = str(error)
+        raise FarkerasError(text.replace("The photo", name, 1) if text.startswith("The photo") else text) from None
+
+
+def _as_list(photos: Photo | Iterable[Photo]) -> Iterable[Photo] | Sequence[Photo]:
+    single_array = isinstance(photos, np.ndarray) and photos.ndim != 4
+    return [photos] if single_array or isinstance(photos, str | os.PathLike | bytes) else photos

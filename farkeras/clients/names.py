@@ -1,0 +1,63 @@
+"""The names of a model's outputs, which TF Serving itself does not know: from the export's `farkeras.json`."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from farkeras.errors import FarkerasError
+
+METADATA_FILE = "assets.extra/farkeras.json"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Attributes of a model in the order of its outputs.
+
+    Attributes:
+        attributes: Their names.
+        groups: Group -> its attributes.
+        procedural: Whether the model learned from drawn faces: what it says of photographs means little.
+    """
+
+    attributes: tuple[str, ...]
+    groups: dict[str, tuple[str, ...]]
+    procedural: bool = False
+
+    @classmethod
+    def from_json(cls, text: str | bytes, origin: str) -> "Names":
+        """Of a `farkeras.json`.
+
+        Raises:
+            FarkerasError: It is something else.
+        """
+        try:
+            values = json.loads(text)
+            groups = {group: tuple(members) for group, members in values["groups"].items()}
+            return cls(tuple(values["attributes"]), groups, values["procedural"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise FarkerasError(
+                f"{origin} does not name a model's attributes; expected the farkeras.json of an export."
+            ) from None
+
+
+def read_names(place: str | os.PathLike) -> Names:
+    """Reads the names that an export holds.
+
+    Args:
+        place: A `farkeras.json`, the folder of a SavedModel, or the folder of its versions, of which the latest counts.
+
+    Raises:
+        FarkerasError: None there.
+    """
+    path = Path(place)
+    if path.is_dir():
+        versions = sorted((p for p in path.iterdir() if p.name.isdigit()), key=lambda p: int(p.name), reverse=True)
+        files = [folder / METADATA_FILE for folder in (path, *versions)]
+        path = next((file for file in files if file.is_file()), files[0])
+    try:
+        return Names.from_json(path.read_bytes(), str(path))
+    except OSError as error:
+        raise FarkerasError(
+            f"Cannot read {path} ({error.strerror}); expected the folder of an export, or its farkeras.json."
+        ) from None

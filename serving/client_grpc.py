@@ -1,0 +1,87 @@
+"""Asks TF Serving, or `python -m farkeras.serve`, for the attributes of faces, and prints a table.
+
+    python serving/client_grpc.py PHOTO... --align --metadata=runs/demo/export/saved_model
+
+Without --align the images are crops that are aligned as CelebA's. The server does not know the attributes' names:
+--metadata is the export that it serves, or its farkeras.json. Needs `pip install farkeras[clients]`, not TensorFlow.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import Console
+
+from farkeras.clients import Answer, GrpcClient, Tls
+from farkeras.data.photos import find_photos
+from farkeras.errors import FarkerasError
+from farkeras.prediction_output import probability_table, to_json
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="Image files, and folders of them.")
+    parser.add_argument("--server", default="localhost:8500", help="Host and gRPC port; %(default)s.")
+    parser.add_argument("--metadata", required=True, help="The export that is served, or its farkeras.json.")
+    parser.add_argument("--align", action="store_true", help="Find and align the largest face of each photograph here.")
+    parser.add_argument("--model", default="farkeras", help="The model's name at the server; %(default)s.")
+    parser.add_argument("--version", type=int, help="A version of it; by default the latest.")
+    parser.add_argument("--label", help="A version label, such as canary.")
+    parser.add_argument("--timeout", type=float, default=10, help="Seconds for a request; %(default)s.")
+    parser.add_argument("--threshold", type=float, default=0.5, help="Probability from which an attribute is marked.")
+    parser.add_argument("--json", action="store_true", help="Print JSON in place of tables.")
+    parser.add_argument("--tls", action="store_true", help="An encrypted connection.")
+    parser.add_argument("--tls_ca", help="PEM file of the certificates that are trusted; implies --tls.")
+    parser.add_argument(
+        "--header", action="append", default=[], metavar="NAME=VALUE", help="Sent with each request; may be repeated."
+    )
+    return parser.parse_args(argv)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Prints what the server says; 1 when one of the images could not be used."""
+    photos, without_photos = find_photos(given.photos)
+    errors = [_print_error(error) for error in without_photos]
+    headers = dict(header.partition("=")[::2] for header in given.header)
+    tls = Tls(ca=given.tls_ca) if given.tls or given.tls_ca else None
+    settings = {"model": given.model, "version": given.version, "label": given.label, "timeout": given.timeout}
+    with GrpcClient(given.server, given.metadata, tls=tls, headers=headers, **settings) as client:
+        answers = _shown(client.recognize_each(photos, given.align), errors)
+        if given.json:
+            print(to_json(answers))
+        else:
+            console = Console()
+            for answer in answers:
+                if answer.probabilities:
+                    console.print(probability_table(answer, client.names.groups, given.threshold))
+        if client.names.procedural:
+            print("This model learned from drawn faces: what it says of photographs means little.", file=sys.stderr)
+    return 1 if errors else 0
+
+
+def _shown(answers: Iterable[Answer], errors: list[str]) -> Iterator[Answer]:
+    for answer in answers:
+        if answer.error:
+            errors.append(_print_error(answer.error))
+        yield answer
+
+
+def _print_error(error: str) -> str:
+    print(f"error: {error}", file=sys.stderr)
+    return error
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    try:
+        return run(arguments(argv))
+    except FarkerasError as error:
+        _print_error(str(error))
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
