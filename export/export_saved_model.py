@@ -1,23 +1,29 @@
 """Exports a trained model for TF Serving: python export/export_saved_model.py --workdir=runs/demo"""
 
-from pathlib import Path
-
 from absl import flags
 
-from farkeras.main import run
-from farkeras.native_logs import quiet_import
+from farkeras import export_command, main
+from farkeras.errors import FarkerasError
+from farkeras.native_logs import silence_native_logs
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Workdir of a training run.", required=True)
-OUTPUT = flags.DEFINE_string("output", "", "Folder of the versions; by default <workdir>/export/saved_model.")
+WARMUP = flags.DEFINE_list(
+    "warmup_batch_sizes", ["1", "8"], "Images in each of the requests that TF Serving warms up with."
+)
 
 
-def main(argv: list[str]) -> None:
-    with quiet_import():
-        from farkeras.exporters.saved_model import export_saved_model
+def export(argv: list[str]) -> None:
+    if not all(size.isdecimal() for size in WARMUP.value):
+        raise FarkerasError(f"--warmup_batch_sizes must be whole numbers. Received: {','.join(WARMUP.value)}.")
+    silence_native_logs()
+    from farkeras.exporters.saved_model import export_saved_model
 
-    folder = export_saved_model(WORKDIR.value, OUTPUT.value or Path(WORKDIR.value) / "export" / "saved_model")
-    print(f"SavedModel: {folder}")
+    sizes = [int(size) for size in WARMUP.value]
+    folder = export_command.output_folder(flags.FLAGS, "saved_model")
+    export_command.run(
+        "SavedModel", lambda images: export_saved_model(flags.FLAGS.workdir, folder, images, sizes), flags.FLAGS
+    )
 
 
 if __name__ == "__main__":
-    run(main)
+    export_command.define()
+    main.run(export)

@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from farkeras import flags as run_settings
+from farkeras.data.alignment import CROP_HEIGHT, CROP_WIDTH
 from farkeras.data.table import SETTINGS
+from farkeras.errors import FarkerasError
 from farkeras.metrics.summary import PROCEDURAL, percent
 from farkeras.progress import ProgressDisplay
 
@@ -31,6 +33,24 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     run_settings.define(flag_values, SETTINGS)  # how to read a table; by default as in training
 
 
+def define_input_size(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines the flag of the formats whose images are all of one size."""
+    size = [str(CROP_HEIGHT), str(CROP_WIDTH)]
+    flags.DEFINE_list("input_size", size, "Height, width of the aligned crops in pixels.", flag_values=flag_values)
+
+
+def input_size(options: flags.FlagValues) -> tuple[int, int]:
+    """`--input_size`: height and width.
+
+    Raises:
+        FarkerasError: It is not two numbers above 0.
+    """
+    values = options.input_size
+    if len(values) != 2 or not all(value.isdecimal() and int(value) for value in values):
+        raise FarkerasError(f"--input_size must be height,width in pixels. Received: {','.join(values)}.")
+    return int(values[0]), int(values[1])
+
+
 def output_folder(options: flags.FlagValues, kind: str) -> Path:
     """`--output`, or `export/<kind>` in the folder of the model."""
     path = Path(options.workdir)
@@ -43,9 +63,12 @@ def run(title: str, export: Callable[["ParityImages | None"], "Exported"], optio
     Raises:
         FarkerasError: As `export`.
     """
+    import tensorflow as tf
+
     from farkeras.exporters.parity import ParityError
     from farkeras.exporters.reference import ParityImages
 
+    tf.get_logger().setLevel("ERROR")  # that the Session, which TF Serving is made of, is deprecated
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
         images = ParityImages(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,20 @@ FORMAT_VERSION = 1
 
 Runtime = Callable[[Faces], np.ndarray]
 """An export, loaded: `Faces` of B files -> probabilities `float32 [B, attributes]`."""
+
+
+def image_runtime(run: Callable[[np.ndarray], np.ndarray]) -> Runtime:
+    """A runtime from a function of images of one size, `uint8 [B, height, width, 3]` -> `float32 [B, attributes]`."""
+
+    def runtime(faces: Faces) -> np.ndarray:
+        rows_by_size, answers = defaultdict(list), {}
+        for row, crop in enumerate(faces.crops):
+            rows_by_size[crop.shape].append(row)
+        for rows in rows_by_size.values():
+            answers.update(zip(rows, run(np.stack([faces.crops[row] for row in rows])), strict=True))
+        return np.stack([answers[row] for row in range(len(faces.crops))])
+
+    return runtime
 
 
 @dataclass(frozen=True)

@@ -1,77 +1,134 @@
 """Versioned SavedModels for TF Serving, preprocessing included: a client sends image bytes."""
 
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from farkeras.errors import FarkerasError
-from farkeras.files import written_aside
+from farkeras.exporters.artifact import Exported, new_artifact, writing
+from farkeras.exporters.metadata import export_metadata, write_metadata
+from farkeras.exporters.parity import FLOAT32, Runtime, compare, image_runtime, write_parity
+from farkeras.exporters.reference import ParityImages, keras_reference
+from farkeras.exporters.served_graph import check_servable
+from farkeras.exporters.served_images import MAX_PIXELS, decode_rows, put_rows
+from farkeras.exporters.warmup import MAX_RECORDS, write_warmup
 from farkeras.models.model_file import ModelMetadata, load_model
 
-METADATA_FILE = "farkeras.json"
+WARMUP_BATCH_SIZES = (1, 8)
 
 
-def export_saved_model(model_path: str | Path, export_dir: str | Path) -> Path:
+def export_saved_model(
+    model_path: str | Path,
+    export_dir: str | Path,
+    parity: ParityImages | None = None,
+    warmup_batch_sizes: Sequence[int] = WARMUP_BATCH_SIZES,
+) -> Exported:
     """Writes the next integer version of a SavedModel, complete or not at all.
 
-    Endpoints, all `-> {"probabilities": float32 [batch, attributes]}` in the attribute order of the metadata:
+    Endpoints, in the attribute order of the metadata all `-> {"probabilities": float32 [batch, attributes], "valid":
+    bool [batch]}`:
 
-    - `serving_default` (`bytes`: string `[batch]`): encoded JPEG or PNG files;
+    - `serving_default` (`bytes`: string `[batch]`): encoded JPEG or PNG files. What cannot be decoded, or has more than
+      `MAX_PIXELS` pixels, has probabilities NaN and `valid` False; the other rows are as without it. A request of such
+      rows only is an error, INVALID_ARGUMENT;
     - `images` (`images`: uint8 `[batch, height, width, 3]`): decoded RGB images of any size;
     - `tensors` (`images`: float32 `[batch, H, W, 3]`): the model's own input, RGB in 0..255.
 
-    The first two hold the preprocessing of training and evaluation. All expect CelebA-aligned faces. Attributes, groups
-    and settings lie in `assets.extra/farkeras.json`.
+    The first two hold the preprocessing of training and evaluation. All expect CelebA-aligned faces and compute in
+    float32. `assets.extra` has the attributes, groups and settings (`farkeras.json`, `labels.txt`), the comparison
+    (`parity.json`), and requests with which TF Serving warms up.
 
     Args:
         model_path: Workdir of a training run, or its `.keras` file.
         export_dir: Folder of the versions; TF Serving's base path.
+        parity: The images on which the export, loaded as TF Serving loads it, is compared with the Keras model; None
+            for no comparison.
+        warmup_batch_sizes: Images in each of the requests to warm up with.
 
     Returns:
-        The folder of the new version.
+        The folder of the new version, and the comparison.
 
     Raises:
-        FarkerasError: No model there, or the folder cannot be written.
+        FarkerasError: No model there, a graph that TF Serving cannot run, or the folder cannot be written.
+        ParityError: The export has not the model's numbers; the version is kept as `<version>.rejected`.
     """
+    sizes = list(dict.fromkeys(warmup_batch_sizes))
+    if len(sizes) > MAX_RECORDS or not all(size > 0 for size in sizes):
+        raise FarkerasError(f"Warm-up batch sizes must be at most {MAX_RECORDS} numbers above 0. Received: {sizes}.")
     model, metadata = load_model(model_path)
-    export_dir = Path(export_dir)
-    try:
-        export_dir.mkdir(parents=True, exist_ok=True)
-        version = 1 + max((int(p.name) for p in export_dir.iterdir() if p.name.isdigit()), default=0)
-        with written_aside(export_dir / str(version)) as aside:
+    reference = keras_reference(model, metadata, parity) if parity else None
+    target, report = _next_version(Path(export_dir)), None
+    with new_artifact(target) as aside:
+        with writing(target):
             _archive(model, metadata).write_out(str(aside), verbose=False)
-            extra = aside / "assets.extra"
+        check_servable(aside)
+        extra = aside / "assets.extra"
+        with writing(target):
             extra.mkdir()
-            (extra / METADATA_FILE).write_text(json.dumps(metadata.to_dict(), indent=1), encoding="utf-8")
+            write_metadata(extra, export_metadata(metadata, "saved_model", **_described(metadata, sizes)))
+            write_warmup(extra, sizes)
+        if reference:
+            report = compare(reference, session_runtimes(aside, metadata), FLOAT32)
+            write_parity(extra, report)
+    return Exported(target, report)
+
+
+def session_runtimes(folder: str | Path, metadata: ModelMetadata) -> dict[str, Runtime]:
+    """The endpoints of a SavedModel by name, run in a Session, as TF Serving runs them."""
+    session = tf.compat.v1.Session(graph=tf.Graph())
+    with session.graph.as_default():
+        signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder)).signature_def
+
+    def call(name: str, value: np.ndarray) -> np.ndarray:
+        (argument,) = signatures[name].inputs.values()
+        return session.run(signatures[name].outputs["probabilities"].name, {argument.name: value})
+
+    def tensors(images):
+        return call("tensors", metadata.preprocessing.resize(images).numpy())
+
+    return {
+        "serving_default": lambda faces: call("serving_default", np.array(faces.encoded, object)),
+        "images": image_runtime(lambda images: call("images", images)),
+        "tensors": image_runtime(tensors),
+    }
+
+
+def _next_version(export_dir: Path) -> Path:
+    try:
+        names = [path.name for path in export_dir.iterdir()] if export_dir.exists() else []
     except OSError as error:
-        raise FarkerasError(f"Cannot write the export to {export_dir}: {error}. Nothing was left behind.") from None
-    return export_dir / str(version)
+        raise FarkerasError(f"Cannot write the export to {export_dir} ({error.strerror}).") from None
+    return export_dir / str(1 + max((int(name) for name in names if name.isdecimal()), default=0))
 
 
 def _archive(model: keras.Model, metadata: ModelMetadata) -> keras.export.ExportArchive:
     preprocessing, num_attributes = metadata.preprocessing, len(metadata.grouping.attributes)
 
+    def answers(probabilities):
+        probabilities = tf.ensure_shape(probabilities, [None, num_attributes])
+        return {"probabilities": probabilities, "valid": tf.reduce_all(tf.math.is_finite(probabilities), axis=1)}
+
+    def predict(inputs):
+        return tf.sigmoid(model(inputs, training=False)["logits"])
+
     def tensors(images):
-        images = tf.ensure_shape(images, [None, *preprocessing.image_size, 3])
-        probabilities = tf.sigmoid(model(images, training=False)["logits"])
-        return {"probabilities": tf.ensure_shape(probabilities, [None, num_attributes])}
+        return answers(predict(tf.ensure_shape(images, [None, *preprocessing.image_size, 3])))
 
     def images(images):
-        images = tf.ensure_shape(images, [None, None, None, 3])
-        return tensors(preprocessing.resize(images))
+        return answers(predict(preprocessing.resize(tf.ensure_shape(images, [None, None, None, 3]))))
 
     def encoded(encoded):
         encoded = tf.ensure_shape(encoded, [None])
-        size = (*preprocessing.image_size, 3)
-        return tensors(
-            tf.map_fn(
-                lambda image: preprocessing.resize(preprocessing.decode(image)),
-                encoded,
-                fn_output_signature=tf.TensorSpec(size, tf.float32),
-            )
+        rows, inputs = decode_rows(encoded, preprocessing)
+        none = tf.debugging.assert_positive(
+            tf.size(rows), f"No image of the request can be decoded: JPEG or PNG, at most {MAX_PIXELS} pixels"
         )
+        with tf.control_dependencies([none]):
+            inputs = tf.identity(inputs)
+        return answers(put_rows(rows, predict(inputs), tf.size(encoded)))
 
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -80,3 +137,20 @@ def _archive(model: keras.Model, metadata: ModelMetadata) -> keras.export.Export
     archive.add_endpoint("images", images, [tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     archive.add_endpoint("tensors", tensors, [tf.TensorSpec([None, *size, 3], tf.float32, name="images")])
     return archive
+
+
+def _described(metadata: ModelMetadata, warmup_batch_sizes: list[int]) -> Mapping:
+    height, width = metadata.preprocessing.image_size
+    return {
+        "endpoints": {
+            "serving_default": {"bytes": "string [batch]: JPEG or PNG files"},
+            "images": {"images": "uint8 [batch, height, width, 3]: RGB, any size"},
+            "tensors": {"images": f"float32 [batch, {height}, {width}, 3]: RGB in 0..255, preprocessed"},
+        },
+        "outputs": {
+            "probabilities": "float32 [batch, attributes]; NaN in a row whose file cannot be decoded",
+            "valid": "bool [batch]; whether the row has probabilities",
+        },
+        "max_pixels": MAX_PIXELS,
+        "warmup_batch_sizes": warmup_batch_sizes,
+    }
