@@ -68,5 +68,8 @@ def writing(target: str | os.PathLike) -> Iterator[None]:
 
 
 def _unwritten(target: str | os.PathLike, error: Exception) -> FarkerasError:
-    reason = getattr(error, "strerror", None) or " ".join(str(getattr(error, "message", error)).split())
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+    else:  # "{{function}} path; File too large [Op:SaveV2]"
+        reason = error.message.rsplit("; ", 1)[-1].partition(" [Op")[0]
     return FarkerasError(f"Cannot write the export {target} ({reason}). Nothing was left behind.")

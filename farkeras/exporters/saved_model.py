@@ -100,7 +100,7 @@ def _next_version(export_dir: Path) -> Path:
     try:
         names = [path.name for path in export_dir.iterdir()] if export_dir.exists() else []
     except OSError as error:
-        raise FarkerasError(f"Cannot write the export to {export_dir} ({error.strerror}).") from None
+        raise FarkerasError(f"Cannot write the export {export_dir} ({error.strerror}).") from None
     return export_dir / str(1 + max((int(name) for name in names if name.isdecimal()), default=0))
 
 

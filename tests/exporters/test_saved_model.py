@@ -4,92 +4,57 @@ import io
 import json
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf import config_pb2
 
-from farkeras.attributes import Grouping
-from farkeras.data.preprocessing import Preprocessing
+from farkeras.clients.protos.serving_pb2 import PredictionLog
 from farkeras.errors import FarkerasError
 from farkeras.exporters import saved_model
+from farkeras.exporters.parity import ParityError
+from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.saved_model import export_saved_model
-from farkeras.models import FARAMTN, MGMTN
-from farkeras.models.model_file import ModelMetadata, load_model, save_model
+from farkeras.exporters.served_images import MAX_PIXELS
+from farkeras.models.model_file import ModelMetadata, load_model
+from tests.bad_images import HTML, encode, half, jpeg_bomb, png_bomb, smooth_image
+from tests.exporters.conftest import GROUPING
 
-GROUPING = Grouping({"second": ("b",), "first": ("c", "a")}, ("a", "b", "c"))
-PREPROCESSING = Preprocessing((64, 48), (0.1, 0.0, 0.9, 1.0))
-
-
-def mgmtn(*arguments, **options):
-    return MGMTN(*arguments, **options, mask_widths=(8, 8), mask_stride=2, fusion_width=8)
-
-
-@pytest.fixture(scope="module", params=[FARAMTN, mgmtn], ids=["far_amtn", "mgmtn"])
-def workdir(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    keras.utils.set_random_seed(0)
-    model = request.param(GROUPING, "ResNetTiny", PREPROCESSING.image_size, backbone_alpha=0.25)
-    for head in ("head_first", "head_second"):  # logits of different sizes, or every probability were about 1/2
-        kernel = model.get_layer(head).kernel
-        kernel.assign(100.0 * kernel)
-    save_model(model, ModelMetadata(GROUPING, PREPROCESSING), folder / "model.keras")
-    return folder
+ENDPOINTS = ("serving_default", "images", "tensors")
 
 
 @pytest.fixture(scope="module")
-def export_dir(workdir, tmp_path_factory):
+def exported(workdir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("export") / "saved_model"
-    assert export_saved_model(workdir, folder) == folder / "1"
-    return folder
+    return export_saved_model(workdir, folder, ParityImages(10), (1, 3))
 
 
 @pytest.fixture(scope="module")
-def photos() -> list[bytes]:
-    """JPEG and PNG files of different sizes."""
-    random, files = np.random.default_rng(0), []
-    for size, kind in (((178, 218), "JPEG"), ((60, 90), "JPEG"), ((178, 218), "PNG")):
-        small = Image.fromarray(random.integers(0, 256, (6, 5, 3), np.uint8))
-        file = io.BytesIO()
-        small.resize(size, Image.Resampling.BICUBIC).save(file, kind)
-        files.append(file.getvalue())
-    return files
-
-
-@pytest.fixture(scope="module")
-def expected(workdir, photos):
-    model, metadata = load_model(workdir)
-    inputs = tf.stack([metadata.preprocessing.resize(metadata.preprocessing.decode(photo)) for photo in photos])
-    return tf.sigmoid(model(inputs)["logits"]).numpy(), inputs.numpy()
-
-
-@pytest.fixture(scope="module")
-def session(export_dir):
+def session(exported):
     """A Session with the SavedModel, loaded as TF Serving loads it, and the signatures."""
     with tf.Graph().as_default() as graph:
         session = tf.compat.v1.Session(graph=graph)
-        signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(export_dir / "1")).signature_def
+        signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(exported.path)).signature_def
     yield session, signatures
     session.close()
 
 
 @pytest.fixture(scope="module")
 def serve(session):
-    """`serve(signature, value) -> probabilities`."""
+    """`serve(signature, value, output="probabilities")`, without the checks of Session.run, as TF Serving feeds it."""
     session, signatures = session
 
-    def call(name, value):
+    def call(name, value, output="probabilities"):
         (argument,) = signatures[name].inputs.values()
-        return session.run(signatures[name].outputs["probabilities"].name, {argument.name: value})
+        options = config_pb2.CallableOptions(feed=[argument.name], fetch=[signatures[name].outputs[output].name])
+        return session._make_callable_from_options(options)(value)[0]
 
     return call
 
 
 def test_image_bytes(serve, photos, expected):
     probabilities = serve("serving_default", np.array(photos, object))
-    assert np.ptp(expected[0]) > 0.1, "this test would not see a wrong answer"
     np.testing.assert_allclose(probabilities, expected[0], atol=5e-5)
 
 
@@ -109,18 +74,76 @@ def test_the_models_own_input(serve, expected):
     np.testing.assert_allclose(serve("tensors", expected[1]), expected[0], atol=5e-5)
 
 
+def test_every_row_of_every_endpoint_says_whether_it_is_valid(serve, photos, expected):
+    inputs = {"serving_default": np.array(photos, object), "images": np.zeros((3, 9, 9, 3), np.uint8)}
+    inputs["tensors"] = expected[1].copy()
+    for name, value in inputs.items():
+        assert serve(name, value, "valid").tolist() == [True] * 3
+    inputs["tensors"][1, 5, 5, 0] = np.nan
+    assert serve("tensors", inputs["tensors"], "valid").tolist() == [True, False, True]
+
+
+BAD = {
+    "empty": b"",
+    "web page": HTML,
+    "half a JPEG": half(encode(smooth_image())),
+    "half a PNG": half(encode(smooth_image(), "PNG")),
+    "PNG of 900 million pixels": png_bomb(),
+    "JPEG of 900 million pixels": jpeg_bomb(),
+    "progressive JPEG of 900 million pixels": jpeg_bomb(progressive=True),
+    "PNG of one row too many": encode(Image.new("L", (2**12, MAX_PIXELS // 2**12 + 1)), "PNG"),
+    "GIF": encode(smooth_image(), "GIF"),
+}
+
+
+def test_a_bad_row_does_not_spoil_the_others(serve, photos, expected):
+    files = np.array([photos[0], *BAD.values(), photos[1]], object)
+    valid = [True, *[False] * len(BAD), True]
+    assert dict(zip(BAD, serve("serving_default", files, "valid")[1:-1].tolist(), strict=True)) == dict.fromkeys(
+        BAD, False
+    )
+    probabilities = serve("serving_default", files)
+    np.testing.assert_allclose(probabilities[valid], expected[0][:2], atol=5e-5)
+    assert np.isnan(probabilities[np.logical_not(valid)]).all()
+
+
+@pytest.mark.parametrize("files", [[b""], list(BAD.values()), []])
+@pytest.mark.parametrize("output", ["probabilities", "valid"])
+def test_nothing_but_bad_rows_is_an_error(serve, files, output):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="No image of the request can be decoded"):
+        serve("serving_default", np.array(files, object), output)
+
+
+def test_every_kind_of_jpeg_and_png_as_in_training(serve, keras_model):
+    face = smooth_image()
+    files = [
+        encode(face.convert("L")),
+        encode(face.convert("CMYK")),
+        encode(face, progressive=True),
+        encode(face.convert("RGBA"), "PNG"),
+        encode(face.convert("P"), "PNG"),
+        encode(face.resize((1, 1)), "PNG"),
+        encode(smooth_image(1000, 1500)),
+    ]
+    probabilities = serve("serving_default", np.array(files, object))
+    np.testing.assert_allclose(probabilities, keras_model(files)[0], atol=5e-5)
+
+
 def test_signatures(session):
     def describe(tensors):
         return {name: (t.dtype, tuple(d.size for d in t.tensor_shape.dim)) for name, t in tensors.items()}
 
-    inputs = {name: describe(session[1][name].inputs) for name in ("serving_default", "images", "tensors")}
-    assert inputs == {
+    assert {name: describe(session[1][name].inputs) for name in ENDPOINTS} == {
         "serving_default": {"bytes": (tf.string.as_datatype_enum, (-1,))},
         "images": {"images": (tf.uint8.as_datatype_enum, (-1, -1, -1, 3))},
         "tensors": {"images": (tf.float32.as_datatype_enum, (-1, 64, 48, 3))},
     }
-    for name in inputs:
-        assert describe(session[1][name].outputs) == {"probabilities": (tf.float32.as_datatype_enum, (-1, 3))}
+    for name in ENDPOINTS:
+        assert describe(session[1][name].outputs) == {
+            "probabilities": (tf.float32.as_datatype_enum, (-1, 7)),
+            "valid": (tf.bool.as_datatype_enum, (-1,)),
+        }
+        assert session[1][name].method_name == "tensorflow/serving/predict"
 
 
 @pytest.mark.parametrize(
@@ -130,6 +153,7 @@ def test_signatures(session):
         ("images", np.zeros((1, 9, 9, 4), np.uint8)),
         ("images", np.zeros((9, 9, 3), np.uint8)),
         ("tensors", np.zeros((1, 48, 64, 3), np.float32)),
+        ("tensors", np.zeros((64, 48, 3), np.float32)),
     ],
 )
 def test_wrong_shapes_are_refused(serve, name, value):
@@ -137,54 +161,86 @@ def test_wrong_shapes_are_refused(serve, name, value):
         serve(name, value)
 
 
-def test_the_graph_itself_refuses_wrong_shapes(session):
-    # TF Serving feeds tensors without the check in Session.run.
-    session, signatures = session
-    feed, fetch = signatures["tensors"].inputs["images"].name, signatures["tensors"].outputs["probabilities"].name
-    call = session._make_callable_from_options(config_pb2.CallableOptions(feed=[feed], fetch=[fetch]))
-    assert call(np.zeros((1, 64, 48, 3), np.float32))[0].shape == (1, 3)
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        call(np.zeros((1, 96, 96, 3), np.float32))
-
-
-def test_metadata_lies_beside_the_graph(export_dir, workdir):
-    values = json.loads((export_dir / "1" / "assets.extra" / "farkeras.json").read_text(encoding="utf-8"))
-    assert values["attributes"] == ["a", "b", "c"]
+def test_metadata_lies_beside_the_graph(exported, workdir):
+    extra = exported.path / "assets.extra"
+    values = json.loads((extra / "farkeras.json").read_text(encoding="utf-8"))
+    assert tuple(values["attributes"]) == GROUPING.attributes
+    assert (extra / "labels.txt").read_text(encoding="utf-8").split() == values["attributes"]
     assert ModelMetadata.from_dict(values) == load_model(workdir)[1]
+    assert "farkeras.align" in values["input"]
+    assert values["export"]["kind"] == "saved_model"
+    assert values["export"]["format_version"] == 1
+    assert list(values["export"]["endpoints"]) == list(ENDPOINTS)
+    assert {"tensorflow", "keras", "farkeras"} <= set(values["export"]["versions"])
 
 
-def test_next_version(workdir, tmp_path, monkeypatch):
-    monkeypatch.setattr(saved_model, "_archive", lambda *_: Archive())
-    for name in ("2", "10", "notes", "3.partial"):
-        (tmp_path / name).mkdir()
-    assert export_saved_model(workdir / "model.keras", tmp_path) == tmp_path / "11"
+def test_the_comparison_lies_beside_the_graph(exported):
+    report = json.loads((exported.path / "assets.extra" / "parity.json").read_text(encoding="utf-8"))
+    assert report == exported.report
+    assert (report["data"]["images"], report["exceeded"]) == (10, [])
+    assert list(report["runtimes"]) == list(ENDPOINTS)
+    assert max(row["max_difference"] for row in report["runtimes"].values()) <= 5e-5
 
 
-class Archive:
+def test_warm_up_requests_can_be_served(exported, serve):
+    records = tf.data.TFRecordDataset(str(exported.path / "assets.extra" / "tf_serving_warmup_requests"))
+    logs = [PredictionLog.FromString(record) for record in records.as_numpy_iterator()]
+    assert [len(log.predict_log.request.inputs["bytes"].string_val) for log in logs] == [1, 3]
+    for request in (log.predict_log.request for log in logs):
+        files = np.array(list(request.inputs["bytes"].string_val), object)
+        assert np.isfinite(serve(request.model_spec.signature_name, files)).all()
+
+
+def test_warm_up_sizes_out_of_range(any_workdir, tmp_path):
+    with pytest.raises(FarkerasError, match=r"must be at most 1000 numbers above 0\. Received: \[1, 0\]"):
+        export_saved_model(any_workdir, tmp_path, warmup_batch_sizes=(1, 0))
+
+
+@pytest.fixture
+def quick(monkeypatch):
     """Writes less than TensorFlow does."""
 
-    def write_out(self, path, verbose):
-        Path(path).mkdir()
-
-
-def test_an_error_leaves_no_partial_version(workdir, tmp_path, monkeypatch):
-    class Full(Archive):
+    class Archive:
         def write_out(self, path, verbose):
-            super().write_out(path, verbose)
-            raise OSError("No space left on device")
+            (Path(path) / "saved_model.pb").touch()
 
-    monkeypatch.setattr(saved_model, "_archive", lambda *_: Full())
-    with pytest.raises(
-        FarkerasError, match=r"Cannot write the export to .*: No space left on device\. Nothing was left"
-    ):
-        export_saved_model(workdir, tmp_path)
+    monkeypatch.setattr(saved_model, "_archive", lambda *_: Archive())
+
+
+def test_next_version(any_workdir, tmp_path, quick):
+    for name in ("2", "10", "notes", "3.partial", "11.rejected"):
+        (tmp_path / name).mkdir()
+    exported = export_saved_model(any_workdir / "model.keras", tmp_path)
+    assert exported == (tmp_path / "11", None)
+    assert not (tmp_path / "11" / "assets.extra" / "parity.json").exists()
+
+
+def test_other_numbers_are_kept_aside(any_workdir, tmp_path, quick, monkeypatch):
+    zeros = {"images": lambda faces: np.zeros((len(faces.crops), 7))}
+    monkeypatch.setattr(saved_model, "session_runtimes", lambda *_: zeros)
+    with pytest.raises(ParityError, match=r"images: max_difference .*, limit 5e-05\. The export is in .*1\.rejected"):
+        export_saved_model(any_workdir, tmp_path, ParityImages(3))
+    assert [path.name for path in tmp_path.iterdir()] == ["1.rejected"]
+    report = json.loads((tmp_path / "1.rejected" / "assets.extra" / "parity.json").read_text())
+    assert len(report["exceeded"]) == 1
+
+
+def test_a_full_disk_leaves_no_partial_version(any_workdir, tmp_path, monkeypatch, file_size_limit):
+    def load_then_fill_the_disk(path):
+        loaded = load_model(path)
+        file_size_limit(50_000)
+        return loaded
+
+    monkeypatch.setattr(saved_model, "load_model", load_then_fill_the_disk)
+    with pytest.raises(FarkerasError, match=r"Cannot write the export .*1 \(File too large\)\. Nothing was left"):
+        export_saved_model(any_workdir, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_export_dir_that_is_a_file(workdir, tmp_path):
+def test_export_dir_that_is_a_file(any_workdir, tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(FarkerasError, match=r"Cannot write the export to .*file"):
-        export_saved_model(workdir, tmp_path / "file")
+    with pytest.raises(FarkerasError, match=r"Cannot write the export .*file"):
+        export_saved_model(any_workdir, tmp_path / "file")
 
 
 def test_no_model(tmp_path):

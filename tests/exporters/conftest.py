@@ -1,0 +1,103 @@
+"""Two small models of a user's own seven attributes, and images for them: what every export is tried with."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from farkeras.attributes import Grouping
+from farkeras.data.preprocessing import Preprocessing
+from farkeras.models import FARAMTN, MGMTN
+from farkeras.models.model_file import ModelMetadata, load_model, save_model
+from tests.bad_images import encode
+from tests.own_table import GROUPS, NAMES, write_own_table
+
+GROUPING = Grouping(GROUPS, tuple(reversed(NAMES)))  # attributes not in the order of the groups
+PREPROCESSING = Preprocessing((64, 48), (0.1, 0.0, 0.9, 1.0))
+
+
+def mgmtn(*arguments, **options):
+    return MGMTN(*arguments, **options, mask_widths=(8, 8), mask_stride=2, fusion_width=8)
+
+
+@pytest.fixture(scope="session")
+def table(faces_dir, tmp_path_factory):
+    """A table of 240 drawn faces, half of them to test on."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "photos").symlink_to(faces_dir / "img_align_celeba")
+    return write_own_table(folder / "faces.csv", faces_dir, "photos")
+
+
+@pytest.fixture(scope="session")
+def make_workdir(table, tmp_path_factory):
+    """`make_workdir(MGMTN)`: the folder of a run that trained it."""
+
+    @functools.cache
+    def make(architecture):
+        keras.utils.set_random_seed(0)
+        model = architecture(GROUPING, "ResNetTiny", PREPROCESSING.image_size, backbone_alpha=0.25)
+        for head in model.heads:  # logits of different sizes, or every probability were about 1/2
+            kernel = model.get_layer(head).kernel
+            kernel.assign(100.0 * kernel)
+        config = {"source": "table", "data_dir": str(table), "ignore_columns": ["person", "notes"]}
+        config["split_ratios"] = [0.4, 0.1, 0.5]
+        folder = tmp_path_factory.mktemp("run")
+        save_model(model, ModelMetadata(GROUPING, PREPROCESSING, config), folder / "model.keras")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session", params=[FARAMTN, mgmtn], ids=["far_amtn", "mgmtn"])
+def workdir(request, make_workdir):
+    """Of either model."""
+    return make_workdir(request.param)
+
+
+@pytest.fixture(scope="session")
+def any_workdir(make_workdir):
+    """For tests to which the model makes no difference."""
+    return make_workdir(FARAMTN)
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[bytes]:
+    """JPEG and PNG files of different sizes."""
+    random, files = np.random.default_rng(0), []
+    for size, kind in (((178, 218), "JPEG"), ((60, 90), "JPEG"), ((178, 218), "PNG")):
+        small = Image.fromarray(random.integers(0, 256, (6, 5, 3), np.uint8))
+        files.append(encode(small.resize(size, Image.Resampling.BICUBIC), kind))
+    return files
+
+
+@pytest.fixture(scope="session")
+def keras_model(workdir):
+    """`keras_model(files) -> probabilities, inputs` of encoded images, by the model of the workdir."""
+    model, metadata = load_model(workdir)
+    predict = tf.function(lambda inputs: tf.sigmoid(model(inputs)["logits"]), reduce_retracing=True)
+
+    def call(files):
+        inputs = tf.stack([metadata.preprocessing.resize(metadata.preprocessing.decode(file)) for file in files])
+        return predict(inputs).numpy(), inputs.numpy()
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def expected(keras_model, photos):
+    """What the Keras model says of the photos, and its inputs."""
+    probabilities, inputs = keras_model(photos)
+    assert np.ptp(probabilities) > 0.1, "no test would see a wrong answer"
+    return probabilities, inputs
+
+
+@pytest.fixture
+def file_size_limit():
+    """`limit(bytes)`: larger files cannot be written, as on a full disk. Undone at the end."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
