@@ -12,7 +12,7 @@ install: .venv/installed
 # pyproject.toml holds [build-system] only and setup.cfg the rest, so both decide what is installed.
 .venv/installed: setup.cfg pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[keypoints,dev]'
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[keypoints,protos,dev]'
 	touch $@
 
 .venv-newest/installed: setup.cfg pyproject.toml .ci/constraints-newest.txt
@@ -62,7 +62,6 @@ format: install
 
 # The messages of the clients and the local server. This version's code runs on protobuf 4.25 and every later one.
 protos: install
-	$(BIN)/pip install --quiet --constraint .ci/constraints.txt grpcio-tools==1.62.3
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. farkeras/clients/protos/*.proto
 
 clean:

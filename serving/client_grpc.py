@@ -15,6 +15,7 @@ from rich.console import Console
 from farkeras.clients import Answer, GrpcClient, Tls
 from farkeras.data.photos import find_photos
 from farkeras.errors import FarkerasError
+from farkeras.native_logs import silence_native_logs
 from farkeras.prediction_output import probability_table, to_json
 
 
@@ -40,6 +41,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def run(given: argparse.Namespace) -> int:
     """Prints what the server says; 1 when one of the images could not be used."""
+    if given.align:
+        silence_native_logs()  # MediaPipe's
     photos, without_photos = find_photos(given.photos)
     errors = [_print_error(error) for error in without_photos]
     headers = dict(header.partition("=")[::2] for header in given.header)

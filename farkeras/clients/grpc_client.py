@@ -90,7 +90,7 @@ class AsyncGrpcClient(AsyncClient):
 
 def _channel(api, address: str, settings: Settings):
     """A channel of `grpc` or `grpc.aio`, which repeats requests to PredictionService by itself."""
-    service_config = {}
+    service_config = {"loadBalancingConfig": [{"round_robin": {}}]}  # among the addresses that the name has
     if settings.attempts > 1:
         policy = {
             "maxAttempts": settings.attempts,
@@ -100,7 +100,7 @@ def _channel(api, address: str, settings: Settings):
             "retryableStatusCodes": ["UNAVAILABLE"],
         }
         service = {"service": "tensorflow.serving.PredictionService"}
-        service_config = {"methodConfig": [{"name": [service], "retryPolicy": policy}]}
+        service_config["methodConfig"] = [{"name": [service], "retryPolicy": policy}]
     options = [
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
