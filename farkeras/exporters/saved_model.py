@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from farkeras.attributes import REGIONS
 from farkeras.errors import FarkerasError
 from farkeras.exporters.artifact import Exported, new_artifact, writing
 from farkeras.exporters.metadata import export_metadata, write_metadata
@@ -36,6 +37,9 @@ def export_saved_model(
       rows only is an error, INVALID_ARGUMENT;
     - `images` (`images`: uint8 `[batch, height, width, 3]`): decoded RGB images of any size;
     - `tensors` (`images`: float32 `[batch, H, W, 3]`): the model's own input, RGB in 0..255.
+
+    A model with masks (MGMTN) has `masks` (`images` as above) `-> {"masks": float32 [batch, h, w, R]}` as well:
+    where it sees `farkeras.attributes.REGIONS` in the part of the face that it is shown, probabilities in 0..1.
 
     The first two hold the preprocessing of training and evaluation. All expect CelebA-aligned faces and compute in
     float32. `assets.extra` has the attributes, groups and settings (`farkeras.json`, `labels.txt`), the comparison
@@ -68,7 +72,7 @@ def export_saved_model(
         extra = aside / "assets.extra"
         with writing(target):
             extra.mkdir()
-            write_metadata(extra, export_metadata(metadata, "saved_model", **_described(metadata, sizes)))
+            write_metadata(extra, export_metadata(metadata, "saved_model", **_described(model, metadata, sizes)))
             write_warmup(extra, sizes)
         if reference:
             report = compare(reference, session_runtimes(aside, metadata), FLOAT32)
@@ -120,6 +124,10 @@ def _archive(model: keras.Model, metadata: ModelMetadata) -> keras.export.Export
     def images(images):
         return answers(predict(preprocessing.resize(tf.ensure_shape(images, [None, None, None, 3]))))
 
+    def masks(images):
+        masks = model.masks(preprocessing.resize(tf.ensure_shape(images, [None, None, None, 3])))
+        return {"masks": tf.ensure_shape(masks, [None, *model.mask_size, len(REGIONS)])}
+
     def encoded(encoded):
         encoded = tf.ensure_shape(encoded, [None])
         rows, inputs = decode_rows(encoded, preprocessing)
@@ -136,21 +144,29 @@ def _archive(model: keras.Model, metadata: ModelMetadata) -> keras.export.Export
     archive.add_endpoint("serving_default", encoded, [tf.TensorSpec([None], tf.string, name="bytes")])
     archive.add_endpoint("images", images, [tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     archive.add_endpoint("tensors", tensors, [tf.TensorSpec([None, *size, 3], tf.float32, name="images")])
+    if hasattr(model, "masks"):
+        archive.add_endpoint("masks", masks, [tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     return archive
 
 
-def _described(metadata: ModelMetadata, warmup_batch_sizes: list[int]) -> Mapping:
+def _described(model: keras.Model, metadata: ModelMetadata, warmup_batch_sizes: list[int]) -> Mapping:
     height, width = metadata.preprocessing.image_size
+    images = {"images": "uint8 [batch, height, width, 3]: RGB, any size"}
+    endpoints = {
+        "serving_default": {"bytes": "string [batch]: JPEG or PNG files"},
+        "images": images,
+        "tensors": {"images": f"float32 [batch, {height}, {width}, 3]: RGB in 0..255, preprocessed"},
+    }
+    outputs = {
+        "probabilities": "float32 [batch, attributes]; NaN in a row whose file cannot be decoded",
+        "valid": "bool [batch]; whether the row has probabilities",
+    }
+    if hasattr(model, "masks"):
+        endpoints["masks"] = images
+        outputs["masks"] = f"float32 [batch, {', '.join(map(str, model.mask_size))}, regions]; of masks alone"
     return {
-        "endpoints": {
-            "serving_default": {"bytes": "string [batch]: JPEG or PNG files"},
-            "images": {"images": "uint8 [batch, height, width, 3]: RGB, any size"},
-            "tensors": {"images": f"float32 [batch, {height}, {width}, 3]: RGB in 0..255, preprocessed"},
-        },
-        "outputs": {
-            "probabilities": "float32 [batch, attributes]; NaN in a row whose file cannot be decoded",
-            "valid": "bool [batch]; whether the row has probabilities",
-        },
+        "endpoints": endpoints,
+        "outputs": outputs,
         "max_pixels": MAX_PIXELS,
         "warmup_batch_sizes": warmup_batch_sizes,
     }

@@ -16,17 +16,8 @@ from PIL import Image
 from farkeras.attributes import REGIONS, region_of
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
-from farkeras.metrics.regions import FaceRegions
+from farkeras.metrics.regions import COLORS, FaceRegions
 from farkeras.metrics.summary import readable
-
-COLORS: dict[str, str] = dict(
-    zip(
-        REGIONS,
-        ("#56b4e9", "#f0e442", "#00b884", "#cc79a7", "#e8590c", "#e69f00", "#7c7cff", "#ffffff"),
-        strict=True,
-    )
-)
-"""After the palette of Okabe and Ito for all kinds of colour vision, its darker colours lightened for a dark ground."""
 
 MAX_PHOTOS = 50
 """Rows of one picture; a longer one is more than viewers open."""

@@ -5,6 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from farkeras.attributes import REGIONS
+
+COLORS: dict[str, str] = dict(
+    zip(
+        REGIONS,
+        ("#56b4e9", "#f0e442", "#00b884", "#cc79a7", "#e8590c", "#e69f00", "#7c7cff", "#ffffff"),
+        strict=True,
+    )
+)
+"""After the palette of Okabe and Ito for all kinds of colour vision, its darker colours lightened for a dark ground."""
+
 SURROUNDING = 0.1
 """How far a close-up reaches beyond the masks' frame, in sides of the frame: enough to see whose face it is."""
 

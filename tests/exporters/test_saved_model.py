@@ -146,6 +146,19 @@ def test_signatures(session):
         assert session[1][name].method_name == "tensorflow/serving/predict"
 
 
+def test_masks(session, workdir, photos):
+    model, metadata = load_model(workdir)
+    session, signatures = session
+    if not hasattr(model, "masks"):
+        assert "masks" not in signatures
+        return
+    pixels = np.asarray(Image.open(io.BytesIO(photos[0])))[None]
+    (argument,), (output,) = signatures["masks"].inputs.values(), signatures["masks"].outputs.values()
+    masks = session.run(output.name, {argument.name: pixels})
+    assert masks.shape == (1, 32, 24, 8)
+    np.testing.assert_allclose(masks, model.masks(metadata.preprocessing.resize(pixels)), atol=5e-5)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -170,7 +183,7 @@ def test_metadata_lies_beside_the_graph(exported, workdir):
     assert "farkeras.align" in values["input"]
     assert values["export"]["kind"] == "saved_model"
     assert values["export"]["format_version"] == 1
-    assert list(values["export"]["endpoints"]) == list(ENDPOINTS)
+    assert [name for name in values["export"]["endpoints"] if name != "masks"] == list(ENDPOINTS)
     assert {"tensorflow", "keras", "farkeras"} <= set(values["export"]["versions"])
 
 

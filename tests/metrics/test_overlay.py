@@ -11,7 +11,6 @@ from PIL import Image
 from farkeras.attributes import GROUPINGS, REGIONS
 from farkeras.errors import FarkerasError
 from farkeras.metrics.overlay import (
-    COLORS,
     DPI,
     GAP,
     MAX_PHOTOS,
@@ -20,7 +19,7 @@ from farkeras.metrics.overlay import (
     smooth_mask,
     write_overlay,
 )
-from farkeras.metrics.regions import FaceRegions
+from farkeras.metrics.regions import COLORS, FaceRegions
 from farkeras.prediction import Prediction
 
 GROUPS = GROUPINGS["mgmtn8"]
