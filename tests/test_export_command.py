@@ -1,0 +1,106 @@
+"""What the commands in export/ print, and how they end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from farkeras import export_command
+from farkeras.errors import FarkerasError
+from farkeras.exporters.artifact import Exported
+from farkeras.exporters.parity import ParityError
+
+ROOT = Path(__file__).parents[1]
+REPORT = {
+    "data": {"images": 512, "data_dir": "data/faces", "procedural": True},
+    "keras": {"mean_accuracy": 0.9123, "mean_balanced_accuracy": None},
+    "runtimes": {
+        "ONNX Runtime": {
+            "max_difference": 3.21e-5,
+            "mean_difference": 4e-7,
+            "equal_decisions": 1.0,
+            "mean_accuracy": 0.9122,
+            "mean_balanced_accuracy": None,
+        }
+    },
+    "exceeded": [],
+}
+
+
+def options(*arguments):
+    values = flags.FlagValues()
+    export_command.define(values)
+    export_command.define_input_size(values)
+    values(["export", "--workdir=runs/demo", *arguments])
+    return values
+
+
+def test_the_table(capsys):
+    asked = []
+
+    def export(images):
+        asked.append(images)
+        return Exported(Path("runs/demo/export/onnx"), REPORT)
+
+    export_command.run("ONNX", export, options("--parity_images=100", "--source=table", "--data_dir=a.csv"))
+    (images,) = asked
+    assert (images.number, images.source, images.data_dir) == (100, "table", "a.csv")
+    printed = capsys.readouterr().out
+    assert printed.startswith("512 images of the test split of data/faces; answers and accuracy in percent\n")
+    (row,) = [line for line in printed.splitlines() if "ONNX Runtime" in line]
+    assert row.replace("│", "").split() == ["ONNX", "Runtime", "3.2e-05", "4.0e-07", "100.00", "91.22", "–"]
+    assert "Procedural drawings: these figures say nothing about CelebA or LFWA." in printed
+    assert printed.endswith("ONNX: runs/demo/export/onnx\n")
+
+
+def test_the_table_of_an_export_past_its_limits(capsys):
+    def export(images):
+        raise ParityError("Not the numbers of the Keras model: it.", REPORT)
+
+    with pytest.raises(ParityError):
+        export_command.run("ONNX", export, options())
+    printed = capsys.readouterr().out
+    assert "3.2e-05" in printed
+    assert "ONNX: " not in printed
+
+
+def test_without_images(capsys):
+    def export(images):
+        assert images is None or images.number == 0
+        return Exported(Path("there"), None)
+
+    export_command.run("ONNX", export, options("--parity_images=0"))
+    assert capsys.readouterr().out == "Not compared with the Keras model (--parity_images=0).\nONNX: there\n"
+
+
+def test_folders():
+    assert export_command.output_folder(options(), "onnx") == Path("runs/demo/export/onnx")
+    assert export_command.output_folder(options("--workdir=a/model.keras"), "onnx") == Path("a/export/onnx")
+    assert export_command.output_folder(options("--output=b"), "onnx") == Path("b")
+
+
+@pytest.mark.parametrize("value", ["218", "218,0", "218,x", "1,2,3"])
+def test_input_size(value):
+    assert export_command.input_size(options("--input_size=64,48")) == (64, 48)
+    with pytest.raises(FarkerasError, match=f"--input_size must be height,width in pixels. Received: {value}"):
+        export_command.input_size(options(f"--input_size={value}"))
+
+
+def export(name, *arguments):
+    command = [sys.executable, str(ROOT / "export" / f"export_{name}.py"), *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+
+
+@pytest.mark.parametrize("name", ["saved_model", "onnx"])
+def test_a_workdir_without_a_model_is_one_line(name, tmp_path):
+    done = export(name, f"--workdir={tmp_path}")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: {tmp_path} holds no model.keras: expected the --workdir of a training run that has validated once. "
+        "Train first, or wait for its first validation.\n"
+    )
+    assert not list(tmp_path.iterdir())
