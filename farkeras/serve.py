@@ -1,0 +1,85 @@
+"""Serves an exported model on this machine: `python -m farkeras.serve --model_dir=runs/demo/export/saved_model`.
+
+For development and tests: TF Serving's gRPC and REST interfaces, versions and hot swap, labels, batching, warm-up and
+Prometheus metrics, in Python. In production use TF Serving itself, with the recipes in serving/; clients, requests and
+configuration files are the same. The model runs through TensorFlow's SavedModel loader and a Session, as it does there.
+
+New versions in --model_dir are served as they appear, the old one until then. SIGTERM and Ctrl-C end the server after
+the requests that it has. It neither encrypts nor asks who calls.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+
+from absl import flags
+
+from farkeras import main as entry
+from farkeras.errors import FarkerasError
+from farkeras.native_logs import silence_native_logs
+
+_MODEL_DIR = flags.DEFINE_string("model_dir", "", "Folder of the versions of one model, as an export writes them.")
+_MODEL_NAME = flags.DEFINE_string("model_name", "farkeras", "Name of the model in --model_dir.")
+_MODEL_CONFIG = flags.DEFINE_string(
+    "model_config_file", "", "TF Serving's text file of models, policies and labels, in place of --model_dir."
+)
+_BATCHING = flags.DEFINE_string(
+    "batching_parameters_file", "", "TF Serving's text file of batch sizes and times; without it nothing is merged."
+)
+_HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen at; 0.0.0.0 lets other machines in.")
+_PORT = flags.DEFINE_integer("port", 8500, "Port of gRPC; 0 for a free one.", 0, 65535)
+_REST_PORT = flags.DEFINE_integer("rest_api_port", 8501, "Port of REST; 0 for a free one.", 0, 65535)
+_POLL = flags.DEFINE_float(
+    "file_system_poll_wait_seconds", 1.0, "Seconds between looks for new versions.", lower_bound=0.01
+)
+
+
+def main(argv: list[str]) -> None:
+    """Serves until it is stopped."""
+    if argv[1:]:
+        raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
+    if bool(_MODEL_DIR.value) == bool(_MODEL_CONFIG.value):
+        raise FarkerasError("Expected either --model_dir or --model_config_file.")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    silence_native_logs()
+    try:
+        import grpc  # noqa: F401
+    except ImportError:
+        raise FarkerasError("Serving needs grpcio, which is not installed: pip install 'farkeras[serving]'.") from None
+    from farkeras.serving.configuration import one_model, read_batching, read_models
+    from farkeras.serving.server import ServerSettings, serve
+
+    _log_to_stdout()
+    settings = ServerSettings(
+        read_models(_MODEL_CONFIG.value) if _MODEL_CONFIG.value else [one_model(_MODEL_NAME.value, _MODEL_DIR.value)],
+        _HOST.value,
+        _PORT.value,
+        _REST_PORT.value,
+        read_batching(_BATCHING.value) if _BATCHING.value else None,
+        _POLL.value,
+    )
+    asyncio.run(serve(settings, lambda running: _announce(running, settings.host)))
+
+
+def _log_to_stdout() -> None:
+    """Versions as they come and go; absl's own handler would add to each line where in the source it was written."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("farkeras")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+def _announce(running, host: str) -> None:
+    for model in running.models:
+        versions = ", ".join(map(str, model.available()))
+        print(f"Model {model.name}, version {versions}: http://{host}:{running.rest_port}/v1/models/{model.name}")
+    print(f"Serving: gRPC at {host}:{running.port}, REST at http://{host}:{running.rest_port}")
+    print("For development and tests. In production use TF Serving, with the recipes in serving/.", flush=True)
+
+
+if __name__ == "__main__":
+    entry.run(main)

@@ -1,0 +1,107 @@
+"""What the methods of TF Serving answer, whichever way the request came."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import numpy as np
+from grpc import StatusCode
+
+from farkeras.clients.protos import serving_pb2 as pb
+from farkeras.clients.tensors import to_array, to_proto
+from farkeras.errors import FarkerasError
+from farkeras.serving.deadline import Deadline
+from farkeras.serving.errors import RequestError
+from farkeras.serving.metrics import Metrics
+from farkeras.serving.models import Models
+
+_Answer = TypeVar("_Answer")
+
+
+class Answers:
+    """PredictionService and ModelService on messages. Every method raises `RequestError`; threads may share it."""
+
+    def __init__(self, models: Models, metrics: Metrics):
+        self.models, self._metrics = models, metrics
+
+    def counted(self, model: str, api: str, entrypoint: str, answer: Callable[[], _Answer]) -> _Answer:
+        """Calls `answer`, counts it, and turns what is not a `RequestError` into INTERNAL."""
+        start, status = time.monotonic(), "OK"
+        try:
+            return answer()
+        except Exception as error:
+            error = error if isinstance(error, RequestError) else _internal(error)
+            status = error.code.name
+            raise error from None
+        finally:
+            self._metrics.answered(self.models.label(model), api, entrypoint, status, time.monotonic() - start)
+
+    def predict(self, request: pb.PredictRequest, deadline: Deadline) -> pb.PredictResponse:
+        """PredictionService.Predict."""
+        spec = request.model_spec
+        with self.models.use(spec) as version:
+            name, _ = version.signature(spec.signature_name)
+            outputs = version.predict(name, _arrays(request.inputs), request.output_filter, deadline)
+        response = pb.PredictResponse(model_spec=model_spec(spec.name, version.number, name))
+        for output, array in outputs.items():
+            response.outputs[output].CopyFrom(to_proto(array, packed=False))
+        return response
+
+    def metadata(self, request: pb.GetModelMetadataRequest) -> pb.GetModelMetadataResponse:
+        """PredictionService.GetModelMetadata."""
+        if not request.metadata_field:
+            raise _invalid("GetModelMetadataRequest must specify at least one metadata_field")
+        for field in request.metadata_field:
+            if field != "signature_def":
+                raise _invalid(f"MetadataField {field} is not supported")
+        with self.models.use(request.model_spec) as version:
+            signatures = {name: s.SerializeToString() for name, s in version.signatures.items()}
+        response = pb.GetModelMetadataResponse(model_spec=model_spec(request.model_spec.name, version.number))
+        signature_map = pb.SignatureDefMap()
+        for name, content in signatures.items():
+            signature_map.signature_def[name].ParseFromString(content)
+        signature_def = response.metadata["signature_def"]
+        signature_def.type_url = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
+        signature_def.value = signature_map.SerializeToString()
+        return response
+
+    def status(self, request: pb.GetModelStatusRequest) -> pb.GetModelStatusResponse:
+        """ModelService.GetModelStatus: the versions, highest first."""
+        spec = request.model_spec
+        statuses = self.models.model(spec.name).statuses()
+        if spec.HasField("version"):
+            number = spec.version.value
+            if number not in statuses:
+                raise RequestError(StatusCode.NOT_FOUND, f"Could not find version {number} of model {spec.name}")
+            statuses = {number: statuses[number]}
+        response = pb.GetModelStatusResponse()
+        for number, (state, error) in statuses.items():
+            code = pb.UNKNOWN if error else pb.OK
+            status = pb.StatusProto(error_code=code, error_message=error)
+            response.model_version_status.add(version=number, state=state, status=status)
+        return response
+
+
+def model_spec(name: str, version: int, signature_name: str = "") -> pb.ModelSpec:
+    """What an answer says about where it comes from."""
+    spec = pb.ModelSpec(name=name, signature_name=signature_name)
+    spec.version.value = version
+    return spec
+
+
+def _arrays(inputs: Mapping[str, pb.TensorProto]) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, tensor in inputs.items():
+        try:
+            arrays[name] = to_array(tensor)
+        except FarkerasError as error:
+            raise _invalid(f"tensor parsing error: {name}: {error}") from None
+    return arrays
+
+
+def _invalid(message: str) -> RequestError:
+    return RequestError(StatusCode.INVALID_ARGUMENT, message)
+
+
+def _internal(error: Exception) -> RequestError:
+    return RequestError(StatusCode.INTERNAL, f"{type(error).__name__}: {error}")

@@ -1,0 +1,89 @@
+"""TF Serving's configuration files, as far as the local server follows them."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from google.protobuf import text_format
+from google.protobuf.message import Message
+
+from farkeras.clients.protos.config_pb2 import BatchingParameters, ModelConfig, ModelServerConfig
+from farkeras.errors import FarkerasError
+from farkeras.serving.batching import BatchSettings
+from farkeras.serving.versions import versions_on_disk
+
+_AnyMessage = TypeVar("_AnyMessage", bound=Message)
+_NUMBERS = {"max_batch_size": 1, "batch_timeout_micros": 0, "max_enqueued_batches": 1, "num_batch_threads": 1}
+
+
+def read_models(path: str | Path) -> list[ModelConfig]:
+    """The models of a --model_config_file.
+
+    Raises:
+        FarkerasError: The file, or what it says.
+    """
+    models = list(_read(path, ModelServerConfig()).model_config_list.config)
+    if not models:
+        raise FarkerasError(f"{path} names no model; expected model_config_list {{ config {{ ... }} }}.")
+    names = [model.name for model in models]
+    for model in models:
+        if not model.name or names.count(model.name) > 1:
+            raise FarkerasError(f"{path}: each model needs a name of its own. Received: '{model.name}'.")
+        if not Path(model.base_path).is_absolute():
+            raise FarkerasError(
+                f"{path}: base_path of '{model.name}' must be an absolute path. Received: '{model.base_path}'."
+            )
+        if model.model_platform != "tensorflow":
+            raise FarkerasError(
+                f'{path}: model_platform of \'{model.name}\' must be "tensorflow". Received: "{model.model_platform}".'
+            )
+    return models
+
+
+def one_model(name: str, model_dir: str | Path) -> ModelConfig:
+    """The only model of a server, its latest version served.
+
+    Raises:
+        FarkerasError: The folder holds no version.
+    """
+    folder = Path(model_dir)
+    if not versions_on_disk(folder):
+        nested = folder / "export" / "saved_model"
+        hint = (
+            f"Did you mean --model_dir={nested}?" if versions_on_disk(nested) else "Run export/export_saved_model.py."
+        )
+        raise FarkerasError(
+            f"{folder} holds no version of a SavedModel; expected folders with numbers for names, such as {folder}/1. "
+            + hint
+        )
+    return ModelConfig(name=name, base_path=str(folder.absolute()), model_platform="tensorflow")
+
+
+def read_batching(path: str | Path) -> BatchSettings:
+    """A --batching_parameters_file.
+
+    Raises:
+        FarkerasError: The file, or what it says.
+    """
+    message = _read(path, BatchingParameters())
+    given = {name: getattr(message, name).value for name in _NUMBERS if message.HasField(name)}
+    settings = BatchSettings(**given, allowed_batch_sizes=tuple(message.allowed_batch_sizes))
+    for name, least in _NUMBERS.items():
+        if getattr(settings, name) < least:
+            raise FarkerasError(f"{path}: {name} must be at least {least}. Received: {getattr(settings, name)}.")
+    sizes = settings.allowed_batch_sizes
+    if sizes and (list(sizes) != sorted(set(sizes)) or sizes[0] < 1 or sizes[-1] != settings.max_batch_size):
+        raise FarkerasError(
+            f"{path}: allowed_batch_sizes must ascend and end with max_batch_size ({settings.max_batch_size}). "
+            f"Received: {list(sizes)}."
+        )
+    return settings
+
+
+def _read(path: str | Path, message: _AnyMessage) -> _AnyMessage:
+    try:
+        return text_format.Parse(Path(path).read_text(encoding="utf-8"), message)
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FarkerasError(
+            f"Cannot read {path} ({reason}); expected a text file as TF Serving reads it, see serving/."
+        ) from None

@@ -1,0 +1,42 @@
+"""An answer other than OK, with one code for gRPC and REST."""
+
+from http import HTTPStatus
+
+from grpc import StatusCode
+
+
+class RequestError(Exception):
+    """What a request is answered with when it fails.
+
+    Attributes:
+        code: gRPC's code; `http_status` gives REST's.
+        message: For the one who sent the request.
+    """
+
+    def __init__(self, code: StatusCode, message: str):
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+_CODES = {code.value[0]: code for code in StatusCode}
+_HTTP = {
+    StatusCode.CANCELLED: 499,
+    StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
+    StatusCode.DEADLINE_EXCEEDED: HTTPStatus.GATEWAY_TIMEOUT,
+    StatusCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    StatusCode.RESOURCE_EXHAUSTED: HTTPStatus.TOO_MANY_REQUESTS,
+    StatusCode.FAILED_PRECONDITION: HTTPStatus.BAD_REQUEST,
+    StatusCode.OUT_OF_RANGE: HTTPStatus.BAD_REQUEST,
+    StatusCode.UNIMPLEMENTED: HTTPStatus.NOT_IMPLEMENTED,
+    StatusCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def http_status(code: StatusCode) -> int:
+    """REST's status for a gRPC code, as TF Serving has it; what a model's graph can raise beyond is 500."""
+    return int(_HTTP.get(code, HTTPStatus.INTERNAL_SERVER_ERROR))
+
+
+def code_of_number(number: int) -> StatusCode:
+    """gRPC's code for the number of one; TensorFlow's errors have the same numbers."""
+    return _CODES.get(number, StatusCode.UNKNOWN)

@@ -1,0 +1,140 @@
+"""TF Serving's gRPC services, on asyncio: a client that sends slowly holds no thread."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from grpc import StatusCode
+
+from farkeras.clients.protos import serving_pb2 as pb
+from farkeras.errors import FarkerasError
+from farkeras.serving.answers import Answers
+from farkeras.serving.deadline import Deadline
+from farkeras.serving.errors import RequestError
+
+RECEIVE_SECONDS = 30.0
+"""Within which a request must have arrived, once it has begun."""
+
+MAX_WAITING = 1000
+"""Requests that are being answered or wait for it; one more is UNAVAILABLE."""
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),  # as TF Serving
+    ("grpc.max_send_message_length", -1),
+    ("grpc.so_reuseport", 0),  # or two servers would share a port, each answering some of the calls
+)
+
+# grpc.health.v1: the requests for the server and for its services, and the answer SERVING, field 1 of each message.
+_SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+_HEALTH_REQUESTS = {b"\n" + bytes([len(name)]) + name.encode() if name else b"" for name in _SERVICES}
+_HEALTHY = b"\x08\x01"
+
+
+class GrpcServer:
+    """Listens from `start` to `stop`.
+
+    Attributes:
+        port: Where it listens, after `start`.
+    """
+
+    def __init__(self, answers: Answers, host: str, port: int, num_threads: int):
+        self._answers, self._host, self.port = answers, host, port
+        self._threads = ThreadPoolExecutor(num_threads, "grpc")
+        self._waiting = 0
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> None:
+        """Opens the port.
+
+        Raises:
+            FarkerasError: It cannot be had.
+        """
+        self._server = grpc.aio.server(options=_OPTIONS)
+        answers = self._answers
+        self._server.add_generic_rpc_handlers(
+            (
+                _service(
+                    "tensorflow.serving.PredictionService",
+                    Predict=self._method("Predict", pb.PredictRequest, answers.predict),
+                    GetModelMetadata=self._method(
+                        "GetModelMetadata", pb.GetModelMetadataRequest, lambda request, _: answers.metadata(request)
+                    ),
+                ),
+                _service(
+                    "tensorflow.serving.ModelService",
+                    GetModelStatus=self._method(
+                        "GetModelStatus", pb.GetModelStatusRequest, lambda request, _: answers.status(request)
+                    ),
+                ),
+                _service("grpc.health.v1.Health", Check=_health),
+            )
+        )
+        try:
+            self.port = self._server.add_insecure_port(f"{self._host}:{self.port}")
+        except RuntimeError:
+            raise FarkerasError(
+                f"Cannot listen at {self._host}:{self.port}; expected a free port. Name another one with --port."
+            ) from None
+        await self._server.start()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Takes no new request and answers those that are here, as far as the time allows."""
+        if self._server is not None:
+            await self._server.stop(grace_seconds)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _method(self, api: str, request_class: type[Message], answer: Callable[[Message, Deadline], Message]):
+        """A handler: bytes to bytes, so that parsing, too, is done in a thread and by few at a time."""
+
+        def work(content: bytes, deadline: Deadline) -> bytes | RequestError:
+            try:
+                request = request_class.FromString(content)
+            except DecodeError:
+                return RequestError(StatusCode.INTERNAL, f"The request is no {request_class.DESCRIPTOR.name}")
+            model = request.model_spec.name
+            try:
+                response = self._answers.counted(model, api, "GRPC", lambda: answer(request, deadline))
+            except RequestError as error:
+                return error
+            return response.SerializeToString()
+
+        async def call(requests, context) -> bytes:
+            content = await _receive(requests, context)
+            if self._waiting >= MAX_WAITING:
+                await context.abort(StatusCode.UNAVAILABLE, "Too many requests wait at this server")
+            self._waiting += 1
+            try:
+                deadline = Deadline.after(context.time_remaining())
+                done = await asyncio.get_running_loop().run_in_executor(self._threads, work, content, deadline)
+            finally:
+                self._waiting -= 1
+            if isinstance(done, RequestError):
+                await context.abort(done.code, done.message)
+            return done
+
+        return call
+
+
+async def _receive(requests, context) -> bytes:
+    """The one message of a call. The handlers are those of streams, which alone can stop waiting for a message."""
+    try:
+        async with asyncio.timeout(RECEIVE_SECONDS):
+            content = await anext(requests, None)
+    except TimeoutError:
+        await context.abort(StatusCode.DEADLINE_EXCEEDED, f"No request arrived in {RECEIVE_SECONDS:g} s")
+    if content is None:
+        await context.abort(StatusCode.INTERNAL, "The call ended without a request")
+    return content
+
+
+async def _health(requests, context) -> bytes:
+    if await _receive(requests, context) not in _HEALTH_REQUESTS:
+        await context.abort(StatusCode.NOT_FOUND, "Unknown service")
+    return _HEALTHY
+
+
+def _service(name: str, **methods) -> grpc.GenericRpcHandler:
+    handlers = {method: grpc.stream_unary_rpc_method_handler(function) for method, function in methods.items()}
+    return grpc.method_handlers_generic_handler(name, handlers)

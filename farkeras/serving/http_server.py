@@ -1,0 +1,139 @@
+"""HTTP for `Rest`: a thread for each connection, limits for what a client may keep waiting."""
+
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from farkeras.errors import FarkerasError
+from farkeras.serving.rest import Response, Rest, error_response
+
+IDLE_SECONDS = 30.0
+"""How long a connection may be silent, and how long a request may take to arrive."""
+
+
+class HttpServer(ThreadingHTTPServer):
+    """Listens from the beginning; `start` answers, `stop` ends it.
+
+    Attributes:
+        port: Where it listens.
+    """
+
+    daemon_threads = True  # an idle connection must not hold up the end
+    request_queue_size = 128
+    allow_reuse_address = True
+
+    def __init__(self, rest: Rest, host: str, port: int, max_requests: int):
+        """
+        Args:
+            rest: What answers.
+            host: Name or address to listen at.
+            port: 0 for any free one.
+            max_requests: Bodies that are worked on at a time, others wait: JSON takes much memory.
+
+        Raises:
+            FarkerasError: The port cannot be had.
+        """
+        try:
+            super().__init__((host, port), _Handler)
+        except OSError as error:
+            raise FarkerasError(
+                f"Cannot listen at {host}:{port} ({error.strerror}); expected a free port. Name another one with "
+                "--rest_api_port."
+            ) from None
+        self.rest, self.port = rest, self.server_address[1]
+        self.free = threading.BoundedSemaphore(max_requests)
+        self._idle, self._active = threading.Condition(), 0
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+
+    def start(self) -> None:
+        """Begins to answer, in threads of its own."""
+        self._thread.start()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Takes no new connection and waits for the answers that are under way."""
+        self.shutdown()
+        self.socket.close()
+        end = time.monotonic() + grace_seconds
+        with self._idle:
+            while self._active and (left := end - time.monotonic()) > 0:
+                self._idle.wait(left)
+
+    def began(self) -> None:
+        with self._idle:
+            self._active += 1
+
+    def ended(self) -> None:
+        with self._idle:
+            self._active -= 1
+            self._idle.notify_all()
+
+    def handle_error(self, request, client_address) -> None:
+        """A client that went away is nobody's error."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = IDLE_SECONDS
+    wbufsize = -1  # headers and body leave in one piece: two would wait for each other's acknowledgement
+    disable_nagle_algorithm = True
+    server: HttpServer
+
+    def do_GET(self) -> None:
+        self._send(self.server.rest.answer("GET", self.path.partition("?")[0]))
+
+    def do_POST(self) -> None:
+        self.server.began()
+        try:
+            body = self._body()
+            if body is None:
+                return
+            with self.server.free:
+                response = self.server.rest.answer("POST", self.path.partition("?")[0], body)
+            self._send(response)
+            self.wfile.flush()
+        finally:
+            self.server.ended()
+
+    def _body(self) -> bytes | None:
+        """The request's content; None after an answer that says why there is none."""
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()):
+            return self._refuse(411, "Expected a Content-Length; chunks are not read")
+        if self.headers.get("Content-Encoding", "identity") != "identity":
+            return self._refuse(415, "Expected content without an encoding")
+        end, parts, left = time.monotonic() + IDLE_SECONDS, [], int(length)
+        while left:
+            if time.monotonic() > end:
+                return self._refuse(408, f"The request took longer than {IDLE_SECONDS:g} s to arrive")
+            part = self.rfile.read1(min(left, 2**20))
+            if not part:
+                self.close_connection = True
+                return None
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
+    def _refuse(self, status: int, message: str) -> None:
+        self.close_connection = True  # the rest of the request may still come
+        self._send(error_response(status, message))
+
+    def _send(self, response: Response) -> None:
+        self.send_response(response.status)
+        self.send_header("Content-Type", response.kind)
+        self.send_header("Content-Length", str(len(response.body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(response.body)
+
+    def send_error(self, code, message=None, explain=None) -> None:
+        """What the base class refuses, in the same form as the rest."""
+        self.close_connection = True
+        self.request_version = self.protocol_version  # what cannot be read passes for HTTP/0.9, without headers
+        self._send(error_response(int(code), message or "Malformed HTTP request"))
+
+    def version_string(self) -> str:
+        return "farkeras"
+
+    def log_message(self, *arguments) -> None:
+        """The metrics count."""

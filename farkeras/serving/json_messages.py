@@ -1,0 +1,50 @@
+"""Status and metadata in JSON, as TF Serving's REST interface has them: every field, 64-bit numbers as text."""
+
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from farkeras.clients.protos import serving_pb2 as pb
+
+
+def status_json(response: pb.GetModelStatusResponse) -> dict:
+    """A `GetModelStatusResponse`."""
+    return {
+        "model_version_status": [
+            {
+                "version": str(status.version),
+                "state": pb.ModelVersionStatus.State.Name(status.state),
+                "status": {
+                    "error_code": pb.Code.Name(status.status.error_code),
+                    "error_message": status.status.error_message,
+                },
+            }
+            for status in response.model_version_status
+        ]
+    }
+
+
+def metadata_json(name: str, version: int, signatures: dict[str, meta_graph_pb2.SignatureDef]) -> dict:
+    """A `GetModelMetadataResponse` with the signatures."""
+    return {
+        "model_spec": {"name": name, "signature_name": "", "version": str(version)},
+        "metadata": {"signature_def": {"signature_def": {key: _signature(s) for key, s in signatures.items()}}},
+    }
+
+
+def _signature(signature: meta_graph_pb2.SignatureDef) -> dict:
+    return {
+        "inputs": {name: _tensor(info) for name, info in signature.inputs.items()},
+        "outputs": {name: _tensor(info) for name, info in signature.outputs.items()},
+        "method_name": signature.method_name,
+    }
+
+
+def _tensor(info: meta_graph_pb2.TensorInfo) -> dict:
+    return {
+        "dtype": types_pb2.DataType.Name(info.dtype),
+        "tensor_shape": {
+            "dim": [{"size": str(dim.size), "name": dim.name} for dim in info.tensor_shape.dim],
+            "unknown_rank": info.tensor_shape.unknown_rank,
+        },
+        "name": info.name,
+    }

@@ -1,0 +1,149 @@
+"""Tensors in JSON, as TF Serving's REST interface has them: by rows ("instances") or by columns ("inputs")."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+from grpc import StatusCode
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from farkeras.serving.errors import RequestError
+
+
+def parse_json(body: bytes) -> dict:
+    """The JSON object of a request.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT.
+    """
+    try:
+        values = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(f"JSON Parse error: {error}") from None
+    if not isinstance(values, dict):
+        raise _invalid("JSON Value: Is not object")
+    if not isinstance(values.get("signature_name", ""), str):
+        raise _invalid("'signature_name' key must be a string value.")
+    if ("instances" in values) == ("inputs" in values):
+        raise _invalid("Missing 'inputs' or 'instances' key; expecting one of them, and not both")
+    return values
+
+
+def read_inputs(values: Mapping, signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:
+    """The inputs of a request as `parse_json` gave it.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT.
+    """
+    infos = signature.inputs
+    if "inputs" in values:
+        columns = values["inputs"]
+        if not isinstance(columns, dict) or _is_base64(columns):
+            columns = {_only(infos): columns}
+        return {name: _array(name, value, infos) for name, value in columns.items()}
+    rows = values["instances"]
+    if not isinstance(rows, list) or not rows:
+        raise _invalid("Expecting 'instances' to be a list with at least one element")
+    named = [isinstance(row, dict) and not _is_base64(row) for row in rows]
+    if not any(named):
+        name = _only(infos)
+        return {name: _array(name, rows, infos)}
+    for number, row in enumerate(rows):
+        if not named[number] or row.keys() != infos.keys():
+            raise _invalid(
+                f"Failed to process element: {number} of 'instances' list. Expecting an object with the keys "
+                f"{','.join(sorted(infos))}"
+            )
+    return {name: _array(name, [row[name] for row in rows], infos) for name in infos}
+
+
+def write_outputs(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict:
+    """The answer, ready for JSON; a single output loses its name.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, by rows where the outputs' first dimensions differ.
+    """
+    values = {name: _jsonable(name, array) for name, array in outputs.items()}
+    (single,) = values.values() if len(values) == 1 else (None,)
+    if not by_rows:
+        return {"outputs": values if single is None else single}
+    sizes = {array.shape[0] if array.ndim else None for array in outputs.values()}
+    if len(sizes) != 1 or None in sizes:
+        raise _invalid("The outputs have no equal first dimension; ask for columns with 'inputs'")
+    if single is not None:
+        return {"predictions": single}
+    return {"predictions": [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]}
+
+
+def _only(infos: Mapping) -> str:
+    if len(infos) != 1:
+        raise _invalid(f"Expecting objects with the keys {','.join(sorted(infos))}: the signature has several inputs")
+    return next(iter(infos))
+
+
+def _array(name: str, value, infos: Mapping) -> np.ndarray:
+    if name not in infos:
+        raise _invalid(f"JSON object: does not have named input: {name}")
+    dtype = tf.as_dtype(infos[name].dtype).as_numpy_dtype
+    try:
+        if dtype is object:
+            return _strings(value)
+        array = np.array(value)
+    except (ValueError, OverflowError, RecursionError) as error:  # lists of different lengths, among others
+        raise _invalid(f"Input {name}: {error}") from None
+    kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}[np.dtype(dtype).kind]
+    if array.size and array.dtype.kind not in kinds:
+        raise _invalid(f"Input {name}: values are not of expected type: {np.dtype(dtype).name}")
+    if array.size and kinds == "iu":
+        limits = np.iinfo(dtype)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise _invalid(f"Input {name}: values do not fit {np.dtype(dtype).name}")
+    return array.astype(dtype)
+
+
+def _strings(value) -> np.ndarray:
+    """An object array of bytes, of text and {"b64": ...}."""
+    shape, flat = [], [value]
+    while isinstance(flat[0] if flat else None, list):
+        if not all(isinstance(part, list) and len(part) == len(flat[0]) for part in flat):
+            raise _invalid("Encountered lists of different sizes")
+        shape.append(len(flat[0]))
+        flat = [item for part in flat for item in part]
+    array = np.empty(len(flat), object)
+    array[:] = [_bytes(item) for item in flat]
+    return array.reshape(shape)
+
+
+def _bytes(value) -> bytes:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    if not _is_base64(value):
+        raise _invalid('Expecting text or {"b64": base64 text} where the signature has strings')
+    try:
+        return base64.b64decode(value["b64"], validate=True)
+    except (binascii.Error, ValueError):
+        raise _invalid("Unable to base64 decode") from None
+
+
+def _is_base64(value) -> bool:
+    return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
+
+
+def _jsonable(name: str, array: np.ndarray):
+    if array.dtype != object:
+        return array.tolist()
+    write = _base64_object if name.endswith("_bytes") else lambda value: value.decode("utf-8", "replace")
+    written = np.empty(array.shape, object)
+    written.flat = [write(value) for value in array.flat]
+    return written.tolist()
+
+
+def _base64_object(value: bytes) -> dict:
+    return {"b64": base64.b64encode(value).decode("ascii")}
+
+
+def _invalid(message: str) -> RequestError:
+    return RequestError(StatusCode.INVALID_ARGUMENT, message)

@@ -1,0 +1,156 @@
+"""A model that is served: its versions, loaded and dropped as its folder and its policy say."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from grpc import StatusCode
+
+from farkeras.clients.protos.config_pb2 import ModelConfig
+from farkeras.clients.protos.serving_pb2 import ModelSpec, ModelVersionStatus
+from farkeras.serving.errors import RequestError
+from farkeras.serving.loaded import LoadedVersion, Settings
+from farkeras.serving.metrics import Metrics
+from farkeras.serving.versions import versions_on_disk, wanted_versions
+
+MAX_LOAD_RETRIES = 5
+SECONDS_BETWEEN_RETRIES = 60.0
+"""TF Serving's defaults for a version that does not load."""
+
+_State = ModelVersionStatus.State
+
+
+@dataclass
+class _Version:
+    """What is known of a version, also after it has gone.
+
+    Attributes:
+        state: Of `ModelVersionStatus`.
+        error: Why it did not load; "" where it did.
+        failures: Loads that failed.
+        next_try: On the monotonic clock; no load before.
+        loaded: The model itself, while it is AVAILABLE.
+    """
+
+    state: int = _State.START
+    error: str = ""
+    failures: int = 0
+    next_try: float = 0.0
+    loaded: LoadedVersion | None = field(default=None, repr=False)
+
+
+class Model:
+    """One model of the configuration. `refresh` is for one thread, the rest for any."""
+
+    def __init__(self, config: ModelConfig, settings: Settings, metrics: Metrics):
+        self.name, self._config = config.name, config
+        self._settings, self._metrics = settings, metrics
+        self._lock, self._versions = threading.Lock(), {}
+
+    @property
+    def base_path(self) -> Path:
+        return Path(self._config.base_path)
+
+    def refresh(self) -> None:
+        """Looks at the folder: loads what is new, then drops what is no longer wanted.
+
+        A version that does not load leaves the others as they are, and is tried again some times.
+        """
+        found = versions_on_disk(self.base_path)
+        wanted = wanted_versions(self._config.model_version_policy, set(found))
+        with self._lock:
+            for number in [n for n, v in self._versions.items() if v.failures and n not in found]:
+                del self._versions[number]  # a folder of that number will be another version
+        for number in sorted(wanted):
+            version = self._versions.get(number, _Version())
+            if not version.loaded and version.failures <= MAX_LOAD_RETRIES and time.monotonic() >= version.next_try:
+                self._load(number, found[number])
+        available = set(self.available())
+        if available & wanted or not wanted:
+            for number in available - wanted:
+                self._drop(number)
+
+    @contextmanager
+    def use(self, spec: ModelSpec) -> Iterator[LoadedVersion]:
+        """The version that a request asks for; it stays loaded inside the block.
+
+        Raises:
+            RequestError: NOT_FOUND, INVALID_ARGUMENT for an unknown label.
+        """
+        with self._lock:
+            number = self._number(spec)
+            version = self._versions.get(number) if number is not None else None
+            if version is None or version.loaded is None:
+                which = f"version {number}" if number is not None else "any version"
+                raise RequestError(StatusCode.NOT_FOUND, f"Servable not found for request: {self.name}, {which}")
+            loaded = version.loaded
+            loaded.users.enter()
+        try:
+            yield loaded
+        finally:
+            loaded.users.leave()
+
+    def available(self) -> list[int]:
+        """Versions that answer, ascending."""
+        with self._lock:
+            return sorted(number for number, version in self._versions.items() if version.loaded)
+
+    def statuses(self) -> dict[int, tuple[int, str]]:
+        """State and error of every version that was ever here, highest first."""
+        with self._lock:
+            return {n: (v.state, v.error) for n, v in sorted(self._versions.items(), reverse=True)}
+
+    def close(self) -> None:
+        """Drops all versions."""
+        for number in self.available():
+            self._drop(number)
+
+    def _number(self, spec: ModelSpec) -> int | None:
+        if spec.version_label:
+            if spec.version_label not in self._config.version_labels:
+                raise RequestError(
+                    StatusCode.INVALID_ARGUMENT, f"Unrecognized servable version label: {spec.version_label}"
+                )
+            return self._config.version_labels[spec.version_label]
+        if spec.HasField("version"):
+            return spec.version.value
+        return max((number for number, version in self._versions.items() if version.loaded), default=None)
+
+    def _load(self, number: int, folder: Path) -> None:
+        version = self._versions.get(number) or _Version()
+        with self._lock:
+            self._versions[number] = version
+            version.state, version.error = _State.LOADING, ""
+        try:
+            loaded = LoadedVersion(self.name, number, folder, self._settings, self._metrics)
+        except Exception as error:  # of many classes; a model that does not load must not end the server
+            message = " ".join(str(error).split())[:500]
+            with self._lock:
+                version.failures += 1
+                version.next_try = time.monotonic() + SECONDS_BETWEEN_RETRIES
+                version.state, version.error = _State.END, f"{type(error).__name__}: {message}"
+            self._metrics.loaded(self.name, False)
+            logging.getLogger(__name__).warning("%s version %d does not load: %s", self.name, number, version.error)
+            return
+        with self._lock:
+            version.loaded, version.state, version.failures = loaded, _State.AVAILABLE, 0
+        self._metrics.loaded(self.name, True)
+        logging.getLogger(__name__).info("%s version %d loaded from %s", self.name, number, folder)
+
+    def _drop(self, number: int) -> None:
+        """No new request gets the version; it is closed when the last one that has it is answered."""
+        version = self._versions[number]
+        with self._lock:
+            loaded, version.loaded, version.state = version.loaded, None, _State.UNLOADING
+
+        def end() -> None:
+            loaded.close()
+            with self._lock:
+                version.state = _State.END
+            logging.getLogger(__name__).info("%s version %d dropped", self.name, number)
+
+        loaded.users.when_none(end)

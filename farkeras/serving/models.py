@@ -1,0 +1,98 @@
+"""The models of a server, and the thread that looks for new versions of them."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from grpc import StatusCode
+
+from farkeras.clients.protos.config_pb2 import ModelConfig
+from farkeras.clients.protos.serving_pb2 import ModelSpec
+from farkeras.errors import FarkerasError
+from farkeras.serving.errors import RequestError
+from farkeras.serving.loaded import LoadedVersion, Settings
+from farkeras.serving.metrics import Metrics
+from farkeras.serving.model import Model
+
+
+class Models:
+    """All models. Loads them at once, and then follows their folders."""
+
+    def __init__(self, configs: Sequence[ModelConfig], settings: Settings, metrics: Metrics, poll_seconds: float):
+        """
+        Args:
+            configs: Models, with names of their own.
+            settings: How they run.
+            metrics: Where loads are counted.
+            poll_seconds: Between looks at the folders.
+
+        Raises:
+            FarkerasError: A model has no version that can be served, or a label names one that is not.
+        """
+        self._models = {config.name: Model(config, settings, metrics) for config in configs}
+        for config in configs:
+            model = self._models[config.name]
+            model.refresh()
+            _require_served(model, config)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._poll, args=(poll_seconds,), daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self._models.values())
+
+    def model(self, name: str) -> Model:
+        """A model by name.
+
+        Raises:
+            RequestError: INVALID_ARGUMENT for no name, NOT_FOUND for another one's.
+        """
+        if not name:
+            raise RequestError(StatusCode.INVALID_ARGUMENT, "ModelSpec has no name specified.")
+        if name not in self._models:
+            raise RequestError(StatusCode.NOT_FOUND, f"Could not find any versions of model {name}")
+        return self._models[name]
+
+    @contextmanager
+    def use(self, spec: ModelSpec) -> Iterator[LoadedVersion]:
+        """The version that a request asks for; it stays loaded inside the block.
+
+        Raises:
+            RequestError: As `model` and `Model.use`.
+        """
+        with self.model(spec.name).use(spec) as version:
+            yield version
+
+    def label(self, name: str) -> str:
+        """The name as metrics count it: "" for a model that is not served."""
+        return name if name in self._models else ""
+
+    def close(self) -> None:
+        """Stops looking for versions and frees all."""
+        self._stop.set()
+        self._thread.join()
+        for model in self:
+            model.close()
+
+    def _poll(self, seconds: float) -> None:
+        while not self._stop.wait(seconds):
+            for model in self:
+                try:
+                    model.refresh()
+                except Exception:  # whatever it is, other models and later versions are still to come
+                    logging.getLogger(__name__).exception("looking for versions of %s", model.name)
+
+
+def _require_served(model: Model, config: ModelConfig) -> None:
+    available = model.available()
+    if not available:
+        errors = [f"version {number}: {error}" for number, (_, error) in model.statuses().items() if error]
+        reason = "; ".join(errors) or "it holds no version that its model_version_policy asks for"
+        raise FarkerasError(f"Cannot serve '{config.name}' from {config.base_path}: {reason}.")
+    for label, number in sorted(config.version_labels.items()):
+        if number not in available:
+            raise FarkerasError(
+                f"Label '{label}' of '{config.name}' is version {number}, which is not served; "
+                f"expected one of {', '.join(map(str, available))}."
+            )

@@ -1,0 +1,119 @@
+"""TF Serving's REST interface: which path means what, and what it answers."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from grpc import StatusCode
+
+from farkeras.clients.names import METADATA_FILE
+from farkeras.clients.protos import serving_pb2 as pb
+from farkeras.serving.answers import Answers
+from farkeras.serving.deadline import Deadline
+from farkeras.serving.errors import RequestError, http_status
+from farkeras.serving.json_messages import metadata_json, status_json
+from farkeras.serving.json_tensors import parse_json, read_inputs, write_outputs
+from farkeras.serving.metrics import Metrics
+
+PREDICT_SECONDS = 30.0
+"""TF Serving's --rest_api_timeout_in_ms."""
+
+
+class Response(NamedTuple):
+    """An HTTP answer.
+
+    Attributes:
+        status: HTTP's number.
+        body: The content.
+        kind: Its Content-Type.
+    """
+
+    status: int
+    body: bytes
+    kind: str = "application/json"
+
+
+class Rest:
+    """Answers HTTP requests; threads may share it."""
+
+    def __init__(self, answers: Answers, metrics: Metrics):
+        self._answers, self._metrics = answers, metrics
+        model = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
+        self._routes: list[tuple[str, re.Pattern, Callable[[re.Match, bytes], Response]]] = [
+            ("POST", re.compile(model + ":predict"), self._predict),
+            ("GET", re.compile(model), self._status),
+            ("GET", re.compile(model + "/metadata"), self._metadata),
+            ("GET", re.compile(model + "/farkeras.json"), self._names),
+            ("GET", re.compile("/monitoring/prometheus/metrics"), self._prometheus),
+        ]
+
+    def answer(self, method: str, path: str, body: bytes = b"") -> Response:
+        """The answer to a request; errors are answers, too."""
+        try:
+            for route_method, pattern, handle in self._routes:
+                if method == route_method and (match := pattern.fullmatch(path)):
+                    return handle(match, body)
+            if path.startswith("/v1/"):
+                raise RequestError(StatusCode.INVALID_ARGUMENT, f"Malformed request: {method} {path}")
+            raise RequestError(StatusCode.NOT_FOUND, f"Nothing is served at {path}")
+        except RequestError as error:
+            return error_response(http_status(error.code), error.message)
+
+    def _predict(self, match: re.Match, body: bytes) -> Response:
+        deadline = Deadline.after(PREDICT_SECONDS)
+
+        def predict() -> bytes:
+            values = parse_json(body)
+            with self._answers.models.use(_spec(match)) as version:
+                # An unknown signature is 400 here as there: FAILED_PRECONDITION is.
+                name, signature = version.signature(values.get("signature_name", ""))
+                outputs = version.predict(name, read_inputs(values, signature), (), deadline)
+            return _json(write_outputs(outputs, by_rows="instances" in values))
+
+        return Response(200, self._answers.counted(match["name"], "Predict", "REST", predict))
+
+    def _status(self, match: re.Match, body: bytes) -> Response:
+        def status() -> bytes:
+            request = pb.GetModelStatusRequest(model_spec=_spec(match))
+            return _json(status_json(self._answers.status(request)), indent=1)
+
+        return Response(200, self._answers.counted(match["name"], "GetModelStatus", "REST", status))
+
+    def _metadata(self, match: re.Match, body: bytes) -> Response:
+        def metadata() -> bytes:
+            with self._answers.models.use(_spec(match)) as version:
+                return _json(metadata_json(match["name"], version.number, version.signatures), indent=1)
+
+        return Response(200, self._answers.counted(match["name"], "GetModelMetadata", "REST", metadata))
+
+    def _names(self, match: re.Match, body: bytes) -> Response:
+        """The export's metadata: attributes, groups, preprocessing. TF Serving has no such thing."""
+        with self._answers.models.use(_spec(match)) as version:
+            try:
+                return Response(200, (version.folder / METADATA_FILE).read_bytes())
+            except OSError:
+                raise RequestError(
+                    StatusCode.NOT_FOUND, f"Version {version.number} of {match['name']} has no {METADATA_FILE}"
+                ) from None
+
+    def _prometheus(self, match: re.Match, body: bytes) -> Response:
+        return Response(200, self._metrics.text().encode(), "text/plain; version=0.0.4")
+
+
+def error_response(status: int, message: str) -> Response:
+    """An error as TF Serving writes it."""
+    return Response(status, _json({"error": message}))
+
+
+def _spec(match: re.Match) -> pb.ModelSpec:
+    spec = pb.ModelSpec(name=match["name"])
+    if match["version"]:
+        spec.version.value = int(match["version"])
+    elif match["label"]:
+        spec.version_label = match["label"]
+    return spec
+
+
+def _json(values, indent: int | None = None) -> bytes:
+    return json.dumps(values, indent=indent, separators=None if indent else (",", ":")).encode()

@@ -1,0 +1,124 @@
+"""One version of a model, executed as TF Serving executes it."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from grpc import StatusCode
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+
+from farkeras.serving.errors import RequestError, code_of_number
+
+DEFAULT_SIGNATURE = "serving_default"
+
+
+class Servable:
+    """A SavedModel in a Session, loaded by TensorFlow's SavedModel loader.
+
+    TF Serving does the same in C++. `tf.saved_model.load` runs models that fail there, and would hide it. Tensors go to
+    the graph unchecked, as they do there: shapes are the graph's to refuse (`tf.ensure_shape`).
+
+    Attributes:
+        folder: The version's folder.
+        signatures: `SignatureDef` messages by name.
+    """
+
+    def __init__(self, folder: Path):
+        """Loads a version; raises what the loader raises, of many classes."""
+        self.folder = folder
+        options = config_pb2.ConfigProto(allow_soft_placement=True)
+        options.gpu_options.allow_growth = True  # training may share the device
+        graph = tf.Graph()
+        self._session = tf.compat.v1.Session(graph=graph, config=options)
+        self._lock, self._callables = threading.Lock(), {}
+        try:
+            with graph.as_default():
+                loaded = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], str(folder))
+        except BaseException:
+            self._session.close()
+            raise
+        self.signatures: Mapping[str, meta_graph_pb2.SignatureDef] = dict(loaded.signature_def)
+
+    def signature(self, name: str) -> tuple[str, meta_graph_pb2.SignatureDef]:
+        """The name, "" standing for serving_default, and the signature.
+
+        Raises:
+            RequestError: FAILED_PRECONDITION, there is none of that name.
+        """
+        name = name or DEFAULT_SIGNATURE
+        if name not in self.signatures:
+            raise RequestError(StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+        return name, self.signatures[name]
+
+    def run(self, name: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
+        """Runs a signature.
+
+        Args:
+            name: Of a signature that exists.
+            inputs: Values for all its inputs; strings are object arrays of bytes.
+            outputs: Which of its outputs, all known.
+
+        Returns:
+            Their values, in that order.
+
+        Raises:
+            RequestError: As the graph says, INVALID_ARGUMENT for inputs of a wrong type or shape.
+        """
+        call, order = self._callable(name, tuple(outputs))
+        try:
+            return call(*(inputs[input_name] for input_name in order))
+        except tf.errors.OpError as error:
+            message = error.message.split("\n\t [[")[0]  # without the nodes
+            raise RequestError(code_of_number(error.error_code), message) from None
+
+    def close(self) -> None:
+        """Frees the model; nothing may run any more."""
+        self._callables.clear()
+        self._session.close()
+
+    def _callable(self, name, outputs):
+        with self._lock:
+            if (name, outputs) not in self._callables:
+                signature = self.signatures[name]
+                order = sorted(signature.inputs)
+                options = config_pb2.CallableOptions(
+                    feed=[signature.inputs[input_name].name for input_name in order],
+                    fetch=[signature.outputs[output].name for output in outputs],
+                )
+                # Session.run would refuse in Python what the real server hands to the graph.
+                self._callables[name, outputs] = self._session._make_callable_from_options(options), order
+            return self._callables[name, outputs]
+
+
+def checked_outputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping, output_filter: Sequence[str]) -> list[str]:
+    """Checks what TF Serving checks before a graph runs: names of inputs and outputs.
+
+    Returns:
+        The outputs to fetch: those of the filter, or all.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT.
+    """
+
+    def named(names):
+        return "{" + ",".join(sorted(names)) + "}"
+
+    extra, missing = inputs.keys() - signature.inputs.keys(), signature.inputs.keys() - inputs.keys()
+    if extra or missing:
+        raise RequestError(
+            StatusCode.INVALID_ARGUMENT,
+            f"Inputs do not match the signature: expected {named(signature.inputs)}, received {named(inputs)}. "
+            f"Sent extra: {named(extra)}. Missing but required: {named(missing)}.",
+        )
+    for position, output in enumerate(output_filter):
+        if output not in signature.outputs:
+            raise RequestError(
+                StatusCode.INVALID_ARGUMENT,
+                f"output tensor alias not found in signature: {output} Outputs expected to be in the set "
+                f"{named(signature.outputs)}.",
+            )
+        if output in output_filter[:position]:
+            raise RequestError(StatusCode.INVALID_ARGUMENT, f"duplicate output tensor alias: {output}")
+    return sorted(output_filter or signature.outputs)

@@ -1,0 +1,84 @@
+"""The local server: models, gRPC and REST in one process."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from farkeras.clients.protos.config_pb2 import ModelConfig
+from farkeras.serving.answers import Answers
+from farkeras.serving.batching import BatchSettings
+from farkeras.serving.grpc_server import GrpcServer
+from farkeras.serving.http_server import HttpServer
+from farkeras.serving.loaded import Settings
+from farkeras.serving.metrics import Metrics
+from farkeras.serving.models import Models
+from farkeras.serving.rest import Rest
+
+
+class ServerSettings(NamedTuple):
+    """Where a server listens and what it serves.
+
+    Attributes:
+        models: At least one, with names of their own.
+        host: Name or address to listen at.
+        port: Of gRPC; 0 for any free one.
+        rest_port: Of REST; 0 for any free one.
+        batching: None: each request runs by itself.
+        poll_seconds: Between looks at the models' folders.
+        grace_seconds: How long requests may still take once the server is told to end.
+    """
+
+    models: Sequence[ModelConfig]
+    host: str = "127.0.0.1"
+    port: int = 8500
+    rest_port: int = 8501
+    batching: BatchSettings | None = None
+    poll_seconds: float = 1.0
+    grace_seconds: float = 30.0
+
+
+class Running(NamedTuple):
+    """A server that answers: its models and ports."""
+
+    models: Models
+    port: int
+    rest_port: int
+
+
+async def serve(settings: ServerSettings, ready: Callable[[Running], None]) -> None:
+    """Serves until SIGTERM or Ctrl-C, and then answers what has been asked.
+
+    No port is open before all models have loaded.
+
+    Args:
+        settings: What and where.
+        ready: Called once, when requests are answered.
+
+    Raises:
+        FarkerasError: A model does not load, or a port cannot be had.
+    """
+    metrics, stop = Metrics(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    models = await asyncio.to_thread(
+        Models, settings.models, Settings(settings.batching), metrics, settings.poll_seconds
+    )
+    answers = Answers(models, metrics)
+    threads = 4 * (os.cpu_count() or 1) if settings.batching is None else _threads_to_fill(settings.batching)
+    grpc_server = GrpcServer(answers, settings.host, settings.port, threads)
+    http_server = HttpServer(Rest(answers, metrics), settings.host, settings.rest_port, threads)
+    await grpc_server.start()
+    http_server.start()
+    ready(Running(models, grpc_server.port, http_server.port))
+    await stop.wait()
+    await asyncio.gather(
+        grpc_server.stop(settings.grace_seconds), asyncio.to_thread(http_server.stop, settings.grace_seconds)
+    )
+    await asyncio.to_thread(models.close)
+
+
+def _threads_to_fill(batching: BatchSettings) -> int:
+    """A request waits in a thread for its batch: as many as fill two batches for each thread that runs them."""
+    return min(256, 2 * batching.max_batch_size * batching.num_batch_threads)
