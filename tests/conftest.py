@@ -11,6 +11,13 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(_cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
+def pytest_addoption(parser):
+    group = parser.getgroup("serving", "the server that tests/serving speaks to; see tests/serving/conftest.py")
+    group.addoption("--serving_target", help="host:port of its gRPC; by default a local server is started")
+    group.addoption("--serving_rest_target", help="host:port of its REST")
+    group.addoption("--serving_models", help="absolute path of the folder with the models that it serves")
+
+
 @pytest.fixture(scope="session")
 def faces_dir(tmp_path_factory):
     """240 procedural faces in CelebA's layout."""
