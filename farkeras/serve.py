@@ -3,6 +3,7 @@
 For development and tests: TF Serving's gRPC and REST interfaces, versions and hot swap, labels, batching, warm-up and
 Prometheus metrics, in Python. In production use TF Serving itself, with the recipes in serving/; clients, requests and
 configuration files are the same. The model runs through TensorFlow's SavedModel loader and a Session, as it does there.
+At REST's address there is also a page to drop photographs on.
 
 New versions in --model_dir are served as they appear, the old one until then. SIGTERM and Ctrl-C end the server after
 the requests that it has. It neither encrypts nor asks who calls.
@@ -77,6 +78,7 @@ def _announce(running, host: str) -> None:
     for model in running.models:
         versions = ", ".join(map(str, model.available()))
         print(f"Model {model.name}, version {versions}: http://{host}:{running.rest_port}/v1/models/{model.name}")
+    print(f"Demo page: http://{host}:{running.rest_port}/")
     print(f"Serving: gRPC at {host}:{running.port}, REST at http://{host}:{running.rest_port}")
     print("For development and tests. In production use TF Serving, with the recipes in serving/.", flush=True)
 

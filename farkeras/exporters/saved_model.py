@@ -41,7 +41,7 @@ def export_saved_model(
     A model with masks (MGMTN) has `masks` (`images` as above) `-> {"masks": float32 [batch, h, w, R]}` as well:
     where it sees `farkeras.attributes.REGIONS` in the part of the face that it is shown, probabilities in 0..1.
 
-    The first two hold the preprocessing of training and evaluation. All expect CelebA-aligned faces and compute in
+    All but `tensors` hold the preprocessing of training and evaluation. All expect CelebA-aligned faces and compute in
     float32. `assets.extra` has the attributes, groups and settings (`farkeras.json`, `labels.txt`), the comparison
     (`parity.json`), and requests with which TF Serving warms up.
 

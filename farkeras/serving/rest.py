@@ -11,6 +11,7 @@ from farkeras.clients.names import METADATA_FILE
 from farkeras.clients.protos import serving_pb2 as pb
 from farkeras.serving.answers import Answers
 from farkeras.serving.deadline import Deadline
+from farkeras.serving.demo import Demo
 from farkeras.serving.errors import RequestError, http_status
 from farkeras.serving.json_messages import metadata_json, status_json
 from farkeras.serving.json_tensors import parse_json, read_inputs, write_outputs
@@ -38,7 +39,7 @@ class Rest:
     """Answers HTTP requests; threads may share it."""
 
     def __init__(self, answers: Answers, metrics: Metrics):
-        self._answers, self._metrics = answers, metrics
+        self._answers, self._metrics, self._demo = answers, metrics, Demo(answers.models)
         model = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
         self._routes: list[tuple[str, re.Pattern, Callable[[re.Match, bytes], Response]]] = [
             ("POST", re.compile(model + ":predict"), self._predict),
@@ -46,6 +47,8 @@ class Rest:
             ("GET", re.compile(model + "/metadata"), self._metadata),
             ("GET", re.compile(model + "/farkeras.json"), self._names),
             ("GET", re.compile("/monitoring/prometheus/metrics"), self._prometheus),
+            ("GET", re.compile("/"), lambda *_: Response(200, self._demo.page(), "text/html; charset=utf-8")),
+            ("POST", re.compile("/demo/(?P<kind>photo|crop)"), self._recognize),
         ]
 
     def answer(self, method: str, path: str, body: bytes = b"") -> Response:
@@ -96,6 +99,14 @@ class Rest:
                 raise RequestError(
                     StatusCode.NOT_FOUND, f"Version {version.number} of {match['name']} has no {METADATA_FILE}"
                 ) from None
+
+    def _recognize(self, match: re.Match, body: bytes) -> Response:
+        """For the demo page."""
+
+        def recognize() -> bytes:
+            return _json(self._demo.recognize(body, match["kind"] == "photo", Deadline.after(PREDICT_SECONDS)))
+
+        return Response(200, self._answers.counted("", "Demo", "REST", recognize))
 
     def _prometheus(self, match: re.Match, body: bytes) -> Response:
         return Response(200, self._metrics.text().encode(), "text/plain; version=0.0.4")

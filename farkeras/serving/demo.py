@@ -1,0 +1,163 @@
+"""The demo page of the local server: a photograph in, the attributes of its largest face out.
+
+    GET /              the page, demo.html: one file without a build step
+    POST /demo/photo   a photograph, as the bytes of its file: the largest face is found and aligned
+    POST /demo/crop    a crop that is aligned as CelebA's, as the bytes of its file
+
+Both answer for the latest version of the first model:
+
+    {"model": "farkeras", "version": 1, "procedural": false,
+     "face": "data:image/png;base64,...",                       the aligned crop
+     "groups": [{"name": "Hair", "region": "Hair",
+                 "attributes": [{"name": "Bangs", "probability": 0.93}, ...]}, ...],            the likely ones first
+     "masks": {"box": {"top": 0.1, "left": 0.0, "height": 0.8, "width": 1.0},                   fractions of the crop
+               "regions": [{"name": "Hair", "color": "#56b4e9", "image": "data:image/png;base64,..."}, ...]}}
+
+The alpha channel of a mask's image is the probability of the region; `masks` is null for a model that has none. Errors
+are as REST's, {"error": "..."}. Nothing is stored, and the page speaks to nobody but the server that it comes from.
+"""
+
+import base64
+import io
+import json
+import threading
+from importlib.resources import files
+
+import numpy as np
+from grpc import StatusCode
+from PIL import Image
+
+from farkeras.attributes import REGIONS, region_of
+from farkeras.clients.images import png
+from farkeras.clients.names import METADATA_FILE
+from farkeras.clients.protos.serving_pb2 import ModelSpec
+from farkeras.data.alignment import NO_FACE, FaceAligner
+from farkeras.data.photos import read_photo
+from farkeras.data.preprocessing import pixels_of
+from farkeras.errors import FarkerasError
+from farkeras.metrics.regions import COLORS
+from farkeras.serving.deadline import Deadline
+from farkeras.serving.errors import RequestError
+from farkeras.serving.loaded import LoadedVersion
+from farkeras.serving.models import Models
+
+MAX_BYTES, MAX_PIXELS = 2**25, 2**26
+"""Of a photograph's file, and of its picture: 200 MB, of which one is in memory at a time."""
+
+_PHOTO = "The photo"
+
+
+class Demo:
+    """Answers the page; threads may share it."""
+
+    def __init__(self, models: Models):
+        self._models, self._one_at_a_time, self._aligner = models, threading.Lock(), None
+
+    @staticmethod
+    def page() -> bytes:
+        """HTML, in UTF-8."""
+        return files("farkeras.serving").joinpath("demo.html").read_bytes()
+
+    def recognize(self, file: bytes, align: bool, deadline: Deadline) -> dict:
+        """What is said of an image, see above.
+
+        Args:
+            file: A JPEG or PNG file, or for photographs anything that Pillow reads.
+            align: Whether it is a photograph.
+            deadline: Of the request.
+
+        Raises:
+            RequestError: The image cannot be used, or the model is not one of farkeras.
+        """
+        if len(file) > MAX_BYTES:
+            raise _invalid(f"{_PHOTO} has {len(file):,} bytes; expected at most {MAX_BYTES:,}.")
+        try:
+            with self._one_at_a_time:
+                _check_pixels(file)
+                face = self._aligned(file) if align else read_photo(file)
+        except FarkerasError as error:
+            raise _invalid(str(error)) from None
+        model = next(iter(self._models))
+        with model.use(ModelSpec()) as version:
+            metadata = _metadata(version)
+            encoded = png(face)
+            (row,) = version.predict("", {"bytes": np.array([encoded], object)}, ["probabilities"], deadline)[
+                "probabilities"
+            ].tolist()
+            probabilities = dict(zip(metadata["attributes"], row, strict=True))
+            return {
+                "model": model.name,
+                "version": version.number,
+                "procedural": metadata["procedural"],
+                "face": _data_url(encoded),
+                "groups": [_group(name, probabilities, members) for name, members in metadata["groups"].items()],
+                "masks": _masks(version, face, metadata["preprocessing"]["crop"], deadline),
+            }
+
+    def _aligned(self, file: bytes) -> np.ndarray:
+        if self._aligner is None:
+            self._aligner = FaceAligner()
+        crop = self._aligner.crop(read_photo(file))
+        if crop is None:
+            raise FarkerasError(f"{_PHOTO}: {NO_FACE}")
+        return crop
+
+
+def _check_pixels(file: bytes) -> None:
+    """Raises for a picture that is too large, by its header; what is no picture is told by who reads it."""
+    try:
+        with Image.open(io.BytesIO(file)) as image:
+            width, height = image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return
+    if width * height > MAX_PIXELS:
+        raise FarkerasError(f"{_PHOTO} has {width:,} x {height:,} pixels; expected at most {MAX_PIXELS:,} in all.")
+
+
+def _metadata(version: LoadedVersion) -> dict:
+    try:
+        return json.loads((version.folder / METADATA_FILE).read_bytes())
+    except OSError:
+        raise RequestError(
+            StatusCode.FAILED_PRECONDITION, f"The model has no {METADATA_FILE}; expected an export of farkeras."
+        ) from None
+
+
+def _group(name: str, probabilities: dict[str, float], members: list[str]) -> dict:
+    likely_first = sorted(members, key=probabilities.get, reverse=True)
+    attributes = [{"name": attribute, "probability": probabilities[attribute]} for attribute in likely_first]
+    return {"name": name, "region": region_of(name), "attributes": attributes}
+
+
+def _masks(version: LoadedVersion, face: np.ndarray, crop: list[float], deadline: Deadline) -> dict | None:
+    if "masks" not in version.signatures:
+        return None
+    (masks,) = version.predict("masks", {"images": face[None]}, ["masks"], deadline)["masks"]
+    height, width = face.shape[:2]
+    top, left, bottom, right = pixels_of(crop, (height, width))
+    return {
+        "box": {
+            "top": top / height,
+            "left": left / width,
+            "height": (bottom - top) / height,
+            "width": (right - left) / width,
+        },
+        "regions": [
+            {"name": region, "color": COLORS[region], "image": _data_url(_alpha(masks[..., number]))}
+            for number, region in enumerate(REGIONS)
+        ],
+    }
+
+
+def _alpha(mask: np.ndarray) -> bytes:
+    file, alpha = io.BytesIO(), np.rint(255 * mask).astype(np.uint8)
+    Image.merge("LA", [Image.fromarray(np.full_like(alpha, 255)), Image.fromarray(alpha)]).save(file, "PNG")
+    return file.getvalue()
+
+
+def _data_url(png_file: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png_file).decode()
+
+
+def _invalid(message: str) -> RequestError:
+    return RequestError(StatusCode.INVALID_ARGUMENT, message)
