@@ -2,8 +2,8 @@
 
 Prints images a second and processor time an image of a loop that only reads and decodes, of the pipeline with nothing
 random, with each random change alone, and with all of them, and, where the data have key points (`python -m
-farkeras.annotate`), with masks; each beside the bare loop's, measured in turn. On a machine that others use too, go by
-the processor time.
+farkeras.annotate`), with those and with the masks drawn from them, which training does on its device; each beside the
+bare loop's, measured in turn. On a machine that others use too, go by the processor time.
 """
 
 import numpy as np
@@ -29,17 +29,16 @@ def main(argv: list[str]) -> None:
     config = settings.config_from_flags()
     with quiet_import():
         from farkeras.data.keypoints import load_keypoints, store_of
-        from farkeras.data.masks import MaskTargets
         from farkeras.data.throughput import BARE, measure_throughput
         from farkeras.training.loop import open_data
 
     data = open_data(config)
-    masks = None
+    keypoints = None
     if store_of(config.data_dir).is_dir():
-        size = tuple(-(-side // config.mask_stride) for side in config.image_size)
-        masks = MaskTargets(load_keypoints(config.data_dir, data.train.paths, config.source), size)
+        keypoints = load_keypoints(config.data_dir, data.train.paths, config.source)
+    mask_size = tuple(-(-side // config.mask_stride) for side in config.image_size)
     rates = measure_throughput(
-        data.train, data.preprocessing, data.augmentation, masks, _NUM_IMAGES.value, _ROUNDS.value
+        data.train, data.preprocessing, data.augmentation, keypoints, mask_size, _NUM_IMAGES.value, _ROUNDS.value
     )
     height, width = config.image_size
     table = Table(title=f"{config.data_dir}, {height} x {width}: medians of {_ROUNDS.value} rounds")

@@ -1,10 +1,15 @@
-"""Random changes of a training image, a pure function of a seed."""
+"""Random changes of a training image, a pure function of the numbers drawn for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from farkeras.data.preprocessing import Preprocessing, halve, pixels_of, shrink
+from farkeras.data.preprocessing import halve, pixels_of, shrink
+
+NUM_DRAWS = 8
+"""Random numbers for an image, see `Augmentation.changes`."""
 
 _RADIANS = 0.017453292519943295  # in a degree
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -38,7 +43,7 @@ class Geometry:
         frame = shrink(image[None, top:bottom, left:right], self.image_size)[0]
         if self.flip is False:
             return frame
-        return tf.cond(self.flip, lambda: tf.reverse(frame, [1]), lambda: frame)
+        return tf.reverse(frame, tf.range(1, 1 + tf.cast(self.flip, tf.int32)))  # along axis 1 or along none
 
     def _turned(self, image: tf.Tensor) -> tf.Tensor:
         """Everything in one bilinear step, which sees beyond the part; beyond the image its edge repeats."""
@@ -86,6 +91,25 @@ class Geometry:
         return tf.stack([x / width + 0.5, y / height + 0.5], axis=-1)
 
 
+class Change(NamedTuple):
+    """How one image is to change, or, with a leading axis, many.
+
+    Attributes:
+        box: Top, left, bottom, right of the part that becomes the frame, fractions of the image, float64 `[4]`. What
+            lies beyond the image is cut off.
+        flip: bool, mirror left and right.
+        degrees: float32, the turn.
+        matrix: float32 `[3, 3]`, what RGB is multiplied with.
+        mean: float32, the share of the image's mean that is then added.
+    """
+
+    box: tf.Tensor
+    flip: tf.Tensor
+    degrees: tf.Tensor
+    matrix: tf.Tensor
+    mean: tf.Tensor
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """How strongly training images vary. Zero or False leaves a change out; each draw is uniform.
@@ -109,40 +133,44 @@ class Augmentation:
     contrast: float = 0.0
     saturation: float = 0.0
 
-    def __call__(self, image: tf.Tensor, preprocessing: Preprocessing, seed: tf.Tensor) -> tf.Tensor:
-        """`[height, width, 3]` uint8 -> the model's input `[H, W, 3]` float32 0..255, resized and augmented.
+    def changes(self, crop: Sequence[float], draws: tf.Tensor) -> Change:
+        """Random numbers -> how images change.
 
         Args:
-            image: The decoded image.
-            preprocessing: Crop and size; without augmentation the result equals `preprocessing.resize(image)`.
-            seed: int32 `[2]`; the same seed gives the same change.
+            crop: Of the preprocessing.
+            draws: float32 `[n, NUM_DRAWS]` in -1..1: size, down, right, flip, turn, brightness, contrast, saturation.
+
+        Returns:
+            Of n images; that of one is given to the methods below.
         """
-        image = self.geometry(preprocessing, seed, tf.shape(image)[:2]).image(image)
+        size, shift, flip, turn = draws[:, :1], draws[:, 1:3], draws[:, 3], draws[:, 4]
+        start, end = (tf.constant(ends, tf.float64) for ends in (crop[:2], crop[2:]))
+        half = (end - start) / 2 * (1.0 + self.scale * tf.cast(size, tf.float64))
+        centre = (start + end) / 2 + self.shift * tf.cast(shift, tf.float64)
+        # One after the other: x * bright, mean + (x - mean) * contrast, grey + (x - grey) * saturation, with the mean
+        # and the greys of what each is given. Together one product with a 3 x 3 matrix and a share of the mean.
+        strengths = 1.0 + tf.constant([self.brightness, self.contrast, self.saturation]) * draws[:, 5:8]
+        bright, contrast, saturation = (strengths[:, i, None, None] for i in range(3))
+        matrix = saturation * tf.eye(3) + (1.0 - saturation) * tf.constant(_LUMA)[:, None]
+        return Change(
+            box=tf.concat([centre - half, centre + half], 1),
+            flip=flip > 0,
+            degrees=self.rotation * turn,
+            matrix=bright * contrast * matrix,
+            mean=tf.reshape(bright * (1.0 - contrast), [-1]),
+        )
+
+    def geometry(self, image_size: tuple[int, int], change: Change, sides: tf.Tensor) -> Geometry:
+        """How an image of `sides`, int32 `[2]`, and the points in it move into a frame of `image_size`."""
+        part = pixels_of(change.box, sides)
+        flip, degrees = change.flip if self.flip else False, change.degrees if self.rotation else None
+        return Geometry(image_size, sides, part, flip, degrees)
+
+    def colour(self, image: tf.Tensor, change: Change) -> tf.Tensor:
+        """Changes the colours of `[H, W, 3]` float32 RGB in 0..255."""
         if not (self.brightness or self.contrast or self.saturation):
             return image
-        bright, contrast, saturation = tf.unstack(
-            1.0 + tf.stack([self.brightness, self.contrast, self.saturation]) * _draw(seed)[5:8]
-        )
-        # One after the other: x * bright, mean + (x - mean) * contrast, grey + (x - grey) * saturation, with the mean
-        # and the greys of what each is given. Together one product with a 3 x 3 matrix and a sum.
-        mean = tf.reduce_mean(image) if self.contrast else 0.0
-        matrix = saturation * tf.eye(3) + (1.0 - saturation) * tf.constant(_LUMA)[:, None]
-        pixels = tf.matmul(tf.reshape(image, [-1, 3]), bright * contrast * matrix)
-        image = tf.reshape(pixels + bright * mean * (1.0 - contrast), [*preprocessing.image_size, 3])
-        return tf.clip_by_value(image, 0.0, 255.0)
-
-    def geometry(self, preprocessing: Preprocessing, seed: tf.Tensor, sides: tf.Tensor) -> Geometry:
-        """How an image of `sides` (int32 `[2]`) moves under the same arguments: to move points in it along."""
-        draw = _draw(seed)
-        start, end = (tf.constant(ends, tf.float64) for ends in (preprocessing.crop[:2], preprocessing.crop[2:]))
-        size, shift = tf.cast(draw[0], tf.float64), tf.cast(draw[1:3], tf.float64)
-        half = (end - start) / 2 * (1.0 + self.scale * size)
-        centre = (start + end) / 2 + self.shift * shift
-        part = pixels_of(tf.concat([centre - half, centre + half], 0), sides)
-        degrees = self.rotation * draw[4] if self.rotation else None
-        return Geometry(preprocessing.image_size, sides, part, draw[3] > 0 if self.flip else False, degrees)
-
-
-def _draw(seed: tf.Tensor) -> tf.Tensor:
-    """All random numbers of an image, `[8]` in -1..1: size, down, right, flip, turn and the three of colour."""
-    return tf.random.stateless_uniform([8], seed, -1.0, 1.0)
+        pixels = tf.matmul(tf.reshape(image, [-1, 3]), change.matrix)
+        if self.contrast:
+            pixels += change.mean * tf.reduce_mean(image)
+        return tf.reshape(tf.clip_by_value(pixels, 0.0, 255.0), image.shape)

@@ -10,7 +10,7 @@ A mirrored image swaps the meanings of left and right points. The masks are the 
 region holds both sides of the face, made by one rule.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -18,9 +18,6 @@ import numpy as np
 import tensorflow as tf
 
 from farkeras.attributes import REGIONS
-from farkeras.data.augmentation import Geometry
-from farkeras.data.keypoints import Keypoints, decode_points
-from farkeras.errors import FarkerasError
 
 OVAL = tuple(
     map(
@@ -219,42 +216,3 @@ def _face_size(points: tf.Tensor) -> tf.Tensor:
     x, y = tf.unstack(tf.gather(points, OVAL, axis=-2), axis=-1)
     area = tf.reduce_sum(x * tf.roll(y, -1, axis=-1) - y * tf.roll(x, -1, axis=-1), axis=-1) / 2
     return tf.sqrt(tf.abs(area))
-
-
-@dataclass(frozen=True)
-class MaskTargets:
-    """The masks that a pipeline shows beside its images.
-
-    Attributes:
-        keypoints: The points of the examples, in their order.
-        size: Height and width h, w of the masks.
-    """
-
-    keypoints: Keypoints
-    size: tuple[int, int]
-
-    def reader(self, num_examples: int) -> Callable[[tf.Tensor, Geometry], dict[str, tf.Tensor]]:
-        """The function (example, how its image is moved) -> `masks` float32 `[h, w, R]`, `has_masks` bool.
-
-        Masks of an image without a face are zeros.
-
-        Args:
-            num_examples: How many examples the pipeline has.
-
-        Raises:
-            FarkerasError: The key points are those of another number of images.
-        """
-        if len(self.keypoints.found) != num_examples:
-            raise FarkerasError(
-                f"The key points are those of {len(self.keypoints.found)} images, the examples are {num_examples}; "
-                "expected as many. Load them with load_keypoints(data_dir, examples.paths)."
-            )
-        with tf.device("CPU"):  # where the pipeline runs: some 400 MB for CelebA
-            all_points, all_found = tf.constant(self.keypoints.points), tf.constant(self.keypoints.found)
-
-        def read(example: tf.Tensor, geometry: Geometry) -> dict[str, tf.Tensor]:
-            found = all_found[example]
-            masks = region_masks(geometry.points(decode_points(all_points[example])), self.size)
-            return {"masks": tf.where(found, masks, 0.0), "has_masks": found}
-
-        return read

@@ -1,19 +1,19 @@
 """tf.data pipelines from `Examples` to batches.
 
 Training order is a pure function of a counter that runs over all epochs: example `order.index(counter)` is shown at
-`counter`, with an augmentation seeded by `(seed, counter)`. So a run continues at any point without replaying data, and
-the number of parallel threads changes nothing.
+`counter`, with changes drawn for that counter. So a run continues at any point without replaying data, and the number
+of parallel threads changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-from farkeras.data.augmentation import Augmentation, Geometry
+from farkeras.data.augmentation import NUM_DRAWS, Augmentation, Geometry
 from farkeras.data.examples import UNKNOWN, Examples
-from farkeras.data.masks import MaskTargets
+from farkeras.data.keypoints import Keypoints, decode_points
 from farkeras.data.preprocessing import Preprocessing, pixels_of
 from farkeras.data.reading import image_reader
 from farkeras.data.service import through_servers
@@ -21,6 +21,8 @@ from farkeras.errors import FarkerasError
 
 MAX_UNDECODABLE = 0.01
 """Largest share of images that may fail to decode before a run ends with an error."""
+
+_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,30 @@ class ShuffledOrder:
     seed: int
 
     def index(self, counter: tf.Tensor) -> tf.Tensor:
-        """int64 counter over all epochs -> int64 example."""
+        """int64 counters `[n]` over all epochs -> int64 examples `[n]`."""
         epoch, position = counter // self.num_examples, counter % self.num_examples
-        seed = tf.stack([tf.constant(self.seed, tf.int64), epoch])
-        return tf.random.experimental.index_shuffle(position, tf.cast(seed, tf.int32), self.num_examples - 1)
+        seed = tf.stack([tf.fill(tf.shape(epoch), tf.constant(self.seed, tf.int64)), epoch, tf.zeros_like(epoch)], 1)
+        last = tf.fill(tf.shape(epoch), tf.constant(self.num_examples - 1, tf.int64))
+        return tf.raw_ops.RandomIndexShuffle(index=position, seed=tf.cast(seed, tf.int32), max_index=last)
+
+
+def planned(
+    start: int, stop: int, order: ShuffledOrder, augmentation: Augmentation, crop, seed: int
+) -> tf.data.Dataset:
+    """What is to be shown at the counters from `start` to `stop`: dicts of `counter`, `index` and `change`.
+
+    Made for `_BLOCK` counters at a time, for a few microseconds each; image by image it would cost as much as a fifth
+    of decoding. Blocks begin at multiples of `_BLOCK`, so an image's change is a function of its counter alone.
+    """
+
+    def block(number):
+        counter = number * _BLOCK + tf.range(_BLOCK, dtype=tf.int64)
+        draws = tf.random.stateless_uniform([_BLOCK, NUM_DRAWS], tf.stack([tf.constant(seed, tf.int64), number]), -1, 1)
+        wanted = slice(tf.maximum(start - counter[0], 0), tf.minimum(stop - counter[0], _BLOCK))
+        counter, draws = counter[wanted], draws[wanted]
+        return {"counter": counter, "index": order.index(counter), "change": augmentation.changes(crop, draws)}
+
+    return tf.data.Dataset.range(start // _BLOCK, -(-stop // _BLOCK)).map(block).unbatch()
 
 
 def training_dataset(
@@ -45,13 +67,14 @@ def training_dataset(
     seed: int,
     start: int,
     stop: int,
-    masks: MaskTargets | None = None,
+    keypoints: Keypoints | None = None,
     servers: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Batches of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]`, `counter` int64 `[B]`.
 
-    With `masks` also `masks` float32 `[B, h, w, R]` in 0..1, moved with the image, and `has_masks` bool `[B]`: whether
-    the image has a face that was found, else its masks are zeros.
+    With `keypoints` also `points` float32 `[B, 478, 2]`, x, y as fractions of the frame, moved with the image, and
+    `found` bool `[B]`: whether the image has a face that was found, else its points mean nothing. Masks are drawn from
+    them where they are used, on the training device: see `farkeras.data.masks.region_masks`.
 
     Undecodable images are left out: their counters are missing and later ones move up.
 
@@ -63,64 +86,57 @@ def training_dataset(
         seed: Of order and augmentation.
         start: The first counter to show.
         stop: The dataset ends before this counter (with a partial batch dropped).
-        masks: Which masks to show, if any.
+        keypoints: The examples' key points, to show them.
         servers: Machines that make the examples, see `farkeras.data.service`; without influence on what they are.
     """
     preprocessing = preprocessing.within(examples.frame)
-    read_masks = masks.reader(len(examples)) if masks else None
-    order = ShuffledOrder(len(examples), seed)
+    read_points = _points_reader(keypoints, len(examples)) if keypoints else None
     read_image, labels = image_reader(examples), tf.constant(examples.labels)
 
-    def read(counter):
-        index = order.index(counter)
-        return {"image": preprocessing.decode(read_image(index)), "index": index, "counter": counter}
+    def read(plan):
+        return plan | {"image": preprocessing.decode(read_image(plan["index"]))}
 
-    def augment(element):
-        image_seed = tf.stack([tf.constant(seed, tf.int64), element["counter"]])
-        image = augmentation(element["image"], preprocessing, image_seed)
+    def finish(element):
+        geometry = augmentation.geometry(preprocessing.image_size, element["change"], tf.shape(element["image"])[:2])
+        image = augmentation.colour(geometry.image(element["image"]), element["change"])
         result = {"image": image, "labels": labels[element["index"]], "counter": element["counter"]}
-        if read_masks:
-            sides = tf.shape(element["image"])[:2]
-            result |= read_masks(element["index"], augmentation.geometry(preprocessing, image_seed, sides))
-        return result
+        return result | read_points(element["index"], geometry) if read_points else result
 
+    dataset = planned(start, stop, ShuffledOrder(len(examples), seed), augmentation, preprocessing.crop, seed)
     if servers:
-        nothing = tf.constant(-1, tf.int64)
-        stand_in = {"image": tf.zeros([1, 1, 3], tf.uint8), "index": tf.zeros_like(nothing), "counter": nothing}
-        dataset = through_servers(servers, start, stop, read, augment, stand_in)
+        dataset = through_servers(servers, dataset, stop - start, read, finish)
     else:
         # One map: a second costs each image another hand-over between threads.
-        dataset = tf.data.Dataset.range(start, stop).map(lambda counter: augment(read(counter)), tf.data.AUTOTUNE)
-        dataset = dataset.ignore_errors(log_warning=False)
+        dataset = dataset.map(lambda plan: finish(read(plan)), tf.data.AUTOTUNE).ignore_errors(log_warning=False)
     return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_dataset(
-    examples: Examples, preprocessing: Preprocessing, batch_size: int, masks: MaskTargets | None = None
+    examples: Examples, preprocessing: Preprocessing, batch_size: int, keypoints: Keypoints | None = None
 ) -> tf.data.Dataset:
     """Batches of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]`, `example` int64 `[B]`.
 
-    `example` is the position in `examples`. With `masks` also `masks` and `has_masks`, as in `training_dataset`.
-    Undecodable images are left out; the last batch is filled up with images and masks of zeros, labels `UNKNOWN`,
-    `example` -1 and `has_masks` False, so that every batch has the same shape.
+    `example` is the position in `examples`. With `keypoints` also `points` and `found`, as in `training_dataset`.
+    Undecodable images are left out; the last batch is filled up with images and points of zeros, labels `UNKNOWN`,
+    `example` -1 and `found` False, so that every batch has the same shape.
     """
     preprocessing = preprocessing.within(examples.frame)
-    read_masks = masks.reader(len(examples)) if masks else None
+    read_points = _points_reader(keypoints, len(examples)) if keypoints else None
     read_image, labels = image_reader(examples), tf.constant(examples.labels)
 
     def read(example):
         image = preprocessing.decode(read_image(example))
         result = {"image": preprocessing.resize(image), "labels": labels[example], "example": example}
-        if read_masks:
+        if read_points:
             sides = tf.shape(image)[:2]
-            part = pixels_of(preprocessing.crop, sides)
-            result |= read_masks(example, Geometry(preprocessing.image_size, sides, part))
+            geometry = Geometry(preprocessing.image_size, sides, pixels_of(preprocessing.crop, sides))
+            result |= read_points(example, geometry)
         return result
 
     def fill_up(batch):
         missing = batch_size - tf.shape(batch["example"])[0]
         filler = {"image": 0.0, "labels": tf.constant(UNKNOWN, tf.int8), "example": tf.constant(-1, tf.int64)}
-        filler |= {"masks": 0.0, "has_masks": False}
+        filler |= {"points": 0.0, "found": False}
 
         def pad(values, filler):
             padding = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)
@@ -131,6 +147,21 @@ def evaluation_dataset(
     dataset = tf.data.Dataset.range(len(examples))
     dataset = dataset.map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
     return dataset.batch(batch_size).map(fill_up).prefetch(tf.data.AUTOTUNE)
+
+
+def _points_reader(keypoints: Keypoints, num_examples: int) -> Callable[[tf.Tensor, Geometry], dict[str, tf.Tensor]]:
+    """The function (example, how its image is moved) -> `points` float32 `[478, 2]` in the frame, `found` bool."""
+    if len(keypoints.found) != num_examples:
+        raise FarkerasError(
+            f"The key points are those of {len(keypoints.found)} images, the examples are {num_examples}; "
+            "expected as many. Load them with load_keypoints(data_dir, examples.paths)."
+        )
+    with tf.device("CPU"):  # where the pipeline runs: some 400 MB for CelebA
+        points, found = tf.constant(keypoints.points), tf.constant(keypoints.found)
+    return lambda example, geometry: {
+        "points": geometry.points(decode_points(points[example])),
+        "found": found[example],
+    }
 
 
 def left_out(seen: np.ndarray, start: int, stop: int) -> np.ndarray:

@@ -28,51 +28,45 @@ Element = dict[str, tf.Tensor]
 
 def through_servers(
     servers: Sequence[str],
-    start: int,
-    stop: int,
-    read: Callable[[tf.Tensor], Element],
+    plan: tf.data.Dataset,
+    length: int,
+    read: Callable[[Element], Element],
     finish: Callable[[Element], Element],
-    stand_in: Element,
 ) -> tf.data.Dataset:
-    """What `Dataset.range(start, stop).map(read).ignore_errors().map(finish)` gives, made by servers.
+    """What `plan.map(read).ignore_errors().map(finish)` gives, made by servers.
 
     Args:
         servers: Addresses such as "grpc://machine:5050", each of one `start_server`.
-        start: The first counter.
-        stop: The end of the counters.
-        read: int64 counter -> an element with its `counter`; may fail.
+        plan: What is to be made, dicts with a `counter`; every server goes through it and makes its share.
+        length: How much that is.
+        read: An element of the plan -> the same and an `image`; may fail.
         finish: The rest of the work; keeps `counter`.
-        stand_in: Finished in place of an element that `read` fails on; its `counter` is -1.
 
     Raises:
         FarkerasError: A server does not answer.
     """
     for server in servers:
         check_server(server)
+    chunks = plan.batch(CHUNK)
     parts = []
     for number, server in enumerate(servers):
-        part = _part(number, len(servers), start, stop, read, finish, stand_in)
+        part = _made(chunks.shard(len(servers), number).unbatch(), read, finish)
         sent = tf.data.experimental.service.distribute(tf.data.experimental.service.ShardingPolicy.OFF, server)
         parts.append(part.apply(sent).prefetch(2))
-    num_chunks = -(-(stop - start) // CHUNK)
-    turns = tf.data.Dataset.range(num_chunks).map(lambda chunk: chunk % len(servers))
+    turns = tf.data.Dataset.range(-(-length // CHUNK)).map(lambda chunk: chunk % len(servers))
     chunks = tf.data.Dataset.choose_from_datasets(parts, turns, stop_on_empty_dataset=False)
     return chunks.unbatch().filter(lambda element: element["counter"] >= 0)
 
 
-def _part(number, num_servers, start, stop, read, finish, stand_in) -> tf.data.Dataset:
+def _made(plan: tf.data.Dataset, read, finish) -> tf.data.Dataset:
     """The chunks of one server, stand-ins included."""
 
-    def counters(chunk):
-        first = start + chunk * CHUNK
-        return tf.data.Dataset.range(first, tf.minimum(first + CHUNK, stop))
-
-    def read_or_stand_in(counter):
-        one = tf.data.Dataset.from_tensors(counter).map(read).ignore_errors(log_warning=False)
+    def read_or_stand_in(element):
+        stand_in = element | {"image": tf.zeros([1, 1, 3], tf.uint8), "counter": tf.constant(-1, tf.int64)}
+        one = tf.data.Dataset.from_tensors(element).map(read).ignore_errors(log_warning=False)
         return one.concatenate(tf.data.Dataset.from_tensors(stand_in)).take(1).get_single_element()
 
-    dataset = tf.data.Dataset.range(number, -(-(stop - start) // CHUNK), num_servers).flat_map(counters)
-    dataset = dataset.map(read_or_stand_in, tf.data.AUTOTUNE).map(finish, tf.data.AUTOTUNE)
+    dataset = plan.map(read_or_stand_in, tf.data.AUTOTUNE).map(finish, tf.data.AUTOTUNE)
     return dataset.batch(CHUNK).prefetch(tf.data.AUTOTUNE)
 
 

@@ -8,13 +8,16 @@ import tensorflow as tf
 
 from farkeras.data.augmentation import Augmentation
 from farkeras.data.examples import Examples
-from farkeras.data.masks import MaskTargets
+from farkeras.data.keypoints import Keypoints
+from farkeras.data.masks import region_masks
 from farkeras.data.pipeline import training_dataset
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.reading import image_reader
 
-BARE, PLAIN, WHOLE, MASKS = "read and decode", "resize and batch", "the whole recipe", "the whole recipe, masks"
+BARE, PLAIN, WHOLE = "read and decode", "resize and batch", "the whole recipe"
+POINTS, MASKS = "with key points", "with masks drawn"
 BATCH_SIZE = 32
+AUTOTUNE = tf.data.AUTOTUNE
 
 
 class Rate(NamedTuple):
@@ -33,7 +36,8 @@ def measure_throughput(
     examples: Examples,
     preprocessing: Preprocessing,
     augmentation: Augmentation,
-    masks: MaskTargets | None = None,
+    keypoints: Keypoints | None = None,
+    mask_size: tuple[int, int] = (1, 1),
     num_images: int = 1000,
     rounds: int = 5,
 ) -> dict[str, list[Rate]]:
@@ -46,13 +50,14 @@ def measure_throughput(
         examples: Images to read.
         preprocessing: Crop and size.
         augmentation: Of the recipe.
-        masks: Which masks the recipe shows, if any.
+        keypoints: Which the recipe shows, if any.
+        mask_size: Height and width of the masks drawn from them.
         num_images: Images to a round; rounded up to whole batches.
         rounds: Measured rounds.
 
     Returns:
-        `BARE`, `PLAIN` (nothing random), `"+ <change>"` for each change that `augmentation` makes, `WHOLE` and with
-        masks `MASKS` -> the rate of each round.
+        `BARE`, `PLAIN` (nothing random), `"+ <change>"` for each change that `augmentation` makes, `WHOLE`, and with
+        key points `POINTS` and `MASKS` (drawn here; training draws them on its device) -> the rate of each round.
     """
     nothing = Augmentation(flip=False)
     changes = {name: value for name, value in asdict(augmentation).items() if value}
@@ -61,13 +66,15 @@ def measure_throughput(
         PLAIN: (nothing, None),
         **{f"+ {name}": (replace(nothing, **{name: value}), None) for name, value in changes.items()},
         WHOLE: (augmentation, None),
-        **({MASKS: (augmentation, masks)} if masks else {}),
+        **({POINTS: (augmentation, keypoints), MASKS: (augmentation, keypoints)} if keypoints else {}),
     }
     counted = {BARE: _bare(examples, preprocessing, num_batches * BATCH_SIZE)}
     for name, (own, shown) in pipelines.items():
         stop = num_batches * BATCH_SIZE
         dataset = training_dataset(examples, preprocessing, own, BATCH_SIZE, 0, 0, stop, shown)
-        counted[name] = dataset.map(lambda batch: tf.shape(batch["labels"])[0])
+        if name == MASKS:
+            dataset = dataset.map(lambda batch: batch | {"masks": region_masks(batch["points"], mask_size)}, AUTOTUNE)
+        counted[name] = dataset.map(lambda batch: tf.shape(batch.get("masks", batch["labels"]))[0])
     rates = {name: [] for name in counted}
     for turn in range(rounds + 1):
         for name, dataset in counted.items():
@@ -85,4 +92,4 @@ def _bare(examples: Examples, preprocessing: Preprocessing, num_images: int) -> 
     def decode(counter):
         return tf.minimum(tf.size(preprocessing.decode(read_image(counter % len(examples)))), 1)
 
-    return tf.data.Dataset.range(num_images).map(decode, tf.data.AUTOTUNE)
+    return tf.data.Dataset.range(num_images).map(decode, AUTOTUNE)

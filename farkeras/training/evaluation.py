@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from farkeras.data.archives import Progress
 from farkeras.data.keypoints import load_keypoints, store_of
-from farkeras.data.masks import MaskTargets
 from farkeras.data.reading import image_reader
 from farkeras.data.sources import is_procedural, open_split
 from farkeras.metrics.attribute_metrics import evaluate_attributes
@@ -73,11 +72,9 @@ def evaluate_model(
     )
     preprocessing = metadata.preprocessing
     has_masks, annotated = hasattr(model, "masks"), store_of(data_dir).is_dir()
-    masks = None
-    if has_masks and annotated:
-        masks = MaskTargets(load_keypoints(data_dir, examples.paths, source), preprocessing.image_size)
+    keypoints = load_keypoints(data_dir, examples.paths, source) if has_masks and annotated else None
     labels, probabilities, undecodable, mask_figures = predict_examples(
-        model, examples, preprocessing, batch_size, strategy, masks=masks
+        model, examples, preprocessing, batch_size, strategy, keypoints=keypoints
     )
     shown = [row for row, path in enumerate(examples.paths) if path not in undecodable][:12]
     framed, read_image = preprocessing.within(examples.frame), image_reader(examples)

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from farkeras.data.examples import Examples
-from farkeras.data.masks import MaskTargets
+from farkeras.data.keypoints import Keypoints
+from farkeras.data.masks import region_masks
 from farkeras.data.pipeline import check_undecodable, evaluation_dataset
 from farkeras.errors import FarkerasError
 from farkeras.metrics.mask_metrics import evaluate_masks
@@ -21,7 +22,7 @@ class Predictions(NamedTuple):
         labels: `int8 [N, A]`, in the order of the examples, as `probabilities`.
         probabilities: `float32 [N, A]` in [0, 1].
         undecodable: Paths of the images that could not be decoded.
-        mask_figures: What `evaluate_masks` says of the images whose face was found; empty without mask targets.
+        mask_figures: What `evaluate_masks` says of the images whose face was found; empty without key points.
     """
 
     labels: np.ndarray
@@ -35,7 +36,7 @@ def compile_forward(model: keras.Model, strategy: tf.distribute.Strategy | None 
 
     Returns:
         `forward(batch) -> {"example": int64 [B], "probabilities": float32 [B, A]}`, and `"overlaps": int64 [B, 2, R]`
-        where the batch has masks; each with a value per replica. `batch` is an element of a dataset that `strategy`
+        where the batch has points; each with a value per replica. `batch` is an element of a dataset that `strategy`
         distributes.
     """
     strategy = strategy or tf.distribute.get_strategy()
@@ -46,8 +47,9 @@ def compile_forward(model: keras.Model, strategy: tf.distribute.Strategy | None 
             "example": batch["example"],
             "probabilities": tf.sigmoid(tf.cast(outputs["logits"], tf.float32)),
         }
-        if "masks" in batch:
-            results["overlaps"] = mask_overlaps(outputs["mask_logits"], batch["masks"], batch["has_masks"])
+        if "points" in batch:
+            masks = region_masks(batch["points"], tuple(batch["image"].shape[1:3]))
+            results["overlaps"] = mask_overlaps(outputs["mask_logits"], masks, batch["found"])
         return results
 
     @tf.function(reduce_retracing=True)
@@ -57,19 +59,19 @@ def compile_forward(model: keras.Model, strategy: tf.distribute.Strategy | None 
     return forward
 
 
-def mask_overlaps(mask_logits, masks, has_masks):
+def mask_overlaps(mask_logits, masks, found):
     """Intersections and unions of masks at threshold 0.5, at the resolution of the targets.
 
     Args:
         mask_logits: `[B, h, w, R]`; the probabilities are resized (bilinear) to the targets' size.
         masks: `[B, H, W, R]` targets in 0..1.
-        has_masks: `[B]` bool; False counts nothing.
+        found: `[B]` bool; False counts nothing.
 
     Returns:
         int64 `[B, 2, R]` pixels.
     """
     predicted = tf.image.resize(tf.sigmoid(tf.cast(mask_logits, tf.float32)), tf.shape(masks)[1:3]) >= 0.5
-    wanted, known = masks >= 0.5, has_masks[:, None, None, None]
+    wanted, known = masks >= 0.5, found[:, None, None, None]
     both = tf.math.count_nonzero(predicted & wanted & known, axis=(1, 2))
     either = tf.math.count_nonzero((predicted | wanted) & known, axis=(1, 2))
     return tf.stack([both, either], axis=1)
@@ -82,7 +84,7 @@ def predict_examples(
     batch_size: int,
     strategy: tf.distribute.Strategy | None = None,
     forward: Callable | None = None,
-    masks: MaskTargets | None = None,
+    keypoints: Keypoints | None = None,
 ) -> Predictions:
     """Predicts every example once.
 
@@ -96,7 +98,7 @@ def predict_examples(
         strategy: The devices; by default the current strategy.
         forward: `compile_forward(model, strategy)`, for a caller that predicts many times and
             compiles once.
-        masks: Keypoints of the examples and the size at which masks are compared; for models with masks.
+        keypoints: Of the examples, for models with masks: those are compared at the image's size.
 
     Raises:
         FarkerasError: There is no example, or more than 1 % of the images cannot be decoded.
@@ -106,7 +108,7 @@ def predict_examples(
     strategy = strategy or tf.distribute.get_strategy()
     forward = forward or compile_forward(model, strategy)
     replicas = strategy.num_replicas_in_sync
-    dataset = evaluation_dataset(examples, preprocessing, -(-batch_size // replicas) * replicas, masks)
+    dataset = evaluation_dataset(examples, preprocessing, -(-batch_size // replicas) * replicas, keypoints)
     # Each worker of several predicts the whole split on its own replicas: no results to exchange.
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
@@ -123,10 +125,10 @@ def predict_examples(
         index = results["example"][real]
         probabilities[index] = results["probabilities"][real]
         seen[index] = True
-        if masks:
-            overlaps += results["overlaps"].sum(axis=0)  # padding has no masks
+        if keypoints:
+            overlaps += results["overlaps"].sum(axis=0)  # padding has no face
 
     undecodable = [str(path) for path in examples.paths[~seen]]
     check_undecodable(undecodable, len(examples))
-    figures = evaluate_masks(overlaps, int(masks.keypoints.found[seen].sum())) if masks else {}
+    figures = evaluate_masks(overlaps, int(keypoints.found[seen].sum())) if keypoints else {}
     return Predictions(examples.labels[seen], probabilities[seen], undecodable, figures)

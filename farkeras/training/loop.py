@@ -18,7 +18,6 @@ from farkeras.data.archives import Progress
 from farkeras.data.augmentation import Augmentation
 from farkeras.data.examples import Examples
 from farkeras.data.keypoints import Keypoints, load_keypoints
-from farkeras.data.masks import MaskTargets
 from farkeras.data.pipeline import ShuffledOrder, check_undecodable, find_undecodable, left_out, training_dataset
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.sources import is_procedural, open_source
@@ -175,13 +174,11 @@ class Run:
             self.final_model = type(self.model).from_config(self.model.get_config())
         self.forward = compile_forward(self.final_model, self.strategy)
         self.weighting = make_weighting(config, grouping, self.steps_per_epoch, dtype)
-        self.mask_step = self.train_masks = self.validation_masks = None
+        self.mask_step = None
         variables, mask_loss_weight = self.model.trainable_variables, 0.0
         self.optimizers = {}
         if learns_masks(config):
             mask_variables = self.model.get_layer("aml").trainable_variables
-            self.train_masks = MaskTargets(self.data.train_keypoints, self.model.mask_size)
-            self.validation_masks = MaskTargets(self.data.validation_keypoints, config.image_size)
             if self.mask_steps:
                 # An optimizer of its own: the attributes' then starts with its own first step, warm-up and averages.
                 alone = dataclasses.replace(config, schedule="constant", ema_decay=0.0)
@@ -257,7 +254,7 @@ class Run:
             config.seed,
             start,
             stop,
-            self.train_masks,
+            data.train_keypoints,
             config.data_service,
         )
 
@@ -317,7 +314,7 @@ class Run:
         if not len(counters):
             return []
         order = ShuffledOrder(len(self.data.train), self.config.seed)
-        paths = [str(self.data.train.paths[int(order.index(tf.constant(c)))]) for c in counters]
+        paths = [str(path) for path in self.data.train.paths[order.index(tf.constant(counters)).numpy()]]
         new = sorted(set(paths) - self.undecodable)
         self.undecodable.update(new)
         check_undecodable(self.undecodable, len(self.data.train))
@@ -337,7 +334,7 @@ class Run:
             self.config.batch_size,
             self.strategy,
             self.forward,
-            self.validation_masks,
+            data.validation_keypoints,
         )
         evaluation = evaluate_attributes(labels, probabilities, data.grouping)
         groups = evaluation["groups"]

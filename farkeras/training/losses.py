@@ -30,7 +30,7 @@ def attribute_losses(labels, logits, positive_weights=None, focal_gamma: float =
     return losses * known, known
 
 
-def mask_losses(masks, has_masks, logits):
+def mask_losses(masks, found, logits):
     """Loss of each image's masks, and which images have any.
 
     Pixel-wise binary cross-entropy (published for AML) plus soft Dice (our addition: small regions weigh as much as
@@ -38,13 +38,13 @@ def mask_losses(masks, has_masks, logits):
 
     Args:
         masks: `(batch, h, w, R)` targets in 0..1.
-        has_masks: `(batch,)` bool; False where no face was found, whose loss is 0.
+        found: `(batch,)` bool; False where no face was found, whose loss is 0.
         logits: `(batch, h, w, R)` float.
 
     Returns:
         `(losses, known)`, both `(batch,)` in the logits' dtype.
     """
-    masks, known = ops.cast(masks, logits.dtype), ops.cast(has_masks, logits.dtype)
+    masks, known = ops.cast(masks, logits.dtype), ops.cast(found, logits.dtype)
     # Cross-entropy with targets t and logits x: softplus(x) - t x.
     cross_entropy = ops.mean(ops.softplus(logits) - masks * logits, axis=(1, 2, 3))
     probabilities = ops.sigmoid(logits)

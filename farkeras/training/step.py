@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from farkeras.attributes import Grouping
+from farkeras.data.masks import region_masks
 from farkeras.training.losses import attribute_losses, mask_losses, sum_by_group
 from farkeras.training.weighting import TaskWeighting
 
@@ -138,6 +139,7 @@ class MaskStep(Step):
 
 def mask_loss(batch, mask_logits, context):
     """This replica's part of the mean mask loss over the images of the global batch whose face was found."""
-    losses, known = mask_losses(batch["masks"], batch["has_masks"], mask_logits)
+    masks = region_masks(batch["points"], tuple(mask_logits.shape[1:3]))
+    losses, known = mask_losses(masks, batch["found"], mask_logits)
     count = context.all_reduce(SUM, tf.reduce_sum(known))
     return tf.reduce_sum(losses) / tf.maximum(count, 1.0)

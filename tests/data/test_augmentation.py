@@ -1,4 +1,4 @@
-"""Random changes of training images: each operation by hand, all a function of the seed."""
+"""Random changes of training images: each operation by hand, all a function of the numbers drawn."""
 
 import dataclasses
 
@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from farkeras.data import augmentation as augmentation_module
-from farkeras.data.augmentation import Augmentation, Geometry
+from farkeras.data.augmentation import NUM_DRAWS, Augmentation, Geometry
 from farkeras.data.preprocessing import Preprocessing
 
 SAME_SIZE = Preprocessing((12, 12))
-SEED = tf.constant([3, 5])
+DRAWS = (0.3, -0.6, 0.8, 0.5, -0.7, 0.4, -0.2, 0.6)
+"""In -1..1: size, down, right, flip, turn, brightness, contrast, saturation."""
 NONE = {"flip": False}
 
 
@@ -19,54 +19,62 @@ def image(height=12, width=12, low=0, high=256):
     return np.random.default_rng(0).integers(low, high, (height, width, 3), np.uint8)
 
 
-def draw(seed):
-    """The numbers in -1..1 that an augmentation draws: size, shift down, shift right, flip, rotation, ..."""
-    return tf.random.stateless_uniform([8], seed, -1.0, 1.0).numpy()
+def change_of(augmentation, crop=(0.0, 0.0, 1.0, 1.0), draws=DRAWS):
+    draws = [*draws, *[0.0] * (NUM_DRAWS - len(draws))]
+    return tf.nest.map_structure(lambda values: values[0], augmentation.changes(crop, tf.constant([draws])))
+
+
+def augmented(augmentation, pixels, preprocessing=SAME_SIZE, draws=DRAWS):
+    """What the pipeline does with an image."""
+    change = change_of(augmentation, preprocessing.crop, draws)
+    geometry = augmentation.geometry(preprocessing.image_size, change, tf.constant(pixels.shape[:2]))
+    return augmentation.colour(geometry.image(tf.constant(pixels)), change).numpy()
+
+
+def random_draws(seed):
+    return np.random.default_rng(seed).uniform(-1, 1, NUM_DRAWS).tolist()
 
 
 def test_none_is_plain_preprocessing():
     preprocessing = Preprocessing((7, 9), (0.1, 0.2, 0.8, 0.9))
-    received = Augmentation(**NONE)(image(20, 30), preprocessing, SEED)
-    np.testing.assert_allclose(received, preprocessing.resize(image(20, 30)), atol=1e-3)
+    received = augmented(Augmentation(**NONE), image(20, 30), preprocessing)
+    np.testing.assert_array_equal(received, preprocessing.resize(image(20, 30)))
 
 
-def test_the_seed_decides():
-    strong = Augmentation(True, 0.2, 0.2, 30, 0.3, 0.3, 0.3)
-    first, again = (strong(image(), SAME_SIZE, SEED).numpy() for _ in range(2))
-    np.testing.assert_array_equal(first, again)
-    assert np.abs(strong(image(), SAME_SIZE, tf.constant([3, 6])).numpy() - first).max() > 1
+def test_many_changes_are_those_of_each():
+    strong, draws = Augmentation(True, 0.2, 0.2, 30, 0.3, 0.3, 0.3), [random_draws(i) for i in range(5)]
+    many = strong.changes((0.1, 0.2, 0.8, 0.9), tf.constant(draws, tf.float32))
+    for i, drawn in enumerate(draws):
+        for one, each in zip(change_of(strong, (0.1, 0.2, 0.8, 0.9), drawn), many, strict=True):
+            np.testing.assert_allclose(one, each[i], rtol=1e-6)
 
 
-def test_flip_mirrors_half_of_the_images_exactly():
-    images = [Augmentation()(image(), SAME_SIZE, tf.constant([0, i])).numpy() for i in range(40)]
-    mirrored = [np.allclose(x, image()[:, ::-1], atol=1e-3) for x in images]
-    plain = [np.allclose(x, image(), atol=1e-3) for x in images]
-    assert all(a != b for a, b in zip(mirrored, plain, strict=True))
-    assert 10 < sum(mirrored) < 30
+def test_flip_mirrors_exactly_by_the_sign_of_its_draw():
+    np.testing.assert_array_equal(augmented(Augmentation(), image(), draws=[0, 0, 0, 0.1]), image()[:, ::-1])
+    np.testing.assert_array_equal(augmented(Augmentation(), image(), draws=[0, 0, 0, -0.1]), image())
 
 
-def part(augmentation, crop, drawn, monkeypatch, sides=(20, 40)):
-    """Top, left, bottom, right in pixels that an augmentation takes when it draws `drawn` first."""
-    monkeypatch.setattr(augmentation_module, "_draw", lambda seed: tf.constant([*drawn, *[0.0] * (8 - len(drawn))]))
-    geometry = augmentation.geometry(Preprocessing((10, 10), crop), SEED, tf.constant(sides))
+def part(augmentation, crop, draws, sides=(20, 40)):
+    """Top, left, bottom, right in pixels of what becomes the frame."""
+    geometry = augmentation.geometry((10, 10), change_of(augmentation, crop, draws), tf.constant(sides))
     return tuple(geometry.part.numpy())
 
 
-def test_shift_moves_the_crop(monkeypatch):
+def test_shift_moves_the_crop():
     shift, crop = Augmentation(flip=False, shift=0.5), (0.2, 0.3, 0.6, 0.8)
-    assert part(shift, crop, [0.0, 0.5, -0.25], monkeypatch) == (9, 7, 17, 27)  # of 4, 12, 12, 32: 5 down, 5 left
+    assert part(shift, crop, [0.0, 0.5, -0.25]) == (9, 7, 17, 27)  # of 4, 12, 12, 32: 5 down, 5 left
 
 
-def test_scale_grows_the_crop_about_its_centre(monkeypatch):
+def test_scale_grows_the_crop_about_its_centre():
     scale, crop = Augmentation(flip=False, scale=0.5), (0.4, 0.3, 0.6, 0.7)
-    assert part(scale, crop, [1.0], monkeypatch) == (7, 8, 13, 32)  # of 8, 12, 12, 28
-    assert part(scale, crop, [-0.5], monkeypatch) == (8, 14, 12, 26)  # 8.5 and 11.5 to the even pixel
+    assert part(scale, crop, [1.0]) == (7, 8, 13, 32)  # of 8, 12, 12, 28
+    assert part(scale, crop, [-0.5]) == (8, 14, 12, 26)  # 8.5 and 11.5 to the even pixel
 
 
-def test_a_crop_stays_in_the_image(monkeypatch):
+def test_a_crop_stays_in_the_image():
     both = Augmentation(flip=False, shift=0.5, scale=0.5)
-    assert part(both, (0.0, 0.0, 1.0, 1.0), [0.0, 0.5, -0.25], monkeypatch) == (5, 0, 20, 35)
-    assert part(both, (0.0, 0.0, 1.0, 1.0), [1.0], monkeypatch) == (0, 0, 20, 40)
+    assert part(both, (0.0, 0.0, 1.0, 1.0), [0.0, 0.5, -0.25]) == (5, 0, 20, 35)
+    assert part(both, (0.0, 0.0, 1.0, 1.0), [1.0]) == (0, 0, 20, 40)
 
 
 @pytest.mark.parametrize(
@@ -102,31 +110,41 @@ def test_beyond_the_image_its_edge_repeats():
 
 
 # Grey levels 100..150 keep every result inside 0..255.
-BRIGHTNESS, CONTRAST, SATURATION = 5, 6, 7
 
 
 def test_brightness():
-    received = Augmentation(flip=False, brightness=0.5)(image(low=100, high=150), SAME_SIZE, SEED)
-    np.testing.assert_allclose(received, image(low=100, high=150) * (1 + 0.5 * draw(SEED)[BRIGHTNESS]), rtol=1e-5)
+    received = augmented(Augmentation(flip=False, brightness=0.5), image(low=100, high=150))
+    np.testing.assert_allclose(received, image(low=100, high=150) * (1 + 0.5 * 0.4), rtol=1e-5)
 
 
 def test_contrast():
     pixels = image(low=100, high=150).astype(np.float32)
-    received = Augmentation(flip=False, contrast=0.5)(pixels, SAME_SIZE, SEED)
-    expected = pixels.mean() + (pixels - pixels.mean()) * (1 + 0.5 * draw(SEED)[CONTRAST])
-    np.testing.assert_allclose(received, expected, rtol=1e-5)
+    received = augmented(Augmentation(flip=False, contrast=0.5), pixels)
+    np.testing.assert_allclose(received, pixels.mean() + (pixels - pixels.mean()) * (1 + 0.5 * -0.2), rtol=1e-5)
+
+
+def grey(pixels):
+    return (pixels @ [0.299, 0.587, 0.114])[..., None]
 
 
 def test_saturation():
     pixels = image(low=100, high=150).astype(np.float32)
-    received = Augmentation(flip=False, saturation=0.5)(pixels, SAME_SIZE, SEED)
-    grey = (pixels @ [0.299, 0.587, 0.114])[..., None]
-    np.testing.assert_allclose(received, grey + (pixels - grey) * (1 + 0.5 * draw(SEED)[SATURATION]), rtol=1e-5)
+    received = augmented(Augmentation(flip=False, saturation=0.5), pixels)
+    np.testing.assert_allclose(received, grey(pixels) + (pixels - grey(pixels)) * (1 + 0.5 * 0.6), rtol=1e-5)
+
+
+def test_brightness_then_contrast_then_saturation():
+    pixels = image(low=100, high=150).astype(np.float32)
+    received = augmented(Augmentation(False, brightness=0.2, contrast=0.3, saturation=0.4), pixels)
+    bright = pixels * (1 + 0.2 * 0.4)
+    contrasted = bright.mean() + (bright - bright.mean()) * (1 + 0.3 * -0.2)
+    expected = grey(contrasted) + (contrasted - grey(contrasted)) * (1 + 0.4 * 0.6)
+    np.testing.assert_allclose(received, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
 def test_results_stay_in_range(name):
-    images = [Augmentation(**{name: 1.0})(image(), SAME_SIZE, tf.constant([0, i])).numpy() for i in range(10)]
+    images = [augmented(Augmentation(**{name: 1.0}), image(), draws=random_draws(i)) for i in range(10)]
     assert min(x.min() for x in images) == 0.0
     assert max(x.max() for x in images) <= 255.0
     assert np.max([x.max() for x in images]) > 200
@@ -155,8 +173,8 @@ def test_points_by_hand(part, flip, degrees, expected):
 
 
 def test_without_augmentation_points_pass_through_the_crop():
-    preprocessing = Preprocessing((8, 8), (0.5, 0.0, 1.0, 0.5))
-    geometry = Augmentation(**NONE).geometry(preprocessing, SEED, tf.constant([20, 30]))
+    none = Augmentation(**NONE)
+    geometry = none.geometry((8, 8), change_of(none, (0.5, 0.0, 1.0, 0.5)), tf.constant([20, 30]))
     np.testing.assert_allclose(geometry.points([[0.25, 0.75]]), [[0.5, 0.5]])
 
 
@@ -164,14 +182,15 @@ def test_without_augmentation_points_pass_through_the_crop():
 def test_points_move_with_the_image(seed):
     """A red, a green and a blue dot: they come out where their points do, whatever is drawn."""
     augmentation = Augmentation(flip=True, shift=0.1, scale=0.2, rotation=30)
-    preprocessing, key = Preprocessing((60, 48), (0.05, 0.1, 0.95, 0.95)), tf.constant([seed, 1])
+    preprocessing = Preprocessing((60, 48), (0.05, 0.1, 0.95, 0.95))
     points = np.array([[0.42, 0.45], [0.58, 0.5], [0.47, 0.62]], np.float32)
     rows, columns = (np.mgrid[:120, :90] + 0.5) / np.reshape((120, 90), (2, 1, 1))
     dots = [255 * np.exp(-(((columns - x) * 90) ** 2 + ((rows - y) * 120) ** 2) / 32) for x, y in points]
 
-    moved = augmentation(np.stack(dots, axis=-1), preprocessing, key).numpy()
+    moved = augmented(augmentation, np.stack(dots, axis=-1).astype(np.float32), preprocessing, random_draws(seed))
     rows, columns = (np.mgrid[:60, :48] + 0.5) / np.reshape((60, 48), (2, 1, 1))
     found = [[(columns * dot).sum() / dot.sum(), (rows * dot).sum() / dot.sum()] for dot in np.moveaxis(moved, -1, 0)]
-    expected = augmentation.geometry(preprocessing, key, tf.constant([120, 90])).points(points)
+    change = change_of(augmentation, preprocessing.crop, random_draws(seed))
+    expected = augmentation.geometry((60, 48), change, tf.constant([120, 90])).points(points)
     np.testing.assert_allclose(found, expected, atol=0.1 / 48)  # a tenth of a pixel
     assert np.abs(expected - points).max() > 0.02

@@ -6,11 +6,9 @@ import tensorflow as tf
 
 from farkeras.attributes import REGIONS
 from farkeras.data.alignment import FaceAligner
-from farkeras.data.augmentation import Augmentation, Geometry
-from farkeras.data.keypoints import Keypoints, encode_points, fractions
-from farkeras.data.masks import HULLS, MaskTargets, region_masks
-from farkeras.data.preprocessing import Preprocessing
-from farkeras.errors import FarkerasError
+from farkeras.data.augmentation import NUM_DRAWS, Augmentation, Geometry
+from farkeras.data.keypoints import fractions
+from farkeras.data.masks import HULLS, region_masks
 from tests.schematic_face import FRAME, RADIUS, schematic_face
 
 SIZE = FRAME
@@ -165,42 +163,17 @@ def test_masks_points_and_image_move_together(name, face):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_masks_move_with_any_augmentation_and_crop(seed, face):
-    """What the pipeline does: the image by the augmentation, the points by its geometry under the same seed."""
+    """What the pipeline does: image and points by one geometry."""
     augmentation = Augmentation(flip=True, shift=0.08, scale=0.1, rotation=20)
-    preprocessing, key = Preprocessing((168, 144), (0.06, 0.08, 0.98, 0.96)), tf.constant([9, seed])
+    size, crop = (168, 144), (0.06, 0.08, 0.98, 0.96)
+    draws = np.random.default_rng(seed).uniform(-1, 1, (1, NUM_DRAWS)).astype(np.float32)
+    change = tf.nest.map_structure(lambda values: values[0], augmentation.changes(crop, tf.constant(draws)))
+    geometry = augmentation.geometry(size, change, tf.constant(FINE))
     points = (face / SIZE[::-1]).astype(np.float32)
-    picture = region_masks(points, FINE)[..., 1:4] * 255.0  # Eyes, Nose and Cheeks as red, green and blue
-    image = augmentation(picture, preprocessing, key).numpy() / 255
-    masks = region_masks(
-        augmentation.geometry(preprocessing, key, tf.constant(FINE)).points(points), preprocessing.image_size
-    ).numpy()
-    for region in range(3):  # a crop that was cut at the image's border is stretched, a region's dilation is not
-        assert iou(image[..., region], masks[..., region + 1]) > 0.93
-
-
-class TestMaskTargets:
-    @pytest.fixture
-    def targets(self, face):
-        points = encode_points(np.stack([face, face * 0, face + 5]) / SIZE[::-1])
-        return MaskTargets(Keypoints(points, np.array([True, False, True])), (24, 20))
-
-    def test_reader(self, targets, face):
-        mirrored = geometry(flip=True, image_size=(48, 40))
-        read = targets.reader(3)(tf.constant(2), mirrored)
-        expected = region_masks(mirrored.points(((face + 5) / SIZE[::-1]).astype(np.float32)), (24, 20))
-        np.testing.assert_allclose(read["masks"], expected, atol=2e-3)
-        assert read["has_masks"].numpy()
-
-    def test_without_a_face_masks_are_zeros(self, targets):
-        read = targets.reader(3)(tf.constant(1), geometry(image_size=(48, 40)))
-        assert not read["has_masks"].numpy()
-        assert not read["masks"].numpy().any()
-
-    def test_of_other_examples(self, targets):
-        with pytest.raises(
-            FarkerasError, match=r"key points are those of 3 images, the examples are 4; expected as many\. Load them"
-        ):
-            targets.reader(4)
+    image = geometry.image(region_masks(points, FINE)).numpy()
+    masks = region_masks(geometry.points(points), size).numpy()
+    for region in (1, 2, 3):  # a crop that was cut at the image's border is stretched, a region's dilation is not
+        assert iou(image[..., region], masks[..., region]) > 0.93
 
 
 class TestPhotograph:

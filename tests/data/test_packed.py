@@ -12,7 +12,6 @@ from farkeras.data import packing
 from farkeras.data.augmentation import Augmentation
 from farkeras.data.examples import Examples
 from farkeras.data.keypoints import load_keypoints
-from farkeras.data.masks import MaskTargets
 from farkeras.data.packed import Packed
 from farkeras.data.packing import pack
 from farkeras.data.pipeline import evaluation_dataset, find_undecodable, training_dataset
@@ -76,10 +75,10 @@ def assert_equal(one, other):
 
 
 def both(annotated_dir, packed_dir, split):
-    """(examples, masks) from the files and from the packed folder."""
+    """(examples, key points) from the files and from the packed folder."""
     for source, folder in (("celeba", annotated_dir), ("packed", packed_dir)):
         examples = open_source(source, str(folder)).split(split)
-        yield examples, MaskTargets(load_keypoints(folder, examples.paths, source), (16, 12))
+        yield examples, load_keypoints(folder, examples.paths, source)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -97,8 +96,8 @@ def test_examples_are_those_of_the_files(annotated_dir, packed_dir, split):
 
 
 def test_training_shows_the_same_in_the_same_order_from_any_counter(annotated_dir, packed_dir):
-    def shown(examples, masks, start):
-        return batches(training_dataset(examples, PREPROCESSING, STRONG, 16, 3, start, 250, masks))
+    def shown(examples, keypoints, start):
+        return batches(training_dataset(examples, PREPROCESSING, STRONG, 16, 3, start, 250, keypoints))
 
     files, packed = both(annotated_dir, packed_dir, "train")
     whole = shown(*packed, 0)
@@ -111,8 +110,8 @@ def test_training_shows_the_same_in_the_same_order_from_any_counter(annotated_di
 
 def test_evaluation_shows_the_same(annotated_dir, packed_dir):
     shown = [
-        batches(evaluation_dataset(examples, PREPROCESSING, 16, masks))
-        for examples, masks in both(annotated_dir, packed_dir, "test")
+        batches(evaluation_dataset(examples, PREPROCESSING, 16, keypoints))
+        for examples, keypoints in both(annotated_dir, packed_dir, "test")
     ]
     assert_equal(*shown)
 

@@ -5,10 +5,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from farkeras.data.augmentation import Augmentation, Geometry
+from farkeras.data.augmentation import NUM_DRAWS, Augmentation, Geometry
 from farkeras.data.examples import FULL_FRAME, UNKNOWN, Examples
 from farkeras.data.keypoints import Keypoints, decode_points, encode_points
-from farkeras.data.masks import MaskTargets, region_masks
 from farkeras.data.pipeline import (
     ShuffledOrder,
     check_undecodable,
@@ -48,16 +47,16 @@ def damaged(examples, tmp_path) -> Examples:
 
 
 @pytest.fixture(scope="module")
-def masks() -> MaskTargets:
+def keypoints() -> Keypoints:
     """A scatter of points for each image; none for image 3."""
     points = np.random.default_rng(0).integers(20_000, 45_000, (COUNT, 478, 2)).astype(np.uint16)
-    return MaskTargets(Keypoints(points, np.arange(COUNT) != 3), (14, 12))
+    return Keypoints(points, np.arange(COUNT) != 3)
 
 
-def train(examples, start=0, stop=2 * COUNT, batch_size=4, seed=1, augmentation=None, masks=None):
+def train(examples, start=0, stop=2 * COUNT, batch_size=4, seed=1, augmentation=None, keypoints=None):
     """What a training dataset shows, batches put together."""
     augmentation = augmentation or Augmentation(flip=False)
-    dataset = training_dataset(examples, PREPROCESSING, augmentation, batch_size, seed, start, stop, masks)
+    dataset = training_dataset(examples, PREPROCESSING, augmentation, batch_size, seed, start, stop, keypoints)
     batches = list(dataset.as_numpy_iterator())
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
@@ -88,31 +87,38 @@ def test_a_run_continues_where_it_stopped(examples):
 STRONG = Augmentation(True, 0.2, 0.2, 30, 0.3, 0.3, 0.3)
 
 
-def test_masks_are_those_of_the_image_moved_with_it(examples, masks):
-    batches = train(examples, stop=COUNT, augmentation=STRONG, masks=masks)
-    order = ShuffledOrder(COUNT, 1)
-    for counter, received in zip(batches["counter"], batches["masks"], strict=True):
-        index = int(order.index(tf.constant(counter)))
-        geometry = STRONG.geometry(PREPROCESSING, tf.constant([1, counter]), SIDES)
-        expected = region_masks(geometry.points(decode_points(masks.keypoints.points[index])), (14, 12))
-        np.testing.assert_allclose(received, expected if index != 3 else 0 * expected, atol=1e-4)
-    assert batches["masks"].shape == (COUNT, 14, 12, 8)
-    assert batches["masks"].dtype == np.float32
-    assert (~batches["has_masks"]).sum() == 1  # image 3
+def draws(seed, number):
+    """The random numbers of the counters 256 * number and on."""
+    return tf.random.stateless_uniform([256, NUM_DRAWS], [seed, number], -1.0, 1.0)
 
 
-def test_masks_change_nothing_else(examples, masks):
-    plain, shown = train(examples, augmentation=STRONG), train(examples, augmentation=STRONG, masks=masks)
-    assert set(shown) - set(plain) == {"masks", "has_masks"}
+def test_points_move_with_their_image(examples, keypoints):
+    batches = train(examples, stop=COUNT, augmentation=STRONG, keypoints=keypoints)
+    changes = STRONG.changes(PREPROCESSING.crop, draws(1, 0))
+    order = ShuffledOrder(COUNT, 1).index(tf.constant(batches["counter"])).numpy()
+    for counter, received, index in zip(batches["counter"], batches["points"], order, strict=True):
+        change = tf.nest.map_structure(lambda values, counter=counter: values[counter], changes)
+        geometry = STRONG.geometry(PREPROCESSING.image_size, change, SIDES)
+        np.testing.assert_allclose(received, geometry.points(decode_points(keypoints.points[index])), atol=1e-5)
+    assert batches["points"].shape == (COUNT, 478, 2)
+    np.testing.assert_array_equal(batches["found"], order != 3)
+
+
+def test_points_change_nothing_else(examples, keypoints):
+    plain, shown = train(examples, augmentation=STRONG), train(examples, augmentation=STRONG, keypoints=keypoints)
+    assert set(shown) - set(plain) == {"points", "found"}
     for name in plain:
         np.testing.assert_array_equal(shown[name], plain[name])
 
 
-def test_masks_of_a_run_that_continues(examples, masks):
-    whole = train(examples, augmentation=STRONG, masks=masks)
-    rest = train(examples, start=16, augmentation=STRONG, masks=masks)
+@pytest.mark.parametrize("start", [200, 256, 300])
+def test_what_is_drawn_depends_on_the_counter_alone(examples, keypoints, start):
+    """Numbers are drawn for 256 counters at a time; the counter at which a run begins does not matter."""
+    whole = train(examples, stop=520, augmentation=STRONG, keypoints=keypoints)
+    rest = train(examples, start=start, stop=520, augmentation=STRONG, keypoints=keypoints)
     for name in whole:
-        np.testing.assert_array_equal(rest[name], whole[name][16:])
+        np.testing.assert_array_equal(rest[name], whole[name][start:])
+    assert len(np.unique(whole["points"][whole["found"]], axis=0)) == whole["found"].sum()  # no change comes twice
 
 
 def test_seed_decides_the_order(examples):
@@ -127,8 +133,7 @@ def test_partial_batch_is_dropped(examples):
 def test_undecodable_training_image_is_left_out_and_found_by_its_counter(damaged):
     batches = train(damaged, stop=COUNT, batch_size=1)
     missing = left_out(batches["counter"], 0, COUNT)
-    order = ShuffledOrder(COUNT, 1)
-    assert [int(order.index(tf.constant(c))) for c in missing] == [BAD]
+    assert ShuffledOrder(COUNT, 1).index(tf.constant(missing)).numpy().tolist() == [BAD]
     assert sorted(shown(batches)) == [i for i in range(COUNT) if i != BAD]
 
 
@@ -159,7 +164,7 @@ def test_training_takes_every_jpeg_and_png_and_leaves_out_the_rest(tmp_path):
 
 def test_order_is_a_permutation_in_each_epoch():
     order = ShuffledOrder(100, 0)
-    index = [int(order.index(tf.constant(c, tf.int64))) for c in range(300)]
+    index = order.index(tf.range(300, dtype=tf.int64)).numpy().tolist()
     for epoch in range(3):
         assert sorted(index[100 * epoch : 100 * (epoch + 1)]) == list(range(100))
 
@@ -174,30 +179,29 @@ def test_evaluation_fills_up_the_last_batch(examples):
     assert (last["image"][2:] == 0).all()
 
 
-def test_evaluation_masks_pass_through_the_crop(examples, masks):
+def test_evaluation_points_pass_through_the_crop(examples, keypoints):
     preprocessing = Preprocessing((8, 8), (0.1, 0.2, 0.8, 0.9))
-    *_, last = evaluation_dataset(examples, preprocessing, 5, masks).as_numpy_iterator()
+    *_, last = evaluation_dataset(examples, preprocessing, 5, keypoints).as_numpy_iterator()
     geometry = Geometry((8, 8), SIDES, pixels_of(preprocessing.crop, SIDES))
-    points = geometry.points(decode_points(masks.keypoints.points[10:]))
-    np.testing.assert_allclose(last["masks"][:2], region_masks(points, (14, 12)), atol=1e-4)
-    assert list(last["has_masks"]) == [True, True, False, False, False]
-    assert (last["masks"][2:] == 0).all()
+    expected = geometry.points(decode_points(keypoints.points[10:]))
+    np.testing.assert_allclose(last["points"][:2], expected, atol=1e-5)
+    assert list(last["found"]) == [True, True, False, False, False]
+    assert (last["points"][2:] == 0).all()
 
 
-def test_evaluation_masks_belong_to_their_images(damaged, masks):
-    batches = list(evaluation_dataset(damaged, PREPROCESSING, 4, masks).as_numpy_iterator())
-    seen, has_masks, shown = (
-        np.concatenate([batch[key] for batch in batches]) for key in ("example", "has_masks", "masks")
-    )
-    assert list(seen[has_masks]) == [i for i in range(COUNT) if i not in (3, BAD)]
-    assert not shown[~has_masks].any()
+def test_evaluation_points_belong_to_their_images(damaged, keypoints):
+    batches = list(evaluation_dataset(damaged, PREPROCESSING, 4, keypoints).as_numpy_iterator())
+    seen, found = (np.concatenate([batch[key] for batch in batches]) for key in ("example", "found"))
+    assert list(seen[found]) == [i for i in range(COUNT) if i not in (3, BAD)]
 
 
-@pytest.mark.parametrize("dataset", [train, lambda *args, masks: evaluation_dataset(*args, PREPROCESSING, 4, masks)])
-def test_masks_of_other_examples(dataset, examples, masks):
+@pytest.mark.parametrize(
+    "dataset", [train, lambda *args, keypoints: evaluation_dataset(*args, PREPROCESSING, 4, keypoints)]
+)
+def test_points_of_other_examples(dataset, examples, keypoints):
     fewer = Examples(examples.attributes, examples.paths[1:], examples.labels[1:])
-    with pytest.raises(FarkerasError, match="those of 12 images, the examples are 11"):
-        dataset(fewer, masks=masks)
+    with pytest.raises(FarkerasError, match=r"key points are those of 12 images, the examples are 11; .* Load them"):
+        dataset(fewer, keypoints=keypoints)
 
 
 def test_evaluation_is_in_the_order_of_the_examples(examples):
@@ -247,14 +251,13 @@ def test_the_same_part_of_a_face_in_another_frame(tmp_path):
         path = tmp_path / f"{len(picture)}.png"
         Image.fromarray(picture).save(path)
         one = Examples(("a",), np.array([str(path)]), np.zeros((1, 1), np.int8), frame=frame)
-        masks = MaskTargets(Keypoints(encode_points(place), np.array([True])), (8, 8))
+        keypoints = Keypoints(encode_points(place), np.array([True]))
         crop = Preprocessing((8, 8), (0.25, 0.125, 0.875, 0.75))
         datasets = (
-            evaluation_dataset(one, crop, 1, masks),
-            training_dataset(one, crop, Augmentation(flip=False), 1, 3, 0, 1, masks),
+            evaluation_dataset(one, crop, 1, keypoints),
+            training_dataset(one, crop, Augmentation(flip=False), 1, 3, 0, 1, keypoints),
         )
         batches = [next(dataset.as_numpy_iterator()) for dataset in datasets]
-        results.append([batch[name] for batch in batches for name in ("image", "masks")])
+        results.append([batch[name] for batch in batches for name in ("image", "points")])
     for plain, framed in zip(*results, strict=True):
         np.testing.assert_allclose(plain, framed, atol=0.02)
-    assert results[0][1].any()

@@ -9,7 +9,6 @@ import pytest
 
 from farkeras.data.augmentation import Augmentation
 from farkeras.data.keypoints import load_keypoints
-from farkeras.data.masks import MaskTargets
 from farkeras.data.pipeline import left_out, training_dataset
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.service import check_server, start_server
@@ -33,8 +32,9 @@ def addresses(servers):
     return tuple(server.address for server in servers)
 
 
-def shown(examples, servers=(), start=0, stop=250, masks=None):
-    dataset = training_dataset(examples, Preprocessing((16, 12)), STRONG, 8, 3, start, stop, masks, addresses(servers))
+def shown(examples, servers=(), start=0, stop=250, keypoints=None):
+    crop = Preprocessing((16, 12))
+    dataset = training_dataset(examples, crop, STRONG, 8, 3, start, stop, keypoints, addresses(servers))
     batches = list(dataset.as_numpy_iterator())
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
@@ -48,10 +48,10 @@ def assert_equal(one, other):
 @pytest.mark.parametrize("count", [1, 3])
 def test_same_examples_in_the_same_order_from_any_counter(annotated_dir, servers, count):
     examples = open_source("celeba", str(annotated_dir)).split("train")
-    masks = MaskTargets(load_keypoints(annotated_dir, examples.paths), (8, 6))
-    here = shown(examples, masks=masks)
-    assert_equal(shown(examples, servers[:count], masks=masks), here)
-    rest = shown(examples, servers[:count], start=88, masks=masks)
+    keypoints = load_keypoints(annotated_dir, examples.paths)
+    here = shown(examples, keypoints=keypoints)
+    assert_equal(shown(examples, servers[:count], keypoints=keypoints), here)
+    rest = shown(examples, servers[:count], start=88, keypoints=keypoints)
     assert_equal(rest, {name: values[88:] for name, values in here.items()})
 
 

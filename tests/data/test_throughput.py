@@ -4,19 +4,18 @@ import numpy as np
 
 from farkeras.data.augmentation import Augmentation
 from farkeras.data.keypoints import load_keypoints
-from farkeras.data.masks import MaskTargets
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.sources import open_source
-from farkeras.data.throughput import BARE, MASKS, PLAIN, WHOLE, measure_throughput
+from farkeras.data.throughput import BARE, MASKS, PLAIN, POINTS, WHOLE, measure_throughput
 
 
 def test_the_pipeline_beside_the_bare_loop(annotated_dir):
     examples = open_source("celeba", str(annotated_dir)).split("validation")
-    masks = MaskTargets(load_keypoints(annotated_dir, examples.paths), (16, 12))
+    keypoints = load_keypoints(annotated_dir, examples.paths)
     rates = measure_throughput(
-        examples, Preprocessing((32, 24)), Augmentation(contrast=0.2), masks, num_images=33, rounds=2
+        examples, Preprocessing((32, 24)), Augmentation(contrast=0.2), keypoints, (16, 12), num_images=33, rounds=2
     )
-    assert list(rates) == [BARE, PLAIN, "+ flip", "+ contrast", WHOLE, MASKS]
+    assert list(rates) == [BARE, PLAIN, "+ flip", "+ contrast", WHOLE, POINTS, MASKS]
     assert all(len(values) == 2 and np.min(values) > 0 for values in rates.values())
 
 

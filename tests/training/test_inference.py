@@ -42,7 +42,7 @@ def broken(monkeypatch) -> set[int]:
     """Replaces the pipeline by one with random images; indices put into the set are undecodable."""
     undecodable = set()
 
-    def evaluation_dataset(examples, preprocessing, batch_size, masks=None):
+    def evaluation_dataset(examples, preprocessing, batch_size, keypoints=None):
         index = np.array([i for i in range(len(examples)) if i not in undecodable], np.int64)[::-1]
         index = np.concatenate([index, np.full(-len(index) % batch_size, -1)])
         tensors = {
