@@ -91,15 +91,30 @@ def _convert(model: keras.Model, metadata: ModelMetadata, input_size: tuple[int,
         return {"probabilities": tf.sigmoid(logits)}
 
     signature = [tf.TensorSpec([None, *input_size, 3], tf.uint8, name="images")]
-    proto, _ = tf2onnx.convert.from_function(
-        tf.function(predict, signature),
-        signature,
-        opset=OPSET,
-        custom_op_handlers={"ResizeBilinear": (_resize_bilinear, [])},
-    )
+    function = tf.function(predict, signature)
+    handlers = {"ResizeBilinear": (_resize_bilinear, [])}
+    proto, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET, custom_op_handlers=handlers)
+    _fill_in_constants(proto.graph, function.get_concrete_function())
     for tensor in (*proto.graph.input, *proto.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
     return proto
+
+
+def _fill_in_constants(graph, function) -> None:
+    """Gives inputs that are no inputs their values: the normalisation of ResNet50, as tf2onnx sees it."""
+    from onnx import numpy_helper
+
+    captured = zip(function.captured_inputs, function.inputs[1:], strict=True)
+    constants = {tensor.name: value.numpy() for value, tensor in captured if value.dtype != tf.resource}
+    used = {name for node in graph.node for name in node.input}  # some were folded into others
+    inputs = [node for node in graph.input if node.name not in constants]
+    graph.initializer.extend(
+        numpy_helper.from_array(constants[node.name], node.name)
+        for node in graph.input
+        if node.name in constants and node.name in used
+    )
+    del graph.input[:]
+    graph.input.extend(inputs)
 
 
 def _resize_bilinear(graph, node, name, args) -> None:

@@ -3,15 +3,17 @@
 import json
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.exporters import onnx as exporter
 from farkeras.exporters.onnx import OPSET, export_onnx
 from farkeras.exporters.reference import ParityImages
-from farkeras.models.model_file import ModelMetadata, load_model
+from farkeras.models.model_file import ModelMetadata, load_model, save_model
 from tests.bad_images import smooth_image
 from tests.exporters.conftest import GROUPING
 
@@ -80,6 +82,19 @@ def test_resizes_as_tensorflow(before, after):
     images = np.random.default_rng(0).uniform(0, 255, (2, *before, 3)).astype(np.float32)
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     np.testing.assert_allclose(session.run(["y"], {"x": images})[0], resize(images)["y"], atol=1e-4)
+
+
+def test_constants_of_a_backbone(tmp_path):
+    """As those in keras.applications.ResNet50, which subtracts the mean of ImageNet."""
+    inputs = keras.Input((8, 8, 3))
+    mean = keras.layers.GlobalAveragePooling2D()(inputs - tf.constant([[[[1.0, 2.0, 3.0]]]]))
+    model = keras.Model(inputs, {"logits": keras.layers.Dense(7)(mean / 100.0)})
+    save_model(model, ModelMetadata(GROUPING, Preprocessing((8, 8))), tmp_path / "model.keras")
+    path = export_onnx(tmp_path, tmp_path / "onnx", input_size=(8, 8)).path / "model.onnx"
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    crops = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    expected = tf.sigmoid(model(crops.astype(np.float32))["logits"])
+    np.testing.assert_allclose(session.run(["probabilities"], {"images": crops})[0], expected, atol=1e-5)
 
 
 def test_crops_of_another_size(any_workdir, tmp_path):
