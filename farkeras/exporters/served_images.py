@@ -53,8 +53,13 @@ def _none_if_huge(file: tf.Tensor) -> tf.Tensor:
     def png():  # 8 bytes of signature, 4 of length, IHDR, width and height
         return tf.cast(tf.io.decode_raw(tf.strings.substr(file, 16, 8), tf.int32, little_endian=False), tf.int64)
 
-    is_png = tf.strings.substr(file, 12, 4) == b"IHDR"
-    sides = tf.cond(is_png, png, jpeg)
+    def neither():
+        return tf.zeros([2], tf.int64)
+
+    # By their first bytes, as the decoder tells them apart: else a file could show here the size of another format.
+    is_jpeg = tf.strings.substr(file, 0, 2) == b"\xff\xd8"
+    is_png = (tf.strings.substr(file, 0, 8) == b"\x89PNG\r\n\x1a\n") & (tf.strings.substr(file, 12, 4) == b"IHDR")
+    sides = tf.case([(is_jpeg, jpeg), (is_png, png)], neither)
     fits = tf.reduce_all(sides > 0) & (tf.reduce_prod(sides) <= MAX_PIXELS)
     return tf.where(fits, file, "")
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,11 @@ def test_every_row_of_every_endpoint_says_whether_it_is_valid(serve, photos, exp
     assert serve("tensors", inputs["tensors"], "valid").tolist() == [True, False, True]
 
 
+def disguised(jpeg: bytes) -> bytes:
+    """The JPEG with a comment before all else that has the fields of a PNG's header in their places."""
+    return jpeg[:2] + b"\xff\xfe\x00\x1c" + bytes(6) + b"IHDR" + struct.pack(">II", 1, 1) + bytes(8) + jpeg[2:]
+
+
 BAD = {
     "empty": b"",
     "web page": HTML,
@@ -92,6 +98,7 @@ BAD = {
     "JPEG of 900 million pixels": jpeg_bomb(),
     "progressive JPEG of 900 million pixels": jpeg_bomb(progressive=True),
     "PNG of one row too many": encode(Image.new("L", (2**12, MAX_PIXELS // 2**12 + 1)), "PNG"),
+    "large JPEG with the header of a small PNG": disguised(encode(Image.new("L", (2**12, MAX_PIXELS // 2**12 + 1)))),
     "GIF": encode(smooth_image(), "GIF"),
 }
 
