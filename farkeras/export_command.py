@@ -1,6 +1,6 @@
 """What the commands in export/ share: their flags, and the table of how an export compares with the Keras model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,10 +58,15 @@ def output_folder(options: flags.FlagValues, kind: str) -> Path:
 
 
 def run(title: str, export: Callable[["ParityImages | None"], "Exported"], options: flags.FlagValues) -> None:
-    """Calls `export` with the images to compare on, and prints the table, also of an export that is past its limits.
+    """As `run_each` for one export."""
+    run_each(title, lambda images: [export(images if images.number else None)], options)
+
+
+def run_each(title: str, exports: Callable[["ParityImages"], Iterable["Exported"]], options: flags.FlagValues) -> None:
+    """Calls `exports` with the images to compare on, and prints one table, also after an export past its limits.
 
     Raises:
-        FarkerasError: As `export`.
+        FarkerasError: As `exports`.
     """
     import tensorflow as tf
 
@@ -70,6 +75,7 @@ def run(title: str, export: Callable[["ParityImages | None"], "Exported"], optio
 
     tf.get_logger().setLevel("ERROR")  # that the Session, which TF Serving is made of, is deprecated
     console = Console(highlight=False, soft_wrap=True)
+    paths, reports = [], []
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
         images = ParityImages(
             options.parity_images,
@@ -79,15 +85,20 @@ def run(title: str, export: Callable[["ParityImages | None"], "Exported"], optio
             unpacking,
         )
         try:
-            path, report = export(images if images.number else None)
+            for path, report in exports(images):
+                paths.append(path)
+                reports += [report] if report else []
         except ParityError as error:
-            _show(console, error.report)
+            reports.append(error.report)
             raise
-    if report is None:
-        console.print("Not compared with the Keras model (--parity_images=0).", markup=False)
-    else:
-        _show(console, report)
-    console.print(f"{title}: {path}", markup=False)
+        finally:
+            if reports:
+                runtimes = {name: row for report in reports for name, row in report["runtimes"].items()}
+                _show(console, reports[0] | {"runtimes": runtimes})
+            elif paths:
+                console.print("Not compared with the Keras model (--parity_images=0).", markup=False)
+            for path in paths:
+                console.print(f"{title}: {path}", markup=False)
 
 
 def _show(console: Console, report: dict) -> None:

@@ -38,8 +38,7 @@ def new_artifact(target: str | os.PathLike) -> Iterator[Path]:
         ParityError: As the block raised it, with the folder named.
     """
     target = Path(target)
-    if target.exists():
-        raise FarkerasError(f"{target} exists, and an export replaces nothing: remove it, or give another --output.")
+    check_new(target)
     try:
         with written_aside(target) as aside:
             aside.mkdir()
@@ -52,6 +51,12 @@ def new_artifact(target: str | os.PathLike) -> Iterator[Path]:
                 raise ParityError(f"{error} The export is in {rejected}, for a look.", error.report) from None
     except OSError as error:
         raise _unwritten(target, error) from None
+
+
+def check_new(target: str | os.PathLike) -> None:
+    """Raises a `FarkerasError` where `target` exists; for a look before minutes of work."""
+    if Path(target).exists():
+        raise FarkerasError(f"{target} exists, and an export replaces nothing: remove it, or give another --output.")
 
 
 @contextmanager

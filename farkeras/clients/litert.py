@@ -1,0 +1,146 @@
+"""An exported `.tflite` on a phone's or board's Python: needs numpy, Pillow and ai-edge-litert, nothing else.
+
+    python -m farkeras.clients.litert model.tflite crop.jpg ...
+
+prints a table with a column for each crop.
+"""
+
+import argparse
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Sequence
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image, UnidentifiedImageError
+
+from farkeras.errors import FarkerasError
+
+LABELS_FILE = "labels.txt"
+METADATA_FILE = "farkeras.json"
+
+Crop = str | os.PathLike | np.ndarray
+"""The path of an image file, or the image as a `uint8` array `[height, width, 3]`, RGB."""
+
+
+class LiteRTRecognizer:
+    """Recognises face attributes in aligned crops with a file that `export/export_tflite.py` wrote.
+
+    Args:
+        path: The `.tflite` file. The names of its attributes lie in it, as TFLite's tools pack them.
+        num_threads: CPU threads; by default LiteRT's choice.
+
+    Attributes:
+        attributes: The names, in the order of all results.
+        metadata: What else the file says of itself: groups, preprocessing, training settings, versions.
+        input_size: Height and width of the crops in pixels.
+
+    Raises:
+        FarkerasError: No such file, or not one of `export/export_tflite.py`.
+
+    Example:
+
+    >>> LiteRTRecognizer("model.tflite")(["crop.jpg"])[0]["Smiling"]  # doctest: +SKIP
+    0.93
+    """
+
+    def __init__(self, path: str | os.PathLike, num_threads: int | None = None):
+        self.attributes, self.metadata = read_labels(path)
+        interpreter = Interpreter(model_path=os.fspath(path), num_threads=num_threads)
+        # By name: TFLite may order inputs and outputs as it likes.
+        self._run = interpreter.get_signature_runner()
+        self.input_size = tuple(int(n) for n in self._run.get_input_details()["images"]["shape"][1:3])
+
+    def __call__(self, crops: Crop | Sequence[Crop]) -> list[dict[str, float]]:
+        """Attribute -> probability in 0..1 for each crop.
+
+        Args:
+            crops: A path or array, or several of them: faces aligned as CelebA's, of the size that the model takes.
+
+        Raises:
+            FarkerasError: A crop cannot be read or has another size.
+        """
+        if isinstance(crops, str | os.PathLike) or (isinstance(crops, np.ndarray) and crops.ndim == 3):
+            crops = [crops]
+        rows = []
+        for i, crop in enumerate(crops):
+            is_array = isinstance(crop, np.ndarray)
+            rows.append(self.probabilities(*((crop, f"Crop {i}") if is_array else (read_pixels(crop), crop))))
+        return [dict(zip(self.attributes, row.tolist(), strict=True)) for row in rows]
+
+    def probabilities(self, crop: np.ndarray, name: str = "The crop") -> np.ndarray:
+        """`uint8 [height, width, 3]`, RGB -> `float32 [attributes]` in 0..1; `name` is for the error."""
+        expected = (*self.input_size, 3)
+        if crop.shape != expected or crop.dtype != np.uint8:
+            raise FarkerasError(
+                f"{name} is {crop.dtype} {list(crop.shape)}; the model takes uint8 {list(expected)}, a face aligned as "
+                "CelebA's. Align photographs first (python -m farkeras.align), or export with --input_size for crops "
+                "of another size."
+            )
+        return self._run(images=crop[None])["probabilities"][0]
+
+
+def read_labels(path: str | os.PathLike) -> tuple[tuple[str, ...], dict]:
+    """The attributes and the metadata in an exported file, without the model.
+
+    Raises:
+        FarkerasError: No such file, or nothing of the kind in it.
+    """
+    try:
+        with zipfile.ZipFile(path) as packed:  # the zip that TFLite's metadata tools append to the model
+            attributes = packed.read(LABELS_FILE).decode().splitlines()
+            return tuple(attributes), json.loads(packed.read(METADATA_FILE))
+    except OSError as error:
+        raise FarkerasError(f"Cannot read {path}: {error.strerror}. Expected a .tflite file.") from None
+    except (zipfile.BadZipFile, KeyError, ValueError):
+        raise FarkerasError(
+            f"{path} has no attribute names in it; expected a file that export/export_tflite.py wrote."
+        ) from None
+
+
+def read_pixels(path: str | os.PathLike) -> np.ndarray:
+    """An image file -> `uint8 [height, width, 3]`, RGB; the pixels that the model was trained on.
+
+    Raises:
+        FarkerasError: It cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except UnidentifiedImageError:
+        raise FarkerasError(f"{path} is no image that Pillow can read; expected a JPEG or PNG file.") from None
+    except OSError as error:  # missing, or truncated: then without an errno
+        raise FarkerasError(f"Cannot read {path}: {error.strerror or error}. Expected an image file.") from None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser("farkeras.clients.litert", description="Face attributes of CelebA-aligned crops.")
+    parser.add_argument("model", help="A .tflite file of export/export_tflite.py.")
+    parser.add_argument("crops", nargs="+", help="Image files of aligned faces.")
+    parser.add_argument("--threads", type=int, help="CPU threads; by default LiteRT's choice.")
+    given = parser.parse_args(arguments)
+    try:
+        recognizer = LiteRTRecognizer(given.model, given.threads)
+        rows = recognizer(given.crops)
+    except FarkerasError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(_table([os.path.basename(crop) for crop in given.crops], rows))
+    return 0
+
+
+def _table(names: Sequence[str], rows: Sequence[dict[str, float]]) -> str:
+    first = max(map(len, rows[0]))
+    widths = [max(len(name), 4) for name in names]
+    lines = [f"{'':{first}}  " + "  ".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))]
+    for attribute in rows[0]:
+        cells = (f"{row[attribute]:>{width}.0%}" for row, width in zip(rows, widths, strict=True))
+        lines.append(f"{attribute:{first}}  " + "  ".join(cells))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""One runtime in a process of its own, so that its peak memory is its own: `benchmark.py` starts and asks it.
+
+Nothing is imported but what the runtime needs.
+"""
+
+import os
+import pickle
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from farkeras.native_logs import silence_native_logs
+
+Run = Callable[[np.ndarray], np.ndarray]
+"""An aligned crop, `uint8 [height, width, 3]` -> probabilities `float32 [attributes]`."""
+
+
+def load_keras(path: str, threads: int) -> Run:
+    """The Keras model of a workdir, compiled, with its preprocessing."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    from farkeras.models.model_file import load_model
+
+    model, metadata = load_model(path)
+
+    @tf.function
+    def probabilities(images):
+        return tf.sigmoid(model(metadata.preprocessing.resize(images), training=False)["logits"])
+
+    return lambda crop: probabilities(tf.constant(crop[None]))[0].numpy()
+
+
+def load_saved_model(path: str, threads: int) -> Run:
+    """A version of a SavedModel as TF Serving runs it: loader and Session."""
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")  # that the Session is deprecated
+    options = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
+    session = tf.compat.v1.Session(graph=tf.Graph(), config=options)
+    with session.graph.as_default():
+        signature = tf.compat.v1.saved_model.loader.load(session, ["serve"], path).signature_def["images"]
+    images, probabilities = signature.inputs["images"].name, signature.outputs["probabilities"].name
+    return lambda crop: session.run(probabilities, {images: crop[None]})[0]
+
+
+def load_litert(path: str, threads: int) -> Run:
+    """A `.tflite` file."""
+    from farkeras.clients.litert import LiteRTRecognizer
+
+    return LiteRTRecognizer(path, threads).probabilities
+
+
+def load_onnx(path: str, threads: int) -> Run:
+    """An `.onnx` file in ONNX Runtime, on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    images = session.get_inputs()[0].name
+    return lambda crop: session.run(["probabilities"], {images: crop[None]})[0][0]
+
+
+LOADERS = {"Keras": load_keras, "SavedModel": load_saved_model, "LiteRT": load_litert, "ONNX Runtime": load_onnx}
+
+
+def peak_memory() -> int:
+    """The most memory this process has held at once, in bytes."""
+    try:
+        with open("/proc/self/status") as status:  # getrusage may tell of the process that started this one
+            return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    except OSError:  # no Linux
+        scale = 1 if sys.platform == "darwin" else 1024
+        return scale * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def serve(requests, answers, load: Callable[[], Run]) -> None:
+    """Answers each pickled list of crops with `(seconds, probabilities)`, and `None` with the peak memory.
+
+    Before the timed calls of a list its first crop is run once: another runtime had the processor before.
+    """
+    run = load()
+    while (crops := pickle.load(requests)) is not None:
+        run(crops[0])
+        seconds, rows = [], []
+        for crop in crops:
+            start = time.perf_counter()
+            rows.append(run(crop))
+            seconds.append(time.perf_counter() - start)
+        pickle.dump((seconds, np.stack(rows)), answers)
+        answers.flush()
+    pickle.dump(peak_memory(), answers)
+    answers.flush()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    own_stdout = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints does not get among the answers
+    silence_native_logs()
+    kind, model_path, num_threads = sys.argv[1:]
+    serve(sys.stdin.buffer, own_stdout, lambda: LOADERS[kind](model_path, int(num_threads)))

@@ -1,0 +1,166 @@
+"""TFLite files for LiteRT: phones, boards, browsers. Preprocessing included: an aligned crop goes in as it is."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from farkeras.clients.litert import LiteRTRecognizer
+from farkeras.data.alignment import CROP_HEIGHT, CROP_WIDTH
+from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.reading import image_reader
+from farkeras.data.sources import open_split
+from farkeras.errors import FarkerasError
+from farkeras.exporters.artifact import Exported, check_new, new_artifact
+from farkeras.exporters.metadata import export_metadata, write_metadata
+from farkeras.exporters.parity import FLOAT16, FLOAT32, INT8, Runtime, compare, write_parity
+from farkeras.exporters.quantization import FLOAT_PARTS, Quantization, check_float_parts, quantize
+from farkeras.exporters.reference import Faces, ParityImages, keras_reference
+from farkeras.exporters.tflite_metadata import with_metadata
+from farkeras.models.model_file import ModelMetadata, load_model
+
+MODEL_FILE = "model.tflite"
+PRECISIONS = {"float32": FLOAT32, "float16": FLOAT16, "dynamic": INT8, "int8": INT8}
+"""Name -> how far from the Keras model it may be. float16 has weights of 16 bits, dynamic of 8, both float maps."""
+
+
+def export_tflite(
+    model_path: str | os.PathLike,
+    export_dir: str | os.PathLike,
+    images: ParityImages,
+    precisions: Sequence[str] = tuple(PRECISIONS),
+    input_size: tuple[int, int] = (CROP_HEIGHT, CROP_WIDTH),
+    calibration_images: int = 100,
+    float_parts: Sequence[str] = FLOAT_PARTS,
+) -> Iterator[Exported]:
+    """Writes `<export_dir>/<precision>/model.tflite` for each precision, and compares it with the Keras model.
+
+    Signature `serving_default`: `images`, uint8 `[1, height, width, 3]` RGB, a face aligned as CelebA's ->
+    `probabilities`, float32 `[1, attributes]`. Only TFLite's builtin operations. The names of the attributes and
+    `farkeras.json` lie in the file as TFLite's metadata tools pack them, and beside it.
+
+    Args:
+        model_path: Workdir of a training run, or its `.keras` file.
+        export_dir: Folder of the precisions' folders.
+        images: What to compare on (of number 0: not compared), and the data whose training split int8 is calibrated on.
+        precisions: Keys of `PRECISIONS`.
+        input_size: Height and width of the crops that the file takes.
+        calibration_images: Training images for int8, at most.
+        float_parts: What int8 leaves in float, see `farkeras.exporters.quantization`.
+
+    Yields:
+        Each export, when it is written.
+
+    Raises:
+        FarkerasError: No model there, an unknown precision or part, a target that exists or cannot be written, no data
+            to compare or calibrate on, or a model that TFLite's builtins cannot run.
+        ParityError: An export is past its limits; those yielded before stay.
+    """
+    check_float_parts(float_parts)
+    if unknown := [name for name in precisions if name not in PRECISIONS]:
+        raise FarkerasError(f"Unknown precision '{unknown[0]}'. Known: {', '.join(PRECISIONS)}.")
+    targets = {precision: Path(export_dir) / precision for precision in precisions}
+    for target in targets.values():  # before minutes of work
+        check_new(target)
+    model, metadata = load_model(model_path)
+    reference = keras_reference(model, metadata, images) if images.number else None
+    quantization = None
+    if "int8" in precisions:
+        calibration = read_calibration_images(metadata, images, calibration_images, input_size)
+        quantization = Quantization(calibration, metadata.preprocessing.image_size[0], tuple(float_parts))
+    with tempfile.TemporaryDirectory() as saved_model:
+        write_graph(model, metadata.preprocessing, input_size, saved_model)
+        for precision, target in targets.items():
+            details = {"precision": precision, "input_size": list(input_size)}
+            if precision == "int8":
+                details |= {"calibration_images": len(calibration), "float_parts": list(float_parts)}
+            values = export_metadata(metadata, "tflite", ("ai-edge-litert",), **details)
+            converted = convert(saved_model, precision, quantization)
+            report = None
+            with new_artifact(target) as folder:
+                (folder / MODEL_FILE).write_bytes(with_metadata(converted, model.name, values))
+                write_metadata(folder, values)
+                if reference:
+                    name = f"LiteRT {precision}"
+                    report = compare(reference, {name: runtime(folder / MODEL_FILE)}, PRECISIONS[precision])
+                    write_parity(folder, report)
+            yield Exported(target, report)
+
+
+def write_graph(model: keras.Model, preprocessing: Preprocessing, input_size: tuple[int, int], folder: str) -> None:
+    """Writes preprocessing and model for one crop of fixed size as a SavedModel, for `convert`."""
+
+    def probabilities(images):
+        return {"probabilities": tf.sigmoid(model(preprocessing.resize(images), training=False)["logits"])}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    images = tf.TensorSpec([1, *input_size, 3], tf.uint8, name="images")
+    archive.add_endpoint("serving_default", probabilities, [images])
+    archive.write_out(folder, verbose=False)
+
+
+def convert(saved_model: str, precision: str, quantization: Quantization | None = None) -> bytes:
+    """A SavedModel as a TFLite model.
+
+    Args:
+        saved_model: Its folder.
+        precision: A key of `PRECISIONS`.
+        quantization: How it becomes int8.
+
+    Raises:
+        FarkerasError: It needs more than TFLite's builtin operations.
+    """
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    try:
+        if precision == "int8":
+            return quantize(converter, quantization)
+        if precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        return converter.convert()
+    except Exception as error:  # the converter raises of many kinds, private ones too
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise FarkerasError(
+            f"TFLite cannot convert this model to {precision} with its builtin operations: {first_line}"
+        ) from error
+
+
+def read_calibration_images(
+    metadata: ModelMetadata, images: ParityImages, number: int, input_size: tuple[int, int]
+) -> list[np.ndarray]:
+    """Crops of training images, spread evenly over the split: uint8 `[height, width, 3]`.
+
+    Of data whose images show more than CelebA's frame the frame is taken; crops of other sizes are resized.
+
+    Raises:
+        FarkerasError: No such data, or no training image in it can be decoded.
+    """
+    where = (images.source, images.data_dir, images.progress, images.settings)
+    examples, _, data_dir = open_split(metadata.grouping.attributes, metadata.config, "train", *where)
+    read_image, crop = image_reader(examples), Preprocessing(input_size, examples.frame)
+    rows = np.linspace(0, len(examples) - 1, min(number, len(examples))).astype(np.int64)
+
+    def read(row):
+        return tf.cast(tf.round(crop.resize(crop.decode(read_image(row)))), tf.uint8)
+
+    dataset = tf.data.Dataset.from_tensor_slices(rows).map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
+    if not (found := list(dataset.as_numpy_iterator())):
+        raise FarkerasError(f"{data_dir} has no training image to calibrate int8 on; leave int8 out of --precisions.")
+    return found
+
+
+def runtime(path: str | os.PathLike) -> Runtime:
+    """An exported file as LiteRT runs it."""
+    recognizer = LiteRTRecognizer(path)
+
+    def run(faces: Faces) -> np.ndarray:
+        return np.stack([recognizer.probabilities(crop, "An image to compare on") for crop in faces.crops])
+
+    return run
