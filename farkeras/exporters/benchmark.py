@@ -88,8 +88,8 @@ def benchmark(
         images: Which to use.
         threads: Each runtime is measured with each of these.
         rounds: Times that every image is shown to every runtime.
-        bare_backbone: Also measure, as `BARE_BACKBONE`, a float32 TFLite file of the backbone with pooling and one linear
-            layer: what it has more is the price of this model's own parts.
+        bare_backbone: Also measure, as `BARE_BACKBONE`, a float32 TFLite file of the backbone with pooling and one
+            linear layer; the model's time above its time is the price of the model's own parts.
 
     Raises:
         FarkerasError: No model, nothing exported, no data, or a runtime that does not run.

@@ -1,0 +1,129 @@
+"""The LiteRT runner: what it answers, what it refuses, and that it needs three packages only."""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from farkeras.attributes import Grouping
+from farkeras.clients.litert import LiteRTRecognizer, main
+from farkeras.data.preprocessing import Preprocessing
+from farkeras.errors import FarkerasError
+from farkeras.exporters.reference import ParityImages
+from farkeras.exporters.tflite import export_tflite
+from farkeras.models import FARAMTN
+from farkeras.models.model_file import ModelMetadata, save_model
+from farkeras.prediction import load
+
+ROOT = Path(__file__).parents[2]
+GROUPING = Grouping({"Eyes": ("Eyeglasses",), "Mouth": ("Smiling",)}, ("Smiling", "Eyeglasses"))
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    keras.utils.set_random_seed(0)
+    model = FARAMTN(GROUPING, "ResNetTiny", (64, 48), backbone_alpha=0.25)
+    save_model(model, ModelMetadata(GROUPING, Preprocessing((64, 48))), folder / "model.keras")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def file(workdir):
+    (export,) = export_tflite(workdir, workdir / "tflite", ParityImages(0), ["float32"])
+    return export.path / "model.tflite"
+
+
+@pytest.fixture(scope="module")
+def crop(tmp_path_factory):
+    path = tmp_path_factory.mktemp("crops") / "ann.png"
+    small = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8))
+    small.resize((178, 218), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def test_the_numbers_of_the_keras_model(workdir, file, crop):
+    recognizer, (expected,) = LiteRTRecognizer(file), load(workdir)([crop], align=False)
+    assert recognizer.attributes == ("Smiling", "Eyeglasses")
+    assert recognizer.input_size == (218, 178)
+    assert recognizer.metadata["groups"] == {"Eyes": ["Eyeglasses"], "Mouth": ["Smiling"]}
+    pixels = np.asarray(Image.open(crop))
+    for crops in (crop, str(crop), [crop], pixels, [pixels], pixels[None]):
+        (answer,) = recognizer(crops)
+        assert answer == pytest.approx(expected, abs=5e-5)
+    assert recognizer([crop, pixels]) == 2 * recognizer(crop)
+
+
+def test_grey_and_transparent_files(file, tmp_path):
+    recognizer, grey = LiteRTRecognizer(file), Image.new("L", (178, 218), 90)
+    expected = recognizer(np.full((218, 178, 3), 90, np.uint8))
+    for mode in ("L", "RGBA", "P"):
+        grey.convert(mode).save(tmp_path / f"{mode}.png")
+        assert recognizer(tmp_path / f"{mode}.png") == expected
+
+
+def test_crops_that_do_not_fit(file, tmp_path):
+    recognizer = LiteRTRecognizer(file)
+    photo, text = tmp_path / "photo.png", tmp_path / "text.png"
+    Image.new("RGB", (300, 200)).save(photo)
+    text.write_text("no image")
+    for crops, error in (
+        (photo, r"photo\.png is uint8 \[200, 300, 3\]; the model takes uint8 \[218, 178, 3\], .*farkeras\.align"),
+        (np.zeros((218, 178, 3), np.float32), r"Crop 0 is float32"),
+        (text, r"text\.png is no image that Pillow can read"),
+        (tmp_path / "none.png", r"Cannot read .*none\.png: No such file"),
+    ):
+        with pytest.raises(FarkerasError, match=error):
+            recognizer(crops)
+
+
+def test_files_without_a_model(tmp_path):
+    (tmp_path / "other.tflite").write_bytes(b"other")
+    with pytest.raises(FarkerasError, match=r"other\.tflite has no attribute names in it"):
+        LiteRTRecognizer(tmp_path / "other.tflite")
+    with pytest.raises(FarkerasError, match=r"Cannot read .*none\.tflite: No such file"):
+        LiteRTRecognizer(tmp_path / "none.tflite")
+
+
+def test_the_command(file, crop, capsys, tmp_path):
+    answer = LiteRTRecognizer(file)(crop)[0]
+    assert main([str(file), str(crop), str(crop), "--threads=1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["ann.png", "ann.png"]
+    assert [line.split() for line in lines[1:]] == [
+        [name, f"{answer[name]:.0%}", f"{answer[name]:.0%}"] for name in ("Smiling", "Eyeglasses")
+    ]
+    assert main([str(file), str(tmp_path / "none.png")]) == 1
+    assert capsys.readouterr().err.startswith("error: Cannot read ")
+
+
+def test_a_fresh_environment_with_three_packages(file, crop, tmp_path):
+    venv.create(tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "--retries=0", "--timeout=5"]
+    wanted = ["numpy", "pillow", "ai-edge-litert"]
+    done = subprocess.run([*pip, "install", "--quiet", *wanted], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"pip cannot install {', '.join(wanted)}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    has_tensorflow = subprocess.run([python, "-c", "import tensorflow"], env=environment, capture_output=True)
+    assert b"ModuleNotFoundError" in has_tensorflow.stderr
+    command = [python, "-m", "farkeras.clients.litert", file, crop]
+    there = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert there.returncode == 0, there.stderr
+    answer = LiteRTRecognizer(file)(crop)[0]
+    assert there.stdout.split() == ["ann.png", *(cell for n, p in answer.items() for cell in (n, f"{p:.0%}"))]
+
+
+def test_nothing_else_is_imported():
+    script = "import sys, farkeras.clients.litert; print(*{name.split('.')[0] for name in sys.modules})"
+    modules = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+    assert not {"tensorflow", "keras", "absl", "rich", "grpc"} & set(modules.split())
