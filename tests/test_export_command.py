@@ -67,6 +67,18 @@ def test_the_table_of_an_export_past_its_limits(capsys):
     assert "ONNX: " not in printed
 
 
+def test_one_table_of_several_exports_also_after_an_error(capsys):
+    def exports(images):
+        yield Exported(Path("float32"), REPORT | {"runtimes": {"LiteRT float32": REPORT["runtimes"]["ONNX Runtime"]}})
+        raise ParityError("Not the numbers of the Keras model: it.", REPORT)
+
+    with pytest.raises(ParityError):
+        export_command.run_each("TFLite", exports, options())
+    printed = capsys.readouterr().out
+    assert [printed.count(name) for name in ("Keras", "LiteRT float32", "ONNX Runtime")] == [1, 1, 1]
+    assert printed.endswith("TFLite: float32\n")
+
+
 def test_without_images(capsys):
     def export(images):
         assert images is None or images.number == 0

@@ -15,11 +15,11 @@ from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.reading import image_reader
 from farkeras.data.sources import open_split
 from farkeras.errors import FarkerasError
-from farkeras.exporters.artifact import Exported, check_new, new_artifact
+from farkeras.exporters.artifact import Exported, check_new, new_artifact, writing
 from farkeras.exporters.metadata import export_metadata, write_metadata
-from farkeras.exporters.parity import FLOAT16, FLOAT32, INT8, Runtime, compare, write_parity
+from farkeras.exporters.parity import FLOAT16, FLOAT32, INT8, Runtime, compare, image_runtime, write_parity
 from farkeras.exporters.quantization import FLOAT_PARTS, Quantization, check_float_parts, quantize
-from farkeras.exporters.reference import Faces, ParityImages, keras_reference
+from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.exporters.tflite_metadata import with_metadata
 from farkeras.models.model_file import ModelMetadata, load_model
 
@@ -73,7 +73,8 @@ def export_tflite(
         calibration = read_calibration_images(metadata, images, calibration_images, input_size)
         quantization = Quantization(calibration, metadata.preprocessing.image_size[0], tuple(float_parts))
     with tempfile.TemporaryDirectory() as saved_model:
-        write_graph(model, metadata.preprocessing, input_size, saved_model)
+        with writing(next(iter(targets.values()), export_dir)):
+            write_graph(model, metadata.preprocessing, input_size, saved_model)
         for precision, target in targets.items():
             details = {"precision": precision, "input_size": list(input_size)}
             if precision == "int8":
@@ -160,7 +161,7 @@ def runtime(path: str | os.PathLike) -> Runtime:
     """An exported file as LiteRT runs it."""
     recognizer = LiteRTRecognizer(path)
 
-    def run(faces: Faces) -> np.ndarray:
-        return np.stack([recognizer.probabilities(crop, "An image to compare on") for crop in faces.crops])
+    def run(images: np.ndarray) -> np.ndarray:
+        return np.stack([recognizer.probabilities(image, "An image to compare on") for image in images])
 
-    return run
+    return image_runtime(run)
