@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -19,6 +20,9 @@ RECEIVE_SECONDS = 30.0
 
 MAX_WAITING = 1000
 """Requests that are being answered or wait for it; one more is UNAVAILABLE."""
+
+LARGE_BYTES = 2**22
+"""Requests above this size are worked on one at a time: on its way to the model one takes its size several times."""
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),  # as TF Serving
@@ -42,7 +46,7 @@ class GrpcServer:
     def __init__(self, answers: Answers, host: str, port: int, num_threads: int):
         self._answers, self._host, self.port = answers, host, port
         self._threads = ThreadPoolExecutor(num_threads, "grpc")
-        self._waiting = 0
+        self._waiting, self._large = 0, asyncio.Semaphore(1)
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
@@ -88,16 +92,16 @@ class GrpcServer:
     def _method(self, api: str, request_class: type[Message], answer: Callable[[Message, Deadline], Message]):
         """A handler: bytes to bytes, so that parsing, too, is done in a thread and by few at a time."""
 
-        def work(content: bytes, deadline: Deadline) -> bytes | RequestError:
+        def work(content: bytes, deadline: Deadline) -> bytes | tuple[StatusCode, str]:
             try:
                 request = request_class.FromString(content)
             except DecodeError:
-                return RequestError(StatusCode.INTERNAL, f"The request is no {request_class.DESCRIPTOR.name}")
+                return StatusCode.INTERNAL, f"The request is no {request_class.DESCRIPTOR.name}"
             model = request.model_spec.name
             try:
                 response = self._answers.counted(model, api, "GRPC", lambda: answer(request, deadline))
             except RequestError as error:
-                return error
+                return error.code, error.message  # the exception itself would keep the request alive
             return response.SerializeToString()
 
         async def call(requests, context) -> bytes:
@@ -107,11 +111,13 @@ class GrpcServer:
             self._waiting += 1
             try:
                 deadline = Deadline.after(context.time_remaining())
-                done = await asyncio.get_running_loop().run_in_executor(self._threads, work, content, deadline)
+                async with self._large if len(content) > LARGE_BYTES else nullcontext():
+                    done = await asyncio.get_running_loop().run_in_executor(self._threads, work, content, deadline)
             finally:
                 self._waiting -= 1
-            if isinstance(done, RequestError):
-                await context.abort(done.code, done.message)
+            if isinstance(done, tuple):
+                del content
+                await context.abort(*done)
             return done
 
         return call

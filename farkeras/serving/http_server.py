@@ -1,7 +1,9 @@
 """HTTP for `Rest`: a thread for each connection, limits for what a client may keep waiting."""
 
+import socket
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from farkeras.errors import FarkerasError
@@ -9,6 +11,11 @@ from farkeras.serving.rest import Response, Rest, error_response
 
 IDLE_SECONDS = 30.0
 """How long a connection may be silent, and how long a request may take to arrive."""
+
+_LINGER_SECONDS = 2.0
+
+LARGE_BYTES = 2**22
+"""Bodies above this size are worked on one at a time: the lists of numbers in JSON take ten times their text."""
 
 
 class HttpServer(ThreadingHTTPServer):
@@ -28,7 +35,7 @@ class HttpServer(ThreadingHTTPServer):
             rest: What answers.
             host: Name or address to listen at.
             port: 0 for any free one.
-            max_requests: Bodies that are worked on at a time, others wait: JSON takes much memory.
+            max_requests: Bodies that are worked on at a time, others wait; large ones one by one.
 
         Raises:
             FarkerasError: The port cannot be had.
@@ -41,7 +48,7 @@ class HttpServer(ThreadingHTTPServer):
                 "--rest_api_port."
             ) from None
         self.rest, self.port = rest, self.server_address[1]
-        self.free = threading.BoundedSemaphore(max_requests)
+        self.free, self.large = threading.BoundedSemaphore(max_requests), threading.Lock()
         self._idle, self._active = threading.Condition(), 0
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
@@ -87,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = self._body()
             if body is None:
                 return
-            with self.server.free:
+            with self.server.free if len(body) <= LARGE_BYTES else self.server.large:
                 response = self.server.rest.answer("POST", self.path.partition("?")[0], body)
             self._send(response)
             self.wfile.flush()
@@ -131,6 +138,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.request_version = self.protocol_version  # what cannot be read passes for HTTP/0.9, without headers
         self._send(error_response(int(code), message or "Malformed HTTP request"))
+
+    def finish(self) -> None:
+        """Ends a connection so that the last answer arrives: what is closed unread is reset, the answer with it."""
+        super().finish()
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_LINGER_SECONDS)
+            end = time.monotonic() + _LINGER_SECONDS
+            while self.connection.recv(2**16) and time.monotonic() < end:
+                pass
 
     def version_string(self) -> str:
         return "farkeras"

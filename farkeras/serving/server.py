@@ -59,9 +59,7 @@ async def serve(settings: ServerSettings, ready: Callable[[Running], None]) -> N
     Raises:
         FarkerasError: A model does not load, or a port cannot be had.
     """
-    metrics, stop = Metrics(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    metrics, stop = Metrics(), _stopped_by_signals()
     models = await asyncio.to_thread(
         Models, settings.models, Settings(settings.batching), metrics, settings.poll_seconds
     )
@@ -77,6 +75,20 @@ async def serve(settings: ServerSettings, ready: Callable[[Running], None]) -> N
         grpc_server.stop(settings.grace_seconds), asyncio.to_thread(http_server.stop, settings.grace_seconds)
     )
     await asyncio.to_thread(models.close)
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    """Set by the first SIGTERM or Ctrl-C; the second one ends the process as usual."""
+    loop, stop, numbers = asyncio.get_running_loop(), asyncio.Event(), (signal.SIGTERM, signal.SIGINT)
+
+    def first() -> None:
+        stop.set()
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+    for number in numbers:
+        loop.add_signal_handler(number, first)
+    return stop
 
 
 def _threads_to_fill(batching: BatchSettings) -> int:
