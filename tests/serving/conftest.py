@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.local_server import local_server
+from farkeras.testing.server import local_server
 from tests.serving.target import Target
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.serving.local_server import local_server
+from farkeras.testing.server import local_server
 from tests.serving.target import PREDICTION, Target, code_of, eventually
 
 X = np.ones((1, 3), np.float32)
@@ -35,7 +35,6 @@ def test_batches_and_a_graceful_end(models, tmp_path):
     flags = (f"--model_dir={models / 'numbers'}", "--model_name=m", f"--batching_parameters_file={parameters}")
     with local_server(*flags) as server:
         target = Target(server.address, server.rest_address, models)
-        assert "Model m, version 3: http://127.0.0.1:" in server.started
         with ThreadPoolExecutor(8) as threads:
             sent = [float(number) * X for number in range(32)]
             answers = list(threads.map(lambda x: target.values("m", {"x": x})["y"], sent))
@@ -52,8 +51,9 @@ def test_batches_and_a_graceful_end(models, tmp_path):
             server.process.send_signal(signal.SIGTERM)
             assert slow.result()["done"].tolist() == steps
             assert rest.result() == (200, {"outputs": steps})
-        printed, _ = server.process.communicate(timeout=30)
-    assert server.process.returncode == 0
+        assert server.process.wait(30) == 0
+        printed = server.output.read_text()
+    assert "Model m, version 3: http://127.0.0.1:" in printed
     assert "For development and tests. In production use TF Serving, with the recipes in serving/.\n" in printed
     assert code_of(lambda: target.predict("m", {"x": X}, 5)) == "UNAVAILABLE"
 
