@@ -5,7 +5,7 @@ NEWEST := .venv-newest/bin
 FACES := data/celeba_procedural
 ASTRONAUT := data/astronaut.png
 
-.PHONY: demo demo-mgmtn test test-newest lint format protos install clean
+.PHONY: demo demo-mgmtn test test-newest soak lint format protos install clean
 
 install: .venv/installed
 
@@ -51,6 +51,10 @@ test: lint
 # The core, on the newest TensorFlow and without mediapipe.
 test-newest: .venv-newest/installed
 	$(NEWEST)/python $(PYTEST)
+
+# Half an hour at most: a long load on the local server, with hot swaps and everything that may go wrong.
+soak: $(FACES)
+	$(BIN)/python serving/soak.py --images=$(FACES)/img_align_celeba
 
 lint: install
 	$(BIN)/ruff check --config .ci/ruff.toml .

@@ -1,0 +1,111 @@
+"""Load on a server: callers that wait for each answer (closed loop), or requests at given times (open loop)."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import grpc
+import numpy as np
+
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.use_local_subchannel_pool", 1),  # a connection for each caller
+)
+
+
+@dataclass
+class Load:
+    """What came of a load.
+
+    Attributes:
+        seconds: How long it took.
+        latencies: Seconds to each answer that was OK; in an open loop from the time at which the request was due.
+        codes: How many answers of each code.
+    """
+
+    seconds: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+    codes: Counter = field(default_factory=Counter)
+
+    @property
+    def throughput(self) -> float:
+        """OK answers a second."""
+        return len(self.latencies) / self.seconds
+
+    def milliseconds(self, percentile: float) -> float:
+        """A percentile of the latencies; NaN where there are none."""
+        return 1e3 * float(np.percentile(self.latencies, percentile)) if self.latencies else float("nan")
+
+    def add(self, other: "Load") -> None:
+        """Takes in a later part of the same load."""
+        self.seconds += other.seconds
+        self.latencies += other.latencies
+        self.codes += other.codes
+
+
+async def closed_loop(
+    address: str, requests: Sequence[bytes], callers: int, seconds: float, timeout: float = 60.0
+) -> Load:
+    """Callers that each send the next request when the last one is answered.
+
+    Args:
+        address: host:port of gRPC.
+        requests: Serialised `PredictRequest` messages, sent in turn.
+        callers: How many, each with a connection of its own.
+        seconds: After which no more is sent.
+        timeout: Of a request, in seconds.
+    """
+    load, start = Load(), time.monotonic()
+
+    async def caller(number: int) -> None:
+        async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+            call, turn = channel.unary_unary(PREDICT), number
+            while time.monotonic() < start + seconds:
+                await _send(call, requests[turn % len(requests)], timeout, time.monotonic(), load)
+                turn += callers
+
+    await asyncio.gather(*map(caller, range(callers)))
+    load.seconds = time.monotonic() - start
+    return load
+
+
+async def open_loop(
+    address: str, requests: Sequence[bytes], rate: float, seconds: float, seed: int = 0, timeout: float = 60.0
+) -> Load:
+    """Requests that come whether or not the server keeps up, at random times (a Poisson process).
+
+    Args:
+        address: host:port of gRPC.
+        requests: Serialised `PredictRequest` messages, sent in turn.
+        rate: Requests a second.
+        seconds: After which no more is sent.
+        seed: Of the times.
+        timeout: Of a request, in seconds.
+    """
+    gaps = np.random.default_rng(seed).exponential(1 / rate, int(2 * rate * seconds) + 100)
+    load, start, sent = Load(), time.monotonic(), []
+    async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+        call = channel.unary_unary(PREDICT)
+        for turn, due in enumerate(start + np.cumsum(gaps)):
+            if due > start + seconds:
+                break
+            await asyncio.sleep(due - time.monotonic())
+            request = requests[turn % len(requests)]
+            sent.append(asyncio.create_task(_send(call, request, timeout, due, load)))
+        await asyncio.gather(*sent)
+    load.seconds = time.monotonic() - start
+    return load
+
+
+async def _send(call, request: bytes, timeout: float, due: float, load: Load) -> None:
+    try:
+        await call(request, timeout=timeout)
+    except grpc.aio.AioRpcError as error:
+        load.codes[error.code().name] += 1
+    else:
+        load.codes["OK"] += 1
+        load.latencies.append(time.monotonic() - due)

@@ -1,0 +1,136 @@
+"""A load in steps, and what is shown of it."""
+
+import asyncio
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from farkeras.clients.protos import serving_pb2 as pb
+from farkeras.clients.tensors import to_proto
+from farkeras.files import write_text, written_aside
+from farkeras.serving.in_process import InProcess
+from farkeras.serving.load import Load, closed_loop, open_loop
+
+ROUNDS = 5
+"""Parts of a step. With a comparison they take turns with it, so that both see the same machine."""
+
+
+@dataclass
+class Step:
+    """A step of a load.
+
+    Attributes:
+        name: What was asked, such as "4 callers" or "50 requests/s".
+        load: What the server did.
+        in_process: What the model's own Session did in the same time; None without a comparison.
+        ratio: The server's throughput to that; the median of the rounds.
+    """
+
+    name: str
+    load: Load
+    in_process: Load | None = None
+    ratio: float | None = None
+
+    def to_dict(self) -> dict:
+        return {
+            "step": self.name,
+            "requests_per_second": self.load.throughput,
+            **{f"p{percentile}_ms": self.load.milliseconds(percentile) for percentile in (50, 95, 99)},
+            "codes": dict(self.load.codes),
+            "in_process_per_second": self.in_process and self.in_process.throughput,
+            "in_process_p99_ms": self.in_process and self.in_process.milliseconds(99),
+            "ratio": self.ratio,
+        }
+
+
+def predict_requests(files: Sequence[bytes], images: int, model: str) -> tuple[list[bytes], list[list[bytes]]]:
+    """Requests with so many images each, in turn from `files`.
+
+    Returns:
+        Serialised `PredictRequest` messages, and the image files of each.
+    """
+    parts = [[files[(start + k) % len(files)] for k in range(images)] for start in range(0, len(files), images)]
+    return [predict_request(part, model) for part in parts], parts
+
+
+def predict_request(files: Sequence[bytes], model: str) -> bytes:
+    """A serialised request with image files for a model's `serving_default`."""
+    request = pb.PredictRequest(model_spec=pb.ModelSpec(name=model))
+    request.inputs["bytes"].CopyFrom(to_proto(np.array(list(files), object)))
+    return request.SerializeToString()
+
+
+def closed_step(
+    address: str, requests: Sequence[bytes], callers: int, seconds: float, compare: Callable[[int, float], Load] | None
+) -> Step:
+    """Callers that wait for their answers, and, where given, the comparison `(callers, seconds) -> Load`."""
+    step, ratios, part = Step(f"{callers} callers", Load(), Load() if compare else None), [], seconds / ROUNDS
+    for _ in range(ROUNDS):
+        load = asyncio.run(closed_loop(address, requests, callers, part))
+        step.load.add(load)
+        if compare:
+            other = compare(callers, part)
+            step.in_process.add(other)
+            ratios.append(load.throughput / other.throughput)
+    step.ratio = median(ratios) if ratios else None
+    return step
+
+
+def open_step(address: str, requests: Sequence[bytes], rate: float, seconds: float) -> Step:
+    """Requests at random times, whether or not the server keeps up."""
+    return Step(f"{rate:g} requests/s", asyncio.run(open_loop(address, requests, rate, seconds)))
+
+
+def in_process_comparison(folder: Path, parts: list[list[bytes]]) -> Callable[[int, float], Load]:
+    """The comparison of `closed_step`: the same images through the version in a folder."""
+    model = InProcess(folder)
+    model.probabilities(parts[0])  # the first run is slower
+    return lambda callers, seconds: model.closed_loop(parts, callers, seconds)
+
+
+def table(steps: Sequence[Step]) -> Table:
+    """A row for each step."""
+    shown = Table("Load", box=None)
+    for name in ("requests/s", "p50 ms", "p95 ms", "p99 ms"):
+        shown.add_column(name, justify="right")
+    shown.add_column("answers")
+    if any(step.ratio for step in steps):
+        for name in ("in process, requests/s", "ratio"):
+            shown.add_column(name, justify="right")
+    for step in steps:
+        percentiles = [f"{step.load.milliseconds(percentile):.1f}" for percentile in (50, 95, 99)]
+        codes = ", ".join(f"{count} {code}" for code, count in sorted(step.load.codes.items()))
+        row = [step.name, f"{step.load.throughput:.1f}", *percentiles, codes]
+        if step.ratio:
+            row += [f"{step.in_process.throughput:.1f}", f"{step.ratio:.2f}"]
+        shown.add_row(*row)
+    return shown
+
+
+def write(steps: Sequence[Step], folder: Path) -> None:
+    """Writes `load.json`, and `load.png` with latency over load."""
+    values = [{k: None if _is_nan(v) else v for k, v in step.to_dict().items()} for step in steps]
+    write_text(folder / "load.json", json.dumps(values, indent=1) + "\n")
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(steps))
+    for percentile in (50, 95, 99):
+        axes.plot(places, [step.load.milliseconds(percentile) for step in steps], "o-", label=f"p{percentile}")
+    labels = [f"{step.name}\n{step.load.throughput:.0f}/s" for step in steps]
+    axes.set_xticks(places, labels)
+    axes.set_ylabel("milliseconds to the answer")
+    axes.set_yscale("log")
+    axes.legend()
+    with written_aside(folder / "load.png") as aside:
+        figure.savefig(aside, dpi=120)
+
+
+def _is_nan(value) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,250 @@
+"""A long load on a local server with everything that may go wrong, and what must hold meanwhile."""
+
+import asyncio
+import itertools
+import shutil
+import signal
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import numpy as np
+
+from farkeras.clients.protos import serving_pb2 as pb
+from farkeras.clients.tensors import to_array
+from farkeras.files import written_aside
+from farkeras.serving.hostile import Hostile, hostile_requests
+from farkeras.serving.in_process import InProcess
+from farkeras.serving.load import OPTIONS, PREDICT
+from farkeras.serving.load_steps import predict_request
+from farkeras.testing.server import LocalServer, local_server
+
+MODEL = "farkeras"
+TOLERANCE = 5e-5
+PORTS = {"port": 28500, "rest_port": 28501}
+"""Of servers that are killed and started again."""
+
+
+@dataclass
+class Findings:
+    """What was seen.
+
+    Attributes:
+        good: Answers to good requests, by code; "WRONG" for other numbers than the version's.
+        hostile: Answers to each hostile request, by its name.
+        improper: Those of them that were not proper.
+        swaps: Versions that were published.
+        versions: Versions that answered.
+        latencies: Seconds to each good answer.
+        memory: MiB of the server, in the order of time.
+        notes: What else was measured.
+        failures: What must not be; nothing where all is well.
+    """
+
+    good: Counter = field(default_factory=Counter)
+    hostile: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
+    improper: list[str] = field(default_factory=list)
+    swaps: int = 0
+    versions: set[int] = field(default_factory=set)
+    latencies: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def quarters_of_memory(self) -> list[float]:
+        """MiB, the mean of each quarter of the time."""
+        return [float(np.mean(part)) for part in np.array_split(self.memory, 4)]
+
+    def require(self, holds: bool, what: str) -> None:
+        """Notes a failure where something does not hold."""
+        if not holds:
+            self.failures.append(what)
+
+
+class Models:
+    """Two models with different answers, published in turn as versions of one."""
+
+    def __init__(self, exports: Sequence[Path], files: Sequence[bytes], base: Path):
+        """
+        Args:
+            exports: Two version folders of `export_saved_model`.
+            files: JPEG files.
+            base: Where versions appear; made here.
+        """
+        self._exports, self.base, self.files = exports, base, files
+        self.expected = [InProcess(export).probabilities(files) for export in exports]
+        self.requests = [predict_request([file], MODEL) for file in files]
+        if np.abs(self.expected[0] - self.expected[1]).max(axis=1).min() < 10 * TOLERANCE:
+            raise ValueError("the two models answer alike: a wrong answer would not be seen")
+
+    def publish(self, version: int) -> None:
+        """The next version appears, complete at once."""
+        with written_aside(self.base / str(version)) as aside:
+            shutil.copytree(self._exports[version % 2], aside)
+
+    def is_right(self, number: int, answer: bytes) -> tuple[int, bool]:
+        """The version that answered, and whether these are its numbers for a request."""
+        response = pb.PredictResponse.FromString(answer)
+        version = response.model_spec.version.value
+        values = to_array(response.outputs["probabilities"])
+        return version, bool(np.allclose(values, self.expected[version % 2][number], atol=TOLERANCE))
+
+
+def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: float, callers: int = 8) -> Findings:
+    """Good requests with hot swaps, hostile ones between them; then SIGTERM and SIGKILL.
+
+    Args:
+        models: What is served.
+        num_requests: Good requests.
+        num_hostile: Hostile ones, spread over the good.
+        swap_seconds: Between new versions.
+        callers: Who send good requests, each the next one when the last one is answered.
+    """
+    findings = Findings()
+    models.publish(1)
+    with local_server(f"--model_dir={models.base}") as server:
+        hostile = hostile_requests(server.address, server.rest_address, MODEL, models.files[0])
+        with _every(swap_seconds, lambda: _swap(models, findings)), _every(0.2, lambda: _weigh(server, findings)):
+            asyncio.run(_mixed_load(server, models, hostile, num_requests, num_hostile, callers, findings))
+        findings.require(server.process.poll() is None, "the server ended")
+        findings.require(not server.process.poll() and _answers(server, models), "the server does not answer any more")
+    findings.require(findings.good == {"OK": num_requests}, f"good requests: {dict(findings.good)}")
+    findings.require(not findings.improper, f"hostile requests: {findings.improper}")
+    _require_bounded_memory(findings)
+    findings.require(len(findings.versions) > 1 or findings.swaps < 1, "no swap was seen")
+    _end_gracefully(models, findings, callers)
+    _kill_and_start_again(models, findings, callers)
+    return findings
+
+
+async def _mixed_load(server, models, hostile, num_requests, num_hostile, callers, findings) -> None:
+    numbers = itertools.count()
+    hostile_every = max(1, num_requests // num_hostile) if num_hostile else 0
+
+    async def caller() -> None:
+        async with grpc.aio.insecure_channel(server.address, options=OPTIONS) as channel:
+            call = channel.unary_unary(PREDICT)
+            while (number := next(numbers)) < num_requests:
+                await _good(call, models, number, findings)
+                if hostile_every and number % hostile_every == 0 and number // hostile_every < num_hostile:
+                    await _bad(hostile[number // hostile_every % len(hostile)], findings)
+
+    await asyncio.gather(*(caller() for _ in range(callers)))
+
+
+async def _good(call, models: Models, number: int, findings: Findings) -> None:
+    begun, image = time.monotonic(), number % len(models.files)
+    try:
+        answer = await call(models.requests[image], timeout=60)
+    except grpc.aio.AioRpcError as error:
+        findings.good[error.code().name] += 1
+        return
+    findings.latencies.append(time.monotonic() - begun)
+    version, right = models.is_right(image, answer)
+    findings.versions.add(version)
+    findings.good["OK" if right else "WRONG"] += 1
+
+
+async def _bad(request: Hostile, findings: Findings) -> None:
+    try:
+        answer = await request.send()
+    except OSError as error:
+        answer = type(error).__name__
+    findings.hostile[request.name][answer] += 1
+    if answer not in request.proper:
+        findings.improper.append(f"{request.name}: {answer}")
+
+
+def _swap(models: Models, findings: Findings) -> None:
+    findings.swaps += 1
+    models.publish(findings.swaps + 1)
+    for path in models.base.iterdir():  # the disk, too, has an end
+        if path.name.isdigit() and int(path.name) < findings.swaps - 1:
+            shutil.rmtree(path)
+
+
+def _weigh(server: LocalServer, findings: Findings) -> None:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+    findings.memory.append(int(line.split()[1]) / 1024)
+
+
+def _require_bounded_memory(findings: Findings) -> None:
+    quarters = findings.quarters_of_memory()
+    findings.require(quarters[3] < 1.25 * quarters[1], f"memory grows: {quarters} MiB")
+    findings.require(max(findings.memory) < findings.memory[0] + 3072, f"memory: {max(findings.memory):.0f} MiB")
+
+
+def _end_gracefully(models: Models, findings: Findings, callers: int) -> None:
+    """SIGTERM under load: what was begun is answered, and the process ends with 0."""
+    with local_server(f"--model_dir={models.base}") as server:
+        codes, seconds = asyncio.run(_until_it_ends(server, models, callers, signal.SIGTERM))
+        code = server.process.wait(30)
+    findings.notes.append(f"SIGTERM under load: {dict(codes)}, exit code {code} after {seconds:.1f} s")
+    findings.require(codes["OK"] > 0 and set(codes) <= {"OK", "UNAVAILABLE"}, f"SIGTERM: {dict(codes)}")
+    findings.require(code == 0, f"SIGTERM: exit code {code}")
+
+
+def _kill_and_start_again(models: Models, findings: Findings, callers: int) -> None:
+    """SIGKILL under load, and a new server at the same ports."""
+    with local_server(f"--model_dir={models.base}", **PORTS) as server:
+        asyncio.run(_until_it_ends(server, models, callers, signal.SIGKILL))
+        server.process.wait(30)
+    begun = time.monotonic()
+    with local_server(f"--model_dir={models.base}", **PORTS) as server:
+        answers, seconds = _answers(server, models), time.monotonic() - begun
+    findings.notes.append(f"SIGKILL under load: the next server answers {seconds:.1f} s after its start")
+    findings.require(answers and seconds < 10, f"SIGKILL: a right answer {answers}, after {seconds:.1f} s")
+
+
+async def _until_it_ends(server: LocalServer, models: Models, callers: int, number: int) -> tuple[Counter, float]:
+    """Load, a signal after two seconds, and load until nobody answers: codes, and seconds from the signal."""
+    findings, ended = Findings(), asyncio.Event()
+
+    async def caller(first: int) -> None:
+        async with grpc.aio.insecure_channel(server.address, options=OPTIONS) as channel:
+            call = channel.unary_unary(PREDICT)
+            for turn in itertools.count(first):
+                before = findings.good["OK"] + findings.good["WRONG"]
+                await _good(call, models, turn, findings)
+                if ended.is_set() and findings.good["OK"] + findings.good["WRONG"] == before:
+                    return
+
+    async def end() -> float:
+        await asyncio.sleep(2)
+        server.process.send_signal(number)
+        ended.set()
+        begun = time.monotonic()
+        await asyncio.to_thread(server.process.wait, 60)
+        return time.monotonic() - begun
+
+    *_, seconds = await asyncio.gather(*map(caller, range(callers)), end())
+    return findings.good, seconds
+
+
+def _answers(server: LocalServer, models: Models) -> bool:
+    with grpc.insecure_channel(server.address) as channel:
+        answer = channel.unary_unary(PREDICT)(models.requests[0], timeout=30)
+    return models.is_right(0, answer)[1]
+
+
+@contextmanager
+def _every(seconds: float, action: Callable[[], None]):
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(seconds):
+            action()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
