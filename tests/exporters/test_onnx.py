@@ -5,8 +5,11 @@ import sys
 
 import keras
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import tensorflow as tf
+import tf2onnx
 
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
@@ -17,19 +20,10 @@ from farkeras.models.model_file import ModelMetadata, load_model, save_model
 from tests.bad_images import smooth_image
 from tests.exporters.conftest import GROUPING
 
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
-tf2onnx = pytest.importorskip("tf2onnx")
-
 
 @pytest.fixture(scope="module")
-def exported(workdir, tmp_path_factory):
-    return export_onnx(workdir, tmp_path_factory.mktemp("export") / "onnx", ParityImages(10))
-
-
-@pytest.fixture(scope="module")
-def session(exported):
-    return onnxruntime.InferenceSession(exported.path / "model.onnx", providers=["CPUExecutionProvider"])
+def session(onnx_model):
+    return onnxruntime.InferenceSession(onnx_model.path / "model.onnx", providers=["CPUExecutionProvider"])
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -49,23 +43,23 @@ def test_inputs_and_outputs(session):
     }
 
 
-def test_the_checker_is_content(exported):
-    model = onnx.load(exported.path / "model.onnx")
+def test_the_checker_is_content(onnx_model):
+    model = onnx.load(onnx_model.path / "model.onnx")
     onnx.checker.check_model(model, full_check=True)
     assert [opset.version for opset in model.opset_import if not opset.domain] == [OPSET]
 
 
-def test_names_and_settings_lie_in_the_file_and_beside_it(exported, session, workdir):
+def test_names_and_settings_lie_in_the_file_and_beside_it(onnx_model, session, workdir):
     inside = session.get_modelmeta().custom_metadata_map
     assert tuple(inside["labels"].split("\n")) == GROUPING.attributes
     values = json.loads(inside["farkeras"])
     assert ModelMetadata.from_dict(values) == load_model(workdir)[1]
-    assert values == json.loads((exported.path / "farkeras.json").read_text(encoding="utf-8"))
+    assert values == json.loads((onnx_model.path / "farkeras.json").read_text(encoding="utf-8"))
     assert (values["export"]["kind"], values["export"]["input_size"]) == ("onnx", [218, 178])
     assert values["export"]["versions"]["tf2onnx"]
     assert "farkeras.align" in session.get_modelmeta().description
-    assert json.loads((exported.path / "parity.json").read_text(encoding="utf-8")) == exported.report
-    assert exported.report["exceeded"] == []
+    assert json.loads((onnx_model.path / "parity.json").read_text(encoding="utf-8")) == onnx_model.report
+    assert onnx_model.report["exceeded"] == []
 
 
 @pytest.mark.parametrize("before", [(218, 178), (7, 5), (48, 64), (1, 3)])

@@ -13,7 +13,7 @@ from tensorflow.core.protobuf import config_pb2
 
 from farkeras.clients.protos.serving_pb2 import PredictionLog
 from farkeras.errors import FarkerasError
-from farkeras.exporters import saved_model
+from farkeras.exporters import saved_model as exporter
 from farkeras.exporters.parity import ParityError
 from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.saved_model import export_saved_model
@@ -26,17 +26,11 @@ ENDPOINTS = ("serving_default", "images", "tensors")
 
 
 @pytest.fixture(scope="module")
-def exported(workdir, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("export") / "saved_model"
-    return export_saved_model(workdir, folder, ParityImages(10), (1, 3))
-
-
-@pytest.fixture(scope="module")
-def session(exported):
+def session(saved_model):
     """A Session with the SavedModel, loaded as TF Serving loads it, and the signatures."""
     with tf.Graph().as_default() as graph:
         session = tf.compat.v1.Session(graph=graph)
-        signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(exported.path)).signature_def
+        signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(saved_model.path)).signature_def
     yield session, signatures
     session.close()
 
@@ -181,8 +175,8 @@ def test_wrong_shapes_are_refused(serve, name, value):
         serve(name, value)
 
 
-def test_metadata_lies_beside_the_graph(exported, workdir):
-    extra = exported.path / "assets.extra"
+def test_metadata_lies_beside_the_graph(saved_model, workdir):
+    extra = saved_model.path / "assets.extra"
     values = json.loads((extra / "farkeras.json").read_text(encoding="utf-8"))
     assert tuple(values["attributes"]) == GROUPING.attributes
     assert (extra / "labels.txt").read_text(encoding="utf-8").split() == values["attributes"]
@@ -194,16 +188,16 @@ def test_metadata_lies_beside_the_graph(exported, workdir):
     assert {"tensorflow", "keras", "farkeras"} <= set(values["export"]["versions"])
 
 
-def test_the_comparison_lies_beside_the_graph(exported):
-    report = json.loads((exported.path / "assets.extra" / "parity.json").read_text(encoding="utf-8"))
-    assert report == exported.report
+def test_the_comparison_lies_beside_the_graph(saved_model):
+    report = json.loads((saved_model.path / "assets.extra" / "parity.json").read_text(encoding="utf-8"))
+    assert report == saved_model.report
     assert (report["data"]["images"], report["exceeded"]) == (10, [])
     assert list(report["runtimes"]) == list(ENDPOINTS)
     assert max(row["max_difference"] for row in report["runtimes"].values()) <= 5e-5
 
 
-def test_warm_up_requests_can_be_served(exported, serve):
-    records = tf.data.TFRecordDataset(str(exported.path / "assets.extra" / "tf_serving_warmup_requests"))
+def test_warm_up_requests_can_be_served(saved_model, serve):
+    records = tf.data.TFRecordDataset(str(saved_model.path / "assets.extra" / "tf_serving_warmup_requests"))
     logs = [PredictionLog.FromString(record) for record in records.as_numpy_iterator()]
     assert [len(log.predict_log.request.inputs["bytes"].string_val) for log in logs] == [1, 3]
     for request in (log.predict_log.request for log in logs):
@@ -224,7 +218,7 @@ def quick(monkeypatch):
         def write_out(self, path, verbose):
             (Path(path) / "saved_model.pb").touch()
 
-    monkeypatch.setattr(saved_model, "_archive", lambda *_: Archive())
+    monkeypatch.setattr(exporter, "_archive", lambda *_: Archive())
 
 
 def test_next_version(any_workdir, tmp_path, quick):
@@ -237,7 +231,7 @@ def test_next_version(any_workdir, tmp_path, quick):
 
 def test_other_numbers_are_kept_aside(any_workdir, tmp_path, quick, monkeypatch):
     zeros = {"images": lambda faces: np.zeros((len(faces.crops), 7))}
-    monkeypatch.setattr(saved_model, "session_runtimes", lambda *_: zeros)
+    monkeypatch.setattr(exporter, "session_runtimes", lambda *_: zeros)
     with pytest.raises(ParityError, match=r"images: max_difference .*, limit 5e-05\. The export is in .*1\.rejected"):
         export_saved_model(any_workdir, tmp_path, ParityImages(3))
     assert [path.name for path in tmp_path.iterdir()] == ["1.rejected"]
@@ -251,7 +245,7 @@ def test_a_full_disk_leaves_no_partial_version(any_workdir, tmp_path, monkeypatc
         file_size_limit(50_000)
         return loaded
 
-    monkeypatch.setattr(saved_model, "load_model", load_then_fill_the_disk)
+    monkeypatch.setattr(exporter, "load_model", load_then_fill_the_disk)
     with pytest.raises(FarkerasError, match=r"Cannot write the export .*1 \(File too large\)\. Nothing was left"):
         export_saved_model(any_workdir, tmp_path)
     assert not list(tmp_path.iterdir())
