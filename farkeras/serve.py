@@ -60,7 +60,13 @@ def main(argv: list[str]) -> None:
         read_batching(_BATCHING.value) if _BATCHING.value else None,
         _POLL.value,
     )
-    asyncio.run(serve(settings, lambda running: _announce(running, settings.host)))
+
+    async def serve_and_end() -> None:
+        await serve(settings, lambda running: _announce(running, settings.host))
+        print("Ended.", flush=True)
+        os._exit(0)  # see `serve`
+
+    asyncio.run(serve_and_end())
 
 
 def _log_to_stdout() -> None:

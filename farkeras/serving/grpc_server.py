@@ -21,6 +21,8 @@ RECEIVE_SECONDS = 30.0
 MAX_WAITING = 1000
 """Requests that are being answered or wait for it; one more is UNAVAILABLE."""
 
+_SECONDS_TO_SEND = 0.2  # the last answers
+
 LARGE_BYTES = 2**22
 """Requests above this size are worked on one at a time: on its way to the model one takes its size several times."""
 
@@ -30,14 +32,14 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),  # or two servers would share a port, each answering some of the calls
 )
 
-# grpc.health.v1: the requests for the server and for its services, and the answer SERVING, field 1 of each message.
+# grpc.health.v1: the requests for the server and for its services, and the answers SERVING and NOT_SERVING, field 1.
 _SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 _HEALTH_REQUESTS = {b"\n" + bytes([len(name)]) + name.encode() if name else b"" for name in _SERVICES}
-_HEALTHY = b"\x08\x01"
+_HEALTHY, _UNHEALTHY = b"\x08\x01", b"\x08\x02"
 
 
 class GrpcServer:
-    """Listens from `start` to `stop`.
+    """Listens from `start` to the end of the process.
 
     Attributes:
         port: Where it listens, after `start`.
@@ -48,6 +50,7 @@ class GrpcServer:
         self._threads = ThreadPoolExecutor(num_threads, "grpc")
         self._waiting, self._large = 0, asyncio.Semaphore(1)
         self._server: grpc.aio.Server | None = None
+        self._closing = False
 
     async def start(self) -> None:
         """Opens the port.
@@ -72,7 +75,7 @@ class GrpcServer:
                         "GetModelStatus", pb.GetModelStatusRequest, lambda request, _: answers.status(request)
                     ),
                 ),
-                _service("grpc.health.v1.Health", Check=_health),
+                _service("grpc.health.v1.Health", Check=self._health),
             )
         )
         try:
@@ -83,11 +86,15 @@ class GrpcServer:
             ) from None
         await self._server.start()
 
-    async def stop(self, grace_seconds: float) -> None:
-        """Takes no new request and answers those that are here, as far as the time allows."""
-        if self._server is not None:
-            await self._server.stop(grace_seconds)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    async def drain(self, grace_seconds: float) -> None:
+        """Refuses new requests as UNAVAILABLE and answers those that are here, as far as the time allows.
+
+        The port is left to the end of the process, for gRPC's own end would cancel requests that have just come.
+        """
+        self._closing, deadline = True, Deadline.after(grace_seconds)
+        while self._waiting and not deadline.passed():
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(_SECONDS_TO_SEND)
 
     def _method(self, api: str, request_class: type[Message], answer: Callable[[Message, Deadline], Message]):
         """A handler: bytes to bytes, so that parsing, too, is done in a thread and by few at a time."""
@@ -106,6 +113,8 @@ class GrpcServer:
 
         async def call(requests, context) -> bytes:
             content = await _receive(requests, context)
+            if self._closing:
+                await context.abort(StatusCode.UNAVAILABLE, "The server is about to end")
             if self._waiting >= MAX_WAITING:
                 await context.abort(StatusCode.UNAVAILABLE, "Too many requests wait at this server")
             self._waiting += 1
@@ -122,6 +131,11 @@ class GrpcServer:
 
         return call
 
+    async def _health(self, requests, context) -> bytes:
+        if await _receive(requests, context) not in _HEALTH_REQUESTS:
+            await context.abort(StatusCode.NOT_FOUND, "Unknown service")
+        return _UNHEALTHY if self._closing else _HEALTHY
+
 
 async def _receive(requests, context) -> bytes:
     """The one message of a call. The handlers are those of streams, which alone can stop waiting for a message."""
@@ -133,12 +147,6 @@ async def _receive(requests, context) -> bytes:
     if content is None:
         await context.abort(StatusCode.INTERNAL, "The call ended without a request")
     return content
-
-
-async def _health(requests, context) -> bytes:
-    if await _receive(requests, context) not in _HEALTH_REQUESTS:
-        await context.abort(StatusCode.NOT_FOUND, "Unknown service")
-    return _HEALTHY
 
 
 def _service(name: str, **methods) -> grpc.GenericRpcHandler:

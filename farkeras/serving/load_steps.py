@@ -31,12 +31,14 @@ class Step:
         load: What the server did.
         in_process: What the model's own Session did in the same time; None without a comparison.
         ratio: The server's throughput to that; the median of the rounds.
+        is_open: Whether requests came at given times.
     """
 
     name: str
     load: Load
     in_process: Load | None = None
     ratio: float | None = None
+    is_open: bool = False
 
     def to_dict(self) -> dict:
         return {
@@ -71,7 +73,11 @@ def closed_step(
     address: str, requests: Sequence[bytes], callers: int, seconds: float, compare: Callable[[int, float], Load] | None
 ) -> Step:
     """Callers that wait for their answers, and, where given, the comparison `(callers, seconds) -> Load`."""
-    step, ratios, part = Step(f"{callers} callers", Load(), Load() if compare else None), [], seconds / ROUNDS
+    step, ratios, part = (
+        Step(f"{callers} caller{'s' if callers > 1 else ''}", Load(), Load() if compare else None),
+        [],
+        seconds / ROUNDS,
+    )
     for _ in range(ROUNDS):
         load = asyncio.run(closed_loop(address, requests, callers, part))
         step.load.add(load)
@@ -85,7 +91,7 @@ def closed_step(
 
 def open_step(address: str, requests: Sequence[bytes], rate: float, seconds: float) -> Step:
     """Requests at random times, whether or not the server keeps up."""
-    return Step(f"{rate:g} requests/s", asyncio.run(open_loop(address, requests, rate, seconds)))
+    return Step(f"{rate:g} requests/s", asyncio.run(open_loop(address, requests, rate, seconds)), is_open=True)
 
 
 def in_process_comparison(folder: Path, parts: list[list[bytes]]) -> Callable[[int, float], Load]:
@@ -97,12 +103,13 @@ def in_process_comparison(folder: Path, parts: list[list[bytes]]) -> Callable[[i
 
 def table(steps: Sequence[Step]) -> Table:
     """A row for each step."""
-    shown = Table("Load", box=None)
+    shown = Table(box=None)
+    shown.add_column("load", no_wrap=True)
     for name in ("requests/s", "p50 ms", "p95 ms", "p99 ms"):
         shown.add_column(name, justify="right")
     shown.add_column("answers")
     if any(step.ratio for step in steps):
-        for name in ("in process, requests/s", "ratio"):
+        for name in ("in process", "ratio"):
             shown.add_column(name, justify="right")
     for step in steps:
         percentiles = [f"{step.load.milliseconds(percentile):.1f}" for percentile in (50, 95, 99)]
@@ -120,11 +127,15 @@ def write(steps: Sequence[Step], folder: Path) -> None:
     write_text(folder / "load.json", json.dumps(values, indent=1) + "\n")
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    places = range(len(steps))
-    for percentile in (50, 95, 99):
-        axes.plot(places, [step.load.milliseconds(percentile) for step in steps], "o-", label=f"p{percentile}")
-    labels = [f"{step.name}\n{step.load.throughput:.0f}/s" for step in steps]
-    axes.set_xticks(places, labels)
+    for percentile, color in ((50, "C0"), (95, "C1"), (99, "C3")):
+        for is_open in (False, True):
+            places = [place for place, step in enumerate(steps) if step.is_open == is_open]
+            heights = [steps[place].load.milliseconds(percentile) for place in places]
+            axes.plot(
+                places, heights, "o-", color=color, label=f"p{percentile}" if is_open == steps[0].is_open else None
+            )
+    axes.set_xticks(range(len(steps)), [f"{step.name}\n{step.load.throughput:.0f}/s" for step in steps])
+    axes.margins(x=0.1)
     axes.set_ylabel("milliseconds to the answer")
     axes.set_yscale("log")
     axes.legend()

@@ -48,9 +48,10 @@ class Running(NamedTuple):
 
 
 async def serve(settings: ServerSettings, ready: Callable[[Running], None]) -> None:
-    """Serves until SIGTERM or Ctrl-C, and then answers what has been asked.
+    """Serves until SIGTERM or Ctrl-C, and returns when what has been asked is answered.
 
-    No port is open before all models have loaded.
+    No port is open before all models have loaded. Afterwards gRPC's stays open and refuses what comes: the process is
+    to end at once, by `os._exit`.
 
     Args:
         settings: What and where.
@@ -72,9 +73,8 @@ async def serve(settings: ServerSettings, ready: Callable[[Running], None]) -> N
     ready(Running(models, grpc_server.port, http_server.port))
     await stop.wait()
     await asyncio.gather(
-        grpc_server.stop(settings.grace_seconds), asyncio.to_thread(http_server.stop, settings.grace_seconds)
+        grpc_server.drain(settings.grace_seconds), asyncio.to_thread(http_server.stop, settings.grace_seconds)
     )
-    await asyncio.to_thread(models.close)
 
 
 def _stopped_by_signals() -> asyncio.Event:
