@@ -16,7 +16,7 @@ from farkeras import main as entry
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import quiet_import
 
-_NUM_IMAGES = flags.DEFINE_integer("num_images", 1000, "Images to a round.", lower_bound=1)
+_NUM_IMAGES = flags.DEFINE_integer("num_images", 4000, "Images to a round.", lower_bound=1000)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; the medians are shown.", lower_bound=1)
 settings.define()
 flags.adopt_module_key_flags(settings)  # --help shows them

@@ -15,45 +15,50 @@ _RADIANS = 0.017453292519943295  # in a degree
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
-@dataclass(frozen=True)
-class Geometry:
+class Geometry(NamedTuple):
     """How an image's content moves: a part of the image becomes the frame, is mirrored or not, and turns.
 
-    One thing moves the image and the points in it, so they stay together.
+    One thing moves the image and the points in it, so they stay together. With a leading axis it is that of many
+    images, whose points it moves.
 
     Attributes:
-        image_size: Height and width of the frame in pixels.
         sides: Height and width of the image in pixels, int32 `[2]`.
         part: Top, left, bottom, right of the part, whole pixels inside the image, int32 `[4]`.
-        flip: Mirror left and right; a bool or a tensor of one.
-        degrees: Then turn about the frame's centre, counter-clockwise in pixels of the frame; None for not at all.
+        flip: bool, mirror left and right; None for not at all.
+        degrees: float32, then turn about the frame's centre, counter-clockwise in pixels of the frame; None for not at
+            all.
     """
 
-    image_size: tuple[int, int]
     sides: tf.Tensor
     part: tf.Tensor
-    flip: bool | tf.Tensor = False
+    flip: tf.Tensor | None = None
     degrees: tf.Tensor | None = None
 
-    def image(self, image: tf.Tensor) -> tf.Tensor:
-        """`[height, width, channels]`, numbers of any dtype -> `[H, W, channels]` float32 in the same range."""
+    def image(self, image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+        """`[height, width, channels]`, numbers of any dtype -> `[H, W, channels]` float32 in the same range.
+
+        Args:
+            image: The image, of `sides`.
+            image_size: Height and width H, W of the frame in pixels.
+        """
         if self.degrees is not None:
-            return self._turned(image)
+            return self._turned(image, image_size)
         top, left, bottom, right = tf.unstack(self.part)
-        frame = shrink(image[None, top:bottom, left:right], self.image_size)[0]
-        if self.flip is False:
+        frame = shrink(image[None, top:bottom, left:right], image_size)[0]
+        if self.flip is None:
             return frame
         return tf.reverse(frame, tf.range(1, 1 + tf.cast(self.flip, tf.int32)))  # along axis 1 or along none
 
-    def _turned(self, image: tf.Tensor) -> tf.Tensor:
+    def _turned(self, image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
         """Everything in one bilinear step, which sees beyond the part; beyond the image its edge repeats."""
         top, left, bottom, right = tf.unstack(tf.cast(self.part, tf.float32))
-        image = halve(image[None], self.part[2:] - self.part[:2], self.image_size)
+        image = halve(image[None], self.part[2:] - self.part[:2], image_size)
         # What halving left of a pixel.
         down, across = tf.unstack(tf.cast(tf.shape(image)[1:3], tf.float32) / tf.cast(self.sides, tf.float32))
-        (height, width), angle = self.image_size, self.degrees * _RADIANS
+        (height, width), angle = image_size, self.degrees * _RADIANS
         scale_y, scale_x = down * (bottom - top) / height, across * (right - left) / width
-        scale_x = tf.where(self.flip, -scale_x, scale_x)
+        if self.flip is not None:
+            scale_x = tf.where(self.flip, -scale_x, scale_x)
         # From pixels of the frame to pixels of the image, both counted at their centres from that of the part.
         a, b = scale_x * tf.cos(angle), -scale_x * tf.sin(angle)
         c, d = scale_y * tf.sin(angle), scale_y * tf.cos(angle)
@@ -63,36 +68,41 @@ class Geometry:
         return tf.raw_ops.ImageProjectiveTransformV3(
             images=image,
             transforms=tf.stack([a, b, to_x, c, d, to_y, 0.0, 0.0])[None],
-            output_shape=self.image_size,
+            output_shape=image_size,
             fill_value=0.0,
             interpolation="BILINEAR",
             fill_mode="NEAREST",
         )[0]
 
-    def points(self, points: tf.Tensor) -> tf.Tensor:
-        """`[..., 2]` float32, x, y as fractions of the image's width and height -> fractions of the frame's.
+    def points(self, points: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+        """x, y as fractions of an image's width and height -> fractions of the frame's.
 
         Fractions count from the left and top edge: the centre of the first of W pixels is at 0.5 / W. Points may lie
         outside 0..1, before and after. A flip moves points as the image, it does not rename them: what was a left eye
         is then on the other side.
+
+        Args:
+            points: float32 `[P, 2]` of one image, `[N, P, 2]` of the N that this is the geometry of.
+            image_size: Height and width of the frame in pixels.
         """
-        part, sides = tf.cast(self.part, tf.float32), tf.cast(self.sides, tf.float32)
-        start, end = part[1::-1], part[:1:-1]  # x, y
-        points = (points * sides[::-1] - start) / (end - start)
+        top, left, bottom, right = tf.unstack(tf.cast(self.part, tf.float32)[..., None], axis=-2)
+        height, width = tf.unstack(tf.cast(self.sides, tf.float32)[..., None], axis=-2)
         x, y = tf.unstack(points, axis=-1)
-        x = tf.where(self.flip, 1.0 - x, x)
+        x, y = (x * width - left) / (right - left), (y * height - top) / (bottom - top)
+        if self.flip is not None:
+            x = tf.where(tf.expand_dims(self.flip, -1), 1.0 - x, x)
         if self.degrees is None:
             return tf.stack([x, y], axis=-1)
-        height, width = self.image_size
+        height, width = image_size
         x, y = (x - 0.5) * width, (y - 0.5) * height  # lengths and angles are those of pixels
-        angle = self.degrees * _RADIANS
+        angle = tf.expand_dims(self.degrees, -1) * _RADIANS
         cos, sin = tf.cos(angle), tf.sin(angle)
         x, y = cos * x + sin * y, cos * y - sin * x  # y points down
         return tf.stack([x / width + 0.5, y / height + 0.5], axis=-1)
 
 
 class Change(NamedTuple):
-    """How one image is to change, or, with a leading axis, many.
+    """How one image is to change, or, with a leading axis, many. None is what no image is to change.
 
     Attributes:
         box: Top, left, bottom, right of the part that becomes the frame, fractions of the image, float64 `[4]`. What
@@ -104,10 +114,23 @@ class Change(NamedTuple):
     """
 
     box: tf.Tensor
-    flip: tf.Tensor
-    degrees: tf.Tensor
-    matrix: tf.Tensor
-    mean: tf.Tensor
+    flip: tf.Tensor | None
+    degrees: tf.Tensor | None
+    matrix: tf.Tensor | None
+    mean: tf.Tensor | None
+
+    def geometry(self, sides: tf.Tensor) -> Geometry:
+        """How an image of `sides`, int32 `[2]`, and the points in it move into the frame."""
+        return Geometry(sides, pixels_of(self.box, sides), self.flip, self.degrees)
+
+    def colour(self, image: tf.Tensor) -> tf.Tensor:
+        """Changes the colours of `[H, W, 3]` float32 RGB in 0..255."""
+        if self.matrix is None:
+            return image
+        pixels = tf.matmul(tf.reshape(image, [-1, 3]), self.matrix)
+        if self.mean is not None:
+            pixels += self.mean * tf.reduce_mean(image)
+        return tf.reshape(tf.clip_by_value(pixels, 0.0, 255.0), image.shape)
 
 
 @dataclass(frozen=True)
@@ -141,7 +164,7 @@ class Augmentation:
             draws: float32 `[n, NUM_DRAWS]` in -1..1: size, down, right, flip, turn, brightness, contrast, saturation.
 
         Returns:
-            Of n images; that of one is given to the methods below.
+            Of n images; the methods are those of one.
         """
         size, shift, flip, turn = draws[:, :1], draws[:, 1:3], draws[:, 3], draws[:, 4]
         start, end = (tf.constant(ends, tf.float64) for ends in (crop[:2], crop[2:]))
@@ -152,25 +175,11 @@ class Augmentation:
         strengths = 1.0 + tf.constant([self.brightness, self.contrast, self.saturation]) * draws[:, 5:8]
         bright, contrast, saturation = (strengths[:, i, None, None] for i in range(3))
         matrix = saturation * tf.eye(3) + (1.0 - saturation) * tf.constant(_LUMA)[:, None]
+        colours = self.brightness or self.contrast or self.saturation
         return Change(
             box=tf.concat([centre - half, centre + half], 1),
-            flip=flip > 0,
-            degrees=self.rotation * turn,
-            matrix=bright * contrast * matrix,
-            mean=tf.reshape(bright * (1.0 - contrast), [-1]),
+            flip=flip > 0 if self.flip else None,
+            degrees=self.rotation * turn if self.rotation else None,
+            matrix=bright * contrast * matrix if colours else None,
+            mean=tf.reshape(bright * (1.0 - contrast), [-1]) if self.contrast else None,
         )
-
-    def geometry(self, image_size: tuple[int, int], change: Change, sides: tf.Tensor) -> Geometry:
-        """How an image of `sides`, int32 `[2]`, and the points in it move into a frame of `image_size`."""
-        part = pixels_of(change.box, sides)
-        flip, degrees = change.flip if self.flip else False, change.degrees if self.rotation else None
-        return Geometry(image_size, sides, part, flip, degrees)
-
-    def colour(self, image: tf.Tensor, change: Change) -> tf.Tensor:
-        """Changes the colours of `[H, W, 3]` float32 RGB in 0..255."""
-        if not (self.brightness or self.contrast or self.saturation):
-            return image
-        pixels = tf.matmul(tf.reshape(image, [-1, 3]), change.matrix)
-        if self.contrast:
-            pixels += change.mean * tf.reduce_mean(image)
-        return tf.reshape(tf.clip_by_value(pixels, 0.0, 255.0), image.shape)

@@ -62,20 +62,21 @@ def pixels_of(box: Sequence[float] | tf.Tensor, sides: Sequence[int] | tf.Tensor
     """A box in fractions of an image -> the whole pixels nearest to it, at least one, none outside the image.
 
     Args:
-        box: Top, left, bottom, right.
-        sides: Height and width of the image.
+        box: Top, left, bottom, right; as a tensor `[..., 4]`, of one image or of many.
+        sides: Height and width of the image, as a tensor int32 `[..., 2]`.
 
     Returns:
-        Top, left, bottom, right in pixels: four ints, or an int32 tensor `[4]` where an argument is a tensor.
+        Top, left, bottom, right in pixels: four ints, or an int32 tensor `[..., 4]` where an argument is a tensor.
     """
     if not tf.is_tensor(box) and not tf.is_tensor(sides):
         ends = np.rint(np.array(box) * np.tile(sides, 2)).astype(int)
         start = np.clip(ends[:2], 0, np.array(sides) - 1)
         return *start.tolist(), *np.clip(ends[2:], start + 1, sides).tolist()
     # float64: to the same pixel as above, where a box lies half-way between two.
-    ends = tf.cast(tf.round(tf.cast(box, tf.float64) * tf.cast(tf.tile(sides, [2]), tf.float64)), tf.int32)
-    start = tf.clip_by_value(ends[:2], 0, sides - 1)
-    return tf.concat([start, tf.clip_by_value(ends[2:], start + 1, sides)], 0)
+    ends = tf.round(tf.cast(box, tf.float64) * tf.cast(tf.concat([sides, sides], -1), tf.float64))
+    start, end = tf.split(tf.cast(ends, tf.int32), 2, -1)
+    start = tf.clip_by_value(start, 0, sides - 1)
+    return tf.concat([start, tf.clip_by_value(end, start + 1, sides)], -1)
 
 
 def shrink(images: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
@@ -85,12 +86,7 @@ def shrink(images: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     has a part in the result, or nearly so, at the price of one bilinear resize: TensorFlow, TFLite and ONNX have it as
     one fast operation. An antialiased `tf.image.resize` costs ten times as much and is no TFLite operation.
     """
-    sides = sides_of(images)
-    if tf.is_tensor(sides):
-        large = tf.reduce_any(sides >= 2 * np.array(size))
-        images = tf.cond(large, lambda: _bilinear(halve(images, sides, size), size), lambda: _bilinear(images, size))
-    else:
-        images = _bilinear(halve(images, sides, size), size)
+    images = _bilinear(halve(images, sides_of(images), size), size)
     return tf.ensure_shape(images, [images.shape[0], *size, images.shape[-1]])
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import tensorflow as tf
 
+from farkeras.data.reading import IN_FLIGHT
 from farkeras.errors import FarkerasError
 
 CHUNK = 16
@@ -66,7 +67,7 @@ def _made(plan: tf.data.Dataset, read, finish) -> tf.data.Dataset:
         one = tf.data.Dataset.from_tensors(element).map(read).ignore_errors(log_warning=False)
         return one.concatenate(tf.data.Dataset.from_tensors(stand_in)).take(1).get_single_element()
 
-    dataset = plan.map(read_or_stand_in, tf.data.AUTOTUNE).map(finish, tf.data.AUTOTUNE)
+    dataset = plan.map(read_or_stand_in, IN_FLIGHT).map(finish, IN_FLIGHT)
     return dataset.batch(CHUNK).prefetch(tf.data.AUTOTUNE)
 
 

@@ -1,7 +1,5 @@
 """Random changes of training images: each operation by hand, all a function of the numbers drawn."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,14 +19,18 @@ def image(height=12, width=12, low=0, high=256):
 
 def change_of(augmentation, crop=(0.0, 0.0, 1.0, 1.0), draws=DRAWS):
     draws = [*draws, *[0.0] * (NUM_DRAWS - len(draws))]
-    return tf.nest.map_structure(lambda values: values[0], augmentation.changes(crop, tf.constant([draws])))
+    return one_of(augmentation.changes(crop, tf.constant([draws], tf.float32)), 0)
+
+
+def one_of(changes, i):
+    return changes._make(values if values is None else values[i] for values in changes)
 
 
 def augmented(augmentation, pixels, preprocessing=SAME_SIZE, draws=DRAWS):
     """What the pipeline does with an image."""
     change = change_of(augmentation, preprocessing.crop, draws)
-    geometry = augmentation.geometry(preprocessing.image_size, change, tf.constant(pixels.shape[:2]))
-    return augmentation.colour(geometry.image(tf.constant(pixels)), change).numpy()
+    geometry = change.geometry(tf.constant(pixels.shape[:2]))
+    return change.colour(geometry.image(tf.constant(pixels), preprocessing.image_size)).numpy()
 
 
 def random_draws(seed):
@@ -56,8 +58,7 @@ def test_flip_mirrors_exactly_by_the_sign_of_its_draw():
 
 def part(augmentation, crop, draws, sides=(20, 40)):
     """Top, left, bottom, right in pixels of what becomes the frame."""
-    geometry = augmentation.geometry((10, 10), change_of(augmentation, crop, draws), tf.constant(sides))
-    return tuple(geometry.part.numpy())
+    return tuple(change_of(augmentation, crop, draws).geometry(tf.constant(sides)).part.numpy())
 
 
 def test_shift_moves_the_crop():
@@ -83,30 +84,31 @@ def test_a_crop_stays_in_the_image():
         (False, 0.0, lambda x: x),
         (False, 90.0, np.rot90),  # counter-clockwise
         (True, 0.0, lambda x: x[:, ::-1]),
-        (tf.constant(True), 90.0, lambda x: np.rot90(x[:, ::-1])),  # the flip first
+        (True, 90.0, lambda x: np.rot90(x[:, ::-1])),  # the flip first
     ],
 )
 def test_turning_by_hand(flip, degrees, expected):
-    geometry = Geometry((12, 12), tf.constant([12, 12]), tf.constant([0, 0, 12, 12]), flip, tf.constant(degrees))
-    np.testing.assert_allclose(geometry.image(image()), expected(image().astype(np.float32)), atol=1e-2)
+    geometry = Geometry(tf.constant([12, 12]), tf.constant([0, 0, 12, 12]), tf.constant(flip), tf.constant(degrees))
+    np.testing.assert_allclose(geometry.image(image(), (12, 12)), expected(image().astype(np.float32)), atol=1e-2)
 
 
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("sides", [(26, 26), (90, 100)])  # the second is halved on the way
 def test_turning_by_nothing_is_no_turning(flip, sides):
     some = (sides[0] // 10, 3, sides[0] - 2, sides[1] - 4)
-    still = Geometry((12, 14), tf.constant(sides), tf.constant(some), flip)
-    turned = dataclasses.replace(still, degrees=tf.constant(0.0))
+    still = Geometry(tf.constant(sides), tf.constant(some), tf.constant(flip))
+    turned, size = still._replace(degrees=tf.constant(0.0)), (12, 14)
     smooth = tf.image.resize(image(6, 7), sides, "bicubic")  # halving a part begins at another pixel
     atol = 1e-2 if sides[0] < 60 else 8
     inside = np.s_[1:-1, 1:-1]  # at its border a part repeats its edge, a turned image shows what lies beyond
-    np.testing.assert_allclose(still.image(smooth)[inside], turned.image(smooth)[inside], atol=atol)
+    np.testing.assert_allclose(still.image(smooth, size)[inside], turned.image(smooth, size)[inside], atol=atol)
 
 
 def test_beyond_the_image_its_edge_repeats():
-    turned = Geometry((12, 12), tf.constant([12, 12]), tf.constant([0, 0, 12, 12]), False, tf.constant(45.0))
-    np.testing.assert_allclose(turned.image(image())[0, 0], image()[0, 6], atol=100)
-    np.testing.assert_allclose(turned.image(np.full((12, 12, 3), 7, np.uint8)), np.full((12, 12, 3), 7.0), atol=1e-4)
+    turned = Geometry(tf.constant([12, 12]), tf.constant([0, 0, 12, 12]), degrees=tf.constant(45.0))
+    np.testing.assert_allclose(turned.image(image(), (12, 12))[0, 0], image()[0, 6], atol=100)
+    sevens = np.full((12, 12, 3), 7, np.uint8)
+    np.testing.assert_allclose(turned.image(sevens, (12, 12)), sevens, atol=1e-4)
 
 
 # Grey levels 100..150 keep every result inside 0..255.
@@ -168,14 +170,24 @@ POINTS = np.array([[0.5, 0.5], [1.0, 0.25], [-0.1, 0.9]], np.float32)
 )
 def test_points_by_hand(part, flip, degrees, expected):
     degrees = None if degrees is None else tf.constant(degrees)
-    geometry = Geometry((40, 20), tf.constant([80, 40]), tf.constant(part), flip, degrees)
-    np.testing.assert_allclose(geometry.points(POINTS), expected, atol=1e-6)
+    geometry = Geometry(tf.constant([80, 40]), tf.constant(part), tf.constant(flip), degrees)
+    np.testing.assert_allclose(geometry.points(POINTS, (40, 20)), expected, atol=1e-6)
+
+
+def test_points_of_many_images_move_each_with_its_own():
+    strong, draws = Augmentation(True, 0.2, 0.2, 30), tf.constant([random_draws(i) for i in range(5)], tf.float32)
+    sides = tf.constant([[20 + i, 40 - i] for i in range(5)])
+    points = np.random.default_rng(1).uniform(-0.2, 1.2, (5, 7, 2)).astype(np.float32)
+    many = strong.changes((0.1, 0.2, 0.8, 0.9), draws)
+    together = many.geometry(sides).points(points, (8, 8))
+    for i in range(5):
+        alone = one_of(many, i).geometry(sides[i])
+        np.testing.assert_allclose(together[i], alone.points(points[i], (8, 8)), atol=1e-6)
 
 
 def test_without_augmentation_points_pass_through_the_crop():
-    none = Augmentation(**NONE)
-    geometry = none.geometry((8, 8), change_of(none, (0.5, 0.0, 1.0, 0.5)), tf.constant([20, 30]))
-    np.testing.assert_allclose(geometry.points([[0.25, 0.75]]), [[0.5, 0.5]])
+    geometry = change_of(Augmentation(**NONE), (0.5, 0.0, 1.0, 0.5)).geometry(tf.constant([20, 30]))
+    np.testing.assert_allclose(geometry.points([[0.25, 0.75]], (8, 8)), [[0.5, 0.5]])
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -191,6 +203,6 @@ def test_points_move_with_the_image(seed):
     rows, columns = (np.mgrid[:60, :48] + 0.5) / np.reshape((60, 48), (2, 1, 1))
     found = [[(columns * dot).sum() / dot.sum(), (rows * dot).sum() / dot.sum()] for dot in np.moveaxis(moved, -1, 0)]
     change = change_of(augmentation, preprocessing.crop, random_draws(seed))
-    expected = augmentation.geometry((60, 48), change, tf.constant([120, 90])).points(points)
+    expected = change.geometry(tf.constant([120, 90])).points(points, (60, 48))
     np.testing.assert_allclose(found, expected, atol=0.1 / 48)  # a tenth of a pixel
     assert np.abs(expected - points).max() > 0.02

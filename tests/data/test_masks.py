@@ -127,34 +127,34 @@ FINE = (240, 200)  # finer than the face's pixels, so that borders weigh little
 WHOLE = (0, 0, *FINE)
 
 
-def geometry(part=WHOLE, flip=False, degrees=None, image_size=FINE):
-    return Geometry(image_size, tf.constant(FINE), tf.constant(part), flip, degrees and tf.constant(degrees))
+def geometry(part=WHOLE, flip=False, degrees=None):
+    return Geometry(tf.constant(FINE), tf.constant(part), tf.constant(flip), degrees and tf.constant(degrees))
 
 
 MOVES = {
-    "nothing": geometry(),
-    "shift": geometry((24, 0, 240, 170)),
-    "scale": geometry((24, 20, 216, 180)),
-    "flip": geometry(flip=True),
-    "rotation": geometry(degrees=25.0),
-    "all": geometry((12, 0, 240, 190), True, -20.0, (190, 175)),
+    "nothing": (geometry(), FINE),
+    "shift": (geometry((24, 0, 240, 170)), FINE),
+    "scale": (geometry((24, 20, 216, 180)), FINE),
+    "flip": (geometry(flip=True), FINE),
+    "rotation": (geometry(degrees=25.0), FINE),
+    "all": (geometry((12, 0, 240, 190), True, -20.0), (190, 175)),
 }
 
 
 @pytest.mark.parametrize("name", MOVES)
 def test_masks_points_and_image_move_together(name, face):
     """Dots are drawn at three points and the masks laid over them: the moved picture has them where the points are."""
-    move, points = MOVES[name], (face / SIZE[::-1]).astype(np.float32)
+    (move, size), points = MOVES[name], (face / SIZE[::-1]).astype(np.float32)
     places = [152, 234, 10]  # chin, side of the face, forehead: no two symmetric
     rows, columns = np.mgrid[: FINE[0], : FINE[1]] + 0.5
     dots = [np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 32) for x, y in face[places] * 2]
     masks = region_masks(points, FINE).numpy()
-    image = move.image(np.concatenate([np.stack(dots, axis=-1), masks], axis=-1)).numpy()
+    image = move.image(np.concatenate([np.stack(dots, axis=-1), masks], axis=-1), size).numpy()
 
-    moved = move.points(points)
+    moved = move.points(points, size)
     found = [centre_of(image[..., i]) for i in range(3)]
-    np.testing.assert_allclose(found, moved.numpy()[places] * move.image_size[::-1], atol=0.1)
-    expected, received = image[..., 3:], region_masks(moved, move.image_size).numpy()
+    np.testing.assert_allclose(found, moved.numpy()[places] * size[::-1], atol=0.1)
+    expected, received = image[..., 3:], region_masks(moved, size).numpy()
     # Only soft borders differ: the image's are resampled. Beyond the image, where its edge repeats, no region is.
     assert np.abs(expected - received).mean() < 0.01
     for region, one, other in zip(REGIONS, *np.moveaxis([expected, received], -1, 1), strict=True):
@@ -167,11 +167,11 @@ def test_masks_move_with_any_augmentation_and_crop(seed, face):
     augmentation = Augmentation(flip=True, shift=0.08, scale=0.1, rotation=20)
     size, crop = (168, 144), (0.06, 0.08, 0.98, 0.96)
     draws = np.random.default_rng(seed).uniform(-1, 1, (1, NUM_DRAWS)).astype(np.float32)
-    change = tf.nest.map_structure(lambda values: values[0], augmentation.changes(crop, tf.constant(draws)))
-    geometry = augmentation.geometry(size, change, tf.constant(FINE))
+    of_one = augmentation.changes(crop, tf.constant(draws)).geometry(tf.constant([FINE]))
+    geometry = Geometry(*(values[0] for values in of_one))
     points = (face / SIZE[::-1]).astype(np.float32)
-    image = geometry.image(region_masks(points, FINE)).numpy()
-    masks = region_masks(geometry.points(points), size).numpy()
+    image = geometry.image(region_masks(points, FINE), size).numpy()
+    masks = region_masks(geometry.points(points, size), size).numpy()
     for region in (1, 2, 3):  # a crop that was cut at the image's border is stretched, a region's dilation is not
         assert iou(image[..., region], masks[..., region]) > 0.93
 

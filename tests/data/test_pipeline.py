@@ -98,8 +98,8 @@ def test_points_move_with_their_image(examples, keypoints):
     order = ShuffledOrder(COUNT, 1).index(tf.constant(batches["counter"])).numpy()
     for counter, received, index in zip(batches["counter"], batches["points"], order, strict=True):
         change = tf.nest.map_structure(lambda values, counter=counter: values[counter], changes)
-        geometry = STRONG.geometry(PREPROCESSING.image_size, change, SIDES)
-        np.testing.assert_allclose(received, geometry.points(decode_points(keypoints.points[index])), atol=1e-5)
+        expected = change.geometry(SIDES).points(decode_points(keypoints.points[index]), PREPROCESSING.image_size)
+        np.testing.assert_allclose(received, expected, atol=1e-5)
     assert batches["points"].shape == (COUNT, 478, 2)
     np.testing.assert_array_equal(batches["found"], order != 3)
 
@@ -182,8 +182,8 @@ def test_evaluation_fills_up_the_last_batch(examples):
 def test_evaluation_points_pass_through_the_crop(examples, keypoints):
     preprocessing = Preprocessing((8, 8), (0.1, 0.2, 0.8, 0.9))
     *_, last = evaluation_dataset(examples, preprocessing, 5, keypoints).as_numpy_iterator()
-    geometry = Geometry((8, 8), SIDES, pixels_of(preprocessing.crop, SIDES))
-    expected = geometry.points(decode_points(keypoints.points[10:]))
+    geometry = Geometry(SIDES, pixels_of(preprocessing.crop, SIDES))
+    expected = geometry.points(decode_points(keypoints.points[10:]), preprocessing.image_size)
     np.testing.assert_allclose(last["points"][:2], expected, atol=1e-5)
     assert list(last["found"]) == [True, True, False, False, False]
     assert (last["points"][2:] == 0).all()
