@@ -12,14 +12,15 @@ from absl import flags
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-EXPORT, PHOTO = "runs/demo_mgmtn/export/saved_model", "data/astronaut.png"
+EXPORT, PHOTO = "runs/demo/export/saved_model", "data/astronaut.png"
 
 
 def commands(document, heading):
     text = (ROOT / document).read_text(encoding="utf-8")
     (section,) = re.findall(rf"^## {heading}$.*?(?=^## )", text, re.M | re.S)
     blocks = re.findall(r"^```\n(.*?)^```$", section, re.M | re.S)
-    return [line for block in blocks for line in block.splitlines() if line.startswith("python ")]
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("python ")]
 
 
 def test_serve_and_ask(serving_target, tmp_path):
