@@ -52,7 +52,7 @@ test: lint
 test-newest: .venv-newest/installed
 	$(NEWEST)/python $(PYTEST)
 
-# Ten minutes: a long load on the local server, with hot swaps and everything that may go wrong.
+# Five minutes: a long load on the local server, with hot swaps and everything that may go wrong.
 soak: $(FACES)
 	$(BIN)/python serving/soak.py --images=$(FACES)/img_align_celeba
 
