@@ -90,12 +90,12 @@ class Geometry(NamedTuple):
         x, y = tf.unstack(points, axis=-1)
         x, y = (x * width - left) / (right - left), (y * height - top) / (bottom - top)
         if self.flip is not None:
-            x = tf.where(tf.expand_dims(self.flip, -1), 1.0 - x, x)
+            x = tf.where(self.flip[..., None], 1.0 - x, x)
         if self.degrees is None:
             return tf.stack([x, y], axis=-1)
         height, width = image_size
         x, y = (x - 0.5) * width, (y - 0.5) * height  # lengths and angles are those of pixels
-        angle = tf.expand_dims(self.degrees, -1) * _RADIANS
+        angle = self.degrees[..., None] * _RADIANS
         cos, sin = tf.cos(angle), tf.sin(angle)
         x, y = cos * x + sin * y, cos * y - sin * x  # y points down
         return tf.stack([x / width + 0.5, y / height + 0.5], axis=-1)
