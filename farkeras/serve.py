@@ -28,6 +28,19 @@ _MODEL_CONFIG = flags.DEFINE_string(
 _BATCHING = flags.DEFINE_string(
     "batching_parameters_file", "", "TF Serving's text file of batch sizes and times; without it nothing is merged."
 )
+_INTRA_OP = flags.DEFINE_integer(
+    "tensorflow_intra_op_parallelism",
+    0,
+    "Threads for one operation, as TF Serving's flag; 0 leaves it to TensorFlow. 1 gives small models the most "
+    "throughput.",
+    0,
+)
+_INTER_OP = flags.DEFINE_integer(
+    "tensorflow_inter_op_parallelism",
+    0,
+    "Operations that may run at the same time, as TF Serving's flag; 0 leaves it to TensorFlow.",
+    0,
+)
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen at; 0.0.0.0 lets other machines in.")
 _PORT = flags.DEFINE_integer("port", 8500, "Port of gRPC; 0 for a free one.", 0, 65535)
 _REST_PORT = flags.DEFINE_integer("rest_api_port", 8501, "Port of REST; 0 for a free one.", 0, 65535)
@@ -49,6 +62,7 @@ def main(argv: list[str]) -> None:
     except ImportError:
         raise FarkerasError("Serving needs grpcio, which is not installed: pip install 'farkeras[serving]'.") from None
     from farkeras.serving.configuration import one_model, read_batching, read_models
+    from farkeras.serving.servable import Parallelism
     from farkeras.serving.server import ServerSettings, serve
 
     _log_to_stdout()
@@ -58,6 +72,7 @@ def main(argv: list[str]) -> None:
         _PORT.value,
         _REST_PORT.value,
         read_batching(_BATCHING.value) if _BATCHING.value else None,
+        Parallelism(_INTRA_OP.value, _INTER_OP.value),
         _POLL.value,
     )
 

@@ -25,19 +25,25 @@ RATES = flags.DEFINE_list("rates", [], "Requests a second, a step for each.")
 SECONDS = flags.DEFINE_float("seconds", 20.0, "Of each step.", lower_bound=1.0)
 IMAGES_PER_REQUEST = flags.DEFINE_integer("images_per_request", 1, "Images in each request.", lower_bound=1)
 COMPARE = flags.DEFINE_string("compare", "", "Folder of the version that is served, to be run in this process, too.")
+INTRA_OP = flags.DEFINE_integer("tensorflow_intra_op_parallelism", 0, "Of --compare, as the server has it.", 0)
+INTER_OP = flags.DEFINE_integer("tensorflow_inter_op_parallelism", 0, "Of --compare, as the server has it.", 0)
 OUTPUT = flags.DEFINE_string("output", "", "Folder to write load.json and load.png to.")
 
 
 def main(argv: list[str]) -> None:
     silence_native_logs()
     from farkeras.serving import load_steps
+    from farkeras.serving.servable import Parallelism
 
     paths = sorted(path for path in Path(IMAGES.value).glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     if not paths:
         raise FarkerasError(f"--images={IMAGES.value} holds no JPEG or PNG file.")
     files = [path.read_bytes() for path in paths[:64]]
     requests, parts = load_steps.predict_requests(files, IMAGES_PER_REQUEST.value, MODEL_NAME.value)
-    compare = load_steps.in_process_comparison(Path(COMPARE.value), parts) if COMPARE.value else None
+    compare = None
+    if COMPARE.value:
+        parallelism = Parallelism(INTRA_OP.value, INTER_OP.value)
+        compare = load_steps.in_process_comparison(Path(COMPARE.value), parts, parallelism)
     load_steps.closed_step(TARGET.value, requests, 4, 1.0, None)  # warm
     steps = [
         load_steps.closed_step(TARGET.value, requests, callers, SECONDS.value, compare)

@@ -25,6 +25,7 @@ _NUMBERS = {
     pb.DT_UINT64: (np.uint64, "uint64_val"),
     pb.DT_BOOL: (np.bool_, "bool_val"),
 }
+_TYPE_NAMES = {number: name for name, number in pb.DataType.items()}
 _TYPES = {np.dtype(kind): number for number, (kind, _) in _NUMBERS.items()}
 
 
@@ -69,9 +70,8 @@ def to_array(proto: pb.TensorProto, max_bytes: int = MAX_BYTES) -> np.ndarray:
         FarkerasError: A type that is not known, an unknown or impossible shape, content of another length than the
             shape's, or an array that is too large.
     """
-    name = pb.DataType.Name(proto.dtype) if proto.dtype in pb.DataType.values() else f"type {proto.dtype}"
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
-    described = f"The tensor ({name} {list(shape)})"
+    described = f"The tensor ({_TYPE_NAMES.get(proto.dtype, f'type {proto.dtype}')} {list(shape)})"
     if proto.dtype not in _NUMBERS and proto.dtype != pb.DT_STRING:
         raise FarkerasError(f"{described} has a type that cannot be read; expected strings, booleans or real numbers.")
     if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0 or len(shape) > 32:

@@ -24,8 +24,11 @@ class Answers:
     def __init__(self, models: Models, metrics: Metrics):
         self.models, self._metrics = models, metrics
 
-    def counted(self, model: str, api: str, entrypoint: str, answer: Callable[[], _Answer]) -> _Answer:
-        """Calls `answer`, counts it, and turns what is not a `RequestError` into INTERNAL."""
+    def counted(self, model: Callable[[], str], api: str, entrypoint: str, answer: Callable[[], _Answer]) -> _Answer:
+        """Calls `answer`, counts it, and turns what is not a `RequestError` into INTERNAL.
+
+        `model` is asked for the model's name afterwards: before, the request may not have been read.
+        """
         start, status = time.monotonic(), "OK"
         try:
             return answer()
@@ -34,7 +37,7 @@ class Answers:
             status = error.code.name
             raise error from None
         finally:
-            self._metrics.answered(self.models.label(model), api, entrypoint, status, time.monotonic() - start)
+            self._metrics.answered(self.models.label(model()), api, entrypoint, status, time.monotonic() - start)
 
     def predict(self, request: pb.PredictRequest, deadline: Deadline) -> pb.PredictResponse:
         """PredictionService.Predict."""

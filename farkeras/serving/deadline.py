@@ -1,6 +1,7 @@
 """How long a request may still take."""
 
 import time
+from threading import TIMEOUT_MAX
 from typing import NamedTuple
 
 from grpc import StatusCode
@@ -15,7 +16,8 @@ class Deadline(NamedTuple):
 
     @classmethod
     def after(cls, seconds: float | None) -> "Deadline":
-        return cls(None if seconds is None else time.monotonic() + seconds)
+        """So many seconds from now. Where a client sets no limit, gRPC says one of 292 billion years: None, too."""
+        return cls(None if seconds is None or seconds > TIMEOUT_MAX else time.monotonic() + seconds)
 
     def left(self) -> float | None:
         """Seconds left, at least 0; None where there is no limit."""

@@ -1,9 +1,9 @@
-"""TF Serving's gRPC services, on asyncio: a client that sends slowly holds no thread."""
+"""TF Serving's gRPC services, with a thread for each call."""
 
-import asyncio
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -14,17 +14,18 @@ from farkeras.errors import FarkerasError
 from farkeras.serving.answers import Answers
 from farkeras.serving.deadline import Deadline
 from farkeras.serving.errors import RequestError
+from farkeras.serving.gate import Gate
 
 RECEIVE_SECONDS = 30.0
-"""Within which a request must have arrived, once it has begun."""
+"""Within which a request must have arrived, once its call has begun; the call is cancelled otherwise."""
 
 MAX_WAITING = 1000
 """Requests that are being answered or wait for it; one more is UNAVAILABLE."""
 
-_SECONDS_TO_SEND = 0.2  # the last answers
+MAX_CALLS = 2 * MAX_WAITING
+"""Calls, those whose request is still on its way among them; one more is RESOURCE_EXHAUSTED."""
 
-LARGE_BYTES = 2**22
-"""Requests above this size are worked on one at a time: on its way to the model one takes its size several times."""
+_SECONDS_TO_SEND = 0.2  # the last answers
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),  # as TF Serving
@@ -45,20 +46,20 @@ class GrpcServer:
         port: Where it listens, after `start`.
     """
 
-    def __init__(self, answers: Answers, host: str, port: int, num_threads: int):
-        self._answers, self._host, self.port = answers, host, port
-        self._threads = ThreadPoolExecutor(num_threads, "grpc")
-        self._waiting, self._large = 0, asyncio.Semaphore(1)
-        self._server: grpc.aio.Server | None = None
-        self._closing = False
+    def __init__(self, answers: Answers, host: str, port: int, gate: Gate):
+        self._answers, self._host, self.port, self._gate = answers, host, port, gate
+        self._lock, self._waiting, self._closing = threading.Lock(), 0, False
+        self._receiving: dict[grpc.ServicerContext, float] = {}  # calls without their request, and since when
+        self._server: grpc.Server | None = None
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Opens the port.
 
         Raises:
             FarkerasError: It cannot be had.
         """
-        self._server = grpc.aio.server(options=_OPTIONS)
+        threads = ThreadPoolExecutor(MAX_CALLS, "grpc")  # begins one only where none is free
+        self._server = grpc.server(threads, options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         answers = self._answers
         self._server.add_generic_rpc_handlers(
             (
@@ -84,69 +85,88 @@ class GrpcServer:
             raise FarkerasError(
                 f"Cannot listen at {self._host}:{self.port}; expected a free port. Name another one with --port."
             ) from None
-        await self._server.start()
+        self._server.start()
+        threading.Thread(target=self._cancel_silent_calls, daemon=True).start()
 
-    async def drain(self, grace_seconds: float) -> None:
+    def drain(self, grace_seconds: float) -> None:
         """Refuses new requests as UNAVAILABLE and answers those that are here, as far as the time allows.
 
         The port is left to the end of the process, for gRPC's own end would cancel requests that have just come.
         """
         self._closing, deadline = True, Deadline.after(grace_seconds)
         while self._waiting and not deadline.passed():
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(_SECONDS_TO_SEND)
+            time.sleep(0.05)
+        time.sleep(_SECONDS_TO_SEND)
 
     def _method(self, api: str, request_class: type[Message], answer: Callable[[Message, Deadline], Message]):
-        """A handler: bytes to bytes, so that parsing, too, is done in a thread and by few at a time."""
+        """A handler: bytes to bytes, so that parsing, too, is done by few at a time."""
 
         def work(content: bytes, deadline: Deadline) -> bytes | tuple[StatusCode, str]:
+            request = request_class()
+
+            def answer_in_turn() -> bytes:
+                with self._gate.passed(len(content), deadline):
+                    _parse(request, content)
+                    return answer(request, deadline).SerializeToString()
+
             try:
-                request = request_class.FromString(content)
-            except DecodeError:
-                return StatusCode.INTERNAL, f"The request is no {request_class.DESCRIPTOR.name}"
-            model = request.model_spec.name
-            try:
-                response = self._answers.counted(model, api, "GRPC", lambda: answer(request, deadline))
+                return self._answers.counted(lambda: request.model_spec.name, api, "GRPC", answer_in_turn)
             except RequestError as error:
                 return error.code, error.message  # the exception itself would keep the request alive
-            return response.SerializeToString()
 
-        async def call(requests, context) -> bytes:
-            content = await _receive(requests, context)
-            if self._closing:
-                await context.abort(StatusCode.UNAVAILABLE, "The server is about to end")
-            if self._waiting >= MAX_WAITING:
-                await context.abort(StatusCode.UNAVAILABLE, "Too many requests wait at this server")
-            self._waiting += 1
+        def call(requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+            content = self._receive(requests, context)
+            self._enter(context)
             try:
-                deadline = Deadline.after(context.time_remaining())
-                async with self._large if len(content) > LARGE_BYTES else nullcontext():
-                    done = await asyncio.get_running_loop().run_in_executor(self._threads, work, content, deadline)
+                done = work(content, Deadline.after(context.time_remaining()))
             finally:
-                self._waiting -= 1
+                with self._lock:
+                    self._waiting -= 1
             if isinstance(done, tuple):
                 del content
-                await context.abort(*done)
+                context.abort(*done)
             return done
 
         return call
 
-    async def _health(self, requests, context) -> bytes:
-        if await _receive(requests, context) not in _HEALTH_REQUESTS:
-            await context.abort(StatusCode.NOT_FOUND, "Unknown service")
+    def _enter(self, context: grpc.ServicerContext) -> None:
+        with self._lock:
+            if not self._closing and self._waiting < MAX_WAITING:
+                self._waiting += 1
+                return
+        reason = "The server is about to end" if self._closing else "Too many requests wait at this server"
+        context.abort(StatusCode.UNAVAILABLE, reason)
+
+    def _health(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        if self._receive(requests, context) not in _HEALTH_REQUESTS:
+            context.abort(StatusCode.NOT_FOUND, "Unknown service")
         return _UNHEALTHY if self._closing else _HEALTHY
 
+    def _receive(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        """The one message of a call. The handlers are those of streams: only they see a call before its message."""
+        self._receiving[context] = time.monotonic()
+        try:
+            content = next(requests, None)
+        finally:
+            del self._receiving[context]
+        if content is None:
+            context.abort(StatusCode.INTERNAL, "The call ended without a request")
+        return content
 
-async def _receive(requests, context) -> bytes:
-    """The one message of a call. The handlers are those of streams, which alone can stop waiting for a message."""
+    def _cancel_silent_calls(self) -> None:
+        while True:
+            time.sleep(RECEIVE_SECONDS / 30)
+            limit = time.monotonic() - RECEIVE_SECONDS
+            for context, begun in list(self._receiving.items()):
+                if begun < limit:
+                    context.cancel()
+
+
+def _parse(message: Message, content: bytes) -> None:
     try:
-        async with asyncio.timeout(RECEIVE_SECONDS):
-            content = await anext(requests, None)
-    except TimeoutError:
-        await context.abort(StatusCode.DEADLINE_EXCEEDED, f"No request arrived in {RECEIVE_SECONDS:g} s")
-    if content is None:
-        await context.abort(StatusCode.INTERNAL, "The call ended without a request")
-    return content
+        message.ParseFromString(content)
+    except DecodeError:
+        raise RequestError(StatusCode.INTERNAL, f"The request is no {message.DESCRIPTOR.name}") from None
 
 
 def _service(name: str, **methods) -> grpc.GenericRpcHandler:

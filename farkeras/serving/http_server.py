@@ -14,9 +14,6 @@ IDLE_SECONDS = 30.0
 
 _LINGER_SECONDS = 2.0
 
-LARGE_BYTES = 2**22
-"""Bodies above this size are worked on one at a time: the lists of numbers in JSON take ten times their text."""
-
 
 class HttpServer(ThreadingHTTPServer):
     """Listens from the beginning; `start` answers, `stop` ends it.
@@ -29,13 +26,12 @@ class HttpServer(ThreadingHTTPServer):
     request_queue_size = 128
     allow_reuse_address = True
 
-    def __init__(self, rest: Rest, host: str, port: int, max_requests: int):
+    def __init__(self, rest: Rest, host: str, port: int):
         """
         Args:
             rest: What answers.
             host: Name or address to listen at.
             port: 0 for any free one.
-            max_requests: Bodies that are worked on at a time, others wait; large ones one by one.
 
         Raises:
             FarkerasError: The port cannot be had.
@@ -48,7 +44,6 @@ class HttpServer(ThreadingHTTPServer):
                 "--rest_api_port."
             ) from None
         self.rest, self.port = rest, self.server_address[1]
-        self.free, self.large = threading.BoundedSemaphore(max_requests), threading.Lock()
         self._idle, self._active = threading.Condition(), 0
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
@@ -94,9 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = self._body()
             if body is None:
                 return
-            with self.server.free if len(body) <= LARGE_BYTES else self.server.large:
-                response = self.server.rest.answer("POST", self.path.partition("?")[0], body)
-            self._send(response)
+            self._send(self.server.rest.answer("POST", self.path.partition("?")[0], body))
             self.wfile.flush()
         finally:
             self.server.ended()

@@ -1,9 +1,11 @@
 """Load on a server: callers that wait for each answer (closed loop), or requests at given times (open loop)."""
 
 import asyncio
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 import grpc
@@ -47,30 +49,61 @@ class Load:
         self.codes += other.codes
 
 
-async def closed_loop(
-    address: str, requests: Sequence[bytes], callers: int, seconds: float, timeout: float = 60.0
-) -> Load:
+Caller = AbstractContextManager[Callable[[int], str]]
+"""Gives what sends a request, by its number, waits for the answer and tells its code."""
+
+
+def closed_loop(caller: Callable[[], Caller], callers: int, seconds: float) -> Load:
     """Callers that each send the next request when the last one is answered.
+
+    Args:
+        caller: Makes one; each is used in a thread of its own.
+        callers: How many.
+        seconds: After which no more is sent.
+    """
+    load, start, lock = Load(), time.monotonic(), threading.Lock()
+
+    def work(number: int) -> None:
+        part = Load()
+        with caller() as send:
+            while (begun := time.monotonic()) < start + seconds:
+                code = send(number)
+                part.codes[code] += 1
+                if code == "OK":
+                    part.latencies.append(time.monotonic() - begun)
+                number += callers
+        with lock:
+            load.add(part)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    load.seconds = time.monotonic() - start
+    return load
+
+
+@contextmanager
+def grpc_caller(address: str, requests: Sequence[bytes], timeout: float = 60.0) -> Iterator[Callable[[int], str]]:
+    """A caller of a server, with a connection of its own.
 
     Args:
         address: host:port of gRPC.
         requests: Serialised `PredictRequest` messages, sent in turn.
-        callers: How many, each with a connection of its own.
-        seconds: After which no more is sent.
         timeout: Of a request, in seconds.
     """
-    load, start = Load(), time.monotonic()
+    with grpc.insecure_channel(address, options=OPTIONS) as channel:
+        call = channel.unary_unary(PREDICT)
 
-    async def caller(number: int) -> None:
-        async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
-            call, turn = channel.unary_unary(PREDICT), number
-            while time.monotonic() < start + seconds:
-                await _send(call, requests[turn % len(requests)], timeout, time.monotonic(), load)
-                turn += callers
+        def send(number: int) -> str:
+            try:
+                call(requests[number % len(requests)], timeout=timeout)
+            except grpc.RpcError as error:
+                return error.code().name
+            return "OK"
 
-    await asyncio.gather(*map(caller, range(callers)))
-    load.seconds = time.monotonic() - start
-    return load
+        yield send
 
 
 async def open_loop(

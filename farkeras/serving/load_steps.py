@@ -16,7 +16,8 @@ from farkeras.clients.protos import serving_pb2 as pb
 from farkeras.clients.tensors import to_proto
 from farkeras.files import write_text, written_aside
 from farkeras.serving.in_process import InProcess
-from farkeras.serving.load import Load, closed_loop, open_loop
+from farkeras.serving.load import Load, closed_loop, grpc_caller, open_loop
+from farkeras.serving.servable import AUTOMATIC, Parallelism
 
 ROUNDS = 5
 """Parts of a step. With a comparison they take turns with it, so that both see the same machine."""
@@ -79,7 +80,7 @@ def closed_step(
         seconds / ROUNDS,
     )
     for _ in range(ROUNDS):
-        load = asyncio.run(closed_loop(address, requests, callers, part))
+        load = closed_loop(lambda: grpc_caller(address, requests), callers, part)
         step.load.add(load)
         if compare:
             other = compare(callers, part)
@@ -94,11 +95,13 @@ def open_step(address: str, requests: Sequence[bytes], rate: float, seconds: flo
     return Step(f"{rate:g} requests/s", asyncio.run(open_loop(address, requests, rate, seconds)), is_open=True)
 
 
-def in_process_comparison(folder: Path, parts: list[list[bytes]]) -> Callable[[int, float], Load]:
+def in_process_comparison(
+    folder: Path, parts: list[list[bytes]], parallelism: Parallelism = AUTOMATIC
+) -> Callable[[int, float], Load]:
     """The comparison of `closed_step`: the same images through the version in a folder."""
-    model = InProcess(folder)
+    model = InProcess(folder, parallelism)
     model.probabilities(parts[0])  # the first run is slower
-    return lambda callers, seconds: model.closed_loop(parts, callers, seconds)
+    return lambda callers, seconds: closed_loop(lambda: model.caller(parts), callers, seconds)
 
 
 def table(steps: Sequence[Step]) -> Table:

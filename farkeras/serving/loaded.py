@@ -1,6 +1,5 @@
 """A version that answers requests: the SavedModel, how its runs are scheduled, and who uses it."""
 
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from farkeras.clients.tensors import to_array
 from farkeras.serving.batching import Batcher, BatchSettings
 from farkeras.serving.deadline import Deadline
 from farkeras.serving.metrics import Metrics
-from farkeras.serving.servable import Servable, checked_outputs
+from farkeras.serving.servable import AUTOMATIC, Parallelism, Servable, checked_outputs
 from farkeras.serving.warmup import replay_warmup
 
 
@@ -22,11 +21,11 @@ class Settings(NamedTuple):
 
     Attributes:
         batching: None: each request runs by itself.
-        max_runs: Requests that run at a time without batching, others wait: more gain nothing and need memory.
+        parallelism: Threads of the models' Sessions.
     """
 
     batching: BatchSettings | None = None
-    max_runs: int = 2 * (os.cpu_count() or 1)
+    parallelism: Parallelism = AUTOMATIC
 
 
 class LoadedVersion:
@@ -41,12 +40,10 @@ class LoadedVersion:
     def __init__(self, name: str, number: int, folder: Path, settings: Settings, metrics: Metrics):
         """Loads; raises what TensorFlow and the warm-up raise, of many classes."""
         self.number, self.folder, self.users = number, folder, Users()
-        self._servable = Servable(folder)
+        self._servable, self._batcher = Servable(folder, settings.parallelism), None
         self.signatures, self.signature = self._servable.signatures, self._servable.signature
-        if settings.batching is None:
-            self._runner = _OneByOne(self._servable.run, settings.max_runs)
-        else:
-            self._runner = Batcher(self._servable.run, settings.batching, lambda rows: metrics.batch(name, rows))
+        if settings.batching is not None:
+            self._batcher = Batcher(self._servable.run, settings.batching, lambda rows: metrics.batch(name, rows))
         try:
             replay_warmup(folder, self._warm_up)
         except BaseException:
@@ -72,14 +69,18 @@ class LoadedVersion:
         """
         name, signature = self.signature(signature_name)
         outputs = checked_outputs(signature, inputs, output_filter)
-        values = self._runner.run(name, inputs, outputs, deadline)
+        if self._batcher is None:
+            values = self._servable.run(name, inputs, outputs)
+        else:
+            values = self._batcher.run(name, inputs, outputs, deadline)
         if deadline.passed():
             raise Deadline.exceeded()
         return dict(zip(outputs, values, strict=True))
 
     def close(self) -> None:
         """Frees the model."""
-        self._runner.close()
+        if self._batcher is not None:
+            self._batcher.close()
         self._servable.close()
 
     def _warm_up(self, request: PredictRequest) -> None:
@@ -110,21 +111,3 @@ class Users:
             self._end, none_left = end, self._count == 0
         if none_left:
             end()
-
-
-class _OneByOne:
-    """Runs each request by itself, some at a time."""
-
-    def __init__(self, run, max_runs: int):
-        self._run, self._free = run, threading.BoundedSemaphore(max_runs)
-
-    def run(self, name, inputs, outputs, deadline):
-        if not self._free.acquire(timeout=deadline.left()):
-            raise Deadline.exceeded()
-        try:
-            return self._run(name, inputs, outputs)
-        finally:
-            self._free.release()
-
-    def close(self) -> None:
-        """Nothing of its own to end."""

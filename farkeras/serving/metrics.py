@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_left
-from collections.abc import Mapping
+from functools import cache
 
 _LATENCY_LIMITS = tuple(10 * 1.8**power for power in range(33))
 _SIZE_LIMITS = tuple(float(2**power) for power in range(14))
@@ -28,17 +28,17 @@ class Metrics:
             status: Name of the code, "OK" or an error's.
             seconds: From the request's arrival to its answer.
         """
-        labels = {"model_name": model, "API": api, "entrypoint": entrypoint, "status": status}
-        self._count("request_count", {"model_name": model, "status": status})
+        self._count("request_count", _labels(model_name=model, status=status))
+        labels = _labels(model_name=model, API=api, entrypoint=entrypoint, status=status)
         self._observe("request_latency", labels, _LATENCY_LIMITS, 1e6 * seconds)
 
     def loaded(self, model: str, ok: bool) -> None:
         """Counts an attempt to load a version."""
-        self._count("load_attempt_count", {"model_name": model, "status": "success" if ok else "fail"})
+        self._count("load_attempt_count", _labels(model_name=model, status="success" if ok else "fail"))
 
     def batch(self, model: str, rows: int) -> None:
         """Counts a merged batch."""
-        self._observe("batching_session:processed_batch_size", {"model_name": model}, _SIZE_LIMITS, rows)
+        self._observe("batching_session:processed_batch_size", _labels(model_name=model), _SIZE_LIMITS, rows)
 
     def text(self) -> str:
         """All of it, as Prometheus reads it."""
@@ -52,15 +52,15 @@ class Metrics:
                 lines += histogram.lines(f"{_PREFIX}{name}", labels)
         return "\n".join(lines) + "\n"
 
-    def _count(self, name: str, labels: Mapping[str, str]) -> None:
-        key = name, _label_text(labels)
+    def _count(self, name: str, labels: str) -> None:
         with self._lock:
-            self._counters[key] = self._counters.get(key, 0) + 1
+            self._counters[name, labels] = self._counters.get((name, labels), 0) + 1
 
-    def _observe(self, name: str, labels: Mapping[str, str], limits: tuple[float, ...], value: float) -> None:
-        key = name, _label_text(labels)
+    def _observe(self, name: str, labels: str, limits: tuple[float, ...], value: float) -> None:
         with self._lock:
-            self._histograms.setdefault(key, _Histogram(limits)).add(value)
+            if (name, labels) not in self._histograms:
+                self._histograms[name, labels] = _Histogram(limits)
+            self._histograms[name, labels].add(value)
 
 
 class _Histogram:
@@ -86,6 +86,7 @@ def _type_line(name: str, kind: str, typed: set[str]) -> list[str]:
     return [f"# TYPE {_PREFIX}{name} {kind}"]
 
 
-def _label_text(labels: Mapping[str, str]) -> str:
+@cache  # as many as there are models, methods and codes
+def _labels(**labels: str) -> str:
     escaped = ((name, value.replace("\\", "\\\\").replace('"', '\\"')) for name, value in labels.items())
     return ",".join(f'{name}="{value}"' for name, value in escaped)

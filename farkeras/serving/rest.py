@@ -13,6 +13,7 @@ from farkeras.serving.answers import Answers
 from farkeras.serving.deadline import Deadline
 from farkeras.serving.demo import Demo
 from farkeras.serving.errors import RequestError, http_status
+from farkeras.serving.gate import Gate
 from farkeras.serving.json_messages import metadata_json, status_json
 from farkeras.serving.json_tensors import parse_json, read_inputs, write_outputs
 from farkeras.serving.metrics import Metrics
@@ -38,8 +39,8 @@ class Response(NamedTuple):
 class Rest:
     """Answers HTTP requests; threads may share it."""
 
-    def __init__(self, answers: Answers, metrics: Metrics):
-        self._answers, self._metrics, self._demo = answers, metrics, Demo(answers.models)
+    def __init__(self, answers: Answers, metrics: Metrics, gate: Gate):
+        self._answers, self._metrics, self._gate, self._demo = answers, metrics, gate, Demo(answers.models)
         model = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
         self._routes: list[tuple[str, re.Pattern, Callable[[re.Match, bytes], Response]]] = [
             ("POST", re.compile(model + ":predict"), self._predict),
@@ -67,28 +68,29 @@ class Rest:
         deadline = Deadline.after(PREDICT_SECONDS)
 
         def predict() -> bytes:
-            values = parse_json(body)
-            with self._answers.models.use(_spec(match)) as version:
-                # An unknown signature is 400 here as there: FAILED_PRECONDITION is.
-                name, signature = version.signature(values.get("signature_name", ""))
-                outputs = version.predict(name, read_inputs(values, signature), (), deadline)
-            return _json(write_outputs(outputs, by_rows="instances" in values))
+            with self._gate.passed(len(body), deadline):
+                values = parse_json(body)
+                with self._answers.models.use(_spec(match)) as version:
+                    # An unknown signature is 400 here as there: FAILED_PRECONDITION is.
+                    name, signature = version.signature(values.get("signature_name", ""))
+                    outputs = version.predict(name, read_inputs(values, signature), (), deadline)
+                return _json(write_outputs(outputs, by_rows="instances" in values))
 
-        return Response(200, self._answers.counted(match["name"], "Predict", "REST", predict))
+        return Response(200, self._answers.counted(lambda: match["name"], "Predict", "REST", predict))
 
     def _status(self, match: re.Match, body: bytes) -> Response:
         def status() -> bytes:
             request = pb.GetModelStatusRequest(model_spec=_spec(match))
             return _json(status_json(self._answers.status(request)), indent=1)
 
-        return Response(200, self._answers.counted(match["name"], "GetModelStatus", "REST", status))
+        return Response(200, self._answers.counted(lambda: match["name"], "GetModelStatus", "REST", status))
 
     def _metadata(self, match: re.Match, body: bytes) -> Response:
         def metadata() -> bytes:
             with self._answers.models.use(_spec(match)) as version:
                 return _json(metadata_json(match["name"], version.number, version.signatures), indent=1)
 
-        return Response(200, self._answers.counted(match["name"], "GetModelMetadata", "REST", metadata))
+        return Response(200, self._answers.counted(lambda: match["name"], "GetModelMetadata", "REST", metadata))
 
     def _names(self, match: re.Match, body: bytes) -> Response:
         """The export's metadata: attributes, groups, preprocessing. TF Serving has no such thing."""
@@ -103,10 +105,13 @@ class Rest:
     def _recognize(self, match: re.Match, body: bytes) -> Response:
         """For the demo page."""
 
-        def recognize() -> bytes:
-            return _json(self._demo.recognize(body, match["kind"] == "photo", Deadline.after(PREDICT_SECONDS)))
+        deadline = Deadline.after(PREDICT_SECONDS)
 
-        return Response(200, self._answers.counted("", "Demo", "REST", recognize))
+        def recognize() -> bytes:
+            with self._gate.passed(len(body), deadline):
+                return _json(self._demo.recognize(body, match["kind"] == "photo", deadline))
+
+        return Response(200, self._answers.counted(lambda: "", "Demo", "REST", recognize))
 
     def _prometheus(self, match: re.Match, body: bytes) -> Response:
         return Response(200, self._metrics.text().encode(), "text/plain; version=0.0.4")

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,22 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from farkeras.serving.errors import RequestError, code_of_number
 
 DEFAULT_SIGNATURE = "serving_default"
+
+
+class Parallelism(NamedTuple):
+    """Threads of TensorFlow, as TF Serving's flags of these names set them; 0 leaves them to TensorFlow.
+
+    Attributes:
+        intra_op: For the parts of one operation.
+        inter_op: For operations that may run at the same time; the first model of a process sets it for all.
+    """
+
+    intra_op: int = 0
+    inter_op: int = 0
+
+
+AUTOMATIC = Parallelism()
+"""What TensorFlow chooses."""
 
 
 class Servable:
@@ -25,10 +42,14 @@ class Servable:
         signatures: `SignatureDef` messages by name.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, parallelism: Parallelism = AUTOMATIC):
         """Loads a version; raises what the loader raises, of many classes."""
         self.folder = folder
-        options = config_pb2.ConfigProto(allow_soft_placement=True)
+        options = config_pb2.ConfigProto(
+            allow_soft_placement=True,
+            intra_op_parallelism_threads=parallelism.intra_op,
+            inter_op_parallelism_threads=parallelism.inter_op,
+        )
         options.gpu_options.allow_growth = True  # training may share the device
         graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=graph, config=options)

@@ -9,12 +9,14 @@ from typing import NamedTuple
 from farkeras.clients.protos.config_pb2 import ModelConfig
 from farkeras.serving.answers import Answers
 from farkeras.serving.batching import BatchSettings
+from farkeras.serving.gate import Gate
 from farkeras.serving.grpc_server import GrpcServer
 from farkeras.serving.http_server import HttpServer
 from farkeras.serving.loaded import Settings
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.models import Models
 from farkeras.serving.rest import Rest
+from farkeras.serving.servable import AUTOMATIC, Parallelism
 
 
 class ServerSettings(NamedTuple):
@@ -26,6 +28,7 @@ class ServerSettings(NamedTuple):
         port: Of gRPC; 0 for any free one.
         rest_port: Of REST; 0 for any free one.
         batching: None: each request runs by itself.
+        parallelism: Threads of the models' Sessions.
         poll_seconds: Between looks at the models' folders.
         grace_seconds: How long requests may still take once the server is told to end.
     """
@@ -35,6 +38,7 @@ class ServerSettings(NamedTuple):
     port: int = 8500
     rest_port: int = 8501
     batching: BatchSettings | None = None
+    parallelism: Parallelism = AUTOMATIC
     poll_seconds: float = 1.0
     grace_seconds: float = 30.0
 
@@ -61,19 +65,19 @@ async def serve(settings: ServerSettings, ready: Callable[[Running], None]) -> N
         FarkerasError: A model does not load, or a port cannot be had.
     """
     metrics, stop = Metrics(), _stopped_by_signals()
-    models = await asyncio.to_thread(
-        Models, settings.models, Settings(settings.batching), metrics, settings.poll_seconds
-    )
+    runs = Settings(settings.batching, settings.parallelism)
+    models = await asyncio.to_thread(Models, settings.models, runs, metrics, settings.poll_seconds)
     answers = Answers(models, metrics)
-    threads = 4 * (os.cpu_count() or 1) if settings.batching is None else _threads_to_fill(settings.batching)
-    grpc_server = GrpcServer(answers, settings.host, settings.port, threads)
-    http_server = HttpServer(Rest(answers, metrics), settings.host, settings.rest_port, threads)
-    await grpc_server.start()
+    gate = Gate(2 * (os.cpu_count() or 1) if settings.batching is None else _requests_to_fill(settings.batching))
+    grpc_server = GrpcServer(answers, settings.host, settings.port, gate)
+    http_server = HttpServer(Rest(answers, metrics, gate), settings.host, settings.rest_port)
+    grpc_server.start()
     http_server.start()
     ready(Running(models, grpc_server.port, http_server.port))
     await stop.wait()
     await asyncio.gather(
-        grpc_server.drain(settings.grace_seconds), asyncio.to_thread(http_server.stop, settings.grace_seconds)
+        asyncio.to_thread(grpc_server.drain, settings.grace_seconds),
+        asyncio.to_thread(http_server.stop, settings.grace_seconds),
     )
 
 
@@ -91,6 +95,6 @@ def _stopped_by_signals() -> asyncio.Event:
     return stop
 
 
-def _threads_to_fill(batching: BatchSettings) -> int:
-    """A request waits in a thread for its batch: as many as fill two batches for each thread that runs them."""
+def _requests_to_fill(batching: BatchSettings) -> int:
+    """As many as fill two batches for each thread that runs them."""
     return min(256, 2 * batching.max_batch_size * batching.num_batch_threads)

@@ -24,6 +24,7 @@ from farkeras.models.model_file import ModelMetadata, save_model
 from farkeras.serving import demo
 from farkeras.serving.answers import Answers
 from farkeras.serving.configuration import one_model
+from farkeras.serving.gate import Gate
 from farkeras.serving.http_server import HttpServer
 from farkeras.serving.loaded import Settings
 from farkeras.serving.metrics import Metrics
@@ -50,7 +51,7 @@ def serve(folder):
     """Models, and what listens for them, both to be ended."""
     metrics = Metrics()
     models = Models([one_model("faces", folder)], Settings(), metrics, poll_seconds=60)
-    server = HttpServer(Rest(Answers(models, metrics), metrics), "127.0.0.1", 0, max_requests=2)
+    server = HttpServer(Rest(Answers(models, metrics), metrics, Gate(2)), "127.0.0.1", 0)
     server.start()
     return models, server
 

@@ -5,11 +5,13 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from farkeras.serving.hostile import hostile_requests
 from farkeras.serving.in_process import InProcess
-from farkeras.serving.load import closed_loop, open_loop
+from farkeras.serving.load import closed_loop, grpc_caller, open_loop
 from farkeras.serving.load_steps import closed_step, in_process_comparison, open_step, predict_requests, write
+from farkeras.serving.servable import Parallelism
 from tests.serving.target import code_of
 
 
@@ -25,7 +27,7 @@ def version(models):
 
 def test_closed_loop(serving_target, photo):
     requests, _ = predict_requests([photo] * 3, 2, "faces")
-    load = asyncio.run(closed_loop(serving_target.address, requests, 3, 0.3))
+    load = closed_loop(lambda: grpc_caller(serving_target.address, requests), 3, 0.3)
     assert load.codes == {"OK": len(load.latencies)}
     assert len(load.latencies) >= 3, "each caller has at least one"
     assert 0.3 <= load.seconds < 10
@@ -41,7 +43,7 @@ def test_open_loop(serving_target, photo):
 
 def test_errors_are_counted_by_code(serving_target, photo):
     requests, _ = predict_requests([photo], 1, "missing")
-    load = asyncio.run(closed_loop(serving_target.address, requests, 1, 0.01))
+    load = closed_loop(lambda: grpc_caller(serving_target.address, requests), 1, 0.01)
     assert set(load.codes) == {"NOT_FOUND"}
     assert np.isnan(load.milliseconds(50))
 
@@ -62,6 +64,15 @@ def test_steps(serving_target, photo, version, tmp_path):
 def test_in_process_numbers_are_the_servers(serving_target, photo, version):
     served = serving_target.values("faces", {"bytes": np.array([photo], object)})["probabilities"]
     np.testing.assert_allclose(InProcess(version).probabilities([photo]), served, atol=1e-6)
+
+
+def test_threads_of_the_session(version, monkeypatch):
+    configs, session = [], tf.compat.v1.Session
+    monkeypatch.setattr(tf.compat.v1, "Session", lambda graph, config: configs.append(config) or session(graph=graph))
+    InProcess(version)
+    InProcess(version, Parallelism(intra_op=3, inter_op=2))
+    threads = [(config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) for config in configs]
+    assert threads == [(0, 0), (3, 2)]
 
 
 def test_hostile_requests_get_their_codes(serving_target, photo):
