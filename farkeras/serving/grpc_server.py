@@ -144,11 +144,13 @@ class GrpcServer:
 
     def _receive(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         """The one message of a call. The handlers are those of streams: only they see a call before its message."""
-        self._receiving[context] = time.monotonic()
+        with self._lock:
+            self._receiving[context] = time.monotonic()
         try:
             content = next(requests, None)
         finally:
-            del self._receiving[context]
+            with self._lock:
+                del self._receiving[context]
         if content is None:
             context.abort(StatusCode.INTERNAL, "The call ended without a request")
         return content
@@ -157,9 +159,10 @@ class GrpcServer:
         while True:
             time.sleep(RECEIVE_SECONDS / 30)
             limit = time.monotonic() - RECEIVE_SECONDS
-            for context, begun in list(self._receiving.items()):
-                if begun < limit:
-                    context.cancel()
+            with self._lock:
+                silent = [context for context, begun in self._receiving.items() if begun < limit]
+            for context in silent:
+                context.cancel()
 
 
 def _parse(message: Message, content: bytes) -> None:

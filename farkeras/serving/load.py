@@ -1,10 +1,10 @@
 """Load on a server: callers that wait for each answer (closed loop), or requests at given times (open loop)."""
 
 import asyncio
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
@@ -61,9 +61,9 @@ def closed_loop(caller: Callable[[], Caller], callers: int, seconds: float) -> L
         callers: How many.
         seconds: After which no more is sent.
     """
-    load, start, lock = Load(), time.monotonic(), threading.Lock()
+    load, start = Load(), time.monotonic()
 
-    def work(number: int) -> None:
+    def work(number: int) -> Load:
         part = Load()
         with caller() as send:
             while (begun := time.monotonic()) < start + seconds:
@@ -72,14 +72,11 @@ def closed_loop(caller: Callable[[], Caller], callers: int, seconds: float) -> L
                 if code == "OK":
                     part.latencies.append(time.monotonic() - begun)
                 number += callers
-        with lock:
-            load.add(part)
+        return part
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(callers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(callers) as threads:
+        for part in threads.map(work, range(callers)):
+            load.add(part)
     load.seconds = time.monotonic() - start
     return load
 

@@ -44,6 +44,12 @@ def answers():
     held.go_on.set()
 
 
+@pytest.fixture
+def server(answers):
+    """One that lets in one request at a time; not yet started."""
+    return grpc_server.GrpcServer(answers, "127.0.0.1", 0, Gate(1))
+
+
 @contextmanager
 def channel_to(server):
     server.start()
@@ -55,9 +61,9 @@ def predict(channel, timeout=30):
     return channel.unary_unary(PREDICT)(pb.PredictRequest(model_spec={"name": "m"}).SerializeToString(), timeout)
 
 
-def test_a_call_whose_request_does_not_come_is_cancelled(answers, monkeypatch, caplog):
+def test_a_call_whose_request_does_not_come_is_cancelled(server, answers, monkeypatch, caplog):
     monkeypatch.setattr(grpc_server, "RECEIVE_SECONDS", 0.1)
-    with channel_to(grpc_server.GrpcServer(answers, "127.0.0.1", 0, Gate(1))) as channel:
+    with channel_to(server) as channel:
         never = threading.Event()
         assert code_of(lambda: channel.stream_unary(PREDICT)(iter(never.wait, True), 30)) == "CANCELLED"
         never.set()
@@ -67,28 +73,22 @@ def test_a_call_whose_request_does_not_come_is_cancelled(answers, monkeypatch, c
 
 
 @pytest.mark.parametrize("seconds", [None, 1e9])
-def test_a_deadline_far_away_and_none_at_all(answers, seconds):
-    with (
-        channel_to(grpc_server.GrpcServer(answers, "127.0.0.1", 0, Gate(1))) as channel,
-        ThreadPoolExecutor(2) as threads,
-    ):
+def test_a_deadline_far_away_and_none_at_all(server, answers, seconds):
+    with channel_to(server) as channel, ThreadPoolExecutor(2) as threads:
         sent = [threads.submit(code_of, lambda: predict(channel, seconds)) for _ in range(2)]
         eventually(lambda: answers.begun == 1)
         answers.go_on.set()
         assert [one.result() for one in sent] == ["OK", "OK"]
 
 
-def test_a_call_that_ends_without_a_request(answers):
-    with channel_to(grpc_server.GrpcServer(answers, "127.0.0.1", 0, Gate(1))) as channel:
+def test_a_call_that_ends_without_a_request(server):
+    with channel_to(server) as channel:
         assert code_of(lambda: channel.stream_unary(PREDICT)(iter(()), 30)) == "INTERNAL"
 
 
-def test_too_many_requests(answers, monkeypatch):
+def test_too_many_requests(server, answers, monkeypatch):
     monkeypatch.setattr(grpc_server, "MAX_WAITING", 1)
-    with (
-        channel_to(grpc_server.GrpcServer(answers, "127.0.0.1", 0, Gate(1))) as channel,
-        ThreadPoolExecutor(1) as threads,
-    ):
+    with channel_to(server) as channel, ThreadPoolExecutor(1) as threads:
         first = threads.submit(predict, channel)
         eventually(lambda: answers.begun == 1)
         assert code_of(lambda: predict(channel)) == "UNAVAILABLE"
@@ -97,11 +97,8 @@ def test_too_many_requests(answers, monkeypatch):
         assert code_of(lambda: predict(channel)) == "OK"
 
 
-def test_a_deadline_passes_before_the_turn_comes(answers):
-    with (
-        channel_to(grpc_server.GrpcServer(answers, "127.0.0.1", 0, Gate(1))) as channel,
-        ThreadPoolExecutor(1) as threads,
-    ):
+def test_a_deadline_passes_before_the_turn_comes(server, answers):
+    with channel_to(server) as channel, ThreadPoolExecutor(1) as threads:
         first = threads.submit(predict, channel)
         eventually(lambda: answers.begun == 1)
         assert code_of(lambda: predict(channel, 0.2)) == "DEADLINE_EXCEEDED"
@@ -110,8 +107,7 @@ def test_a_deadline_passes_before_the_turn_comes(answers):
     assert answers.begun == 1, "nobody waits for the second answer: it is not worked on"
 
 
-def test_what_has_come_is_answered_and_the_rest_refused(answers):
-    server = grpc_server.GrpcServer(answers, "127.0.0.1", 0, Gate(1))
+def test_what_has_come_is_answered_and_the_rest_refused(server, answers):
     with channel_to(server) as channel, ThreadPoolExecutor(2) as threads:
         first = threads.submit(predict, channel)
         eventually(lambda: answers.begun == 1)
@@ -122,8 +118,7 @@ def test_what_has_come_is_answered_and_the_rest_refused(answers):
         drained.result()
 
 
-def test_draining_ends_when_the_time_is_over(answers):
-    server = grpc_server.GrpcServer(answers, "127.0.0.1", 0, Gate(1))
+def test_draining_ends_when_the_time_is_over(server, answers):
     with channel_to(server) as channel, ThreadPoolExecutor(1) as threads:
         threads.submit(predict, channel)
         eventually(lambda: answers.begun == 1)

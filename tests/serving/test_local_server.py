@@ -32,9 +32,9 @@ def test_batches_and_a_graceful_end(models, tmp_path):
     parameters.write_text(
         "max_batch_size { value: 4 } batch_timeout_micros { value: 50000 } num_batch_threads { value: 2 }"
     )
-    threads = "--tensorflow_intra_op_parallelism=1", "--tensorflow_inter_op_parallelism=2"
-    flags = f"--model_dir={models / 'numbers'}", "--model_name=m", f"--batching_parameters_file={parameters}", *threads
-    with local_server(*flags) as server:
+    parallelism = "--tensorflow_intra_op_parallelism=1", "--tensorflow_inter_op_parallelism=2"
+    flags = f"--model_dir={models / 'numbers'}", "--model_name=m", f"--batching_parameters_file={parameters}"
+    with local_server(*flags, *parallelism) as server:
         target = Target(server.address, server.rest_address, models)
         with ThreadPoolExecutor(8) as threads:
             sent = [float(number) * X for number in range(32)]
