@@ -1,23 +1,32 @@
 # The two commands of the README set up everything: make demo, make test.
-PYTHON ?= $(firstword $(foreach name,python3.11 python3.12,$(if $(shell $(name) --version 2>/dev/null),$(name))) python3)
+
+# The first of these versions that runs. A pyenv shim can be in PATH and only print an error: then pyenv's folder is tried.
+python = $(shell for version in $(1); do \
+    for python in python$$version "$$(pyenv root 2>/dev/null)"/versions/$$version.*/bin/python; do \
+        "$$python" -c 'import ensurepip, sys; print(sys.executable)' 2>/dev/null && exit; \
+    done; done)
+PYTHON ?= $(or $(call python,3.13 3.12 3.11),$(error farkeras needs Python 3.13, 3.12 or 3.11, and none of them runs \
+    here: install one, or name it with PYTHON=/path/to/python))
+PYTHON_OLDEST ?= $(or $(call python,3.11),$(error the oldest versions need Python 3.11, which does not run here: \
+    install it, or name it with PYTHON_OLDEST=/path/to/python3.11))
 BIN := .venv/bin
-NEWEST := .venv-newest/bin
+OLDEST := .venv-oldest/bin
 FACES := data/celeba_procedural
 ASTRONAUT := data/astronaut.png
 
-.PHONY: demo demo-mgmtn test test-newest soak lint format protos install clean
+.PHONY: demo demo-mgmtn test test-oldest soak lint format protos install clean
 
 install: .venv/installed
 
 # pyproject.toml holds [build-system] only and setup.cfg the rest, so both decide what is installed.
 .venv/installed: setup.cfg pyproject.toml .ci/constraints.txt
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[keypoints,protos,dev]'
 	touch $@
 
-.venv-newest/installed: setup.cfg pyproject.toml .ci/constraints-newest.txt
-	$(PYTHON) -m venv .venv-newest
-	$(NEWEST)/pip install --quiet --constraint .ci/constraints-newest.txt --editable '.[dev]'
+.venv-oldest/installed: setup.cfg pyproject.toml .ci/constraints-oldest.txt
+	$(PYTHON_OLDEST) -m venv --clear .venv-oldest
+	$(OLDEST)/pip install --quiet --constraint .ci/constraints-oldest.txt --editable '.[keypoints,protos,dev]'
 	touch $@
 
 $(FACES): | .venv/installed
@@ -48,9 +57,9 @@ PYTEST := -m pytest --numprocesses=2 --dist=loadfile
 test: lint
 	$(BIN)/python $(PYTEST)
 
-# The core, on the newest TensorFlow and without mediapipe.
-test-newest: .venv-newest/installed
-	$(NEWEST)/python $(PYTEST)
+# The tests of what differs between versions (pytest's marker "core"), on the oldest versions that setup.cfg allows.
+test-oldest: .venv-oldest/installed
+	$(OLDEST)/python $(PYTEST) -m core
 
 # Five minutes: a long load on the local server, with hot swaps and everything that may go wrong.
 soak: $(FACES)
@@ -64,9 +73,10 @@ format: install
 	$(BIN)/ruff check --config .ci/ruff.toml --fix .
 	$(BIN)/ruff format --config .ci/ruff.toml .
 
-# The messages of the clients and the local server. This version's code runs on protobuf 4.25 and every later one.
-protos: install
-	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. farkeras/clients/protos/*.proto
+# The messages of the clients and the local server. The oldest versions' grpcio-tools 1.62.3 generates them, because its
+# code runs on every protobuf from 4.25 to 7. Code of later ones refuses to run on a protobuf that is older than they are.
+protos: .venv-oldest/installed
+	$(OLDEST)/python -m grpc_tools.protoc -I. --python_out=. farkeras/clients/protos/*.proto
 
 clean:
-	rm -rf .venv .venv-newest build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .ruff_cache
