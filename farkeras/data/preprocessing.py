@@ -23,10 +23,13 @@ class Preprocessing:
     crop: tuple[float, float, float, float] = FULL_FRAME
 
     def decode(self, encoded: tf.Tensor) -> tf.Tensor:
-        """JPEG or PNG bytes (scalar string) -> `[height, width, 3]` uint8 RGB.
+        """JPEG or PNG bytes (scalar string) -> `[height, width, 3]` uint8 RGB; others raise an `InvalidArgumentError`.
 
         The accurate inverse DCT gives the same pixels as Pillow; TensorFlow's default is up to 15 levels off.
         """
+        # TensorFlow's operation also decodes GIF, and from 2.21 on WebP, to a tensor of rank 3 or 4. It refuses "".
+        is_jpeg, is_png = are_jpeg_and_png(encoded)
+        encoded = tf.where(is_jpeg | is_png, encoded, "")
         return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
     def resize(self, images: tf.Tensor) -> tf.Tensor:
@@ -56,6 +59,11 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: dict) -> "Preprocessing":
         return cls(tuple(values["image_size"]), tuple(values["crop"]))
+
+
+def are_jpeg_and_png(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Whether a file (scalar string) is a JPEG and whether it is a PNG, by its first bytes, as TensorFlow decides."""
+    return tf.strings.substr(encoded, 0, 3) == b"\xff\xd8\xff", tf.strings.substr(encoded, 0, 8) == b"\x89PNG\r\n\x1a\n"
 
 
 def pixels_of(box: Sequence[float] | tf.Tensor, sides: Sequence[int] | tf.Tensor):

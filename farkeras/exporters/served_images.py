@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.preprocessing import Preprocessing, are_jpeg_and_png
 
 MAX_PIXELS = 2**24
 """Images with more pixels are refused by their header, before they are decoded. An aligned face has 38,804; the 16.8
@@ -67,8 +67,8 @@ def _none_if_huge(file: tf.Tensor) -> tf.Tensor:
         return tf.zeros([2], tf.int64)
 
     # By their first bytes, as the decoder tells them apart: else a file could show here the size of another format.
-    is_jpeg = tf.strings.substr(file, 0, 2) == b"\xff\xd8"
-    is_png = (tf.strings.substr(file, 0, 8) == b"\x89PNG\r\n\x1a\n") & (tf.strings.substr(file, 12, 4) == b"IHDR")
+    is_jpeg, is_png = are_jpeg_and_png(file)
+    is_png &= tf.strings.substr(file, 12, 4) == b"IHDR"
     sides = tf.case([(is_jpeg, jpeg), (is_png, png)], neither)
     fits = tf.reduce_all(sides > 0) & (tf.reduce_prod(sides) <= MAX_PIXELS)
     return tf.where(fits, file, "")

@@ -94,6 +94,7 @@ BAD = {
     "PNG of one row too many": encode(Image.new("L", (2**12, MAX_PIXELS // 2**12 + 1)), "PNG"),
     "large JPEG with the header of a small PNG": disguised(encode(Image.new("L", (2**12, MAX_PIXELS // 2**12 + 1)))),
     "GIF": encode(smooth_image(), "GIF"),
+    "WebP": encode(smooth_image(), "WEBP"),
 }
 
 
