@@ -13,6 +13,8 @@ from farkeras.errors import FarkerasError
 from farkeras.models import MODELS
 from farkeras.training.devices import POLICIES
 
+pytestmark = pytest.mark.core
+
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
 

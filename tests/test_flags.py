@@ -15,6 +15,8 @@ from farkeras.flags import config_from_flags, define, given, read_flagfile, save
 from farkeras.models.backbones import backbone_names
 from farkeras.training.loop import build_model
 
+pytestmark = pytest.mark.core
+
 CONFIGS = sorted((Path(farkeras.__file__).parents[1] / "configs").glob("*.flags"))
 
 # Each setting with another value than its default.

@@ -14,6 +14,8 @@ from farkeras.clients import Answer, ServingError, Tls, images
 from farkeras.errors import FarkerasError
 from tests.clients.fake_server import VERSION, serve
 
+pytestmark = pytest.mark.core
+
 
 def crop(size, kind=b"good"):
     return kind.ljust(size, b"\0")  # zero bytes at the end must not be lost

@@ -9,6 +9,8 @@ from farkeras.clients.protos import serving_pb2 as pb
 from farkeras.clients.tensors import to_array, to_proto
 from farkeras.errors import FarkerasError
 
+pytestmark = pytest.mark.core
+
 ARRAYS = [
     np.array([[1.5, -2.25], [np.inf, 0.1]], np.float32),
     np.array([0.1, np.pi]),

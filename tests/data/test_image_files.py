@@ -14,6 +14,8 @@ from farkeras.data.preprocessing import Preprocessing
 from tests import bad_images
 from tests.bad_images import encode, half, smooth_image
 
+pytestmark = pytest.mark.core
+
 
 def decode(encoded):
     return Preprocessing((8, 8)).decode(encoded).numpy()

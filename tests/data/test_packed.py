@@ -21,6 +21,8 @@ from farkeras.data.sources import is_procedural, open_source
 from farkeras.data.splits import SPLITS
 from farkeras.errors import FarkerasError
 
+pytestmark = pytest.mark.core
+
 PREPROCESSING = Preprocessing((32, 24))
 STRONG = Augmentation(True, 0.2, 0.2, 30, 0.3, 0.3, 0.3)
 

@@ -21,6 +21,8 @@ from farkeras.errors import FarkerasError
 from tests import bad_images
 from tests.bad_images import encode
 
+pytestmark = pytest.mark.core
+
 COUNT, BAD = 12, 5
 PREPROCESSING = Preprocessing((8, 8))
 SIDES = tf.constant([8, 8])

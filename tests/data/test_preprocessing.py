@@ -10,6 +10,8 @@ from PIL import Image
 from farkeras.data.examples import FULL_FRAME
 from farkeras.data.preprocessing import Preprocessing, pixels_of
 
+pytestmark = pytest.mark.core
+
 
 def image(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)

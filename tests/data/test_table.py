@@ -10,6 +10,8 @@ from farkeras.data.sources import is_procedural, open_source
 from farkeras.data.table import OwnTable
 from farkeras.errors import FarkerasError
 
+pytestmark = pytest.mark.core
+
 LINES = [
     "image,person,Hat,split,Smile",
     "photos/a.jpg,ann,1,train,true",

@@ -22,6 +22,8 @@ from farkeras.data.sources import open_source
 from farkeras.data.tfds import FOLDER, LABELS, TFDS
 from farkeras.errors import FarkerasError
 
+pytestmark = pytest.mark.core
+
 tfds = pytest.importorskip("tensorflow_datasets", reason="TFDS is not installed: pip install farkeras[tfds]")
 pytest.importorskip("importlib_resources", reason="TFDS's builders need it: pip install farkeras[tfds]")
 

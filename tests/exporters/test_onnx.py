@@ -20,6 +20,8 @@ from farkeras.models.model_file import ModelMetadata, load_model, save_model
 from tests.bad_images import smooth_image
 from tests.exporters.conftest import GROUPING
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture(scope="module")
 def session(onnx_model):

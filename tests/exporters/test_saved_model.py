@@ -22,6 +22,8 @@ from farkeras.models.model_file import ModelMetadata, load_model
 from tests.bad_images import HTML, encode, half, jpeg_bomb, png_bomb, smooth_image
 from tests.exporters.conftest import GROUPING
 
+pytestmark = pytest.mark.core
+
 ENDPOINTS = ("serving_default", "images", "tensors")
 
 

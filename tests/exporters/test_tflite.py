@@ -23,6 +23,8 @@ from tests.bad_images import smooth_image
 from tests.exporters.conftest import GROUPING
 from tests.exporters.tflite_files import operations
 
+pytestmark = pytest.mark.core
+
 MODEL = "model.tflite"
 
 

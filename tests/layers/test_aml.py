@@ -9,6 +9,8 @@ from keras import ops
 
 from farkeras.layers import AML
 
+pytestmark = pytest.mark.core
+
 
 def images(*size, batch=2):
     return np.random.default_rng(0).uniform(0, 255, (batch, *size, 3)).astype("float32")

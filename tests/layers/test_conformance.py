@@ -11,6 +11,8 @@ import farkeras.layers
 from farkeras.layers import AML, CGFF, G2FF, WSGSA
 from farkeras.testing import run_layer_test
 
+pytestmark = pytest.mark.core
+
 
 def strided_block():
     """A block with other channels and half the resolution, as in a MobileNet."""

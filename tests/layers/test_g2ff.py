@@ -8,6 +8,8 @@ from keras import ops
 from farkeras.layers import G2FF
 from farkeras.layers.g2ff import area_average
 
+pytestmark = pytest.mark.core
+
 SCALES = [(2, 7, 6, 5), (2, 4, 3, 7), (2, 2, 2, 4)]
 
 

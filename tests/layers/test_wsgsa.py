@@ -8,6 +8,8 @@ from keras import ops
 from farkeras.layers import WSGSA
 from farkeras.layers.wsgsa import BottleneckBlock, StackedInitializer
 
+pytestmark = pytest.mark.core
+
 
 def numbers(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")

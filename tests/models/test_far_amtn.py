@@ -12,6 +12,8 @@ from farkeras.errors import FarkerasError
 from farkeras.models import FARAMTN, SharedTrunk
 from farkeras.models.backbones import build_backbone, split_at_last_block
 
+pytestmark = pytest.mark.core
+
 SIZE = (64, 48)
 # Members neither in order nor next to one another.
 INTERLEAVED = Grouping({"odd": ("d", "b"), "even": ("c", "a", "e")}, ("a", "b", "c", "d", "e"))

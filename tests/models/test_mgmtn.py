@@ -13,6 +13,8 @@ from farkeras.errors import FarkerasError
 from farkeras.models import MGMTN
 from farkeras.training.devices import set_batch_norm_momentum, synchronize_batch_norm
 
+pytestmark = pytest.mark.core
+
 SIZE = (96, 96)
 # Members neither in order nor next to one another; two groups named as regions, one not.
 THREE = Grouping({"eyes": ("d", "b"), "Lower Face": ("c", "a", "e"), "Rest": ("g", "f")}, tuple("abcdefg"))

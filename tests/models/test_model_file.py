@@ -21,6 +21,8 @@ from farkeras.models.model_file import (
     save_model,
 )
 
+pytestmark = pytest.mark.core
+
 GROUPING = Grouping({"second": ("b",), "first": ("c", "a")}, ("a", "b", "c"))
 METADATA = ModelMetadata(
     GROUPING,

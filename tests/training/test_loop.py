@@ -28,6 +28,8 @@ from farkeras.training.loop import (
 from farkeras.training.reporting import Listener
 from tests.training.small_run import small_config
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture(scope="module")
 def finished(faces_dir, tmp_path_factory):

@@ -13,6 +13,8 @@ from farkeras.training.losses import (
     sum_by_group,
 )
 
+pytestmark = pytest.mark.core
+
 GROUPING = Grouping({"first": ("c", "a"), "second": ("b",)}, ("a", "b", "c"))
 
 

@@ -12,6 +12,8 @@ from farkeras.models import FARAMTN
 from farkeras.training.optimizers import WarmupSchedule, averaged_weights, make_optimizer
 from farkeras.training.weighting import Uncertainty
 
+pytestmark = pytest.mark.core
+
 
 @pytest.mark.parametrize(
     ("decay", "expected"),

@@ -8,12 +8,15 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from farkeras.flags import save_flagfile
 from farkeras.models.model_file import load_model
 from farkeras.training.reporting import MetricsFile
 from tests.training.small_run import small_config
+
+pytestmark = pytest.mark.core
 
 CLOCK = {"steps_per_second", "images_per_second", "data_wait"}
 

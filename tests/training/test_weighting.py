@@ -9,6 +9,8 @@ from farkeras.attributes import GROUPINGS, Grouping
 from farkeras.config import Config
 from farkeras.training.weighting import DWA, DWS, TaskWeighting, Uncertainty, make_weighting
 
+pytestmark = pytest.mark.core
+
 
 def weights(weighting):
     return ops.convert_to_numpy(weighting.weights_now())
