@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 from farkeras.data.examples import FULL_FRAME
@@ -101,7 +102,7 @@ def test_it_converts_to_builtin_operations_of_tflite():
     graph = tf.function(lambda x: Preprocessing((8, 9), (0.1, 0.0, 1.0, 1.0)).resize(tf.cast(x, tf.float32)), [spec])
     model = tf.lite.TFLiteConverter.from_concrete_functions([graph.get_concrete_function()]).convert()
     assert b"RESIZE_BILINEAR" not in model  # an operation's number, no custom operation's name
-    interpreter = tf.lite.Interpreter(model_content=model)
+    interpreter = Interpreter(model_content=model)
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image(50, 30)[None])
     interpreter.invoke()
