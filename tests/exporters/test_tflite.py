@@ -23,8 +23,6 @@ from tests.bad_images import smooth_image
 from tests.exporters.conftest import GROUPING
 from tests.exporters.tflite_files import operations
 
-pytestmark = pytest.mark.core
-
 MODEL = "model.tflite"
 
 
@@ -52,6 +50,7 @@ def probabilities(workdir, crops):
     return tf.sigmoid(model(metadata.preprocessing.resize(crops))["logits"]).numpy()
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("float32", 5e-5), ("float16", 5e-3), ("dynamic", 0.03), ("int8", 0.06)]
 )
