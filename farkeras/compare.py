@@ -16,7 +16,7 @@ from farkeras.config import Config
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
 from farkeras.metrics.summary import PROCEDURAL, UNDEFINED, markdown_table, percent
-from farkeras.native_logs import quiet_import
+from farkeras.native_logs import without_native_logs
 
 _CHOICES = Config.__dataclass_fields__["model"].metadata["choices"]
 _MODELS = flags.DEFINE_list("models", list(_CHOICES), "Models to compare.")
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
     if not _SEEDS.value or not all(seed.isdigit() for seed in _SEEDS.value):
         raise FarkerasError(f"--seeds must be whole numbers with commas. Received: {','.join(_SEEDS.value)}.")
     config = settings.config_from_flags()
-    with quiet_import():
+    with without_native_logs():
         from farkeras.console import ConsoleReport
         from farkeras.data.sources import is_procedural
         from farkeras.training.comparison import compare_models

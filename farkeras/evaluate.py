@@ -21,7 +21,7 @@ from farkeras.metrics.evaluation_file import EVALUATION_FILE, check_same_data
 from farkeras.metrics.history import read_history
 from farkeras.metrics.report import write_report
 from farkeras.metrics.summary import COLUMNS, PROCEDURAL, headline, markdown_report, mask_iou_rows, percent, readable
-from farkeras.native_logs import quiet_import
+from farkeras.native_logs import without_native_logs
 from farkeras.progress import ProgressDisplay
 
 _SHOWN = ("accuracy", "majority_accuracy", "balanced_accuracy", "f1", "roc_auc")  # what 80 columns hold
@@ -46,7 +46,7 @@ def main(argv: list[str], options: flags.FlagValues = flags.FLAGS) -> None:
     del argv
     if bool(options.workdir) == bool(options.model):
         raise FarkerasError("Give either --workdir=FOLDER of a training run or --model=FILE.keras.")
-    with quiet_import():  # TensorFlow, once the flags are right
+    with without_native_logs():  # TensorFlow, once the flags are right
         from farkeras.models.model_file import read_metadata
         from farkeras.training.evaluation import evaluate_model
 
@@ -99,6 +99,6 @@ def _show(console: Console, evaluation: dict, undecodable: list[str], report: Pa
 
 
 if __name__ == "__main__":
-    quiet_import()
+    without_native_logs()
     define()
     entry.run(main)

@@ -24,7 +24,7 @@ def silence_native_logs() -> None:
 
 
 @contextmanager
-def quiet_import() -> Iterator[None]:
+def without_native_logs() -> Iterator[None]:
     """Drops native logs while TensorFlow is imported; later ones, such as a crash's last words, are shown."""
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
         yield

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import keras
@@ -12,7 +11,9 @@ import tensorflow as tf
 
 from farkeras.attributes import REGIONS
 from farkeras.data import alignment
+from farkeras.data.face_landmarkers import load_face_finder
 from farkeras.data.image_files import why_undecodable
+from farkeras.data.landmarks import find_eyes
 from farkeras.data.photos import check_pixels, read_photo
 from farkeras.data.preprocessing import pixels_of
 from farkeras.errors import FarkerasError
@@ -56,6 +57,11 @@ def load(path: str | os.PathLike, batch_size: int = 8) -> "Recognizer":
 
 class Recognizer:
     """Recognises face attributes in photographs or in CelebA-aligned crops.
+
+    Any number of threads may share a recogniser, and its answers do not depend on it: neither its TensorFlow functions
+    nor the face finders of the process, which lend themselves to one thread at a time, keep anything of a photograph. A
+    forked child may use one that was loaded before only if the parent has not called it yet, since TensorFlow's threads
+    do not live on in a child; see "Threads and processes" in serving/README.md.
 
     Args:
         model: Called as `model(images)["logits"]`, `[batch, attributes]`, and where it has masks as
@@ -198,13 +204,6 @@ class Recognizer:
             results.append(function(images)[: len(part)].numpy())
         return np.concatenate(results)
 
-    @cached_property
-    def _aligner(self) -> alignment.FaceAligner:
-        try:
-            return alignment.FaceAligner()  # only photographs need MediaPipe
-        except FarkerasError as error:
-            raise FarkerasError(f"{error} Crops aligned as CelebA's do without: --noalign, or align=False.") from None
-
     def _face(self, name: str, photo: Photo, align: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The aligned crop, the photograph, and the `[2, 3]` matrix from pixels of the one to the other's."""
         if isinstance(photo, np.ndarray):
@@ -214,9 +213,11 @@ class Recognizer:
             image = read_photo(photo) if align else self._decode(Path(photo))
         if not align:
             return image, image, np.eye(2, 3)
-        eyes = self._aligner.eyes(image)
-        if eyes is None:
-            raise FarkerasError(f"{name}: {alignment.NO_FACE}")
+        try:
+            load_face_finder()
+        except FarkerasError as error:
+            raise FarkerasError(f"{error} Crops aligned as CelebA's need none: --noalign, or align=False.") from None
+        eyes = find_eyes(image, name)
         try:
             return alignment.align(image, eyes), image, alignment.inverse(alignment.similarity_from_eyes(eyes))
         except FarkerasError as error:  # knows the eyes, not whose they are

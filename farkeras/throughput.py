@@ -14,7 +14,7 @@ from rich.table import Table
 from farkeras import flags as settings
 from farkeras import main as entry
 from farkeras.errors import FarkerasError
-from farkeras.native_logs import quiet_import
+from farkeras.native_logs import without_native_logs
 
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 4000, "Images to a round.", lower_bound=1000)
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; the medians are shown.", lower_bound=1)
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
     if argv[1:]:
         raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
     config = settings.config_from_flags()
-    with quiet_import():
+    with without_native_logs():
         from farkeras.data.keypoints import load_keypoints, store_of
         from farkeras.data.throughput import BARE, measure_throughput
         from farkeras.training.loop import open_data

@@ -34,6 +34,7 @@ def annotated_dir(faces_dir, tmp_path_factory):
     import numpy as np
 
     from farkeras.data.keypoints import encode_points
+    from farkeras.data.landmarks import FINDER
     from tests.schematic_face import FRAME, schematic_face
 
     folder = tmp_path_factory.mktemp("annotated") / "faces"
@@ -46,5 +47,6 @@ def annotated_dir(faces_dir, tmp_path_factory):
     status[3] = 0
     shift = np.random.default_rng(0).uniform(-0.1, 0.1, (len(names), 1, 2))
     points = encode_points(schematic_face() / FRAME[::-1] + shift)
-    np.savez(folder / "keypoints" / "part-00000.npz", names=names, status=status, points=points)
+    part = folder / "keypoints" / "part-00000.npz"
+    np.savez(part, names=names, status=status, points=points, finder=FINDER)
     return folder

@@ -1,7 +1,5 @@
 """The recogniser: what it takes, the order of what it gives, and one sentence for what it cannot use."""
 
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 import pytest
@@ -9,14 +7,16 @@ import tensorflow as tf
 from PIL import Image
 
 import farkeras
+from farkeras import prediction
 from farkeras.attributes import REGIONS, Grouping
 from farkeras.data.alignment import CROP_EYES
+from farkeras.data.landmarks import find_face
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
+from farkeras.metrics.region_centres import mesh_centre, region_centre
 from farkeras.models.model_file import ModelMetadata, save_model
 from farkeras.prediction import Recognizer
 from tests.bad_images import jpeg_bomb, png_bomb
-from tests.region_centres import mesh_centre, region_centre
 
 GROUPING = Grouping({"Colour": ("Red", "Blue"), "Other": ("Green",)}, ("Red", "Green", "Blue"))
 
@@ -135,8 +135,14 @@ def test_arrays_of_another_kind(recognizer, array, align):
     assert "expected a uint8 array [height, width, 3], got" in message
 
 
-def test_eyes_that_coincide(recognizer, tmp_path):
-    recognizer._aligner = SimpleNamespace(eyes=lambda image: np.array([(5.0, 5.0), (5.5, 5.0)]))
+def eyes_are(monkeypatch, eyes):
+    """In every photograph; no face finder is needed then."""
+    monkeypatch.setattr(prediction, "load_face_finder", lambda: None)
+    monkeypatch.setattr(prediction, "find_eyes", lambda image, name: np.array(eyes))
+
+
+def test_eyes_that_coincide(recognizer, monkeypatch, tmp_path):
+    eyes_are(monkeypatch, [(5.0, 5.0), (5.5, 5.0)])
     photo = save(tmp_path / "a.png", plain(9, 9, 9))
     assert error(recognizer, photo) == f"{photo}: The two eyes lie less than one pixel apart; expected a larger face."
 
@@ -167,21 +173,20 @@ class TestRegions:
             photo[np.hypot(x - centre[0], y - centre[1]) <= radius] = COLOURS[name]
         return photo, centres
 
-    def seer(self, crop=(0.0, 0.0, 1.0, 1.0), eyes=None):
-        recognizer = Recognizer(ColourSeer(), ModelMetadata(GROUPING, Preprocessing((112, 96), crop)), batch_size=2)
-        recognizer._aligner = SimpleNamespace(eyes=lambda image: eyes)
-        return recognizer
+    def seer(self, crop=(0.0, 0.0, 1.0, 1.0)):
+        return Recognizer(ColourSeer(), ModelMetadata(GROUPING, Preprocessing((112, 96), crop)), batch_size=2)
 
     @pytest.mark.parametrize("crop", [(0.0, 0.0, 1.0, 1.0), (0.2, 0.1, 0.9, 0.8)])
     @pytest.mark.parametrize("angle", [0, 30, -100])
     @pytest.mark.parametrize("scale", [0.7, 2.3])
-    def test_centres_in_the_photograph(self, crop, angle, scale):
+    def test_centres_in_the_photograph(self, monkeypatch, crop, angle, scale):
         turn = scale * np.exp(1j * np.radians(angle))
         corner = complex(330, 280) - turn * complex(88, 125)  # the middle of the face in the middle of the photograph
         to_photo = [[turn.real, -turn.imag, corner.real], [turn.imag, turn.real, corner.imag]]
         photo, centres = self.photograph(to_photo)
         eyes = np.array([np.array(to_photo) @ (*eye, 1) for eye in CROP_EYES])
-        (result,) = self.seer(crop, eyes).predict_each(photo, regions=True)
+        eyes_are(monkeypatch, eyes)
+        (result,) = self.seer(crop).predict_each(photo, regions=True)
         assert result.regions.image is photo
         assert result.regions.masks.shape == (56, 48, len(REGIONS))
         for name, centre in centres.items():
@@ -234,7 +239,7 @@ class TestRegions:
 
         recognizer = Recognizer(PupilSeer(), ModelMetadata(GROUPING, Preprocessing((112, 96))), batch_size=1)
         (result,) = recognizer.predict_each(astronaut, regions=True)
-        points = recognizer._aligner.landmarks(astronaut)
+        points = find_face(astronaut)
         np.testing.assert_allclose(region_centre(result.regions, "Eyes"), points[[468, 473]].mean(axis=0), atol=1)
         # What a trained model is held to, by tests/region_centres.py: eyes and brows lie around the pupils.
         assert np.hypot(*(mesh_centre(points, "Eyes") - points[[468, 473]].mean(axis=0))) < 8

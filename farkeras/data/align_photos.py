@@ -7,7 +7,6 @@ stores it as a JPEG of quality 95 without chroma subsampling.
 import csv
 import itertools
 import os
-import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from farkeras.data.alignment import NO_FACE, FaceAligner, align
-from farkeras.data.face_processes import face_processes, process_aligner
-from farkeras.data.photos import check_pixels, find_photos, read_photo
+from farkeras.data.alignment import align
+from farkeras.data.face_processes import face_processes
+from farkeras.data.landmarks import EYES, NO_FACE, find_eyes, find_faces
+from farkeras.data.photos import find_photos, read_photo
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
 
@@ -26,7 +26,6 @@ CROPS_FILE = "crops.csv"
 
 _TASK_SIZE = 8  # photographs handed to a process at a time
 _HEADER = ("crop", "photo", "face", "left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
-_local = threading.local()  # an aligner is for one thread
 
 Progress = Callable[[int, int], None]
 """Called as `progress(photos_done, photos_total)`."""
@@ -39,6 +38,8 @@ Photo = str | os.PathLike | bytes | np.ndarray
 def align_face(photo: Photo) -> np.ndarray:
     """CelebA's aligned crop of the largest face in a photograph, which is what models are shown.
 
+    Any number of threads may call this at the same time; they share the face finders of the process.
+
     Args:
         photo: The photograph; a file is turned upright by its EXIF orientation.
 
@@ -46,14 +47,14 @@ def align_face(photo: Photo) -> np.ndarray:
         `uint8` array `[218, 178, 3]`, RGB.
 
     Raises:
-        FarkerasError: The photograph cannot be read or has no face, or MediaPipe is not installed.
+        FarkerasError: The photograph cannot be read or has no face, or MediaPipe or its model file is missing.
     """
-    return _crops(_thread_aligner(), photo, all_faces=False)[0][0]
+    return _crops(photo, all_faces=False)[0][0]
 
 
 def align_faces(photo: Photo) -> list[np.ndarray]:
     """As `align_face`, for all faces of the photograph, the largest first; at least one."""
-    return [crop for crop, _ in _crops(_thread_aligner(), photo, all_faces=True)]
+    return [crop for crop, _ in _crops(photo, all_faces=True)]
 
 
 class Target(NamedTuple):
@@ -136,7 +137,7 @@ def align_photos(
     Args:
         targets: From `find_targets`.
         output: The folder of the crops, made if it is not there.
-        workers: Processes, each with a Face Mesh of its own (about 130 MB).
+        workers: Processes, each with a face finder of its own (about 130 MB).
         all_faces: Whether to take every face, as `a_1.jpg`, `a_2.jpg` ...; else the largest, as `a.jpg`.
         progress: Called when the processes are ready, then every few photographs.
 
@@ -182,7 +183,7 @@ def _align(output: Path, aside: Path, all_faces: bool, targets: Sequence[Target]
     stored, errors = [], []
     for photo, stem in targets:
         try:
-            crops = _crops(process_aligner(), photo, all_faces)
+            crops = _crops(photo, all_faces)
         except FarkerasError as error:
             errors.append(str(error))
             continue
@@ -196,24 +197,17 @@ def _align(output: Path, aside: Path, all_faces: bool, targets: Sequence[Target]
     return stored, errors
 
 
-def _crops(aligner: FaceAligner, photo: Photo, all_faces: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+def _crops(photo: Photo, all_faces: bool) -> list[tuple[np.ndarray, np.ndarray]]:
     """The crop, `uint8 [218, 178, 3]`, and the eyes, `float32 [2, 2]`, of the largest face or all; at least one."""
-    if isinstance(photo, np.ndarray):
-        name, image = "The photo", photo
-        check_pixels(name, image)
+    name = os.fspath(photo) if isinstance(photo, str | os.PathLike) else "The photo"
+    image = photo if isinstance(photo, np.ndarray) else read_photo(photo, name)
+    if all_faces:
+        found = [face[list(EYES)] for face in find_faces(image, name)]
+        if not found:
+            raise FarkerasError(f"{name}: {NO_FACE}")
     else:
-        name = "The photo" if isinstance(photo, bytes) else os.fspath(photo)
-        image = read_photo(photo, name)
-    eyes = aligner.all_eyes(image) if all_faces else [aligner.eyes(image)]
-    if not eyes or eyes[0] is None:
-        raise FarkerasError(f"{name}: {NO_FACE}")
+        found = [find_eyes(image, name)]
     try:
-        return [(align(image, pair), pair) for pair in eyes]
+        return [(align(image, eyes), eyes) for eyes in found]
     except FarkerasError as error:  # knows the eyes, not whose they are
         raise FarkerasError(f"{name}: {error}") from None
-
-
-def _thread_aligner() -> FaceAligner:
-    if not hasattr(_local, "aligner"):
-        _local.aligner = FaceAligner()
-    return _local.aligner

@@ -9,28 +9,29 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import cache
 
-from farkeras.data.alignment import FaceAligner
+from farkeras.data.face_landmarkers import load_face_finder
+from farkeras.data.face_model import read_face_model
 from farkeras.errors import FarkerasError
 
 
 @contextmanager
 def face_processes(count: int, again: str) -> Iterator[ProcessPoolExecutor]:
-    """Processes that have their Face Mesh; left by an exception, they do no more than the task at hand.
+    """Processes that have their face finder; left by an exception, they do no more than the task at hand.
 
     Args:
         count: How many; about 130 MB each.
         again: What the same command does when it is started again, for the message of a process that died.
 
     Raises:
-        FarkerasError: MediaPipe is not installed, or a process died.
+        FarkerasError: MediaPipe or its model file is missing, or a process died.
     """
+    read_face_model()  # downloaded here, if need be, where the line about it is seen
     # "spawn", since a fork copies the locks of whatever threads the caller has.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context, initializer=_start_process) as pool:
         try:
-            pool.submit(_prepare).result()  # the place to learn that MediaPipe is not installed
+            pool.submit(load_face_finder).result()  # the place to learn that MediaPipe is not installed
             yield pool
         except BrokenProcessPool:
             raise FarkerasError(
@@ -39,12 +40,6 @@ def face_processes(count: int, again: str) -> Iterator[ProcessPoolExecutor]:
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-@cache
-def process_aligner() -> FaceAligner:
-    """The one of this process, made at the first call; for processes of one thread."""
-    return FaceAligner()
 
 
 def _start_process() -> None:
@@ -59,7 +54,3 @@ def _start_process() -> None:
 def _end_with_parent() -> None:
     multiprocessing.parent_process().join()
     os._exit(1)
-
-
-def _prepare() -> None:
-    process_aligner()

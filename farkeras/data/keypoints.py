@@ -1,15 +1,17 @@
-"""The 478 points of MediaPipe's Face Mesh for every image of a data set: made once, stored beside the images.
+"""The 478 landmarks of MediaPipe's Face Landmarker for every image of a data set: made once, stored beside the images.
 
-MGMTN's paper annotates training images with a pre-trained model of 98 facial points; MediaPipe's mesh is ours.
+MGMTN's paper annotates training images with a pre-trained model of 98 facial points; MediaPipe's landmarks are ours.
 
 A point is x, y as fractions of the image's width and height, counted from the left and the top edge: the centre of
 pixel (x, y) is ((x + 0.5) / width, (y + 0.5) / height). Points may lie a little outside 0..1.
 
 The store is the folder `keypoints` in the data set's folder, with at most 500 images, of 2 kB each, to a file
-`part-00000.npz`. A part holds `names` (relative to the data set's folder, which may be moved), `status` (int8) and
-`points` (uint16, see `encode_points`). Parts appear complete or not at all and are never changed; where two hold the
-same image, the later one counts. `without_points.txt` lists the images without points and why. Whoever replaces images
-removes the folder and annotates again.
+`part-00000.npz`. A part holds `names` (relative to the data set's folder, which may be moved), `status` (int8),
+`points` (uint16, see `encode_points`) and `finder`, the name and version of what found them. Parts appear complete or
+not at all and are never changed; where two hold the same image, the later one counts. Points of another finder are not
+used, since they differ a little (0.028 eye distances on average for MediaPipe 0.10.21, whose parts name no finder):
+those images count as not yet annotated. `without_points.txt` lists the images without points and why. Whoever replaces
+images removes the folder and annotates again.
 """
 
 import os
@@ -25,7 +27,8 @@ import numpy as np
 from PIL import Image
 
 from farkeras.data.examples import folder_of, names_in
-from farkeras.data.face_processes import face_processes, process_aligner
+from farkeras.data.face_processes import face_processes
+from farkeras.data.landmarks import FINDER, MIN_SIDE, find_face
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text, written_aside
 
@@ -34,6 +37,7 @@ LISTING = "without_points.txt"
 NUM_POINTS = 478
 
 _FOUND, _NO_FACE, _UNDECODABLE = 1, 0, -1
+_OLD_FINDER = "mediapipe-0.10.21"  # of parts that name none
 _PART_SIZE = 500  # images to a file: what a killed run may have to do again, some seconds' work
 _TASK_SIZE = 20  # images handed to a process at a time
 _RESUMED = "what is stored is not done twice"
@@ -78,7 +82,7 @@ def fractions(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """From pixels, where whole numbers are pixel centres, to fractions of an image's width and height.
 
     Args:
-        pixels: `[..., 2]`, x, y as `FaceAligner.landmarks` gives them.
+        pixels: `[..., 2]`, x, y as `find_face` gives them.
         height: Of the image, in pixels.
         width: Of the image, in pixels.
 
@@ -118,7 +122,7 @@ def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str], source: st
         source: Kind of data set, for the message.
 
     Raises:
-        FarkerasError: Images that have not been annotated, or a damaged part.
+        FarkerasError: Images that have not been annotated, or by another finder only; a damaged part.
     """
     names = names_in(data_dir, paths)
     parts = _read_parts(data_dir)
@@ -127,8 +131,10 @@ def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str], source: st
     rows = np.array([row_of.get(name, -1) for name in names], np.int64)
     missing = np.flatnonzero(rows < 0)
     if len(missing):
+        others = sorted({part.finder for part in _read_all_parts(data_dir)} - {FINDER})
+        why = f" (those of {' and '.join(others)} are not used, expected {FINDER})" if others else ""
         raise FarkerasError(
-            f"{len(missing):,} of {len(names):,} images have no keypoints in {store_of(data_dir)}, the first is "
+            f"{len(missing):,} of {len(names):,} images have no keypoints in {store_of(data_dir)}{why}, the first is "
             f"{names[missing[0]]}. Find them first: {annotate_command(data_dir, source)}"
         )
     points = np.zeros((len(names), NUM_POINTS, 2), np.uint16)
@@ -163,21 +169,20 @@ def annotate(
     Args:
         data_dir: The data set's folder, where the store is made, or the table that it is.
         paths: Image files, as `Examples.paths` names them.
-        workers: Processes, each with a Face Mesh of its own (about 130 MB).
+        workers: Processes, each with a face finder of its own (about 130 MB).
         progress: Called when the processes are ready, then every few images; counts those of earlier runs, too.
 
     Raises:
-        FarkerasError: MediaPipe is not installed, no right or room to write, a process that died, a damaged part, or
-            `workers` < 1.
+        FarkerasError: MediaPipe or its model file is missing, no right or room to write, a process that died, a damaged
+            part, or `workers` < 1.
     """
     if workers < 1:
         raise FarkerasError(f"The number of workers is {workers}; expected at least 1.")
     images = dict(zip(names_in(data_dir, paths), map(str, paths), strict=True))
-    parts = _read_parts(data_dir)
-    status = _status(parts)
+    status = _status(_read_parts(data_dir))
     to_do = [name for name in images if status.get(name, _UNDECODABLE) == _UNDECODABLE]
     tasks = [to_do[start : start + _TASK_SIZE] for start in range(0, len(to_do), _TASK_SIZE)]
-    number = 1 + max((int(part.path.stem.removeprefix("part-")) for part in parts), default=-1)
+    number = 1 + max((int(path.stem.removeprefix("part-")) for path in _part_paths(data_dir)), default=-1)
     done, progress = len(images) - len(to_do), progress or (lambda *_: None)
     if tasks:
         with face_processes(min(workers, len(tasks)), _RESUMED) as pool, closing(_Writer(data_dir, number)) as writer:
@@ -209,14 +214,23 @@ class _Part(NamedTuple):
     path: Path
     names: list[str]
     status: np.ndarray  # int8 [n]: _FOUND, _NO_FACE or _UNDECODABLE
+    finder: str
+
+
+def _part_paths(data_dir: str | os.PathLike) -> list[Path]:
+    return sorted(store_of(data_dir).glob("part-[0-9][0-9][0-9][0-9][0-9].npz"))
 
 
 def _read_parts(data_dir: str | os.PathLike) -> list[_Part]:
-    """All parts without their points, oldest first."""
+    """The parts of this finder without their points, oldest first."""
+    return [part for part in _read_all_parts(data_dir) if part.finder == FINDER]
+
+
+def _read_all_parts(data_dir: str | os.PathLike) -> list[_Part]:
     parts = []
-    for path in sorted(store_of(data_dir).glob("part-[0-9][0-9][0-9][0-9][0-9].npz")):
-        names, status = _read(path, "names", "status")
-        parts.append(_Part(path, names.tolist(), status))
+    for path in _part_paths(data_dir):
+        names, status, finder = _read(path, "names", "status", "finder")
+        parts.append(_Part(path, names.tolist(), status, str(finder)))
     return parts
 
 
@@ -227,7 +241,7 @@ def _status(parts: list[_Part]) -> dict[str, int]:
 def _read(path: Path, *arrays: str) -> list[np.ndarray]:
     try:
         with np.load(path) as part:
-            return [part[name] for name in arrays]
+            return [_OLD_FINDER if name == "finder" and name not in part else part[name] for name in arrays]
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         raise FarkerasError(
             f"{path} cannot be read, it may be damaged; expected what farkeras.annotate writes. Remove it and annotate "
@@ -252,7 +266,7 @@ class _Writer:
         path = self._folder / f"part-{self._number:05}.npz"
         names, status, points = map(np.concatenate, zip(*self._results, strict=True))
         with _writing(path), written_aside(path) as aside:
-            np.savez(aside, names=names, status=status, points=points)
+            np.savez(aside, names=names, status=status, points=points, finder=FINDER)
         self._number, self._results = self._number + 1, []
 
 
@@ -273,7 +287,7 @@ def _annotate(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
     points = np.zeros((len(paths), NUM_POINTS, 2), np.uint16)
     for i, path in enumerate(paths):
         image = decode_image(path)
-        pixels = None if image is None else process_aligner().landmarks(image)
+        pixels = None if image is None or min(image.shape[:2]) < MIN_SIDE else find_face(image, path)
         if pixels is not None:
             points[i] = encode_points(fractions(pixels, *image.shape[:2]))
         status[i] = _UNDECODABLE if image is None else _NO_FACE if pixels is None else _FOUND

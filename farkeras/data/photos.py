@@ -53,11 +53,22 @@ def read_photo(photo: str | os.PathLike | bytes, name: str | None = None) -> np.
         raise FarkerasError(f"{name} cannot be read, it may be truncated ({reason}); copy the photo again.") from None
 
 
-def check_pixels(name: str, image: np.ndarray) -> None:
-    """Raises FarkerasError, with the image's name, for anything but a `uint8` array `[height, width, 3]`."""
+def check_pixels(name: str, image: np.ndarray, least_side: int = 1) -> None:
+    """Raises FarkerasError, with the image's name, for anything but a large enough `[height, width, 3]` of uint8.
+
+    Args:
+        name: What the error calls the image.
+        image: Any array.
+        least_side: Least height and width in pixels.
+    """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
         raise FarkerasError(
             f"{name}: expected a uint8 array [height, width, 3], got {image.dtype} {list(image.shape)}."
+        )
+    height, width = image.shape[:2]
+    if min(height, width) < least_side:
+        raise FarkerasError(
+            f"{name} has {width} x {height} pixels; expected at least {least_side} x {least_side}. Use a larger image."
         )
 
 

@@ -31,7 +31,7 @@ from farkeras.attributes import REGIONS, region_of
 from farkeras.clients.images import png
 from farkeras.clients.names import METADATA_FILE
 from farkeras.clients.protos.serving_pb2 import ModelSpec
-from farkeras.data.alignment import NO_FACE, FaceAligner
+from farkeras.data.align_photos import align_face
 from farkeras.data.photos import read_photo
 from farkeras.data.preprocessing import pixels_of
 from farkeras.errors import FarkerasError
@@ -51,7 +51,7 @@ class Demo:
     """Answers the page; threads may share it."""
 
     def __init__(self, models: Models):
-        self._models, self._one_at_a_time, self._aligner = models, threading.Lock(), None
+        self._models, self._one_at_a_time = models, threading.Lock()
 
     @staticmethod
     def page() -> bytes:
@@ -74,7 +74,7 @@ class Demo:
         try:
             with self._one_at_a_time:
                 _check_pixels(file)
-                face = self._aligned(file) if align else read_photo(file)
+                face = align_face(file) if align else read_photo(file)
         except FarkerasError as error:
             raise _invalid(str(error)) from None
         model = next(iter(self._models))
@@ -93,14 +93,6 @@ class Demo:
                 "groups": [_group(name, probabilities, members) for name, members in metadata["groups"].items()],
                 "masks": _masks(version, face, metadata["preprocessing"]["crop"], deadline),
             }
-
-    def _aligned(self, file: bytes) -> np.ndarray:
-        if self._aligner is None:
-            self._aligner = FaceAligner()
-        crop = self._aligner.crop(read_photo(file))
-        if crop is None:
-            raise FarkerasError(f"{_PHOTO}: {NO_FACE}")
-        return crop
 
 
 def _check_pixels(file: bytes) -> None:

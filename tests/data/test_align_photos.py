@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 import farkeras
+from farkeras.data import face_landmarkers
 from farkeras.data.align_photos import align_face, align_faces, align_photos, find_targets
-from farkeras.data.alignment import CROP_EYES, FaceAligner
+from farkeras.data.alignment import CROP_EYES, align
+from farkeras.data.landmarks import EYES, find_eyes, find_faces
 from farkeras.errors import FarkerasError
 from tests import bad_images
 
@@ -65,8 +67,9 @@ def test_output_among_the_photos(tmp_path, place, output):
 
 
 def test_without_mediapipe(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions", None)
-    monkeypatch.setattr("farkeras.data.align_photos._local", type("Local", (), {})())
+    monkeypatch.setitem(sys.modules, "mediapipe.tasks.python.vision.face_landmarker", None)
+    monkeypatch.setattr(face_landmarkers, "_pool", face_landmarkers._Pool())
+    Image.new("RGB", (99, 99)).save(tmp_path / "a.jpg")
     with pytest.raises(FarkerasError, match=r"pip install farkeras\[keypoints\]"):
         farkeras.align_face(tmp_path / "a.jpg")
 
@@ -78,25 +81,21 @@ def test_wrong_number_of_workers():
 
 class TestFaces:
     @pytest.fixture(scope="class")
-    def aligner(self):
+    def astronaut(self):
         pytest.importorskip("mediapipe")
-        return FaceAligner()
-
-    @pytest.fixture(scope="class")
-    def astronaut(self, aligner):
         return pytest.importorskip("skimage.data").astronaut()
 
     @pytest.fixture(scope="class")
     def group(self, astronaut):
-        """Two rows of three faces, each smaller than the one before; Face Mesh by itself finds two of them."""
+        """Two rows of three faces, each smaller than the one before; one lookup finds five at most."""
         face, canvas = Image.fromarray(astronaut[:256, 96:352]), np.full((512, 768, 3), 90, np.uint8)
         for i in range(6):
             row, column, side = i // 3, i % 3, 256 - 14 * i
             canvas[row * 256 :, column * 256 :][:side, :side] = face.resize((side, side))
         return canvas
 
-    def test_the_largest_face_is_what_prediction_sees(self, aligner, astronaut):
-        np.testing.assert_array_equal(farkeras.align_face(astronaut), aligner.crop(astronaut))
+    def test_the_largest_face_is_what_prediction_sees(self, astronaut):
+        np.testing.assert_array_equal(farkeras.align_face(astronaut), align(astronaut, find_eyes(astronaut)))
 
     def test_a_photo_turned_by_exif(self, astronaut, tmp_path):
         """The camera stored it lying on its side."""
@@ -105,35 +104,43 @@ class TestFaces:
         np.testing.assert_array_equal(align_face(tmp_path / "a.png"), align_face(astronaut))
 
     @pytest.mark.parametrize("mode", ["L", "CMYK"])
-    def test_grey_and_cmyk_photos(self, aligner, astronaut, tmp_path, mode):
+    def test_grey_and_cmyk_photos(self, astronaut, tmp_path, mode):
         Image.fromarray(astronaut).convert(mode).save(tmp_path / "a.jpg", quality=95)
-        eyes = aligner.landmarks(align_face(tmp_path / "a.jpg"))[[468, 473]]
+        eyes = find_eyes(align_face(tmp_path / "a.jpg"))
         np.testing.assert_allclose(eyes, CROP_EYES, atol=1.5)
 
-    def test_all_faces_the_largest_first(self, aligner, group):
-        eyes = aligner.all_eyes(group)
-        centres = np.array([pair.mean(axis=0) for pair in eyes])
+    def test_all_faces_the_largest_first(self, group):
+        centres = np.array([face[list(EYES)].mean(axis=0) for face in find_faces(group)])
         assert [tuple(place) for place in (centres // 256).astype(int)] == [(i % 3, i // 3) for i in range(6)]
         crops = align_faces(group)
         assert len(crops) == 6
         for crop in crops:
-            np.testing.assert_allclose(aligner.landmarks(crop)[[468, 473]], CROP_EYES, atol=1.5)
+            np.testing.assert_allclose(find_eyes(crop), CROP_EYES, atol=1.5)
 
-    def test_one_near_face_is_one_face(self, aligner, astronaut):
-        (eyes,) = aligner.all_eyes(astronaut)
-        np.testing.assert_array_equal(eyes, aligner.eyes(astronaut))
+    def test_one_near_face_is_one_face(self, astronaut):
+        (face,) = find_faces(astronaut)
+        np.testing.assert_array_equal(face[list(EYES)], find_eyes(astronaut))
 
-    @pytest.mark.parametrize("photo", [np.zeros((1, 1, 3), np.uint8), np.zeros((400, 1, 3), np.uint8)])
-    def test_no_face(self, aligner, photo):
+    def test_no_face(self, astronaut):
         for function in (align_face, align_faces):
             with pytest.raises(FarkerasError, match="The photo: no face found; expected one that looks towards"):
-                function(photo)
+                function(np.zeros((40, 30, 3), np.uint8))
 
-    def test_something_else(self, aligner):
+    def test_too_small(self, astronaut, tmp_path):
+        Image.new("RGB", (1, 1)).save(tmp_path / "a.png")
+        for function in (align_face, align_faces):
+            with pytest.raises(
+                FarkerasError, match=r"a\.png has 1 x 1 pixels; expected at least 16 x 16\. Use a larger"
+            ):
+                function(tmp_path / "a.png")
+            with pytest.raises(FarkerasError, match=r"The photo has 1 x 400 pixels; expected at least 16 x 16"):
+                function(np.zeros((400, 1, 3), np.uint8))
+
+    def test_something_else(self, astronaut):
         with pytest.raises(FarkerasError, match=r"expected a uint8 array \[height, width, 3\], got float64 \[9, 9\]"):
             align_face(np.zeros((9, 9)))
 
-    def test_a_folder(self, aligner, astronaut, group, tmp_path):
+    def test_a_folder(self, astronaut, group, tmp_path):
         photos, output = tmp_path / "photos", tmp_path / "crops"
         (photos / "sub").mkdir(parents=True)
         Image.fromarray(astronaut).save(photos / "a.png")
@@ -153,11 +160,11 @@ class TestFaces:
             ("a.png.jpg", photos / "a.png", 1),
             ("sub/a.png.jpg", photos / "sub/a.png", 1),
         ]
-        np.testing.assert_allclose(crops[0].eyes, aligner.eyes(astronaut).ravel())
+        np.testing.assert_allclose(crops[0].eyes, find_eyes(astronaut).ravel())
         files = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
         assert files == ["a.png.jpg", "crops.csv", "sub/a.png.jpg"]
         stored = np.array(Image.open(output / "a.png.jpg")).astype(int)
-        assert np.abs(stored - aligner.crop(astronaut)).mean() < 2
+        assert np.abs(stored - align_face(astronaut)).mean() < 2
         with open(output / "crops.csv", newline="", encoding="utf-8") as file:
             first, _ = csv.DictReader(file)
         assert (first["crop"], first["photo"], first["face"]) == ("a.png.jpg", f"{photos}/a.png", "1")
@@ -167,7 +174,7 @@ class TestFaces:
         assert [crop.path for crop in again] == ["a.png_1.jpg", *(f"sub/a.png_{face}.jpg" for face in range(1, 7))]
         assert all((output / crop.path).is_file() for crop in again)
 
-    def test_ctrl_c_leaves_whole_crops_and_the_list_of_before(self, aligner, faces_dir, tmp_path):
+    def test_ctrl_c_leaves_whole_crops_and_the_list_of_before(self, astronaut, faces_dir, tmp_path):
         targets, _ = find_targets([faces_dir / "img_align_celeba"], tmp_path)
         align_photos(targets[:2], tmp_path, 1)
         before = (tmp_path / "crops.csv").read_text()
@@ -184,7 +191,7 @@ class TestFaces:
         for name in names - {"crops.csv"}:
             np.array(Image.open(tmp_path / name))  # whole
 
-    def test_output_that_cannot_be_written(self, aligner, tmp_path):
+    def test_output_that_cannot_be_written(self, astronaut, tmp_path):
         (tmp_path / "file").touch()
         (tmp_path / "a.jpg").write_bytes(bad_images.encode(bad_images.smooth_image()))
         targets, _ = find_targets([tmp_path / "a.jpg"], tmp_path / "file/crops")

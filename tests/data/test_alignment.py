@@ -1,13 +1,10 @@
-"""The aligned crop: the matrix by hand, the pixels by symmetry, the face on a real photograph."""
-
-import sys
+"""The aligned crop: the matrix by hand, the pixels by symmetry."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from farkeras.data.alignment import CROP_EYES, FaceAligner, align, inverse, similarity_from_eyes
-from farkeras.data.photos import read_photo
+from farkeras.data.alignment import CROP_EYES, align, inverse, similarity_from_eyes
 from farkeras.errors import FarkerasError
 
 
@@ -112,59 +109,3 @@ def test_edges_are_repeated_beyond_the_photograph():
     crop = align(image, [(10, 15), (49, 15)])
     np.testing.assert_array_equal(crop[[0, 0, -1, -1], [0, -1, 0, -1]][:, 0], [200, 0, 200, 0])
     np.testing.assert_array_equal(crop[[0, 0, -1, -1], [0, -1, 0, -1]][:, 2], [0, 200, 0, 200])
-
-
-def test_without_mediapipe(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions", None)
-    with pytest.raises(FarkerasError, match=r"pip install farkeras\[keypoints\]"):
-        FaceAligner()
-
-
-class TestFaceAligner:
-    @pytest.fixture(scope="class")
-    def aligner(self):
-        pytest.importorskip("mediapipe")
-        return FaceAligner()
-
-    @pytest.fixture(scope="class")
-    def astronaut(self):
-        return pytest.importorskip("skimage.data").astronaut()
-
-    def test_pupils_of_the_photograph(self, aligner, astronaut):
-        points = aligner.landmarks(astronaut)
-        assert points.shape == (478, 2)
-        assert points.dtype == np.float32
-        # Read off the photograph by eye.
-        np.testing.assert_allclose(points[[468, 473]], [(203, 101), (246, 103)], atol=1.5)
-
-    def test_crop_has_the_pupils_at_their_places(self, aligner, astronaut):
-        crop = aligner.crop(astronaut)
-        assert crop.shape == (218, 178, 3)
-        assert crop.dtype == np.uint8
-        np.testing.assert_allclose(aligner.landmarks(crop)[[468, 473]], CROP_EYES, atol=1)
-
-    def test_mirror_image_has_mirrored_landmarks(self, aligner, astronaut):
-        mirrored = aligner.landmarks(astronaut[:, ::-1])[[473, 468]]
-        mirrored[:, 0] = 511 - mirrored[:, 0]
-        np.testing.assert_allclose(aligner.landmarks(astronaut)[[468, 473]], mirrored, atol=0.6)
-
-    @pytest.mark.parametrize("side", [1536, 2048])
-    def test_small_face_in_a_corner(self, aligner, astronaut, side):
-        canvas = np.full((side, side, 3), 90, np.uint8)
-        canvas[-512:, -512:] = astronaut
-        found = aligner.landmarks(canvas)[[468, 473]] - (side - 512)
-        np.testing.assert_allclose(found, aligner.landmarks(astronaut)[[468, 473]], atol=0.5)
-
-    def test_largest_of_two_faces(self, aligner, astronaut):
-        face = Image.fromarray(astronaut[:256, 96:352])
-        two = np.concatenate([np.array(face.resize((150, 256))), np.array(face)], axis=1)
-        assert aligner.landmarks(two)[:, 0].mean() > 150
-
-    def test_no_face(self, aligner):
-        assert aligner.landmarks(smooth_image()) is None
-        assert aligner.eyes(smooth_image()) is None
-        assert aligner.crop(np.zeros((40, 30, 3), np.uint8)) is None
-
-    def test_drawn_faces_are_found(self, aligner, faces_dir):
-        paths = sorted((faces_dir / "img_align_celeba").iterdir())[:60]
-        assert np.mean([aligner.eyes(read_photo(path)) is not None for path in paths]) >= 0.95

@@ -11,8 +11,8 @@ import tensorflow as tf
 from PIL import Image
 
 from farkeras.data import keypoints
-from farkeras.data.alignment import FaceAligner
 from farkeras.data.keypoints import annotate, decode_points, encode_points, fractions, load_keypoints
+from farkeras.data.landmarks import FINDER, find_face
 from farkeras.errors import FarkerasError
 from tests.bad_images import encode, half, jpeg_bomb, png_bomb, smooth_image
 
@@ -49,12 +49,15 @@ def test_tensors_decode_as_arrays_do():
     np.testing.assert_array_equal(tensor, decode_points(stored))
 
 
-def store(folder, number, names, status=None, value=7):
+def store(folder, number, names, status=None, value=7, finder=FINDER):
     """Writes a part as annotation does; the points are `value` plus the image's number in the part."""
     points = np.full((len(names), 478, 2), value, np.uint16) + np.arange(len(names), dtype=np.uint16)[:, None, None]
     status = np.ones(len(names), np.int8) if status is None else np.array(status, np.int8)
     (folder / "keypoints").mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "keypoints" / f"part-{number:05}.npz", names=np.array(names), status=status, points=points)
+    arrays = {"names": np.array(names), "status": status, "points": points}
+    if finder:  # those of mediapipe 0.10.21 name none
+        arrays["finder"] = np.array(finder)
+    np.savez(folder / "keypoints" / f"part-{number:05}.npz", **arrays)
 
 
 class TestLoading:
@@ -100,6 +103,18 @@ class TestLoading:
         with pytest.raises(FarkerasError, match=r"python -m farkeras\.annotate --source=lfwa --data_dir='"):
             load_keypoints(folder, [str(folder / "b.jpg")], "lfwa")
 
+    def test_points_of_another_finder_are_refused_with_the_command_that_makes_them_anew(self, tmp_path):
+        store(tmp_path, 0, ["a.jpg", "b.jpg"], finder=None)
+        store(tmp_path, 1, ["b.jpg"])
+        with pytest.raises(FarkerasError) as raised:
+            load_keypoints(tmp_path, [str(tmp_path / name) for name in ("a.jpg", "b.jpg")])
+        assert str(raised.value) == (
+            f"1 of 2 images have no keypoints in {tmp_path / 'keypoints'} (those of mediapipe-0.10.21 are not used, "
+            f"expected {FINDER}), the first is a.jpg. Find them first: "
+            f"python -m farkeras.annotate --data_dir={tmp_path}"
+        )
+        assert load_keypoints(tmp_path, [str(tmp_path / "b.jpg")]).found.all()
+
     def test_a_damaged_part(self, tmp_path):
         store(tmp_path, 0, ["a.jpg"])
         part = tmp_path / "keypoints" / "part-00000.npz"
@@ -128,7 +143,7 @@ class TestAnnotation:
         monkeypatch.setattr(keypoints, "_PART_SIZE", 2)
         monkeypatch.setattr(keypoints, "_TASK_SIZE", 1)
 
-    def test_points_lie_where_the_aligner_finds_them(self, few):
+    def test_points_lie_where_the_finder_finds_them(self, few):
         folder, paths = few
         seen = []
         result = annotate(folder, paths, 1, lambda *counts: seen.append(counts))
@@ -139,7 +154,7 @@ class TestAnnotation:
         assert loaded.found.tolist() == [True] * 5 + [False] * 2
         assert not loaded.points[5:].any()
         with Image.open(paths[0]) as image:
-            pixels = FaceAligner().landmarks(np.array(image))
+            pixels = find_face(np.array(image))
         np.testing.assert_allclose(decode_points(loaded.points[0]), (pixels + 0.5) / (178, 218), atol=2e-5)
 
     def test_bombs_and_halves_are_undecodable(self, tmp_path):
@@ -189,6 +204,18 @@ class TestAnnotation:
         np.testing.assert_array_equal(loaded.points[6], loaded.points[0])
         assert annotate(folder, paths, 1, lambda *counts: seen.append(counts)).num_images == 7
         assert len(seen) == 2  # nothing left to do
+
+    def test_images_that_another_finder_annotated_are_done_anew(self, few):
+        folder, paths = few
+        store(folder, 0, [path.rsplit("/", 1)[1] for path in paths], finder=None)
+        seen = []
+        annotate(folder, paths, 1, lambda *counts: seen.append(counts))
+        assert (seen[0], seen[-1]) == ((0, 7), (7, 7))
+        assert load_keypoints(folder, paths).found.tolist() == [True] * 5 + [False] * 2
+
+    def test_an_image_that_is_too_small_for_a_face(self, tmp_path):
+        Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+        assert annotate(tmp_path, [tmp_path / "a.png"], 1).without_face == ["a.png"]
 
     def test_an_image_is_not_turned_by_exif(self, few):
         folder, paths = few

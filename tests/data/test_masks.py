@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 
 from farkeras.attributes import REGIONS
-from farkeras.data.alignment import FaceAligner
+from farkeras.data.align_photos import align_face
 from farkeras.data.augmentation import NUM_DRAWS, Augmentation, Geometry
 from farkeras.data.keypoints import fractions
+from farkeras.data.landmarks import find_face
 from farkeras.data.masks import HULLS, region_masks
 from tests.schematic_face import FRAME, RADIUS, schematic_face
 
@@ -180,16 +181,12 @@ class TestPhotograph:
     """Regions of a real face, as boxes read off the aligned crop by eye."""
 
     @pytest.fixture(scope="class")
-    def aligner(self):
+    def crop(self):
         pytest.importorskip("mediapipe")
-        return FaceAligner()
+        return align_face(pytest.importorskip("skimage.data").astronaut())
 
-    @pytest.fixture(scope="class")
-    def crop(self, aligner):
-        return aligner.crop(pytest.importorskip("skimage.data").astronaut())
-
-    def masks(self, aligner, image, size=(109, 89)):
-        masks = region_masks(fractions(aligner.landmarks(image), 218, 178), size).numpy()
+    def masks(self, image, size=(109, 89)):
+        masks = region_masks(fractions(find_face(image), 218, 178), size).numpy()
         return dict(zip(REGIONS, np.moveaxis(masks, -1, 0), strict=True))
 
     # Left, right, top, bottom in pixels of the crop, 178 x 218.
@@ -206,19 +203,19 @@ class TestPhotograph:
             ("Object", [(50, 130, 50, 170)]),
         ],
     )
-    def test_regions_lie_where_a_person_looks_for_them(self, aligner, crop, region, inside):
-        mask = self.masks(aligner, crop, (218, 178))[region]
+    def test_regions_lie_where_a_person_looks_for_them(self, crop, region, inside):
+        mask = self.masks(crop, (218, 178))[region]
         for left, right, top, bottom in inside:
             assert mask[top:bottom, left:right].mean() > 0.95
 
-    def test_no_region_is_a_sliver(self, aligner, crop):
+    def test_no_region_is_a_sliver(self, crop):
         """The smallest, mouth and nose, are a fiftieth of the crop."""
-        shares = {name: mask.mean() for name, mask in self.masks(aligner, crop).items()}
+        shares = {name: mask.mean() for name, mask in self.masks(crop).items()}
         assert min(shares.values()) > 0.015
         assert shares["Object"] < 0.6
 
-    def test_the_mirrored_photograph_has_the_mirrored_masks(self, aligner, crop):
+    def test_the_mirrored_photograph_has_the_mirrored_masks(self, crop):
         """The points change their names, left for right: the two sides of each region are made by one rule."""
-        masks, mirrored = self.masks(aligner, crop), self.masks(aligner, crop[:, ::-1])
+        masks, mirrored = self.masks(crop), self.masks(crop[:, ::-1])
         for name in REGIONS:
             assert iou(masks[name], mirrored[name][:, ::-1]) > 0.85, name

@@ -118,7 +118,7 @@ def test_a_model_without_masks():
 
 def test_a_photograph_is_aligned(url):
     skimage = pytest.importorskip("skimage.data")
-    pytest.importorskip("mediapipe.python.solutions.face_mesh", reason="mediapipe is not installed")
+    pytest.importorskip("mediapipe")
     file = io.BytesIO()
     Image.fromarray(skimage.astronaut()).save(file, "JPEG")
     status, answer = post(url, "photo", file.getvalue())

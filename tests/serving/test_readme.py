@@ -25,7 +25,7 @@ def commands(document, heading):
 
 def test_serve_and_ask(serving_target, tmp_path):
     data = pytest.importorskip("skimage.data")
-    pytest.importorskip("mediapipe.python.solutions.face_mesh", reason="mediapipe is not installed")
+    pytest.importorskip("mediapipe")
     serve, ask = commands("README.md", "Serve a model")
     assert commands("serving/README.md", "Serve in 60 seconds") == [serve, ask]
     from farkeras import serve as command

@@ -1,0 +1,93 @@
+"""The file that holds the face finder's networks: looked for on this machine, else downloaded once.
+
+It is Google's Face Landmarker (Apache-2.0, 3.8 MB), which MediaPipe does not ship. In this order:
+
+1. the file that the environment variable `FARKERAS_FACE_MODEL` names;
+2. `face_landmarker.task` in the user's cache folder for farkeras;
+3. the address at which Google publishes it: downloaded into that folder, which the log says in one line.
+
+Only the file with the expected SHA-256 is used, so that every machine finds the same points.
+"""
+
+import hashlib
+import logging
+import os
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+import platformdirs
+
+from farkeras.errors import FarkerasError
+from farkeras.files import written_aside
+
+ADDRESS = (
+    "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
+)
+SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+VARIABLE = "FARKERAS_FACE_MODEL"
+
+_TIMEOUT = 30  # seconds without an answer
+
+
+def cached_face_model() -> Path:
+    """The path of the model file in the user's cache folder, whether it is there or not."""
+    return platformdirs.user_cache_path("farkeras") / "face_landmarker.task"
+
+
+def read_face_model() -> bytes:
+    """The content of the model file.
+
+    Raises:
+        FarkerasError: The file that `FARKERAS_FACE_MODEL` names cannot be read or is another one; or there is no file
+            in the cache folder, and none can be downloaded.
+    """
+    if named := os.environ.get(VARIABLE):
+        try:
+            content = Path(named).read_bytes()
+        except OSError as error:
+            raise FarkerasError(
+                f"Cannot read the face model that {VARIABLE} names, {named} ({error.strerror}); set it to the path of "
+                "face_landmarker.task, or unset it."
+            ) from None
+        if not is_face_model(content):
+            raise FarkerasError(
+                f"{named}, which {VARIABLE} names, is not the expected face model (its SHA-256 is "
+                f"{hashlib.sha256(content).hexdigest()}, expected {SHA256}); set it to the file that {ADDRESS} gives."
+            )
+        return content
+    cached = cached_face_model()
+    try:
+        content = cached.read_bytes()
+    except OSError:
+        content = b""
+    return content if is_face_model(content) else _download(cached)
+
+
+def is_face_model(content: bytes) -> bool:
+    """Whether this is the content of the expected file."""
+    return hashlib.sha256(content).hexdigest() == SHA256
+
+
+def _download(path: Path) -> bytes:
+    logging.getLogger("farkeras").warning("Downloading the face model, 3.8 MB, once: %s to %s", ADDRESS, path)
+    ways_out = f"copy the file to {path}, or set {VARIABLE} to its path"
+    try:
+        with urllib.request.urlopen(ADDRESS, timeout=_TIMEOUT) as answer:
+            content = answer.read()
+    except (OSError, ValueError, HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise FarkerasError(
+            f"Finding faces needs the face model, which cannot be downloaded from {ADDRESS} ({reason}); {ways_out}."
+        ) from None
+    if not is_face_model(content):
+        raise FarkerasError(
+            f"What {ADDRESS} answered is not the expected face model ({len(content):,} bytes, SHA-256 "
+            f"{hashlib.sha256(content).hexdigest()}, expected {SHA256}); {ways_out}."
+        )
+    try:
+        with written_aside(path) as aside:
+            aside.write_bytes(content)
+    except OSError as error:
+        raise FarkerasError(f"Cannot write the face model to {path} ({error.strerror}); {ways_out}.") from None
+    return content
