@@ -19,14 +19,16 @@ ASTRONAUT := data/astronaut.png
 install: .venv/installed
 
 # pyproject.toml holds [build-system] only and setup.cfg the rest, so both decide what is installed.
-.venv/installed: setup.cfg pyproject.toml .ci/constraints.txt
+.venv/installed: setup.cfg pyproject.toml .ci/constraints.txt .ci/face_model.txt
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[keypoints,protos,dev]'
+	$(BIN)/python .ci/face_model.py
 	touch $@
 
 .venv-oldest/installed: setup.cfg pyproject.toml .ci/constraints-oldest.txt
 	$(PYTHON_OLDEST) -m venv --clear .venv-oldest
 	$(OLDEST)/pip install --quiet --constraint .ci/constraints-oldest.txt --editable '.[keypoints,protos,dev]'
+	$(OLDEST)/python .ci/face_model.py
 	touch $@
 
 $(FACES): | .venv/installed

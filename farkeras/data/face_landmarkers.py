@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 POOL_SIZE = min(4, os.cpu_count() or 1)
 """How many landmarkers a process has at most; each keeps one processor busy."""
+
+_NO_MEDIAPIPE = "Finding faces needs MediaPipe: pip install farkeras[keypoints]."
 
 _MAX_FACES = 5
 """Faces of one lookup; when MediaPipe is asked for one, it may return the smaller of two."""
@@ -60,6 +63,13 @@ def load_face_finder() -> None:
         pass
 
 
+def check_face_finder() -> None:
+    """As `load_face_finder`, and downloads the model file if need be, but imports nothing: for a parent of processes."""
+    if find_spec("mediapipe") is None:
+        raise FarkerasError(_NO_MEDIAPIPE)
+    read_face_model()
+
+
 class _Pool:
     def __init__(self):
         self._idle = []  # the last one returned is lent first, so one thread alone keeps to one landmarker
@@ -87,13 +97,14 @@ class _Pool:
 
 
 def _make_landmarker() -> "FaceLandmarker":
-    content = read_face_model()
     with without_native_logs():
         try:
             from mediapipe.tasks.python.core.base_options import BaseOptions
             from mediapipe.tasks.python.vision.face_landmarker import FaceLandmarker, FaceLandmarkerOptions
         except ImportError:
-            raise FarkerasError("Finding faces needs MediaPipe: pip install farkeras[keypoints].") from None
+            raise FarkerasError(_NO_MEDIAPIPE) from None
+    content = read_face_model()
+    with without_native_logs():
         options = FaceLandmarkerOptions(base_options=BaseOptions(model_asset_buffer=content), num_faces=_MAX_FACES)
         try:
             landmarker = FaceLandmarker.create_from_options(options)

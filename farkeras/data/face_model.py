@@ -56,17 +56,26 @@ def read_face_model() -> bytes:
                 f"{hashlib.sha256(content).hexdigest()}, expected {SHA256}); set it to the file that {ADDRESS} gives."
             )
         return content
-    cached = cached_face_model()
-    try:
-        content = cached.read_bytes()
-    except OSError:
-        content = b""
-    return content if is_face_model(content) else _download(cached)
+    return _read_cached() or _download(cached_face_model())
+
+
+def has_face_model() -> bool:
+    """Whether `read_face_model` needs no download."""
+    return bool(os.environ.get(VARIABLE) or _read_cached())
 
 
 def is_face_model(content: bytes) -> bool:
     """Whether this is the content of the expected file."""
     return hashlib.sha256(content).hexdigest() == SHA256
+
+
+def _read_cached() -> bytes | None:
+    """The content of the file in the cache folder; None where there is none, or a damaged one."""
+    try:
+        content = cached_face_model().read_bytes()
+    except OSError:
+        return None
+    return content if is_face_model(content) else None
 
 
 def _download(path: Path) -> bytes:

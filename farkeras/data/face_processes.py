@@ -10,8 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
-from farkeras.data.face_landmarkers import load_face_finder
-from farkeras.data.face_model import read_face_model
+from farkeras.data.face_landmarkers import check_face_finder, load_face_finder
 from farkeras.errors import FarkerasError
 
 
@@ -26,7 +25,7 @@ def face_processes(count: int, again: str) -> Iterator[ProcessPoolExecutor]:
     Raises:
         FarkerasError: MediaPipe or its model file is missing, or a process died.
     """
-    read_face_model()  # downloaded here, if need be, where the line about it is seen
+    check_face_finder()  # here a download's line is seen; the processes may have no screen
     # "spawn", since a fork copies the locks of whatever threads the caller has.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context, initializer=_start_process) as pool:
