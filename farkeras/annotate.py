@@ -1,7 +1,8 @@
 """Finds the facial points of a data set's images: `python -m farkeras.annotate --data_dir=DIR`.
 
-MGMTN learns its masks from them. MediaPipe's Face Mesh looks at every image of all three splits; the points are stored
-in `DIR/keypoints`. Start the same command again after an interruption: it continues. Images without a face, or that
+MGMTN learns its masks from them. MediaPipe's Face Landmarker looks at every image of all three splits, on this machine;
+the points are stored in `DIR/keypoints`.
+Start the same command again after an interruption: it continues. Images without a face, or that
 cannot be decoded, are listed in `DIR/keypoints/without_points.txt`; a face that was not found trains the attributes but
 not the masks. `--overlay=FILE.png` draws the masks that the points of the first faces give: look at it before training.
 

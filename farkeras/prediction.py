@@ -58,10 +58,9 @@ def load(path: str | os.PathLike, batch_size: int = 8) -> "Recognizer":
 class Recognizer:
     """Recognises face attributes in photographs or in CelebA-aligned crops.
 
-    Any number of threads may share a recogniser, and its answers do not depend on it: neither its TensorFlow functions
-    nor the face finders of the process, which lend themselves to one thread at a time, keep anything of a photograph. A
-    forked child may use one that was loaded before only if the parent has not called it yet, since TensorFlow's threads
-    do not live on in a child; see "Threads and processes" in serving/README.md.
+    Any number of threads may share a recogniser: each gets the answers that it would get alone, and threads that end
+    leave nothing behind. In a forked child, a recogniser of its parent raises an error, since a fork copies none of
+    TensorFlow's threads.
 
     Args:
         model: Called as `model(images)["logits"]`, `[batch, attributes]`, and where it has masks as
@@ -79,6 +78,7 @@ class Recognizer:
         self._preprocessing = metadata.preprocessing
         self._batch_size = batch_size
         self.procedural = metadata.procedural
+        self._process = os.getpid()
 
         @tf.function
         def forward(images):
@@ -112,7 +112,8 @@ class Recognizer:
             For each photograph, attribute -> probability in 0..1, in the model's order.
 
         Raises:
-            FarkerasError: A photograph cannot be read or has no face; `predict_each` goes on.
+            FarkerasError: A photograph cannot be read or has no face (`predict_each` goes on), or this process is a
+                forked child of the one that loaded the model.
         """
         predictions = []
         for prediction in self.predict_each(photos, align):
@@ -135,6 +136,7 @@ class Recognizer:
         Raises:
             FarkerasError: Regions of a model without masks.
         """
+        self._check_process()
         if regions:
             self._check_masks()
         named = [
@@ -194,7 +196,15 @@ class Recognizer:
                 "Leave out --overlay, or train with --model=mgmtn."
             )
 
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:  # TensorFlow would wait for threads that are not there
+            raise FarkerasError(
+                "This recogniser was loaded before the process was forked, and TensorFlow does not work in a forked "
+                "child. Load it in the child; with gunicorn, leave out --preload."
+            )
+
     def _in_batches(self, function: Callable, crops: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+        self._check_process()
         results = [np.zeros((0, *shape), np.float32)]
         for start in range(0, len(crops), self._batch_size):
             part = crops[start : start + self._batch_size]

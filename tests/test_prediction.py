@@ -1,5 +1,10 @@
 """The recogniser: what it takes, the order of what it gives, and one sentence for what it cannot use."""
 
+import concurrent.futures
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -266,3 +271,42 @@ class TestPhotographs:
         assert f"{text} is not an image" in results[1].error
         assert results[2].error is None
         assert "image 3: no face found" in results[3].error
+
+
+FORKED = """
+import os, signal, sys
+import numpy as np
+import farkeras
+recognizer = farkeras.load(sys.argv[1])
+crop = np.zeros((8, 8, 3), np.uint8)
+recognizer(crop, align=False)
+if not os.fork():
+    signal.alarm(60)
+    try:
+        recognizer(crop, align=False)
+    except farkeras.FarkerasError as error:
+        print(error, flush=True)
+    os._exit(0)
+sys.exit(os.wait()[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_is_refused(tmp_path):
+    """TensorFlow would wait for ever in it."""
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, {"logits": keras.layers.GlobalAveragePooling2D()(inputs)})
+    save_model(model, ModelMetadata(GROUPING, Preprocessing((8, 8))), tmp_path / "model.keras")
+    command = [sys.executable, "-c", FORKED, tmp_path / "model.keras"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("This recogniser was loaded before the process was forked")
+
+
+def test_threads_share_a_recogniser(recognizer):
+    """As the threads of a web server do; the pictures differ in size, so that each has a function to be traced."""
+    crops = [plain(20 * i, 5 * i, i, 8 + i % 3) for i in range(12)]
+    alone = [recognizer(crop, align=False) for crop in crops]
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda i: recognizer(crops[i % 12], align=False), range(96)))
+    assert together == alone * 8

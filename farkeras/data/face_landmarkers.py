@@ -64,7 +64,7 @@ def load_face_finder() -> None:
 
 
 def check_face_finder() -> None:
-    """As `load_face_finder`, and downloads the model file if need be, but imports nothing: for a parent of processes."""
+    """As `load_face_finder`, without an import: for a parent of processes. Downloads the model file if it is missing."""
     if find_spec("mediapipe") is None:
         raise FarkerasError(_NO_MEDIAPIPE)
     read_face_model()
