@@ -305,7 +305,7 @@ def test_a_forked_child_is_refused(tmp_path):
 
 def test_threads_share_a_recogniser(recognizer):
     """As the threads of a web server do; the pictures differ in size, so that each has a function to be traced."""
-    crops = [plain(20 * i, 5 * i, i, 8 + i % 3) for i in range(12)]
+    crops = [plain(20 * i, 5 * i, i, (8 + i % 3, 8)) for i in range(12)]
     alone = [recognizer(crop, align=False) for crop in crops]
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda i: recognizer(crops[i % 12], align=False), range(96)))

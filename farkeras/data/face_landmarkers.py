@@ -64,7 +64,7 @@ def load_face_finder() -> None:
 
 
 def check_face_finder() -> None:
-    """As `load_face_finder`, without an import: for a parent of processes. Downloads the model file if it is missing."""
+    """As `load_face_finder`, without an import: for a parent of processes. Downloads a missing model file."""
     if find_spec("mediapipe") is None:
         raise FarkerasError(_NO_MEDIAPIPE)
     read_face_model()
