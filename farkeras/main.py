@@ -1,5 +1,6 @@
 """How every entry point starts and ends: flags in, one line of error out."""
 
+import logging as python_logging
 import os
 import sys
 from collections.abc import Callable
@@ -16,6 +17,8 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported; "0" shows everything
     logging.set_verbosity(logging.WARNING)
+    library = python_logging.getLogger("farkeras")  # its lines as they are, and on today's stderr, unlike absl's
+    library.handlers, library.propagate = [python_logging.lastResort], False
 
     def guarded(argv: list[str]) -> int | None:
         try:

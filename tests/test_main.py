@@ -35,6 +35,15 @@ def test_how_a_command_ends(body, code, out, err):
     assert (done.returncode, done.stdout, done.stderr) == (code, out, err)
 
 
+def test_a_line_of_the_library_is_seen_beside_silenced_native_code():
+    body = """import logging, os
+    from farkeras.native_logs import silence_native_logs
+    silence_native_logs()
+    os.write(2, b"native noise")
+    logging.getLogger("farkeras").warning("Downloading the face model")"""
+    assert python(PROGRAM.format(body=body)).stderr == "Downloading the face model\n"
+
+
 def test_a_bug_keeps_its_traceback():
     done = python(PROGRAM.format(body="raise ZeroDivisionError('a bug')"))
     assert done.returncode == 1
