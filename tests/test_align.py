@@ -10,7 +10,7 @@ from PIL import Image
 
 def run(*arguments, **environment):
     command = [sys.executable, "-m", "farkeras.align", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, env={**os.environ, **environment})
 
 
 def test_a_folder_of_drawn_faces_and_a_text(faces_dir, tmp_path):

@@ -19,7 +19,7 @@ def run(*arguments, **environment):
         [sys.executable, "-m", "farkeras.annotate", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env={**os.environ, **environment},
     )
 

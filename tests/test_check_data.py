@@ -10,7 +10,7 @@ import pytest
 
 def run(*arguments):
     command = [sys.executable, "-m", "farkeras.check_data", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture

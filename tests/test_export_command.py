@@ -104,7 +104,7 @@ def test_input_size(value):
 def export(name, *arguments):
     command = [sys.executable, str(ROOT / "export" / f"export_{name}.py"), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
 
 
 def test_a_workdir_without_a_model_is_one_line(tmp_path):

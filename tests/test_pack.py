@@ -17,7 +17,7 @@ from tests.training.small_run import small_config
 
 def run(command, *arguments):
     return subprocess.run(
-        [sys.executable, "-m", f"farkeras.{command}", *map(str, arguments)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", f"farkeras.{command}", *map(str, arguments)], capture_output=True, text=True, timeout=600
     )
 
 

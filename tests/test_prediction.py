@@ -298,7 +298,7 @@ def test_a_forked_child_is_refused(tmp_path):
     model = keras.Model(inputs, {"logits": keras.layers.GlobalAveragePooling2D()(inputs)})
     save_model(model, ModelMetadata(GROUPING, Preprocessing((8, 8))), tmp_path / "model.keras")
     command = [sys.executable, "-c", FORKED, tmp_path / "model.keras"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("This recogniser was loaded before the process was forked")
 

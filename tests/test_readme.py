@@ -53,7 +53,7 @@ def folder(blocks, faces_dir, tmp_path_factory):
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
         )
         assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"
     return folder

@@ -17,7 +17,7 @@ from farkeras.metrics.attribute_metrics import evaluate_attributes
 
 def run(*arguments):
     command = [sys.executable, "-m", "farkeras.shortcuts", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture(scope="module")

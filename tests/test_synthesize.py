@@ -250,7 +250,7 @@ def test_places_for_no_contact_sheet(place, message, tmp_path):
 
 
 def _run(*arguments) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_the_command_writes_faces_and_a_contact_sheet(tmp_path):

@@ -50,7 +50,7 @@ assert libc.prctl(22, 2, filter, 0, 0) == 0, "no seccomp"
 SECONDS_CONNECTED = 65  # mediapipe 1.x looks its host up after 60
 
 
-def run(code, seconds=120):
+def run(code, seconds=600):
     return subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", QUIET + code],
         capture_output=True,
@@ -243,5 +243,5 @@ def test_no_connection_is_opened(long_process):
     """While a face is found, for a minute after it, and at the end of the process."""
     if platform.machine() != "x86_64" or sys.platform != "linux":
         pytest.skip("the filter is written for Linux on x86_64")
-    output, errors = long_process.communicate(timeout=SECONDS_CONNECTED + 60)
+    output, errors = long_process.communicate(timeout=600)
     assert (long_process.returncode, output, errors) == (0, b"found\n", b"")

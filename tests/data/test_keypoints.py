@@ -255,7 +255,7 @@ class TestAnnotation:
             "keypoints.annotate(sys.argv[1], sys.argv[2:], 2, kill)\n"
         )
         # The pipes of the output are shared by all processes: that this returns says that all have ended.
-        done = subprocess.run([sys.executable, "-c", program, folder, *paths], capture_output=True, timeout=120)
+        done = subprocess.run([sys.executable, "-c", program, folder, *paths], capture_output=True, timeout=600)
         assert done.returncode == -9
         assert [path.name for path in (folder / "keypoints").iterdir()] == ["part-00000.npz"]
         seen = []

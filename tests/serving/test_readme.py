@@ -43,7 +43,7 @@ def test_serve_and_ask(serving_target, tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[:2] == ["astronaut.png", "Group"]

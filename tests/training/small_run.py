@@ -1,11 +1,17 @@
 """A run small enough for tests: seconds, on a few faces of 32 x 32 pixels."""
 
+from pathlib import Path
+
 from farkeras.config import Config
+
+GROUPING = str(Path(__file__).with_name("three_groups.json"))
+"""Three groups: two of a region, one of the whole face. Most of a small run goes into building a graph for each group."""
 
 
 def small_config(data_dir, **changes) -> Config:
     settings = {
         "data_dir": str(data_dir),
+        "grouping": GROUPING,
         "image_size": (32, 32),
         "backbone": "ResNetTiny",
         "backbone_alpha": 0.25,

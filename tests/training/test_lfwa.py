@@ -79,7 +79,7 @@ def test_a_model_sees_the_faces_of_the_other_data_set_as_its_own(finished, faces
 def test_evaluating_on_the_other_data_set_is_one_command(finished, faces_dir, tmp_path):
     flags = ["--source=celeba", f"--data_dir={faces_dir}", f"--output={tmp_path / 'on_celeba'}"]
     command = [sys.executable, "-m", "farkeras.evaluate", f"--workdir={finished}", *flags]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     run = json.loads((tmp_path / "on_celeba/evaluation.json").read_text())["run"]
     assert (run["source"], run["data_dir"], run["model"]) == ("celeba", str(faces_dir), str(finished))
@@ -98,7 +98,7 @@ def test_mgmtn_learns_masks_on_annotated_lfwa(lfwa_dir, tmp_path):
     for name in ("lfw", "lfw_att_40.mat", "indices_train_test.mat", "synthesize.json"):
         (folder / name).symlink_to(lfwa_dir / name)
     command = [sys.executable, "-m", "farkeras.annotate", "--source=lfwa", f"--data_dir={folder}", "--workers=2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"{folder}: 120 images annotated" in done.stdout
     moved = Path(shutil.move(folder, tmp_path / "moved"))  # keypoints are found by the path within the folder

@@ -26,7 +26,7 @@ from farkeras.training.loop import (
     validation_losses,
 )
 from farkeras.training.reporting import Listener
-from tests.training.small_run import small_config
+from tests.training.small_run import GROUPING, small_config
 
 pytestmark = pytest.mark.core
 
@@ -54,10 +54,10 @@ def test_what_a_run_writes(finished, faces_dir):
     written = {path.name for path in finished.iterdir()}
     assert written == {"flags.txt", "grouping.json", "metrics.jsonl", "checkpoints", "tensorboard", "model.keras"}
     assert read_flagfile(finished / "flags.txt") == small_config(faces_dir)
-    assert load_grouping(str(finished / "grouping.json")) == load_grouping("mgmtn8")
+    assert load_grouping(str(finished / "grouping.json")) == load_grouping(GROUPING)
     training = [r for r in records(finished) if "loss" in r]
     assert [r["step"] for r in training] == [4, 8, 12, 16, 20, 24]
-    assert set(training[0]["group_loss"]) == set(load_grouping("mgmtn8").names)
+    assert set(training[0]["group_loss"]) == set(load_grouping(GROUPING).names)
     assert sum(training[-1]["group_weight"].values()) == pytest.approx(8, abs=1e-4)
     assert 0 <= training[0]["data_wait"] <= 1
     validations = [r for r in records(finished) if "validation" in r]
