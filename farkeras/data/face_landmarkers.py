@@ -10,6 +10,7 @@ documentation; `farkeras.data.face_processes` prevents it in worker processes.
 """
 
 import atexit
+import ctypes
 import os
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from farkeras.native_logs import without_native_logs
 
 if TYPE_CHECKING:
     from mediapipe.tasks.python.vision.face_landmarker import FaceLandmarker
+
+NUM_LANDMARKS = 478
 
 POOL_SIZE = min(4, os.cpu_count() or 1)
 """How many landmarkers a process has at most; each keeps one processor busy."""
@@ -51,10 +54,30 @@ def find_meshes(image: np.ndarray) -> np.ndarray:
     """
     pixels = np.ascontiguousarray(image)  # MediaPipe misreads other arrays without an error
     with _pool.lend() as landmarker:
-        from mediapipe import Image, ImageFormat
+        return _detect(landmarker, pixels)
 
-        faces = landmarker.detect(Image(ImageFormat.SRGB, pixels)).face_landmarks
-    return np.array([[(point.x, point.y) for point in face] for face in faces]).reshape(-1, 478, 2)
+
+def _detect(landmarker: "FaceLandmarker", pixels: np.ndarray) -> np.ndarray:
+    """What `landmarker.detect` does, without a Python object for each landmark: a tenth less time."""
+    from mediapipe import Image, ImageFormat
+    from mediapipe.tasks.python.vision.face_landmarker import FaceLandmarkerResultC
+
+    image, result = Image(ImageFormat.SRGB, pixels), FaceLandmarkerResultC()
+    landmarker._lib.MpFaceLandmarkerDetectImage(landmarker._handle, image._image_ptr, None, ctypes.byref(result))
+    try:
+        faces = np.zeros((result.face_landmarks_count, NUM_LANDMARKS, 2))
+        for face, found in zip(faces, result.face_landmarks[: len(faces)], strict=True):
+            landmarks = ctypes.cast(found.landmarks, ctypes.POINTER(type(found.landmarks.contents) * NUM_LANDMARKS))
+            face[:] = _x_and_y(landmarks.contents)
+        return faces
+    finally:
+        landmarker._lib.MpFaceLandmarkerCloseResult(ctypes.byref(result))
+
+
+def _x_and_y(landmarks: ctypes.Array) -> np.ndarray:
+    """The first two numbers of each structure in a C array, `float32 [landmarks, 2]`."""
+    rows = np.frombuffer(landmarks, np.uint8).reshape(len(landmarks), -1)
+    return rows[:, :8].copy().view(np.float32)
 
 
 def load_face_finder() -> None:

@@ -298,6 +298,6 @@ def decode_image(path: str | os.PathLike) -> np.ndarray | None:
     """The pixels as training decodes them, not turned by EXIF, `uint8 [height, width, 3]`; None for a damaged file."""
     try:
         with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
+            return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow's plugins raise all of them
         return None

@@ -115,7 +115,8 @@ def _search(image: np.ndarray, name: str) -> Iterator[tuple[float, list[np.ndarr
             return
         faces = []
         for mesh in sorted(_meshes_in_tiles(searched, side), key=_width, reverse=True):
-            mesh = (mesh + 0.5) * scale - 0.5
+            if factor > 1:
+                mesh = (mesh + 0.5) * scale - 0.5
             if any(_is_same_face(mesh, face) for face in faces):
                 continue
             if level == 0 and _width(mesh) >= _NEAR * longer * factor:
@@ -171,13 +172,14 @@ def _meshes(part: np.ndarray) -> list[np.ndarray]:
 
 def _merge(faces: list[np.ndarray], found: list[np.ndarray]) -> list[np.ndarray]:
     """Both lists without the second copy of a face, the largest first."""
-    new = [face for face in found if not any(_is_same_face(face, known) for known in faces)]
-    return sorted(faces + new, key=lambda face: np.ptp(face, axis=0).prod(), reverse=True)
+    faces = faces + [face for face in found if not any(_is_same_face(face, known) for known in faces)]
+    return faces if len(faces) < 2 else sorted(faces, key=lambda face: np.ptp(face, axis=0).prod(), reverse=True)
 
 
 def _width(face: np.ndarray) -> float:
     """The longer side of its box, which a quarter turn does not change."""
-    return np.ptp(face, axis=0).max()
+    (left, top), (right, bottom) = face.min(axis=0).tolist(), face.max(axis=0).tolist()
+    return max(right - left, bottom - top)
 
 
 def _is_same_face(face: np.ndarray, other: np.ndarray) -> bool:

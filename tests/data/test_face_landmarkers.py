@@ -141,9 +141,9 @@ class Failing:
     """A landmarker whose next lookup fails."""
 
     def __init__(self, error):
-        self.error, self.closed = error, False
+        self._lib, self._handle, self.error, self.closed = self, None, error, False
 
-    def detect(self, image):
+    def MpFaceLandmarkerDetectImage(self, *_):
         raise self.error
 
     def close(self):

@@ -5,7 +5,7 @@ from pathlib import Path
 from farkeras.config import Config
 
 GROUPING = str(Path(__file__).with_name("three_groups.json"))
-"""Three groups: two of a region, one of the whole face. Most of a small run goes into building a graph for each group."""
+"""Two groups that look at a region and one that looks at the whole face. Each costs time, for its graph is built."""
 
 
 def small_config(data_dir, **changes) -> Config:
