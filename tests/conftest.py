@@ -2,13 +2,16 @@
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import pytest
-import tensorflow as tf
 
-(_cpu,) = tf.config.list_physical_devices("CPU")
-tf.config.set_logical_device_configuration(_cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from farkeras.native_logs import without_native_logs
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for the processes that tests start
+with without_native_logs():  # TensorFlow 2.21 heeds only what was set before this process started
+    import tensorflow as tf
+
+    (_cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(_cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 def pytest_addoption(parser):

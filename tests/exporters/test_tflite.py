@@ -80,18 +80,23 @@ def test_names_and_metadata_lie_in_the_file_and_beside_it(exports):
         assert values["export"]["input_size"] == [218, 178]
 
 
-def test_googles_tools_read_the_metadata(exports):
-    metadata = pytest.importorskip("mediapipe.tasks.python.metadata.metadata")
-    shown = metadata.MetadataDisplayer.with_model_file(str(exports["int8"].path / MODEL))
-    assert shown.get_packed_associated_file_list() == ["labels.txt", "farkeras.json"]
-    (graph,) = json.loads(shown.get_metadata_json())["subgraph_metadata"]
-    ((image,), (output,)) = graph["input_tensor_metadata"], graph["output_tensor_metadata"]
-    assert image["content"]["content_properties"] == {
-        "color_space": "RGB",
-        "default_size": {"width": 178, "height": 218},
-    }
-    (file,) = output["associated_files"]
-    assert (file["name"], file["type"]) == ("labels.txt", "TENSOR_AXIS_LABELS")
+def test_googles_schema_reads_the_metadata(exports):
+    """The classes that MediaPipe's and TFLite's metadata tools are built on."""
+    metadata_schema = pytest.importorskip("mediapipe.tasks.metadata.metadata_schema_py_generated")
+    schema = pytest.importorskip("mediapipe.tasks.metadata.schema_py_generated")
+    path = exports["int8"].path / MODEL
+    with zipfile.ZipFile(path) as packed:
+        assert packed.namelist() == ["labels.txt", "farkeras.json"]
+    file = schema.ModelT.InitFromPackedBuf(path.read_bytes())
+    (entry,) = (entry for entry in file.metadata if entry.name == b"TFLITE_METADATA")
+    metadata = metadata_schema.ModelMetadataT.InitFromPackedBuf(bytes(file.buffers[entry.buffer].data))
+    (graph,) = metadata.subgraphMetadata
+    (image,), (output,) = graph.inputTensorMetadata, graph.outputTensorMetadata
+    properties = image.content.contentProperties
+    assert properties.colorSpace == metadata_schema.ColorSpaceType.RGB
+    assert (properties.defaultSize.width, properties.defaultSize.height) == (178, 218)
+    (labels,) = output.associatedFiles
+    assert (labels.name, labels.type) == (b"labels.txt", metadata_schema.AssociatedFileType.TENSOR_AXIS_LABELS)
 
 
 def test_parity_is_written(exports):
