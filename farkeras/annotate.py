@@ -1,13 +1,12 @@
 """Finds the facial points of a data set's images: `python -m farkeras.annotate --data_dir=DIR`.
 
 MGMTN learns its masks from them. MediaPipe's Face Landmarker looks at every image of all three splits, on this machine;
-the points are stored in `DIR/keypoints`.
-Start the same command again after an interruption: it continues. Images without a face, or that
-cannot be decoded, are listed in `DIR/keypoints/without_points.txt`; a face that was not found trains the attributes but
-not the masks. `--overlay=FILE.png` draws the masks that the points of the first faces give: look at it before training.
+the points are stored in `DIR/keypoints`. Start the same command again after an interruption: it continues. Images
+without a face, or that cannot be decoded, are listed in `DIR/keypoints/without_points.txt`; a face that was not found
+trains the attributes but not the masks. `--overlay=FILE.png` draws the masks that the points of the first faces give:
+look at it before training.
 
-On 2 cores this did 313 drawn faces a second (141 to 158 on 2 cores shared with other work), so CelebA's 202,599 images
-take about 0.2 hours:
+On 2 cores this did 161 to 172 drawn faces a second, so CelebA's 202,599 images take about 0.3 hours:
 
     python -m farkeras.synthesize --num_images=6000 --seed=0 --output=DIR
     python -m farkeras.annotate --data_dir=DIR --workers=2
