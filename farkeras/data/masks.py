@@ -1,4 +1,4 @@
-"""Masks of the eight facial regions: a function of the 478 points of MediaPipe's Face Mesh alone.
+"""Masks of the eight facial regions: a function of the 478 landmarks of MediaPipe's Face Landmarker alone.
 
 Published (MGMTN, arXiv 2601.01408): the regions' names, and that the key points of a face are turned into binary mask
 labels. Ours: what a region is. The paper's 98 points are another model's and its regions were not available to us.
