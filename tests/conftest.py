@@ -5,6 +5,7 @@ import os
 import pytest
 
 from farkeras.native_logs import without_native_logs
+from tests import long_process as long_process_module
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for the processes that tests start
 with without_native_logs():  # TensorFlow 2.21 heeds only what was set before this process started
@@ -12,6 +13,22 @@ with without_native_logs():  # TensorFlow 2.21 heeds only what was set before th
 
     (_cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(_cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+_long_process = pytest.StashKey()
+
+
+def pytest_collection_finish(session):
+    if any("long_process" in getattr(item, "fixturenames", ()) for item in session.items):
+        session.stash[_long_process] = long_process_module.start()
+
+
+@pytest.fixture(scope="session")
+def long_process(request):
+    """A process that finds a face, waits and ends, see tests/long_process.py."""
+    with request.session.stash[_long_process] as process:
+        yield process
+        process.kill()
 
 
 def pytest_addoption(parser):

@@ -16,66 +16,19 @@ from farkeras.data import face_landmarkers
 from farkeras.data.face_landmarkers import POOL_SIZE, _Pool, find_meshes
 from farkeras.data.landmarks import find_face
 from farkeras.errors import FarkerasError
+from tests.long_process import FIND_A_FACE, NO_NETWORK
 
 pytest.importorskip("mediapipe")
-
-QUIET = """
-import sys
-sys.modules["tensorflow"] = None  # which mediapipe would import for nothing
-import numpy, skimage
-from farkeras.data.landmarks import find_face
-photo = skimage.data.astronaut()
-"""
-
-# A filter in the kernel ends the process when it opens a socket that reaches further than this machine's files; unlike
-# a patched `socket` module, it sees native code as well.
-NO_NETWORK = """
-import ctypes, struct
-libc = ctypes.CDLL(None, use_errno=True)
-def step(code, true, false, k): return struct.pack("HBBI", code, true, false, k)
-program = b"".join([
-    step(0x20, 0, 0, 0),           # the number of the system call:
-    step(0x15, 0, 4, 41),          # anything but socket() on x86_64 may pass
-    step(0x20, 0, 0, 16),          # its first argument, the kind of address:
-    step(0x15, 1, 0, 2),           # IPv4
-    step(0x15, 0, 1, 10),          # or IPv6
-    step(0x06, 0, 0, 0x80000000),  # end the process
-    step(0x06, 0, 0, 0x7FFF0000),  # let it pass
-])
-buffer = ctypes.create_string_buffer(program)
-filter = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer)))
-assert libc.prctl(38, 1, 0, 0, 0) == 0
-assert libc.prctl(22, 2, filter, 0, 0) == 0, "no seccomp"
-"""
-SECONDS_CONNECTED = 65  # mediapipe 1.x looks its host up after 60
 
 
 def run(code, seconds=600):
     return subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", QUIET + code],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FIND_A_FACE + code],
         capture_output=True,
         text=True,
         timeout=seconds,
         check=False,
     )
-
-
-@pytest.fixture(scope="module")
-def long_process():
-    """One that finds a face, waits, and ends; it waits while the other tests run."""
-    code = (
-        QUIET
-        + NO_NETWORK
-        + f"find_face(photo); print('found', flush=True)\nimport time; time.sleep({SECONDS_CONNECTED})"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        yield process
-        process.kill()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _started_first(long_process):
-    pass
 
 
 @pytest.fixture(scope="module")

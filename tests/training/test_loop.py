@@ -58,7 +58,7 @@ def test_what_a_run_writes(finished, faces_dir):
     training = [r for r in records(finished) if "loss" in r]
     assert [r["step"] for r in training] == [4, 8, 12, 16, 20, 24]
     assert set(training[0]["group_loss"]) == set(load_grouping(GROUPING).names)
-    assert sum(training[-1]["group_weight"].values()) == pytest.approx(8, abs=1e-4)
+    assert sum(training[-1]["group_weight"].values()) == pytest.approx(3, abs=1e-4)
     assert 0 <= training[0]["data_wait"] <= 1
     validations = [r for r in records(finished) if "validation" in r]
     assert [r["step"] for r in validations] == [12, 24]
