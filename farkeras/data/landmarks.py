@@ -2,9 +2,9 @@
 
 One lookup of MediaPipe's Face Landmarker sees faces from about a tenth of a picture's longer side between the eyes. So
 photographs are searched in levels: as a whole, then in tiles of a half, a quarter and an eighth of the longer side,
-each overlapping its neighbours by a half. What a lookup finds is looked at again, alone and in full resolution, and
-once more mirrored: a face has its eyes at the same place, other things that resemble a face do not.
-`benchmarks/face_recall.py` measures what this finds.
+each overlapping its neighbours by a half; a panorama's longer side counts as twice the shorter one. What a lookup finds
+is looked at again, alone and in full resolution, and once more mirrored: a face has its eyes at the same place, other
+things that resemble a face do not. `benchmarks/face_recall.py` measures what this finds.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ _NEAR = 0.2
 """Width of a face, as a fraction of a tile's side, from which one lookup finds it and places its landmarks well."""
 
 _SEARCHED_SIDE = 1024
-"""Photographs whose longer side is twice this or more are searched in a smaller copy."""
+"""In pixels; photographs whose largest tile has twice this side or more are searched in a smaller copy."""
 
 _LEAST_TILE = 96
 """In pixels; smaller tiles show nothing that larger ones do not."""
@@ -105,12 +105,11 @@ def find_faces(image: np.ndarray, name: str = "The photo") -> list[np.ndarray]:
 def _search(image: np.ndarray, name: str) -> Iterator[tuple[float, list[np.ndarray]]]:
     """Level by level, from near to distant faces: the side of a tile in pixels of the photograph, and its faces."""
     check_pixels(name, image, MIN_SIDE)
-    factor = max(1, max(image.shape[:2]) // _SEARCHED_SIDE)
+    factor = max(1, _largest_tile(image) // _SEARCHED_SIDE)
     searched = image if factor == 1 else np.asarray(Image.fromarray(image).reduce(factor))
-    longer = max(searched.shape[:2])
     scale = np.divide(image.shape[1::-1], searched.shape[1::-1])
     for level in range(_LEVELS):
-        side = longer >> level
+        side = _largest_tile(searched) >> level
         if level and side < _LEAST_TILE:
             return
         faces = []
@@ -119,11 +118,17 @@ def _search(image: np.ndarray, name: str) -> Iterator[tuple[float, list[np.ndarr
                 mesh = (mesh + 0.5) * scale - 0.5
             if any(_is_same_face(mesh, face) for face in faces):
                 continue
-            if level == 0 and _width(mesh) >= _NEAR * longer * factor:
+            if side >= max(searched.shape[:2]) and _width(mesh) >= _NEAR * side * factor:
                 faces.append(mesh)
             elif (face := _look_again(image, mesh)) is not None:
                 faces.append(face)
         yield side * factor, [face.astype(np.float32) for face in faces]
+
+
+def _largest_tile(image: np.ndarray) -> int:
+    """The side of the first level's tiles: one holds the whole photograph, unless that is a panorama."""
+    shorter, longer = sorted(image.shape[:2])
+    return min(longer, max(2 * shorter, _LEAST_TILE))
 
 
 def _meshes_in_tiles(image: np.ndarray, side: int) -> list[np.ndarray]:

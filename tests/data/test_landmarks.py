@@ -80,6 +80,17 @@ def test_small_and_turned_faces(astronaut, side, distance, degrees):
     assert eye_distance(face) == pytest.approx(distance, rel=0.1)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_panorama(astronaut, turned):
+    canvas = np.full((600, 9000, 3), 90, np.uint8)
+    canvas[44:556, 7000:7512] = astronaut
+    if turned:  # upright in a tall one
+        canvas = np.full((9000, 600, 3), 90, np.uint8)
+        canvas[7000:7512, 44:556] = astronaut
+    corner = (44, 7000) if turned else (7000, 44)
+    np.testing.assert_allclose(find_eyes(canvas) - corner, find_eyes(astronaut), atol=1)
+
+
 @pytest.mark.parametrize("place", [(40, 250), (960, 250), (500, 25), (500, 615)])
 def test_a_face_that_a_border_cuts(astronaut, place):
     face = find_face(composed(astronaut, 1000, 40, [place]))
@@ -141,8 +152,9 @@ def test_what_is_no_photograph_is_refused_and_the_next_one_is_right(astronaut, i
     np.testing.assert_array_equal(find_face(astronaut), before)
 
 
-def test_the_smallest_photograph(astronaut):
-    assert find_face(np.zeros((16, 16, 3), np.uint8)) is None
+@pytest.mark.parametrize("sides", [(16, 16), (16, 3000), (3000, 16)])
+def test_the_smallest_photographs(astronaut, sides):
+    assert find_face(np.zeros((*sides, 3), np.uint8)) is None
 
 
 def test_arrays_that_are_not_contiguous(astronaut):
