@@ -6,7 +6,7 @@ without a face, or that cannot be decoded, are listed in `DIR/keypoints/without_
 trains the attributes but not the masks. `--overlay=FILE.png` draws the masks that the points of the first faces give:
 look at it before training.
 
-On 2 cores this did 161 to 172 drawn faces a second, so CelebA's 202,599 images take about 0.3 hours:
+On 2 cores this did 156 to 172 drawn faces a second, so CelebA's 202,599 images take about 0.3 hours:
 
     python -m farkeras.synthesize --num_images=6000 --seed=0 --output=DIR
     python -m farkeras.annotate --data_dir=DIR --workers=2
