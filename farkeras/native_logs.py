@@ -25,7 +25,7 @@ def silence_native_logs() -> None:
 
 @contextmanager
 def without_native_logs() -> Iterator[None]:
-    """Drops native logs while TensorFlow is imported; later ones, such as a crash's last words, are shown."""
+    """Drops native logs while a library is imported or started; later ones, such as a crash's last words, are shown."""
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
         yield
         return
