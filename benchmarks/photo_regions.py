@@ -10,9 +10,9 @@ import argparse
 import numpy as np
 
 import farkeras
-from farkeras.data.landmarks import EYES, find_face
-from farkeras.data.photos import read_photo
-from farkeras.metrics.region_centres import MESH_POINTS, mesh_centre, region_centre
+from farkeras.photos.landmarks import EYES, find_face
+from farkeras.photos.reader import read_photo
+from farkeras.report.region_centres import MESH_POINTS, mesh_centre, region_centre
 
 
 def main() -> None:

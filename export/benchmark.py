@@ -5,7 +5,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
-from farkeras import export_command, main
+from farkeras.cli import exports as export_command
+from farkeras.cli import run as main
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 

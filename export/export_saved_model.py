@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from farkeras import export_command, main
+from farkeras.cli import exports as export_command
+from farkeras.cli import run as main
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 

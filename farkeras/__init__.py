@@ -11,11 +11,11 @@ from farkeras.errors import FarkerasError
 
 def __getattr__(name: str):
     if name == "load":
-        from farkeras.prediction import load
+        from farkeras.inference.recognizer import load
 
         return load
     if name in ("align_face", "align_faces"):
-        from farkeras.data import align_photos
+        from farkeras.photos import crops
 
-        return getattr(align_photos, name)
+        return getattr(crops, name)
     raise AttributeError(f"module 'farkeras' has no attribute {name!r}")

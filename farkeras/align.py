@@ -18,11 +18,11 @@ import sys
 from absl import flags
 from rich.console import Console
 
-from farkeras import main as entry
-from farkeras.data.align_photos import CROPS_FILE, align_photos, find_targets
+from farkeras.cli import run as entry
+from farkeras.cli.progress import ProgressDisplay
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
-from farkeras.progress import ProgressDisplay
+from farkeras.photos.crops import CROPS_FILE, align_photos, find_targets
 
 _OUTPUT = flags.DEFINE_string("output", "", "Folder of the crops; crops that are there are replaced.")
 _ALL_FACES = flags.DEFINE_boolean("all_faces", False, "Take every face of a photo, not the largest alone.")

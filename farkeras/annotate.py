@@ -19,14 +19,14 @@ import numpy as np
 from absl import flags
 from rich.console import Console
 
-from farkeras import flags as settings
-from farkeras import main as entry
+from farkeras import flagfiles as settings
+from farkeras.cli import run as entry
+from farkeras.cli.progress import ProgressDisplay
 from farkeras.data.keypoints import annotate, decode_image, decode_points, load_keypoints
-from farkeras.data.sources import open_source, require_files
-from farkeras.data.splits import SPLITS
+from farkeras.data.sources.opening import open_source, require_files
+from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
-from farkeras.progress import ProgressDisplay
 
 _WORKERS = flags.DEFINE_integer("workers", os.cpu_count(), "Processes that annotate; without influence on the result.")
 _OVERLAY = flags.DEFINE_string(
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
     if argv[1:]:
         raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
     if _OVERLAY.value:
-        from farkeras.metrics.overlay import check_png  # Matplotlib
+        from farkeras.report.overlay import check_png  # Matplotlib
 
         check_png(_OVERLAY.value)
     config = settings.config_from_flags()
@@ -72,7 +72,7 @@ def main(argv: list[str]) -> None:
 def _write_overlay(path: str, data_dir: str, photos: np.ndarray) -> None:
     """Draws the first faces that were found."""
     from farkeras.data.masks import region_masks  # TensorFlow
-    from farkeras.metrics.overlay import write_strip  # Matplotlib
+    from farkeras.report.overlay import write_strip  # Matplotlib
 
     keypoints = load_keypoints(data_dir, photos)
     rows = np.flatnonzero(keypoints.found)[:_SHOWN_FACES]

@@ -19,11 +19,11 @@ import os
 from absl import flags
 from rich.console import Console
 
-from farkeras import flags as settings
-from farkeras import main as entry
+from farkeras import flagfiles as settings
+from farkeras.cli import run as entry
+from farkeras.cli.progress import ProgressDisplay
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
-from farkeras.progress import ProgressDisplay
 
 _WORKERS = flags.DEFINE_integer("workers", os.cpu_count(), "Threads that read and decode.")
 _JSON = flags.DEFINE_string("json", None, "JSON file to write, replaced if there.")
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     silence_native_logs()
     import tensorflow as tf
 
-    from farkeras.check_output import attribute_table, print_findings, split_table, write_json
+    from farkeras.cli.data_report import attribute_table, print_findings, split_table, write_json
     from farkeras.data.check import check_data
 
     tf.config.set_visible_devices([], "GPU")  # images are decoded on the CPU; a run may have the GPU

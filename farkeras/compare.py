@@ -10,13 +10,13 @@ from pathlib import Path
 
 from absl import flags
 
-from farkeras import flags as settings
-from farkeras import main as entry
+from farkeras import flagfiles as settings
+from farkeras.cli import run as entry
 from farkeras.config import Config
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
-from farkeras.metrics.summary import PROCEDURAL, UNDEFINED, markdown_table, percent
 from farkeras.native_logs import without_native_logs
+from farkeras.report.summary import PROCEDURAL, UNDEFINED, markdown_table, percent
 
 _CHOICES = Config.__dataclass_fields__["model"].metadata["choices"]
 _MODELS = flags.DEFINE_list("models", list(_CHOICES), "Models to compare.")
@@ -38,8 +38,8 @@ def main(argv: list[str]) -> None:
         raise FarkerasError(f"--seeds must be whole numbers with commas. Received: {','.join(_SEEDS.value)}.")
     config = settings.config_from_flags()
     with without_native_logs():
-        from farkeras.console import ConsoleReport
-        from farkeras.data.sources import is_procedural
+        from farkeras.cli.training_report import ConsoleReport
+        from farkeras.data.procedural import is_procedural
         from farkeras.training.comparison import compare_models
 
     reports = []

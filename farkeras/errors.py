@@ -7,7 +7,7 @@ class FarkerasError(Exception):
     """Something the user can mend: a file, a flag, a photograph.
 
     The message is one sentence or two that name the thing, say what was expected and what came, and how to mend it.
-    Entry points print it without a traceback and exit with code 1 (see `farkeras.main.run`).
+    Entry points print it without a traceback and exit with code 1 (see `farkeras.cli.run.run`).
     """
 
 

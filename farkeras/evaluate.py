@@ -11,18 +11,18 @@ from absl import flags
 from rich.console import Console
 from rich.table import Column, Table
 
-from farkeras import flags as run_settings
-from farkeras import main as entry
+from farkeras import flagfiles as run_settings
+from farkeras.cli import run as entry
+from farkeras.cli.progress import ProgressDisplay
 from farkeras.data.keypoints import annotate_command
-from farkeras.data.table import SETTINGS
+from farkeras.data.sources.table import SETTINGS
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
 from farkeras.metrics.evaluation_file import EVALUATION_FILE, check_same_data
 from farkeras.metrics.history import read_history
-from farkeras.metrics.report import write_report
-from farkeras.metrics.summary import COLUMNS, PROCEDURAL, headline, markdown_report, mask_iou_rows, percent, readable
 from farkeras.native_logs import without_native_logs
-from farkeras.progress import ProgressDisplay
+from farkeras.report.page import write_report
+from farkeras.report.summary import COLUMNS, PROCEDURAL, headline, markdown_report, mask_iou_rows, percent, readable
 
 _SHOWN = ("accuracy", "majority_accuracy", "balanced_accuracy", "f1", "roc_auc")  # what 80 columns hold
 

@@ -15,12 +15,12 @@ set.
 from absl import flags
 from rich.console import Console
 
-from farkeras import flags as settings
-from farkeras import main as entry
-from farkeras.data.sources import open_source, require_files
+from farkeras import flagfiles as settings
+from farkeras.cli import run as entry
+from farkeras.cli.progress import ProgressDisplay
+from farkeras.data.sources.opening import open_source, require_files
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
-from farkeras.progress import ProgressDisplay
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write.")
 settings.define()  # all of a run's, so that its flagfile serves here, too

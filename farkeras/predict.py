@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.progress import track
 
 import farkeras
-from farkeras import main as entry
-from farkeras.data.photos import find_photos
+from farkeras.cli import run as entry
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
+from farkeras.photos.reader import find_photos
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a training run.")
 _MODEL = flags.DEFINE_string("model", None, "A .keras file, in place of --workdir.")
@@ -55,12 +55,12 @@ def main(argv: list[str]) -> int:
     output = _OUTPUT.value or (searched[0] / "predictions.csv" if searched else None)
 
     if _OVERLAY.value:
-        from farkeras.metrics.overlay import check_overlay, write_overlay  # Matplotlib
+        from farkeras.report.overlay import check_overlay, write_overlay  # Matplotlib
 
         check_overlay(_OVERLAY.value, photos)
 
     silence_native_logs()
-    from farkeras.prediction_output import probability_table, to_json, write_csv  # TensorFlow
+    from farkeras.cli.predictions import probability_table, to_json, write_csv  # TensorFlow
 
     recognizer = farkeras.load(_WORKDIR.value or _MODEL.value)
     errors, drawn = [], []

@@ -16,7 +16,7 @@ import sys
 
 from absl import flags
 
-from farkeras import main as entry
+from farkeras.cli import run as entry
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 

@@ -24,7 +24,7 @@ import threading
 from absl import flags
 from rich.console import Console
 
-from farkeras import main as entry
+from farkeras.cli import run as entry
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 

@@ -11,11 +11,11 @@ import numpy as np
 from absl import flags
 from rich.console import Console
 
-from farkeras import main as entry
-from farkeras.data.celeba import CelebA
+from farkeras.cli import run as entry
+from farkeras.cli.progress import ProgressDisplay
 from farkeras.data.shortcuts import Score, read_pixels, score_counts, score_folds, score_split
+from farkeras.data.sources.celeba import CelebA
 from farkeras.metrics.evaluation_file import read_evaluation
-from farkeras.progress import ProgressDisplay
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "A folder in CelebA's layout.", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "A training run that was evaluated on this data, to compare with.")

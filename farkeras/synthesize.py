@@ -10,9 +10,9 @@ import time
 
 from absl import flags
 
-from farkeras import main as entry
-from farkeras.data.faces.generate import LAYOUTS, Settings, generate
-from farkeras.data.faces.sheet import check_contact_sheet, write_contact_sheet
+from farkeras.cli import run as entry
+from farkeras.synthetic.generate import LAYOUTS, Settings, generate
+from farkeras.synthetic.sheet import check_contact_sheet, write_contact_sheet
 
 _LAYOUT = flags.DEFINE_enum("layout", "celeba", list(LAYOUTS), "Which data set's files to write.")
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 6000, "How many faces to draw.")

@@ -11,8 +11,8 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from farkeras import flags as settings
-from farkeras import main as entry
+from farkeras import flagfiles as settings
+from farkeras.cli import run as entry
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import without_native_logs
 

@@ -2,11 +2,11 @@
 
 from absl import flags
 
-from farkeras import flags as settings
+from farkeras import flagfiles as settings
+from farkeras.cli.progress import ProgressDisplay
+from farkeras.cli.run import run
 from farkeras.errors import FarkerasError
-from farkeras.main import run
 from farkeras.native_logs import without_native_logs
-from farkeras.progress import ProgressDisplay
 
 WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; the same command continues a run that was stopped.")
 settings.define()
@@ -20,7 +20,7 @@ def main(argv: list[str]) -> int:
         raise FarkerasError("No folder for the run given; name it with --workdir=PATH.")
     config = settings.config_from_flags()
     with without_native_logs():
-        from farkeras.console import ConsoleReport
+        from farkeras.cli.training_report import ConsoleReport
         from farkeras.models.model_file import MODEL_FILE
         from farkeras.training.loop import train_and_evaluate
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 
+from farkeras.cli.predictions import probability_table, to_json
 from farkeras.clients import Answer, GrpcClient, Tls
-from farkeras.data.photos import find_photos
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
-from farkeras.prediction_output import probability_table, to_json
+from farkeras.photos.reader import find_photos
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:

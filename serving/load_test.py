@@ -13,8 +13,8 @@ from pathlib import Path
 from absl import flags
 from rich.console import Console
 
+from farkeras.cli.run import run
 from farkeras.errors import FarkerasError
-from farkeras.main import run
 from farkeras.native_logs import silence_native_logs
 
 TARGET = flags.DEFINE_string("target", "localhost:8500", "host:port of gRPC.")

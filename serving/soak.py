@@ -10,8 +10,8 @@ from pathlib import Path
 
 from absl import flags
 
+from farkeras.cli.run import run
 from farkeras.errors import FarkerasError
-from farkeras.main import run
 from farkeras.native_logs import silence_native_logs
 
 IMAGES = flags.DEFINE_string("images", None, "Folder with JPEG files; 64 of them are sent.", required=True)

@@ -41,7 +41,7 @@ def pytest_addoption(parser):
 @pytest.fixture(scope="session")
 def faces_dir(tmp_path_factory):
     """240 procedural faces in CelebA's layout."""
-    from farkeras.data.faces.generate import Settings, generate
+    from farkeras.synthetic.generate import Settings, generate
 
     folder = tmp_path_factory.mktemp("data") / "faces"
     generate(Settings(num_images=240, seed=1), folder, 2)
@@ -54,7 +54,7 @@ def annotated_dir(faces_dir, tmp_path_factory):
     import numpy as np
 
     from farkeras.data.keypoints import encode_points
-    from farkeras.data.landmarks import FINDER
+    from farkeras.photos.landmarks import FINDER
     from tests.schematic_face import FRAME, schematic_face
 
     folder = tmp_path_factory.mktemp("annotated") / "faces"

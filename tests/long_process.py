@@ -10,7 +10,7 @@ FIND_A_FACE = """
 import sys
 sys.modules["tensorflow"] = None  # which mediapipe would import for nothing
 import numpy, skimage
-from farkeras.data.landmarks import find_face
+from farkeras.photos.landmarks import find_face
 photo = skimage.data.astronaut()
 """
 

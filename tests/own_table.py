@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from farkeras.attributes import CELEBA_ATTRIBUTES
-from farkeras.data.celeba_tables import read_table
+from farkeras.data.sources.celeba_tables import read_table
 
 NAMES = {
     "Hat": "Wearing_Hat",

@@ -8,9 +8,9 @@ import sys
 import pytest
 from PIL import Image
 
-from farkeras.data.celeba import CelebA
-from farkeras.data.faces.generate import Settings, generate
 from farkeras.data.keypoints import load_keypoints
+from farkeras.data.sources.celeba import CelebA
+from farkeras.synthetic.generate import Settings, generate
 from tests.own_table import write_own_table
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from farkeras.attributes import SUBJECTIVE_ATTRIBUTES
 from farkeras.config import Config
-from farkeras.data.sources import SOURCES
+from farkeras.data.sources.opening import SOURCES
 from farkeras.errors import FarkerasError
 from farkeras.models import MODELS
 from farkeras.training.devices import POLICIES

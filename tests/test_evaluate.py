@@ -10,9 +10,9 @@ from PIL import Image
 
 from farkeras import evaluate as command
 from farkeras.attributes import Grouping
-from farkeras.data import sources
 from farkeras.data.examples import Examples
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.sources import opening as sources
 from farkeras.errors import FarkerasError
 from farkeras.models.model_file import ModelMetadata, save_model
 

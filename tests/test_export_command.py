@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from farkeras import export_command
+from farkeras.cli import exports as export_command
 from farkeras.errors import FarkerasError
 from farkeras.exporters.artifact import Exported
 from farkeras.exporters.parity import ParityError

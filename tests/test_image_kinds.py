@@ -14,8 +14,8 @@ from farkeras.data.pipeline import evaluation_dataset, find_undecodable, trainin
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.exporters.served_images import decode_rows
+from farkeras.inference.recognizer import Recognizer
 from farkeras.models.model_file import ModelMetadata
-from farkeras.prediction import Recognizer
 from tests.bad_images import encode, smooth_image
 
 pytestmark = pytest.mark.core

@@ -16,7 +16,7 @@ from absl import flags
 import farkeras
 from farkeras import evaluate
 from farkeras.attributes import load_grouping
-from farkeras.data.table import OwnTable
+from farkeras.data.sources.table import OwnTable
 from farkeras.models.model_file import load_model
 from tests.own_table import GROUPS, NAMES, write_own_table
 

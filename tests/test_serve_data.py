@@ -11,7 +11,7 @@ import pytest
 from farkeras.data.augmentation import Augmentation
 from farkeras.data.pipeline import training_dataset
 from farkeras.data.preprocessing import Preprocessing
-from farkeras.data.sources import open_source
+from farkeras.data.sources.opening import open_source
 
 
 @pytest.fixture

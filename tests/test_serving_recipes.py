@@ -12,7 +12,7 @@ import yaml
 from google.protobuf import text_format
 
 from farkeras.clients import Settings
-from farkeras.clients.protos import config_pb2
+from farkeras.wire.protos import config_pb2
 from tests.clients.fake_server import FakeModel, serve
 
 SERVING = Path(__file__).parents[1] / "serving"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from farkeras.attributes import CELEBA_ATTRIBUTES, Grouping, load_grouping
-from farkeras.data.celeba import CelebA
-from farkeras.data.faces.generate import Settings, generate
 from farkeras.data.shortcuts import balanced_accuracy
+from farkeras.data.sources.celeba import CelebA
 from farkeras.metrics.attribute_metrics import evaluate_attributes
+from farkeras.synthetic.generate import Settings, generate
 
 
 def run(*arguments):

@@ -10,16 +10,16 @@ import pytest
 from PIL import Image
 
 from farkeras.attributes import CELEBA_ATTRIBUTES
-from farkeras.data.celeba import CelebA
-from farkeras.data.faces import generate as generation
-from farkeras.data.faces.celeba import partition
-from farkeras.data.faces.generate import Settings, generate
-from farkeras.data.faces.lfwa import portraits
-from farkeras.data.faces.sheet import check_contact_sheet, write_contact_sheet
-from farkeras.data.lfwa import LFWA
+from farkeras.data.procedural import is_procedural
 from farkeras.data.shortcuts import read_pixels, score_folds
-from farkeras.data.sources import is_procedural
+from farkeras.data.sources.celeba import CelebA
+from farkeras.data.sources.lfwa import LFWA
 from farkeras.errors import FarkerasError
+from farkeras.synthetic import generate as generation
+from farkeras.synthetic.celeba import partition
+from farkeras.synthetic.generate import Settings, generate
+from farkeras.synthetic.lfwa import portraits
+from farkeras.synthetic.sheet import check_contact_sheet, write_contact_sheet
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from farkeras.clients.async_base import AsyncClient
 from farkeras.clients.base import Client
 from farkeras.clients.errors import ServingError
 from farkeras.clients.names import Names, read_names
-from farkeras.clients.protos import serving_pb2 as pb
 from farkeras.clients.settings import DELAY_FACTOR, FIRST_DELAY, LONGEST_DELAY, MAX_MESSAGE_BYTES, Settings
-from farkeras.clients.tensors import to_array, to_proto
+from farkeras.wire.protos import serving_pb2 as pb
+from farkeras.wire.tensors import to_array, to_proto
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 STATUS = "/tensorflow.serving.ModelService/GetModelStatus"

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from farkeras.clients.settings import MAX_IMAGE_BYTES
-from farkeras.data.photos import check_pixels
 from farkeras.errors import FarkerasError
+from farkeras.photos.reader import check_pixels
 
 Photo = str | os.PathLike | bytes | np.ndarray
 """The path of an image file, what is in one, or the image as a `uint8` array `[height, width, 3]`, RGB."""
@@ -90,7 +90,7 @@ def _encoded(name: str, photo: Photo) -> bytes:
 
 
 def _aligned(name: str, photo: Photo) -> bytes:
-    from farkeras.data.align_photos import align_face  # MediaPipe's wishes for logs, only where needed
+    from farkeras.photos.crops import align_face  # MediaPipe's wishes for logs, only where needed
 
     try:
         return png(align_face(photo))

@@ -17,14 +17,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from farkeras.data import archives
 from farkeras.data.contradictions import contradictions
 from farkeras.data.examples import UNKNOWN, Examples, folder_of
-from farkeras.data.image_files import ImageFile, Progress, read_image_files
+from farkeras.data.image_files import ImageFile, read_image_files
 from farkeras.data.pipeline import MAX_UNDECODABLE
-from farkeras.data.sources import Source, open_source, require_files
-from farkeras.data.splits import SPLITS
+from farkeras.data.sources.opening import Source, open_source, require_files
+from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
+from farkeras.progress import Progress
 
 _USUAL = 0.9  # the share of images that makes a size the usual one
 _SMALLEST = 32  # pixels; also the smallest --image_size
@@ -107,7 +107,7 @@ def check_data(
     source: str,
     data_dir: str,
     workers: int | None = None,
-    unpacking: archives.Progress | None = None,
+    unpacking: Progress | None = None,
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Report:

@@ -4,15 +4,16 @@ import hashlib
 import io
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import tensorflow as tf
 from PIL import Image
 
-from farkeras.data.archives import is_html
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.sources.archives import is_html
+from farkeras.progress import Progress
 
 MAX_BYTES = 2**29 - 1
 """TensorFlow's decoder refuses an image of more bytes of pixels before it takes memory: 178,956,970 pixels in RGB."""
@@ -20,9 +21,6 @@ MAX_BYTES = 2**29 - 1
 _TASK_SIZE = 50  # images handed to a thread at a time
 _ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
 _DECODE = Preprocessing((1, 1)).decode  # a decoder has no size
-
-Progress = Callable[[int, int], None]
-"""Called as `progress(images_done, images_total)`."""
 
 
 class ImageFile(NamedTuple):

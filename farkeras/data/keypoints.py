@@ -17,7 +17,7 @@ images removes the folder and annotates again.
 import os
 import shlex
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +27,11 @@ import numpy as np
 from PIL import Image
 
 from farkeras.data.examples import folder_of, names_in
-from farkeras.data.face_processes import face_processes
-from farkeras.data.landmarks import FINDER, MIN_SIDE, find_face
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text, written_aside
+from farkeras.photos.face_processes import face_processes
+from farkeras.photos.landmarks import FINDER, MIN_SIDE, find_face
+from farkeras.progress import Progress
 
 FOLDER = "keypoints"
 LISTING = "without_points.txt"
@@ -42,9 +43,6 @@ _PART_SIZE = 500  # images to a file: what a killed run may have to do again, so
 _TASK_SIZE = 20  # images handed to a process at a time
 _RESUMED = "what is stored is not done twice"
 _UNITS = 32768  # steps of a stored point to an image's width or height: 0.005 pixels of a CelebA crop
-
-Progress = Callable[[int, int], None]
-"""Called as `progress(images_done, images_total)`."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import filecmp
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,20 +14,18 @@ import numpy as np
 import tensorflow as tf
 
 from farkeras.data.examples import Examples, folder_of, names_in
-from farkeras.data.faces.generate import SETTINGS_FILE
 from farkeras.data.keypoints import store_of
-from farkeras.data.packed_files import Index, record_lengths, write_index
-from farkeras.data.sources import Source
-from farkeras.data.splits import SPLITS
+from farkeras.data.procedural import SETTINGS_FILE
+from farkeras.data.sources.opening import Source
+from farkeras.data.sources.packed_files import Index, record_lengths, write_index
+from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
+from farkeras.progress import Progress
 
 _FILE_SIZE = 1000  # images to a file: 7 MB of CelebA; what a killed run may have to do again
 _TASK_SIZE = 64  # images in memory at a time
 _THREADS = 16  # files waited for at a time, which hides a slow disk's delays
-
-Progress = Callable[[int, int], None]
-"""Called as `progress(images_done, images_total)`."""
 
 
 @dataclass(frozen=True)

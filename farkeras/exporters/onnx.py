@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from farkeras.data.alignment import CROP_HEIGHT, CROP_WIDTH
 from farkeras.errors import FarkerasError
 from farkeras.exporters.artifact import Exported, new_artifact, writing
 from farkeras.exporters.metadata import export_metadata, write_metadata
 from farkeras.exporters.parity import FLOAT32, Runtime, compare, image_runtime, write_parity
 from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.models.model_file import ModelMetadata, load_model
+from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
 
 ONNX_FILE = "model.onnx"
 OPSET = 17

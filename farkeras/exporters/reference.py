@@ -9,14 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from farkeras.attributes import Grouping
-from farkeras.data.archives import Progress
 from farkeras.data.examples import FULL_FRAME
 from farkeras.data.pipeline import check_undecodable
 from farkeras.data.preprocessing import Preprocessing, pixels_of
+from farkeras.data.procedural import is_procedural
 from farkeras.data.reading import image_reader
-from farkeras.data.sources import is_procedural, open_split
+from farkeras.data.sources.opening import open_split
 from farkeras.errors import FarkerasError
 from farkeras.models.model_file import ModelMetadata
+from farkeras.progress import Progress
 
 BATCH_SIZE = 32
 _DECODE = Preprocessing((1, 1)).decode  # a decoder has no size

@@ -10,10 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from farkeras.clients.litert import LiteRTRecognizer
-from farkeras.data.alignment import CROP_HEIGHT, CROP_WIDTH
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.reading import image_reader
-from farkeras.data.sources import open_split
+from farkeras.data.sources.opening import open_split
 from farkeras.errors import FarkerasError
 from farkeras.exporters.artifact import Exported, check_new, new_artifact, writing
 from farkeras.exporters.metadata import export_metadata, write_metadata
@@ -22,6 +21,7 @@ from farkeras.exporters.quantization import FLOAT_PARTS, Quantization, check_flo
 from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.exporters.tflite_metadata import with_metadata
 from farkeras.models.model_file import ModelMetadata, load_model
+from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
 
 MODEL_FILE = "model.tflite"
 PRECISIONS = {"float32": FLOAT32, "float16": FLOAT16, "dynamic": INT8, "int8": INT8}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from farkeras.clients.protos.serving_pb2 import PredictionLog
-from farkeras.data.alignment import CROP_HEIGHT, CROP_WIDTH
+from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
+from farkeras.wire.protos.serving_pb2 import PredictionLog
 
 WARMUP_FILE = "tf_serving_warmup_requests"
 MAX_RECORDS = 1000

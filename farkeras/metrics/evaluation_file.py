@@ -19,7 +19,7 @@ def read_evaluation(folder: str | os.PathLike, data_dir: str | os.PathLike, spli
         split: "train", "validation" or "test".
 
     Returns:
-        As `farkeras.metrics.report.write_report` takes it.
+        As `farkeras.report.page.write_report` takes it.
 
     Raises:
         FarkerasError: There is none, it cannot be read, or it is of other data or of another split.

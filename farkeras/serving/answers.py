@@ -7,13 +7,13 @@ from typing import TypeVar
 import numpy as np
 from grpc import StatusCode
 
-from farkeras.clients.protos import serving_pb2 as pb
-from farkeras.clients.tensors import to_array, to_proto
 from farkeras.errors import FarkerasError
 from farkeras.serving.deadline import Deadline
 from farkeras.serving.errors import RequestError
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.models import Models
+from farkeras.wire.protos import serving_pb2 as pb
+from farkeras.wire.tensors import to_array, to_proto
 
 _Answer = TypeVar("_Answer")
 

@@ -6,10 +6,10 @@ from typing import TypeVar
 from google.protobuf import text_format
 from google.protobuf.message import Message
 
-from farkeras.clients.protos.config_pb2 import BatchingParameters, ModelConfig, ModelServerConfig
 from farkeras.errors import FarkerasError
 from farkeras.serving.batching import BatchSettings
 from farkeras.serving.versions import versions_on_disk
+from farkeras.wire.protos.config_pb2 import BatchingParameters, ModelConfig, ModelServerConfig
 
 _AnyMessage = TypeVar("_AnyMessage", bound=Message)
 _NUMBERS = {"max_batch_size": 1, "batch_timeout_micros": 0, "max_enqueued_batches": 1, "num_batch_threads": 1}

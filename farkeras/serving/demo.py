@@ -30,16 +30,16 @@ from PIL import Image
 from farkeras.attributes import REGIONS, region_of
 from farkeras.clients.images import png
 from farkeras.clients.names import METADATA_FILE
-from farkeras.clients.protos.serving_pb2 import ModelSpec
-from farkeras.data.align_photos import align_face
-from farkeras.data.photos import read_photo
 from farkeras.data.preprocessing import pixels_of
 from farkeras.errors import FarkerasError
-from farkeras.metrics.regions import COLORS
+from farkeras.photos.crops import align_face
+from farkeras.photos.reader import read_photo
+from farkeras.photos.regions import COLORS
 from farkeras.serving.deadline import Deadline
 from farkeras.serving.errors import RequestError
 from farkeras.serving.loaded import LoadedVersion
 from farkeras.serving.models import Models
+from farkeras.wire.protos.serving_pb2 import ModelSpec
 
 MAX_BYTES, MAX_PIXELS = 2**25, 2**26
 """Of a photograph's file, and of its picture: 200 MB, of which one is in memory at a time."""

@@ -9,12 +9,12 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc import StatusCode
 
-from farkeras.clients.protos import serving_pb2 as pb
 from farkeras.errors import FarkerasError
 from farkeras.serving.answers import Answers
 from farkeras.serving.deadline import Deadline
 from farkeras.serving.errors import RequestError
 from farkeras.serving.gate import Gate
+from farkeras.wire.protos import serving_pb2 as pb
 
 RECEIVE_SECONDS = 30.0
 """Within which a request must have arrived, once its call has begun; the call is cancelled otherwise."""

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import grpc
 import numpy as np
 
-from farkeras.clients.protos import serving_pb2 as pb
-from farkeras.clients.tensors import to_proto
 from farkeras.serving.load import PREDICT
+from farkeras.wire.protos import serving_pb2 as pb
+from farkeras.wire.tensors import to_proto
 
 
 class Hostile(NamedTuple):

@@ -3,7 +3,7 @@
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from farkeras.clients.protos import serving_pb2 as pb
+from farkeras.wire.protos import serving_pb2 as pb
 
 
 def status_json(response: pb.GetModelStatusResponse) -> dict:

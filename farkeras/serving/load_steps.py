@@ -12,12 +12,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from farkeras.clients.protos import serving_pb2 as pb
-from farkeras.clients.tensors import to_proto
 from farkeras.files import write_text, written_aside
 from farkeras.serving.in_process import InProcess
 from farkeras.serving.load import Load, closed_loop, grpc_caller, open_loop
 from farkeras.serving.servable import AUTOMATIC, Parallelism
+from farkeras.wire.protos import serving_pb2 as pb
+from farkeras.wire.tensors import to_proto
 
 ROUNDS = 5
 """Parts of a step. With a comparison they take turns with it, so that both see the same machine."""

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from farkeras.clients.protos.serving_pb2 import PredictRequest
-from farkeras.clients.tensors import to_array
 from farkeras.serving.batching import Batcher, BatchSettings
 from farkeras.serving.deadline import Deadline
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.servable import AUTOMATIC, Parallelism, Servable, checked_outputs
 from farkeras.serving.warmup import replay_warmup
+from farkeras.wire.protos.serving_pb2 import PredictRequest
+from farkeras.wire.tensors import to_array
 
 
 class Settings(NamedTuple):

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from grpc import StatusCode
 
-from farkeras.clients.protos.config_pb2 import ModelConfig
-from farkeras.clients.protos.serving_pb2 import ModelSpec, ModelVersionStatus
 from farkeras.serving.errors import RequestError
 from farkeras.serving.loaded import LoadedVersion, Settings
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.versions import versions_on_disk, wanted_versions
+from farkeras.wire.protos.config_pb2 import ModelConfig
+from farkeras.wire.protos.serving_pb2 import ModelSpec, ModelVersionStatus
 
 MAX_LOAD_RETRIES = 5
 SECONDS_BETWEEN_RETRIES = 60.0

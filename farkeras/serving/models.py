@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 from grpc import StatusCode
 
-from farkeras.clients.protos.config_pb2 import ModelConfig
-from farkeras.clients.protos.serving_pb2 import ModelSpec
 from farkeras.errors import FarkerasError
 from farkeras.serving.errors import RequestError
 from farkeras.serving.loaded import LoadedVersion, Settings
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.model import Model
+from farkeras.wire.protos.config_pb2 import ModelConfig
+from farkeras.wire.protos.serving_pb2 import ModelSpec
 
 
 class Models:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from grpc import StatusCode
 
 from farkeras.clients.names import METADATA_FILE
-from farkeras.clients.protos import serving_pb2 as pb
 from farkeras.serving.answers import Answers
 from farkeras.serving.deadline import Deadline
 from farkeras.serving.demo import Demo
@@ -17,6 +16,7 @@ from farkeras.serving.gate import Gate
 from farkeras.serving.json_messages import metadata_json, status_json
 from farkeras.serving.json_tensors import parse_json, read_inputs, write_outputs
 from farkeras.serving.metrics import Metrics
+from farkeras.wire.protos import serving_pb2 as pb
 
 PREDICT_SECONDS = 30.0
 """TF Serving's --rest_api_timeout_in_ms."""

@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from farkeras.clients.protos.config_pb2 import ModelConfig
 from farkeras.serving.answers import Answers
 from farkeras.serving.batching import BatchSettings
 from farkeras.serving.gate import Gate
@@ -17,6 +16,7 @@ from farkeras.serving.metrics import Metrics
 from farkeras.serving.models import Models
 from farkeras.serving.rest import Rest
 from farkeras.serving.servable import AUTOMATIC, Parallelism
+from farkeras.wire.protos.config_pb2 import ModelConfig
 
 
 class ServerSettings(NamedTuple):

@@ -16,14 +16,14 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-from farkeras.clients.protos import serving_pb2 as pb
-from farkeras.clients.tensors import to_array
 from farkeras.files import written_aside
 from farkeras.serving.hostile import Hostile, hostile_requests
 from farkeras.serving.in_process import InProcess
 from farkeras.serving.load import OPTIONS, PREDICT
 from farkeras.serving.load_steps import predict_request
 from farkeras.testing.server import LocalServer, local_server
+from farkeras.wire.protos import serving_pb2 as pb
+from farkeras.wire.tensors import to_array
 
 MODEL = "farkeras"
 TOLERANCE = 5e-5

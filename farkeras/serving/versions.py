@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from farkeras.clients.protos.config_pb2 import VersionPolicy
+from farkeras.wire.protos.config_pb2 import VersionPolicy
 
 
 def versions_on_disk(base_path: Path) -> dict[int, Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from farkeras.clients.protos.serving_pb2 import PredictionLog, PredictRequest
+from farkeras.wire.protos.serving_pb2 import PredictionLog, PredictRequest
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 MAX_RECORDS = 1000

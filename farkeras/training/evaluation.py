@@ -5,16 +5,17 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from farkeras.data.archives import Progress
 from farkeras.data.keypoints import load_keypoints, store_of
+from farkeras.data.procedural import is_procedural
 from farkeras.data.reading import image_reader
-from farkeras.data.sources import is_procedural, open_split
+from farkeras.data.sources.opening import open_split
+from farkeras.inference.forward import predict_examples
 from farkeras.metrics.attribute_metrics import evaluate_attributes
-from farkeras.metrics.gallery import write_gallery
-from farkeras.metrics.overlay import overlay_strip
 from farkeras.models.model_file import ModelMetadata, load_model
+from farkeras.progress import Progress
+from farkeras.report.gallery import write_gallery
+from farkeras.report.overlay import overlay_strip
 from farkeras.training.devices import make_strategy
-from farkeras.training.inference import predict_examples
 
 SHOWN_FACES = 6  # in the strip of overlays: a row
 
@@ -23,7 +24,7 @@ class EvaluatedModel(NamedTuple):
     """What `evaluate_model` found.
 
     Attributes:
-        evaluation: With its `run`, as `farkeras.metrics.report.write_report` takes it.
+        evaluation: With its `run`, as `farkeras.report.page.write_report` takes it.
         metadata: Of the model.
         undecodable: Paths of the images that cannot be decoded and were left out.
         overlays: PNG file of the first faces with the model's masks; None for a model without masks.

@@ -14,16 +14,18 @@ import tensorflow as tf
 
 from farkeras.attributes import Grouping, load_grouping
 from farkeras.config import Config
-from farkeras.data.archives import Progress
 from farkeras.data.augmentation import Augmentation
 from farkeras.data.examples import Examples
 from farkeras.data.keypoints import Keypoints, load_keypoints
 from farkeras.data.pipeline import ShuffledOrder, check_undecodable, find_undecodable, left_out, training_dataset
 from farkeras.data.preprocessing import Preprocessing
-from farkeras.data.sources import is_procedural, open_source
+from farkeras.data.procedural import is_procedural
+from farkeras.data.sources.opening import open_source
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
-from farkeras.flags import read_flagfile, save_flagfile
+from farkeras.flagfiles import read_flagfile, save_flagfile
+from farkeras.inference.forward import compile_forward, predict_examples
+from farkeras.losses import balanced_positive_weights
 from farkeras.metrics.attribute_metrics import evaluate_attributes
 from farkeras.models import MODELS
 from farkeras.models.model_file import (
@@ -34,14 +36,13 @@ from farkeras.models.model_file import (
     load_model,
     save_model,
 )
+from farkeras.progress import Progress
 from farkeras.training.checkpoints import RunState
 from farkeras.training.devices import make_strategy, precision, set_batch_norm_momentum, synchronize_batch_norm
-from farkeras.training.inference import compile_forward, predict_examples
-from farkeras.training.losses import balanced_positive_weights
 from farkeras.training.optimizers import averaged_weights, make_optimizer
 from farkeras.training.reporting import Listener, MetricsFile, TensorBoard
 from farkeras.training.step import MaskStep, TrainStep
-from farkeras.training.weighting import make_weighting
+from farkeras.weighting import make_weighting
 
 FLAGS_FILE = "flags.txt"
 GROUPING_FILE = "grouping.json"

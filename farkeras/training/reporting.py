@@ -10,7 +10,7 @@ from tensorflow.core.util import event_pb2
 from farkeras.data.pipeline import evaluation_dataset
 from farkeras.files import write_text, written_aside
 from farkeras.metrics.history import read_history
-from farkeras.metrics.overlay import overlay_strip
+from farkeras.report.overlay import overlay_strip
 
 
 class Listener:

@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from farkeras.attributes import Grouping
 from farkeras.data.masks import region_masks
-from farkeras.training.losses import attribute_losses, mask_losses, sum_by_group
-from farkeras.training.weighting import TaskWeighting
+from farkeras.losses import attribute_losses, mask_losses, sum_by_group
+from farkeras.weighting import TaskWeighting
 
 SUM = tf.distribute.ReduceOp.SUM
 

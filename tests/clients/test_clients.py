@@ -93,7 +93,7 @@ def test_photographs_are_aligned(ask, address, model, monkeypatch):
         assert photo == b"a photo"
         return np.full((218, 178, 3), 9, np.uint8)
 
-    monkeypatch.setattr("farkeras.data.align_photos.align_face", align_face)
+    monkeypatch.setattr("farkeras.photos.crops.align_face", align_face)
     aligned, without_face = ask(address, "recognize", [b"a photo", b"nobody"], True)
     assert aligned.probabilities
     assert without_face == Answer("image 1", error="image 1: no face found; expected one.")

@@ -17,9 +17,9 @@ from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.tflite import export_tflite
+from farkeras.inference.recognizer import load
 from farkeras.models import FARAMTN
 from farkeras.models.model_file import ModelMetadata, save_model
-from farkeras.prediction import load
 
 ROOT = Path(__file__).parents[2]
 GROUPING = Grouping({"Eyes": ("Eyeglasses",), "Mouth": ("Smiling",)}, ("Smiling", "Eyeglasses"))

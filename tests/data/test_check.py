@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from farkeras.data import sources
 from farkeras.data.check import Place, check_data
 from farkeras.data.contradictions import EXCLUSIVE, contradictions
 from farkeras.data.examples import Examples
+from farkeras.data.sources import opening as sources
 from farkeras.errors import FarkerasError
 from tests import bad_images
 

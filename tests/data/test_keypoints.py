@@ -12,8 +12,8 @@ from PIL import Image
 
 from farkeras.data import keypoints
 from farkeras.data.keypoints import annotate, decode_points, encode_points, fractions, load_keypoints
-from farkeras.data.landmarks import FINDER, find_face
 from farkeras.errors import FarkerasError
+from farkeras.photos.landmarks import FINDER, find_face
 from tests.bad_images import encode, half, jpeg_bomb, png_bomb, smooth_image
 
 

@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 
 from farkeras.attributes import REGIONS
-from farkeras.data.align_photos import align_face
 from farkeras.data.augmentation import NUM_DRAWS, Augmentation, Geometry
 from farkeras.data.keypoints import fractions
-from farkeras.data.landmarks import find_face
 from farkeras.data.masks import HULLS, region_masks
+from farkeras.photos.crops import align_face
+from farkeras.photos.landmarks import find_face
 from tests.schematic_face import FRAME, RADIUS, schematic_face
 
 SIZE = FRAME

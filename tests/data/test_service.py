@@ -12,7 +12,7 @@ from farkeras.data.keypoints import load_keypoints
 from farkeras.data.pipeline import left_out, training_dataset
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.service import check_server, start_server
-from farkeras.data.sources import open_source
+from farkeras.data.sources.opening import open_source
 from farkeras.errors import FarkerasError
 from farkeras.models.model_file import load_model
 from farkeras.training.loop import train_and_evaluate

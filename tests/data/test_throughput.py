@@ -5,7 +5,7 @@ import numpy as np
 from farkeras.data.augmentation import Augmentation
 from farkeras.data.keypoints import load_keypoints
 from farkeras.data.preprocessing import Preprocessing
-from farkeras.data.sources import open_source
+from farkeras.data.sources.opening import open_source
 from farkeras.data.throughput import BARE, MASKS, PLAIN, POINTS, WHOLE, measure_throughput
 
 

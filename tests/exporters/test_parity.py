@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from farkeras.attributes import Grouping
-from farkeras.data import sources
 from farkeras.data.examples import Examples
+from farkeras.data.sources import opening as sources
 from farkeras.errors import FarkerasError
 from farkeras.exporters.parity import (
     FLOAT16,

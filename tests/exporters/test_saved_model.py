@@ -11,7 +11,6 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf import config_pb2
 
-from farkeras.clients.protos.serving_pb2 import PredictionLog
 from farkeras.errors import FarkerasError
 from farkeras.exporters import saved_model as exporter
 from farkeras.exporters.parity import ParityError
@@ -19,6 +18,7 @@ from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.saved_model import export_saved_model
 from farkeras.exporters.served_images import MAX_PIXELS
 from farkeras.models.model_file import ModelMetadata, load_model
+from farkeras.wire.protos.serving_pb2 import PredictionLog
 from tests.bad_images import HTML, encode, half, jpeg_bomb, png_bomb, smooth_image
 from tests.exporters.conftest import GROUPING
 

@@ -16,7 +16,7 @@ from farkeras.exporters.parity import Limits, ParityError
 from farkeras.exporters.quantization import Quantization
 from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.tflite import PRECISIONS, convert, export_tflite, write_graph
-from farkeras.flags import read_flagfile
+from farkeras.flagfiles import read_flagfile
 from farkeras.models import FARAMTN, MGMTN
 from farkeras.models.model_file import load_model
 from tests.bad_images import smooth_image

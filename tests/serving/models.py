@@ -15,13 +15,13 @@ import tensorflow as tf
 from PIL import Image
 
 from farkeras.attributes import Grouping
-from farkeras.clients.protos import serving_pb2 as pb
-from farkeras.clients.tensors import to_proto
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.exporters.saved_model import export_saved_model
 from farkeras.files import written_aside
 from farkeras.models import FARAMTN
 from farkeras.models.model_file import ModelMetadata, save_model
+from farkeras.wire.protos import serving_pb2 as pb
+from farkeras.wire.tensors import to_proto
 
 GROUPING = Grouping({"second": ("b",), "first": ("c", "a")}, ("a", "b", "c"))
 PREPROCESSING = Preprocessing((64, 48), (0.1, 0.0, 0.9, 1.0))

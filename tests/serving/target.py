@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 import numpy as np
 
-from farkeras.clients.protos import serving_pb2 as pb
-from farkeras.clients.tensors import to_array, to_proto
+from farkeras.wire.protos import serving_pb2 as pb
+from farkeras.wire.tensors import to_array, to_proto
 
 PREDICTION = "/tensorflow.serving.PredictionService/"
 STATUS = "/tensorflow.serving.ModelService/GetModelStatus"

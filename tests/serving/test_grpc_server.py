@@ -8,12 +8,12 @@ from contextlib import contextmanager
 import grpc
 import pytest
 
-from farkeras.clients.protos import serving_pb2 as pb
 from farkeras.serving import grpc_server
 from farkeras.serving.answers import Answers
 from farkeras.serving.gate import Gate
 from farkeras.serving.load import PREDICT
 from farkeras.serving.metrics import Metrics
+from farkeras.wire.protos import serving_pb2 as pb
 from tests.serving.target import code_of, eventually
 
 

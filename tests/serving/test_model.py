@@ -2,13 +2,13 @@
 
 import pytest
 
-from farkeras.clients.protos.config_pb2 import ModelConfig
-from farkeras.clients.protos.serving_pb2 import ModelSpec, ModelVersionStatus
 from farkeras.serving import model as model_module
 from farkeras.serving.errors import RequestError
 from farkeras.serving.loaded import Settings, Users
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.model import MAX_LOAD_RETRIES, SECONDS_BETWEEN_RETRIES, Model
+from farkeras.wire.protos.config_pb2 import ModelConfig
+from farkeras.wire.protos.serving_pb2 import ModelSpec, ModelVersionStatus
 
 
 class Loads:

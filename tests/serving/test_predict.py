@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from farkeras.clients.protos import serving_pb2 as pb
-from farkeras.clients.tensors import to_proto
 from farkeras.models.model_file import load_model
+from farkeras.wire.protos import serving_pb2 as pb
+from farkeras.wire.tensors import to_proto
 from tests.serving.target import PREDICTION, code_of, predict_request
 
 X = np.array([[1, 2, 3], [4, 5, 6]], np.float32)

@@ -6,8 +6,8 @@ import threading
 import numpy as np
 import pytest
 
-from farkeras.clients.protos import serving_pb2 as pb
 from farkeras.files import written_aside
+from farkeras.wire.protos import serving_pb2 as pb
 from tests.serving.models import LABELS, WARM_UPS, publish, write_warm_up
 from tests.serving.target import code_of, eventually
 

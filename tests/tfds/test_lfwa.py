@@ -11,8 +11,8 @@ from types import MappingProxyType
 import pytest
 
 from farkeras.attributes import CELEBA_ATTRIBUTES
-from farkeras.data.faces.generate import SETTINGS_FILE
-from farkeras.data.lfwa import LFWA
+from farkeras.data.procedural import SETTINGS_FILE
+from farkeras.data.sources.lfwa import LFWA
 from farkeras.errors import FarkerasError
 
 tfds = pytest.importorskip("tensorflow_datasets", reason="TFDS is not installed: pip install farkeras[tfds]")

@@ -12,15 +12,15 @@ from PIL import Image
 
 from farkeras.config import Config
 from farkeras.data.examples import FULL_FRAME
-from farkeras.data.faces.generate import Settings, generate
 from farkeras.data.keypoints import load_keypoints
-from farkeras.data.lfwa import FRAME, LFWA
-from farkeras.data.sources import open_source
+from farkeras.data.sources.lfwa import FRAME, LFWA
+from farkeras.data.sources.opening import open_source
 from farkeras.errors import FarkerasError
-from farkeras.flags import read_flagfile
+from farkeras.flagfiles import read_flagfile
+from farkeras.inference.forward import predict_examples
 from farkeras.models.model_file import load_model
+from farkeras.synthetic.generate import Settings, generate
 from farkeras.training.evaluation import evaluate_model
-from farkeras.training.inference import predict_examples
 from farkeras.training.loop import open_data, train_and_evaluate
 from tests.training.small_run import small_config
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from farkeras.attributes import load_grouping
-from farkeras.console import ConsoleReport
+from farkeras.cli.training_report import ConsoleReport
 from farkeras.data import pipeline
 from farkeras.errors import FarkerasError
-from farkeras.flags import read_flagfile, save_flagfile
+from farkeras.flagfiles import read_flagfile, save_flagfile
+from farkeras.inference.forward import predict_examples
 from farkeras.models.model_file import load_model
-from farkeras.training.inference import predict_examples
 from farkeras.training.loop import (
     Run,
     check_finite,

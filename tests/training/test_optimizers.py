@@ -10,7 +10,7 @@ from farkeras.attributes import Grouping
 from farkeras.config import Config
 from farkeras.models import FARAMTN
 from farkeras.training.optimizers import WarmupSchedule, averaged_weights, make_optimizer
-from farkeras.training.weighting import Uncertainty
+from farkeras.weighting import Uncertainty
 
 pytestmark = pytest.mark.core
 

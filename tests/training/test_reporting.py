@@ -9,7 +9,7 @@ import tensorflow as tf
 from farkeras.attributes import REGIONS
 from farkeras.data.examples import Examples
 from farkeras.data.preprocessing import Preprocessing
-from farkeras.metrics.overlay import overlay_strip
+from farkeras.report.overlay import overlay_strip
 from farkeras.training.reporting import MetricsFile, TensorBoard, heat_strips
 
 TRAIN = {

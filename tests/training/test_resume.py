@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from farkeras.flags import save_flagfile
+from farkeras.flagfiles import save_flagfile
 from farkeras.models.model_file import load_model
 from farkeras.training.reporting import MetricsFile
 from tests.training.small_run import small_config

@@ -7,14 +7,14 @@ import numpy as np
 import tensorflow_datasets.public_api as tfds
 
 from farkeras.attributes import CELEBA_ATTRIBUTES
-from farkeras.data.lfwa import LFWA
-from farkeras.data.sources import is_procedural
-from farkeras.data.splits import SPLITS
+from farkeras.data.procedural import is_procedural
+from farkeras.data.sources.lfwa import LFWA
+from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """LFWA with the splits of `farkeras.data.lfwa.LFWA`; images are stored byte for byte as they are in the files."""
+    """LFWA with the splits of `farkeras.data.sources.lfwa.LFWA`; the images are stored byte for byte."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar = {"1.0.0": "First version: image, file, person and 40 attributes."}

@@ -1,0 +1,122 @@
+"""What the commands in export/ share: their flags, and the table of how an export compares with the Keras model."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import flags
+from rich.console import Console
+from rich.table import Column, Table
+
+from farkeras import flagfiles as run_settings
+from farkeras.cli.progress import ProgressDisplay
+from farkeras.data.sources.table import SETTINGS
+from farkeras.errors import FarkerasError
+from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
+from farkeras.report.summary import PROCEDURAL, percent
+
+if TYPE_CHECKING:  # they load TensorFlow
+    from farkeras.exporters.artifact import Exported
+    from farkeras.exporters.reference import ParityImages
+
+
+def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines the flags that all of them have."""
+    own = {"flag_values": flag_values}
+    flags.DEFINE_string("workdir", None, "Workdir of a training run, or a .keras file.", required=True, **own)
+    flags.DEFINE_string("output", "", "Folder to write; by default one in <workdir>/export.", **own)
+    flags.DEFINE_integer(
+        "parity_images", 512, "Test images to compare with the Keras model on; 0: none.", lower_bound=0, **own
+    )
+    flags.DEFINE_string("source", "", "Kind of data set of these images; by default the one trained on.", **own)
+    flags.DEFINE_string("data_dir", "", "Its folder, or the table; by default the one trained on.", **own)
+    run_settings.define(flag_values, SETTINGS)  # how to read a table; by default as in training
+
+
+def define_input_size(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines the flag of the formats whose images are all of one size."""
+    size = [str(CROP_HEIGHT), str(CROP_WIDTH)]
+    flags.DEFINE_list("input_size", size, "Height, width of the aligned crops in pixels.", flag_values=flag_values)
+
+
+def input_size(options: flags.FlagValues) -> tuple[int, int]:
+    """`--input_size`: height and width.
+
+    Raises:
+        FarkerasError: It is not two numbers above 0.
+    """
+    values = options.input_size
+    if len(values) != 2 or not all(value.isdecimal() and int(value) for value in values):
+        raise FarkerasError(f"--input_size must be height,width in pixels. Received: {','.join(values)}.")
+    return int(values[0]), int(values[1])
+
+
+def output_folder(options: flags.FlagValues, kind: str) -> Path:
+    """`--output`, or `export/<kind>` in the folder of the model."""
+    path = Path(options.workdir)
+    return Path(options.output or (path.parent if path.suffix == ".keras" else path) / "export" / kind)
+
+
+def run(title: str, export: Callable[["ParityImages | None"], "Exported"], options: flags.FlagValues) -> None:
+    """As `run_each` for one export."""
+    run_each(title, lambda images: [export(images if images.number else None)], options)
+
+
+def run_each(title: str, exports: Callable[["ParityImages"], Iterable["Exported"]], options: flags.FlagValues) -> None:
+    """Calls `exports` with the images to compare on, and prints one table, also after an export past its limits.
+
+    Raises:
+        FarkerasError: As `exports`.
+    """
+    import tensorflow as tf
+
+    from farkeras.exporters.parity import ParityError
+    from farkeras.exporters.reference import ParityImages
+
+    tf.get_logger().setLevel("ERROR")  # that the Session, which TF Serving is made of, is deprecated
+    console = Console(highlight=False, soft_wrap=True)
+    paths, reports = [], []
+    with ProgressDisplay(console, "Unpacking", "files") as unpacking:
+        images = ParityImages(
+            options.parity_images,
+            options.source,
+            options.data_dir,
+            run_settings.given(options, SETTINGS),
+            unpacking,
+        )
+        try:
+            for path, report in exports(images):
+                paths.append(path)
+                reports += [report] if report else []
+        except ParityError as error:
+            reports.append(error.report)
+            raise
+        finally:
+            if reports:
+                runtimes = {name: row for report in reports for name, row in report["runtimes"].items()}
+                _show(console, reports[0] | {"runtimes": runtimes})
+            elif paths:
+                console.print("Not compared with the Keras model (--parity_images=0).", markup=False)
+            for path in paths:
+                console.print(f"{title}: {path}", markup=False)
+
+
+def _show(console: Console, report: dict) -> None:
+    data = report["data"]
+    console.print(
+        f"{data['images']:,} images of the test split of {data['data_dir']}; answers and accuracy in percent",
+        markup=False,
+    )
+    headings = ("Largest difference", "Mean", "Equal answers", "Accuracy", "Balanced")
+    table = Table(Column("Runtime", no_wrap=True), *(Column(heading, justify="right") for heading in headings))
+    table.add_row("Keras", "", "", "", *_accuracies(report["keras"]))
+    for name, row in report["runtimes"].items():
+        differences = (f"{row[key]:.1e}" for key in ("max_difference", "mean_difference"))
+        table.add_row(name, *differences, percent(row["equal_decisions"]), *_accuracies(row))
+    console.print(table)
+    if data["procedural"]:
+        console.print(f"[bold yellow]{PROCEDURAL}.[/bold yellow]")
+
+
+def _accuracies(row: dict) -> tuple[str, str]:
+    return percent(row["mean_accuracy"]), percent(row["mean_balanced_accuracy"])

@@ -1,0 +1,68 @@
+"""How far a command's long work is: what it gives a library function as `progress`."""
+
+import time
+from datetime import timedelta
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+SECONDS_BETWEEN_LINES = 10
+
+
+class ProgressDisplay:
+    """A bar on a terminal, a line every 10 seconds elsewhere: how many are done, the rate and the time to go.
+
+    Called as `display(done, total)`. The first call starts it, and the rate counts from there; with `done == total`, or
+    at the end of a `with` block, the bar ends and the terminal is as before.
+
+    Args:
+        console: Where it shows.
+        doing: The work, such as "Unpacking"; before the numbers.
+        what: What is counted, such as "images"; after them.
+
+    Attributes:
+        new: How many were done since the first call.
+        seconds: From the first call to the last one; None before the first.
+    """
+
+    def __init__(self, console: Console, doing: str = "", what: str = "images"):
+        self._console, self._doing, self._what = console, doing, what
+        self._progress, self.new, self.seconds = None, 0, None
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self.seconds is None:
+            self._start, self._before, self._last_line = now, done, now
+            if self._console.is_terminal:
+                self._progress = Progress(
+                    BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"),
+                    console=self._console,
+                )  # fmt: skip
+                self._task = self._progress.add_task("", total=total)
+                self._progress.start()
+        self.new, self.seconds = done - self._before, now - self._start
+        if self._progress:
+            self._progress.update(self._task, completed=done, description=self._line(done, total))
+        elif now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self._console.print(self._line(done, total), soft_wrap=True)
+        if done == total:
+            self.stop()
+
+    def __enter__(self) -> "ProgressDisplay":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends the bar, where there is one."""
+        if self._progress:
+            self._progress.stop()
+
+    def _line(self, done: int, total: int) -> str:
+        line = f"{self._doing} {done:,}/{total:,} {self._what}".lstrip()
+        if not self.new or not self.seconds:
+            return line
+        to_go = timedelta(seconds=round((total - done) * self.seconds / self.new))
+        return f"{line}  {self.new / self.seconds:.0f} {self._what}/s  ETA {to_go}"

@@ -1,0 +1,110 @@
+"""Data sources by the name that `--source` takes."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from farkeras.data.examples import Examples
+from farkeras.data.sources.celeba import CelebA
+from farkeras.data.sources.lfwa import LFWA
+from farkeras.data.sources.packed import Packed
+from farkeras.data.sources.table import OwnTable
+from farkeras.data.sources.tfds import TFDS
+from farkeras.errors import FarkerasError
+from farkeras.progress import Progress
+
+
+class Source(Protocol):
+    """A labelled data set with the splits `train`, `validation` and `test`."""
+
+    attributes: tuple[str, ...]
+
+    def split(self, name: str) -> Examples: ...
+
+
+SOURCES: dict[str, Callable[..., Source]] = {
+    "celeba": CelebA, "lfwa": LFWA, "packed": Packed, "table": OwnTable, "tfds": TFDS,
+}  # fmt: skip
+
+
+def open_source(
+    name: str,
+    data_dir: str,
+    progress: Progress | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Source:
+    """The data set in a folder, in a table, or prepared by TFDS.
+
+    Args:
+        name: One of `SOURCES`.
+        data_dir: The folder, or the table.
+        progress: Called as `progress(files_done, files_total)` where an archive is extracted first, which takes minutes
+            for CelebA; not called where there is nothing to extract.
+        settings: Of a run, `Config.to_dict()`; a source takes those that its constructor names.
+
+    Raises:
+        FarkerasError: Unknown source, no folder given, or it does not hold what it should.
+    """
+    if name not in SOURCES:
+        raise FarkerasError(f"Unknown source '{name}'. Known: {', '.join(SOURCES)}.")
+    if not data_dir:
+        raise FarkerasError("No data folder given; name it with --data_dir=PATH.")
+    source, settings = SOURCES[name], dict(settings or {}) | {"data_dir": data_dir, "progress": progress}
+    return source(**{key: settings[key] for key in inspect.signature(source).parameters if key in settings})
+
+
+class OpenedSplit(NamedTuple):
+    """What `open_split` opened.
+
+    Attributes:
+        examples: With the wanted attributes, in their order.
+        source: Kind of data set.
+        data_dir: Its folder, or the table.
+    """
+
+    examples: Examples
+    source: str
+    data_dir: str
+
+
+def open_split(
+    attributes: Sequence[str],
+    trained: Mapping[str, Any],
+    split: str,
+    source: str = "",
+    data_dir: str = "",
+    progress: Progress | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> OpenedSplit:
+    """One split of the data that a model was trained on, or of other data that has its attributes.
+
+    Args:
+        attributes: The model's, in the order of its outputs.
+        trained: Settings of the run that trained it, `Config.to_dict()`.
+        split: "train", "validation" or "test".
+        source: Kind of data set; by default the one trained on.
+        data_dir: Its folder, or the table; by default the one trained on.
+        progress: See `open_source`.
+        settings: How to read a table, in place of the settings trained with.
+
+    Raises:
+        FarkerasError: As `open_source`, or the data lack an attribute.
+    """
+    source, data_dir = source or trained.get("source", "celeba"), data_dir or trained.get("data_dir", "")
+    data = open_source(source, data_dir, progress, dict(trained) | dict(settings or {}))
+    if missing := [name for name in attributes if name not in data.attributes]:
+        raise FarkerasError(f"{data_dir} has no labels for {', '.join(missing)}, which the model predicts.")
+    return OpenedSplit(data.split(split).select(tuple(attributes)), source, data_dir)
+
+
+def require_files(name: str, wanted: str) -> None:
+    """Refuses a packed data set where image files are needed.
+
+    Raises:
+        FarkerasError: `name` is "packed"; says that it cannot be `wanted`, such as "annotated".
+    """
+    if name == "packed":
+        raise FarkerasError(
+            f"A packed data set cannot be {wanted}, it has no image files; give the --source and --data_dir that it "
+            "was packed from."
+        )

@@ -1,0 +1,159 @@
+"""The one owner of MediaPipe's Face Landmarkers in a process: a pool that any number of threads may share.
+
+A landmarker is a native graph with three threads of its own and about 32 MB. The pool makes one when all that it has
+are busy, `POOL_SIZE` at most, and lends each to one thread at a time, so a thread that ends leaves nothing behind. A
+landmarker that fails is closed and replaced. A forked child starts with an empty pool: a fork copies no native thread.
+
+MediaPipe 0.10.31 is used, and no later version, because it is the last that we saw open no connection: versions from
+1.0 send usage metrics to Google. `import mediapipe` imports TensorFlow where that is installed, for a decorator of its
+documentation; `farkeras.photos.face_processes` prevents it in worker processes.
+"""
+
+import atexit
+import ctypes
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from farkeras.errors import FarkerasError
+from farkeras.native_logs import without_native_logs
+from farkeras.photos.face_model import read_face_model
+
+if TYPE_CHECKING:
+    from mediapipe.tasks.python.vision.face_landmarker import FaceLandmarker
+
+NUM_LANDMARKS = 478
+
+POOL_SIZE = min(4, os.cpu_count() or 1)
+"""How many landmarkers a process has at most; each keeps one processor busy."""
+
+_NO_MEDIAPIPE = "Finding faces needs MediaPipe: pip install farkeras[keypoints]."
+
+_MAX_FACES = 5
+"""Faces of one lookup; when MediaPipe is asked for one, it may return the smaller of two."""
+
+
+def find_meshes(image: np.ndarray) -> np.ndarray:
+    """The faces that one lookup finds: those whose eyes are at least about a tenth of the longer side apart.
+
+    Any number of threads may call this at the same time; each gets what it would get alone, to the last bit.
+
+    Args:
+        image: `uint8` array `[height, width, 3]`, RGB, not empty.
+
+    Returns:
+        `float64` array `[faces, 478, 2]` of at most five faces: x, y as fractions of the image's width and height.
+
+    Raises:
+        FarkerasError: MediaPipe is not installed, there is no model file, or MediaPipe fails.
+    """
+    pixels = np.ascontiguousarray(image)  # MediaPipe misreads other arrays without an error
+    with _pool.lend() as landmarker:
+        return _detect(landmarker, pixels)
+
+
+def _detect(landmarker: "FaceLandmarker", pixels: np.ndarray) -> np.ndarray:
+    """What `landmarker.detect` does, without a Python object for each landmark: a tenth less time."""
+    from mediapipe import Image, ImageFormat
+    from mediapipe.tasks.python.vision.face_landmarker import FaceLandmarkerResultC
+
+    image, result = Image(ImageFormat.SRGB, pixels), FaceLandmarkerResultC()
+    landmarker._lib.MpFaceLandmarkerDetectImage(landmarker._handle, image._image_ptr, None, ctypes.byref(result))
+    try:
+        faces = np.zeros((result.face_landmarks_count, NUM_LANDMARKS, 2))
+        for face, found in zip(faces, result.face_landmarks[: len(faces)], strict=True):
+            landmarks = ctypes.cast(found.landmarks, ctypes.POINTER(type(found.landmarks.contents) * NUM_LANDMARKS))
+            face[:] = _x_and_y(landmarks.contents)
+        return faces
+    finally:
+        landmarker._lib.MpFaceLandmarkerCloseResult(ctypes.byref(result))
+
+
+def _x_and_y(landmarks: ctypes.Array) -> np.ndarray:
+    """The first two numbers of each structure in a C array, `float32 [landmarks, 2]`."""
+    rows = np.frombuffer(landmarks, np.uint8).reshape(len(landmarks), -1)
+    return rows[:, :8].copy().view(np.float32)
+
+
+def load_face_finder() -> None:
+    """Does nothing where faces can be looked for; else raises a `FarkerasError` that says what is missing."""
+    with _pool.lend():
+        pass
+
+
+def check_face_finder() -> None:
+    """As `load_face_finder`, without an import: for a parent of processes. Downloads a missing model file."""
+    if find_spec("mediapipe") is None:
+        raise FarkerasError(_NO_MEDIAPIPE)
+    read_face_model()
+
+
+class _Pool:
+    def __init__(self):
+        self._idle = []  # the last one returned is lent first, so one thread alone keeps to one landmarker
+        self._places = threading.BoundedSemaphore(POOL_SIZE)
+        self._making = threading.Lock()
+
+    @contextmanager
+    def lend(self) -> Iterator["FaceLandmarker"]:
+        with self._places:
+            try:
+                landmarker = self._idle.pop()
+            except IndexError:
+                with self._making:
+                    landmarker = _make_landmarker()
+            try:
+                yield landmarker
+            except BaseException as error:
+                # Ctrl-C may come during the native call; closing waits for its end, and until then the error's
+                # traceback keeps the memory that it writes to.
+                _close(landmarker)
+                if isinstance(error, RuntimeError | ValueError):  # what MediaPipe raises
+                    raise FarkerasError(f"MediaPipe failed to look for faces ({error}); try again.") from error
+                raise
+            self._idle.append(landmarker)
+
+
+def _make_landmarker() -> "FaceLandmarker":
+    with without_native_logs():
+        try:
+            from mediapipe.tasks.python.core.base_options import BaseOptions
+            from mediapipe.tasks.python.vision.face_landmarker import FaceLandmarker, FaceLandmarkerOptions
+        except ImportError:
+            raise FarkerasError(_NO_MEDIAPIPE) from None
+    content = read_face_model()
+    with without_native_logs():
+        options = FaceLandmarkerOptions(base_options=BaseOptions(model_asset_buffer=content), num_faces=_MAX_FACES)
+        try:
+            landmarker = FaceLandmarker.create_from_options(options)
+        except (RuntimeError, ValueError) as error:  # such as: Python is shutting down
+            raise FarkerasError(f"MediaPipe cannot start looking for faces ({error}); try again.") from error
+    # The end of the process frees everything. A landmarker would try to close itself, with a thread that is gone by
+    # then, and report an error; without a handle it does nothing.
+    atexit.register(setattr, landmarker, "_handle", None)
+    return landmarker
+
+
+def _close(landmarker: "FaceLandmarker") -> None:
+    try:
+        landmarker.close()
+    except RuntimeError:  # Python is shutting down, and with it the landmarker's thread
+        landmarker._handle = None
+
+
+def _start_anew() -> None:
+    """For a forked child, in which a call to one of the parent's landmarkers would wait for ever."""
+    global _pool
+    for landmarker in _pool._idle:
+        landmarker._handle = None
+    _pool = _Pool()
+
+
+_pool = _Pool()
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_start_anew)

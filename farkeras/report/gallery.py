@@ -1,0 +1,54 @@
+"""A picture of faces with what a model reads in them."""
+
+import os
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from farkeras.data.examples import UNKNOWN
+from farkeras.files import written_aside
+from farkeras.report.summary import readable
+
+WIDTH, GAP, LINE = 1.7, 0.15, 0.15  # of a face, between faces, of a line of text; inches
+RIGHT, WRONG, MISSED, UNLABELLED = "#1a7f37", "#cf222e", "#8a6d00", "#6e7781"
+_COLOURS = {1: RIGHT, 0: WRONG, UNKNOWN: UNLABELLED}
+
+
+def write_gallery(path: str | os.PathLike, images, labels, probabilities, attributes, columns: int = 6) -> None:
+    """Draws faces with the attributes that are predicted (green: right, red: wrong, grey: the label is unknown) or
+    missed (yellow, in brackets).
+
+    Args:
+        path: PNG file to write.
+        images: `[N, height, width, 3]` in 0..255.
+        labels: `[N, A]` 1, 0 or -1 for unknown.
+        probabilities: `[N, A]` in 0..1.
+        attributes: The A names.
+        columns: Faces in a row.
+    """
+    captions = [
+        [
+            (name, p, _COLOURS[int(label)]) if p >= 0.5 else (f"({name})", p, MISSED)
+            for name, p, label in zip(attributes, probability, truth, strict=True)
+            if p >= 0.5 or label == 1
+        ]
+        for probability, truth in zip(probabilities, labels, strict=True)
+    ]
+    rows = -(-len(images) // columns)
+    height, width = np.shape(images[0])[:2]
+    picture = WIDTH * height / width
+    cell = picture + LINE * (max(map(len, captions)) + 1.5)
+    figure = Figure(figsize=(columns * (WIDTH + GAP) + GAP, rows * cell), dpi=110)
+    full_width, full_height = figure.get_size_inches()
+    for i, (image, lines) in enumerate(zip(images, captions, strict=True)):
+        row, column = divmod(i, columns)
+        left, top = GAP + column * (WIDTH + GAP), full_height - row * cell - GAP / 2
+        frame = (left / full_width, (top - picture) / full_height, WIDTH / full_width, picture / full_height)
+        axis = figure.add_axes(frame)
+        axis.imshow(np.asarray(image).clip(0, 255).astype(np.uint8))
+        axis.axis("off")
+        for number, (name, p, colour) in enumerate(lines, start=1):
+            y = (top - picture - LINE * number) / full_height
+            figure.text(left / full_width, y, f"{p:4.0%} {readable(name)}", fontsize=7, color=colour)
+    with written_aside(path) as aside:
+        figure.savefig(aside, facecolor="white", format="png")

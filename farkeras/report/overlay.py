@@ -1,0 +1,267 @@
+"""Pictures for people of where a model sees the facial regions, and what it reads from each."""
+
+import io
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import Normal, withStroke
+from PIL import Image
+
+from farkeras.attributes import REGIONS, region_of
+from farkeras.errors import FarkerasError
+from farkeras.files import written_aside
+from farkeras.photos.regions import COLORS, FaceRegions
+from farkeras.report.summary import readable
+
+MAX_PHOTOS = 50
+"""Rows of one picture; a longer one is more than viewers open."""
+
+GROUND, INK, SOFT = "#14181c", "#f2f4f5", "#9aa6b0"
+DPI = 150
+# Inches: the largest width and height of a photograph, the space around things, a line of text, a letter.
+WIDTH, HEIGHT, GAP, LINE, LETTER = 3.3, 3.8, 0.2, 0.155, 0.073
+STRIP_WIDTH, STRIP_COLUMNS, LEGEND_WIDTH = 1.7, 6, 0.95  # of a face; faces in a row; of a name in the legend
+
+
+class _Line(NamedTuple):
+    """A line beside a photograph: a heading, an attribute to read there, or (with no region) a remark."""
+
+    region: str | None
+    text: str
+    attribute: str | None = None
+
+
+def check_overlay(path: str | os.PathLike, photos: Sequence[str | os.PathLike]) -> None:
+    """Raises FarkerasError for photographs that `write_overlay` does not draw into that file; reads none of them."""
+    check_png(path)
+    if Path(path).resolve() in [Path(photo).resolve() for photo in photos]:
+        raise FarkerasError(f"{path} is one of the photos; name another file for the overlay.")
+    if not 1 <= len(photos) <= MAX_PHOTOS:
+        raise FarkerasError(f"An overlay shows 1 to {MAX_PHOTOS} photos, got {len(photos)}; name as many.")
+
+
+def write_overlay(
+    path: str | os.PathLike, predictions: Sequence, groups: Mapping[str, Sequence[str]], threshold: float = 0.5
+) -> None:
+    """Draws each photograph with the outlines of its regions, and beside it what is read from each region.
+
+    An outline is where the mask's probability is one half. Object, which is all of the face, has a dashed outline and
+    no filling, so that it hides nothing. Of a photograph with a small face the part around it is shown.
+
+    Args:
+        path: PNG file to write; one that is there is replaced by the complete one.
+        predictions: `farkeras.inference.recognizer.Prediction`s with `regions`; those with an error are left out.
+        groups: Group name -> its attributes; a group has the colour of the region whose mask it reads.
+        threshold: Probability in 0..1 from which an attribute is bold.
+
+    Raises:
+        FarkerasError: Nothing to draw, more than `MAX_PHOTOS`, not a PNG, or the file cannot be written there.
+    """
+    predictions = [prediction for prediction in predictions if not prediction.error]
+    check_overlay(path, [prediction.photo for prediction in predictions])
+    columns = list(_columns(_blocks(groups), int(HEIGHT / LINE)))
+    column_width = 0.5 + LETTER * max(len(line.text) for lines in columns for line in lines)
+    faces = [prediction.regions.close_up() for prediction in predictions]
+    sizes = [_fitted(face, WIDTH, HEIGHT) for face in faces]
+    rows = [2.2 * GAP + max(height, LINE * max(map(len, columns))) for _, height in sizes]
+    figure = Figure(
+        figsize=(2.5 * GAP + max(width for width, _ in sizes) + column_width * len(columns), sum(rows) + 2 * GAP),
+        dpi=DPI,
+    )
+    top = figure.get_figheight() - 2 * GAP
+    for prediction, face, (width, height), row in zip(predictions, faces, sizes, rows, strict=True):
+        _write(figure, GAP, top + 0.06, _shortened(prediction.photo), color=INK, weight="bold", size=8)
+        _draw_face(figure, face, (GAP, top - height, width, height))
+        for i, lines in enumerate(columns):
+            left = figure.get_figwidth() - column_width * (len(columns) - i)
+            for j, line in enumerate(lines, start=1):
+                _draw_line(figure, left, top - LINE * j + 0.04, line, prediction.probabilities, threshold)
+        top -= row
+    remark = f"Outlines: the model's masks at one half. Beside: what it reads from each, bold from {threshold:.0%}."
+    _write(figure, GAP, GAP, remark, color=SOFT, size=6.5)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a file's name in a script that the font lacks: boxes
+        _write_png(path, _png(figure))
+
+
+def overlay_strip(images, masks) -> bytes:
+    """Faces side by side with the outlines of their regions, and a legend.
+
+    Args:
+        images: `[N, H, W, 3]` in 0..255, N >= 1.
+        masks: `[N, h, w, R]` in 0..1, over the same frames; of the same size or another.
+
+    Returns:
+        A PNG file.
+    """
+    faces = [FaceRegions.of_frame(image, mask) for image, mask in zip(images, masks, strict=True)]
+    columns = min(len(faces), STRIP_COLUMNS)
+    rows = -(-len(faces) // columns)
+    gap = GAP / 2
+    _, tall = _fitted(faces[0], STRIP_WIDTH, np.inf)
+    full_width = gap + columns * (STRIP_WIDTH + gap)
+    names_in_row = max(1, int(full_width / LEGEND_WIDTH))
+    legend_height = 0.22 * -(-len(REGIONS) // names_in_row) + 0.12
+    figure = Figure(figsize=(full_width, gap + rows * (tall + gap) + legend_height), dpi=DPI)
+    for number, face in enumerate(faces):
+        row, column = divmod(number, columns)
+        bottom = figure.get_figheight() - (row + 1) * (tall + gap)
+        _draw_face(figure, face, (gap + column * (STRIP_WIDTH + gap), bottom, STRIP_WIDTH, tall))
+    figure.legend(
+        handles=[
+            Line2D([], [], color=color, label=readable(region), **_style(region)) for region, color in COLORS.items()
+        ],
+        loc="lower center",
+        ncols=names_in_row,
+        labelcolor="linecolor",
+        fontsize=8,
+        frameon=False,
+        columnspacing=1.2,
+        handlelength=1.4,
+        handletextpad=0.5,
+    )
+    return _png(figure)
+
+
+def write_strip(path: str | os.PathLike, images, masks) -> None:
+    """`overlay_strip` as a file; one that is there is replaced by the complete one.
+
+    Raises:
+        FarkerasError: No face to draw, not a PNG, or the file cannot be written there.
+    """
+    check_png(path)
+    if not len(images):
+        raise FarkerasError(f"There is no face to draw in {path}: none was found.")
+    _write_png(path, overlay_strip(images, masks))
+
+
+def check_png(path: str | os.PathLike) -> None:
+    """Raises FarkerasError for the name of a file that is no PNG."""
+    if Path(path).suffix.lower() != ".png":
+        raise FarkerasError(f"An overlay is drawn as PNG, got {path}; give it a name that ends in .png.")
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, facecolor=GROUND, format="png")
+    return buffer.getvalue()
+
+
+def _write_png(path: str | os.PathLike, png: bytes) -> None:
+    try:
+        with written_aside(path) as aside:
+            aside.write_bytes(png)
+    except OSError as error:
+        raise FarkerasError(f"Cannot write {path} ({error.strerror}); choose another place for the picture.") from None
+
+
+def smooth_mask(face: FaceRegions, region: str, finer: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """A region's mask on a finer grid, so that the outlines of small masks are curves and no stairs.
+
+    It is smoothed by (1, 4, 1) / 6, a third of a pixel's variance, and is zero around the frame, where outlines close.
+
+    Args:
+        face: The masks and their place.
+        region: One of `REGIONS`.
+        finer: Samples per pixel of the mask, along each side.
+
+    Returns:
+        `float32` `[h', w']`, the mask, and `float64` `[h', w', 2]`, x, y of its samples in pixels of the image.
+    """
+    mask = np.pad(face.masks[..., REGIONS.index(region)], 2)
+    for axis in (0, 1):
+        mask = (np.roll(mask, 1, axis) + 4 * mask + np.roll(mask, -1, axis)) / 6
+    height, width = mask.shape
+    fine = Image.fromarray(mask).resize((finer * width, finer * height), Image.Resampling.BICUBIC)
+    y, x = (((np.arange(finer * n) + 0.5) / finer - 2) / (n - 4) for n in (height, width))
+    return np.array(fine), face.points(np.stack(np.meshgrid(x, y), axis=-1))
+
+
+def _fitted(face: FaceRegions, width: float, height: float) -> tuple[float, float]:
+    """Width and height of a picture as large as fits."""
+    rows, columns = face.image.shape[:2]
+    scale = min(width / columns, height / rows)
+    return columns * scale, rows * scale
+
+
+def _draw_face(figure: Figure, face: FaceRegions, frame: tuple[float, float, float, float]) -> None:
+    """Draws the image and the regions' outlines into left, bottom, width, height in inches."""
+    rows, columns = face.image.shape[:2]
+    axes = figure.add_axes(np.divide(frame, (*figure.get_size_inches(),) * 2))
+    axes.imshow(face.image, interpolation="bicubic", aspect="auto")
+    axes.axis("off")
+    for region in REGIONS:  # Object last: its dashes let the colours below show
+        mask, points = smooth_mask(face, region)
+        if mask.max() < 0.5:
+            continue  # not in the picture, says the model
+        x, y = np.moveaxis(points, -1, 0)
+        style = _style(region)
+        if region != "Object":
+            axes.contourf(x, y, mask, [0.5, np.inf], colors=COLORS[region], alpha=0.2)
+        lines = axes.contour(
+            x, y, mask, [0.5], colors=COLORS[region], linewidths=style["linewidth"], linestyles=[style["linestyle"]]
+        )
+        halo = withStroke(linewidth=style["linewidth"] + 1.2, foreground="black", alpha=0.45)
+        lines.set_path_effects([halo, Normal()])
+    axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
+
+
+def _style(region: str) -> dict:
+    return {"linewidth": 1.0, "linestyle": (0, (3, 5))} if region == "Object" else {"linewidth": 1.3, "linestyle": "-"}
+
+
+def _blocks(groups: Mapping[str, Sequence[str]]) -> list[list[_Line]]:
+    """A heading and the attributes of each group, in the order of the regions; those that no group reads as well."""
+    blocks = []
+    for region in REGIONS:
+        readers = [group for group in groups if region_of(group) == region]
+        for group in readers:
+            name = readable(group)
+            heading = name if name == readable(region) else f"{name} ({readable(region)})"
+            lines = [_Line(region, readable(attribute), attribute) for attribute in groups[group]]
+            blocks.append([_Line(region, heading), *lines])
+        if not readers:
+            blocks.append([_Line(region, readable(region)), _Line(None, "no group reads it")])
+    return blocks
+
+
+def _columns(blocks: list[list[_Line]], height: int) -> Iterator[list[_Line]]:
+    """Distributes blocks, a line apart, over columns of `height` lines; only a block taller than that is cut."""
+    column: list[_Line] = []
+    for block in blocks:
+        if column and len(column) + 1 + len(block) > height:
+            yield column
+            column = []
+        column = [*column, _Line(None, ""), *block] if column else block
+        while len(column) > height:
+            yield column[:height]
+            column = column[height:]
+    yield column
+
+
+def _draw_line(figure: Figure, left: float, y: float, line: _Line, probabilities: dict, threshold: float) -> None:
+    if line.region is None:
+        _write(figure, left, y, line.text, color=SOFT, size=7)
+    elif line.attribute is None:
+        _write(figure, left, y, line.text, color=COLORS[line.region], size=8.5, weight="bold")
+    else:
+        probability = probabilities[line.attribute]
+        style = {"color": COLORS[line.region], "size": 7, "weight": "bold" if probability >= threshold else "normal"}
+        _write(figure, left + 0.32, y, f"{probability:.0%}", ha="right", **style)
+        _write(figure, left + 0.4, y, line.text, **style)
+
+
+def _write(figure: Figure, x: float, y: float, text: str, **style) -> None:
+    """Text at a place in inches; names are shown as they are, never read as formulas."""
+    width, height = figure.get_size_inches()
+    figure.text(x / width, y / height, text, parse_math=False, **style)
+
+
+def _shortened(name: str, letters: int = 80) -> str:
+    return name if len(name) <= letters else f"…{name[1 - letters :]}"

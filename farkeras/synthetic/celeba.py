@@ -1,0 +1,75 @@
+"""Writing drawn faces as CelebA's official files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from farkeras.attributes import CELEBA_ATTRIBUTES
+from farkeras.synthetic.drawing import draw
+from farkeras.synthetic.files import noisy_labels, write_jpeg
+from farkeras.synthetic.frequencies import sample_attributes
+from farkeras.synthetic.traits import sample_parameters
+
+IMAGES = "img_align_celeba"
+_LANDMARKS = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"
+
+
+class Row(NamedTuple):
+    """What the text files say of one image: 40 values 1 / -1, and 10 integers x, y, x, y ..."""
+
+    labels: list[int]
+    landmarks: list[int]
+
+
+def file_name(index: int) -> str:
+    """The official name of an image, counted from 0 here and from 1 there."""
+    return f"{index + 1:06d}.jpg"
+
+
+def portraits(seed: int, count: int) -> range:
+    """The images of a set; each is its index."""
+    del seed
+    return range(count)
+
+
+def write_face(folder: Path, seed: int, label_noise: float, index: int) -> Row:
+    """Draws and writes image `index` of the set `seed`: nothing else decides its pixels and its row.
+
+    Args:
+        folder: The set's folder.
+        label_noise: The probability with which each label is flipped in the row, not in the image.
+    """
+    rng = np.random.default_rng([seed, index])
+    attributes = sample_attributes(rng)
+    image, landmarks = draw(sample_parameters(attributes, rng))
+    file_rng = np.random.default_rng([seed, index, 1])
+    write_jpeg(folder / IMAGES / file_name(index), image, file_rng)
+    labels = [1 if label else -1 for label in noisy_labels(attributes, label_noise, file_rng)]
+    return Row(labels, [int(v) for v in np.rint(landmarks).ravel()])
+
+
+def partition(count: int) -> list[int]:
+    """Train (0), validation (1) and test (2) in the order of the files, 80 / 10 / 10 as CelebA."""
+    held_out = max(1, round(count * 0.1)) if count >= 3 else 0
+    return [0] * (count - 2 * held_out) + [1] * held_out + [2] * held_out
+
+
+def write_lists(folder: Path, images: Sequence[int], rows: Sequence[Row]) -> None:
+    """Writes `list_attr_celeba.txt`, `list_eval_partition.txt`, `list_landmarks_align_celeba.txt`."""
+    count = len(rows)
+    names = [file_name(index) for index in images]
+
+    def write(name: str, lines: list[str]) -> None:
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
+
+    def table(header: str, values: list[list[int]], width: int) -> list[str]:
+        cells = [" ".join(f"{v:>{width}}" for v in row) for row in values]
+        return [str(count), header, *(f"{n} {c}" for n, c in zip(names, cells, strict=True))]
+
+    header = " ".join(CELEBA_ATTRIBUTES) + " "  # the official header ends with a blank
+    write("list_attr_celeba.txt", table(header, [row.labels for row in rows], 2))
+    write("list_landmarks_align_celeba.txt", table(_LANDMARKS, [r.landmarks for r in rows], 4))
+    parts = partition(count)
+    write("list_eval_partition.txt", [f"{n} {p}" for n, p in zip(names, parts, strict=True)])

@@ -1,0 +1,72 @@
+"""From parameters to pixels: the parts in the order in which they lie over one another."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from farkeras.attributes import CELEBA_ATTRIBUTES
+from farkeras.errors import FarkerasError
+from farkeras.synthetic.beard import draw_beard
+from farkeras.synthetic.body import draw_body
+from farkeras.synthetic.canvas import Canvas
+from farkeras.synthetic.eyes import EYE_X, EYE_Y, draw_brows, draw_eyes
+from farkeras.synthetic.hair import draw_back_hair, draw_hair
+from farkeras.synthetic.head import draw_head
+from farkeras.synthetic.mouth import corners, draw_mouth, draw_nose
+from farkeras.synthetic.parameters import FaceParameters
+from farkeras.synthetic.photo import develop, paint_backdrop
+from farkeras.synthetic.traits import sample_parameters
+from farkeras.synthetic.worn import draw_earrings, draw_glasses, draw_hat
+
+
+def draw(face: FaceParameters) -> tuple[np.ndarray, np.ndarray]:
+    """Draws a face.
+
+    Returns:
+        The image, uint8 `[218, 178, 3]` RGB, and the landmarks, float32 `[5, 2]`: x, y in pixels of left eye, right
+        eye, nose, left and right corner of the mouth, as they lie in the image from left to right.
+    """
+    canvas = Canvas(face.pose, face.light, paint_backdrop(face.backdrop))
+    draw_back_hair(canvas, face)
+    draw_body(canvas, face)
+    mask = draw_head(canvas, face)
+    draw_nose(canvas, face, mask)
+    draw_beard(canvas, face, mask)
+    draw_mouth(canvas, face, mask)
+    draw_eyes(canvas, face, mask)
+    draw_brows(canvas, face, mask)
+    draw_hair(canvas, face)
+    if face.glasses:
+        draw_glasses(canvas, face.glasses)
+    if face.hat:
+        draw_hat(canvas, face.hat)
+    if face.earrings:
+        draw_earrings(canvas, face.earrings)
+    points = np.array([(-EYE_X, EYE_Y), (EYE_X, EYE_Y), (0, face.nose.tip_y), *corners(face.mouth)])
+    return develop(canvas.pixels, face.camera), canvas.place(points)
+
+
+def render(attributes: Mapping[str, bool], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draws a face with chosen attributes; what they leave open is drawn from `rng`.
+
+    Args:
+        attributes: Attribute name -> present; those not named are absent, but for `No_Beard` and `Young`.
+        rng: The same state with other attributes gives the same face and scene but for them.
+
+    Returns:
+        The image, uint8 `[218, 178, 3]` RGB, and the landmarks, float32 `[5, 2]` (see `draw`).
+
+    Raises:
+        FarkerasError: A name is not one of the 40 attributes.
+    """
+    unknown = sorted(set(attributes) - set(CELEBA_ATTRIBUTES))
+    if unknown:
+        raise FarkerasError(f"Cannot draw {', '.join(unknown)}: expected names among {', '.join(CELEBA_ATTRIBUTES)}.")
+    bearded = any(attributes.get(name) for name in ("5_o_Clock_Shadow", "Goatee", "Mustache", "Sideburns"))
+    face = dict.fromkeys(CELEBA_ATTRIBUTES, False) | {
+        "Young": True,
+        "No_Beard": not bearded,
+        # A beard shows in one form at least.
+        "Sideburns": not attributes.get("No_Beard", True) and not bearded,
+    }
+    return draw(sample_parameters(face | dict(attributes), rng))

@@ -1,0 +1,101 @@
+"""Writing drawn faces as LFWA's official files: people with one or several images, and MATLAB's lists."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from farkeras.attributes import CELEBA_ATTRIBUTES
+from farkeras.synthetic.drawing import draw
+from farkeras.synthetic.files import noisy_labels, write_jpeg
+from farkeras.synthetic.frequencies import sample_attributes
+from farkeras.synthetic.matlab_files import write_matlab
+from farkeras.synthetic.traits import sample_parameters
+
+IMAGES = "lfw"
+# Rows and columns added before and after the 218 x 178 pixels of a face: 250 x 250, the eyes near (105, 112) and
+# (144, 112). They mirror this many pixels of the face's image, again and again: no part of a head.
+_ROWS, _COLUMNS = (1, 31), (36, 36)
+_MIRRORED = 12
+# What stays with a person; light, clothes, mouth and what is worn are the image's.
+_LASTING_PARTS = ("head", "skin", "eyes", "brows", "nose", "hair", "beard")
+
+
+class Portrait(NamedTuple):
+    """One image to draw: its number in the set, its person and its number among the person's images, all from 0."""
+
+    index: int
+    person: int
+    number: int
+
+    @property
+    def file(self) -> str:
+        """Folder and file as LFW names them, with a slash."""
+        name = f"Drawn_Person_{self.person + 1:06d}"
+        return f"{name}/{name}_{self.number + 1:04d}.jpg"
+
+
+def portraits(seed: int, count: int) -> list[Portrait]:
+    """The images of a set, person by person. As in LFW, most people have one image, and the mean is 2.3."""
+    result: list[Portrait] = []
+    person = 0
+    while len(result) < count:
+        rng = np.random.default_rng([seed, person, 3])
+        images = 1 if rng.random() < 0.7 else 1 + int(rng.geometric(0.23))
+        result += [Portrait(len(result) + number, person, number) for number in range(images)]
+        person += 1
+    return result[:count]
+
+
+def write_face(folder: Path, seed: int, label_noise: float, portrait: Portrait) -> list[bool]:
+    """Draws and writes one image of the set `seed`: nothing else decides its pixels and its labels.
+
+    Args:
+        folder: The set's folder.
+        label_noise: The probability with which each label is flipped in the result, not in the image.
+
+    Returns:
+        The 40 labels in order.
+    """
+    rng = np.random.default_rng([seed, portrait.index])
+    person_rng = np.random.default_rng([seed, portrait.person, 2])
+    attributes = sample_attributes(rng, person_rng)
+    person, moment = sample_parameters(attributes, person_rng), sample_parameters(attributes, rng)
+    image, _ = draw(replace(moment, **{part: getattr(person, part) for part in _LASTING_PARTS}))
+    image = image[np.ix_(_widened(len(image), *_ROWS), _widened(image.shape[1], *_COLUMNS))]
+    file_rng = np.random.default_rng([seed, portrait.index, 1])
+    write_jpeg(folder / IMAGES / portrait.file, image, file_rng)
+    return noisy_labels(attributes, label_noise, file_rng)
+
+
+def _widened(length: int, before: int, after: int) -> np.ndarray:
+    """Which pixels of a line of `length` make one that is longer on either side."""
+    place = np.arange(-before, length + after)
+    beyond = np.maximum(-1 - place, place - length)  # 0 for the first pixel outside
+    depth = beyond % (2 * _MIRRORED)
+    depth = np.minimum(depth, 2 * _MIRRORED - 1 - depth)
+    return np.where(beyond < 0, place, np.where(place < 0, depth, length - 1 - depth))
+
+
+def write_lists(folder: Path, images: Sequence[Portrait], labels: Sequence[list[bool]]) -> None:
+    """Writes `lfw_att_40.mat` and `indices_train_test.mat`, with the oddities of the official ones.
+
+    Names of images have a backslash, those of attributes blanks for underscores and some around them; indices count
+    from 1 and are doubles. Every other person is in the test split.
+    """
+    spaced = [name.replace("_", " ") for name in CELEBA_ATTRIBUTES]
+    spaced[0], spaced[-1] = f" {spaced[0]}", f"{spaced[-1]} "
+    table = {
+        "AttrName": spaced,
+        "label": np.array(labels, float),
+        "name": [image.file.replace("/", "\\") for image in images],
+    }
+    write_matlab(folder / "lfw_att_40.mat", table)
+    people = np.array([image.person for image in images])
+    splits = {}
+    for name, part in (("train", 0), ("test", 1)):
+        splits[f"indices_img_{name}"] = np.flatnonzero(people % 2 == part)[:, None] + 1
+        splits[f"indices_identity_{name}"] = np.unique(people[people % 2 == part])[:, None] + 1
+    write_matlab(folder / "indices_train_test.mat", splits)

@@ -1,0 +1,71 @@
+"""Colours of skin, hair, lips and things, as RGB triples in 0..255."""
+
+import numpy as np
+
+from farkeras.synthetic.parameters import Colour
+
+# From light to dark; a face's tone lies anywhere between two of them.
+_SKINS = np.array([(236, 196, 168), (226, 180, 148), (206, 156, 122), (172, 122, 90), (130, 88, 62), (96, 64, 46)])
+_PALE = np.array((252, 238, 232))
+_HAIR = {
+    "Black_Hair": ((18, 16, 20), (36, 30, 32)),
+    "Brown_Hair": ((84, 52, 30), (124, 80, 48)),
+    "Blond_Hair": ((218, 182, 112), (244, 220, 160)),
+    "Gray_Hair": ((150, 152, 156), (212, 214, 218)),
+}
+# Hair that is none of the four: red, and now and then dyed.
+_OTHER_HAIR = np.array([(176, 70, 24), (196, 90, 34), (150, 44, 28), (122, 24, 44), (40, 110, 120), (120, 70, 150)])
+_LIPSTICKS = np.array([(196, 20, 44), (150, 14, 48), (224, 50, 130), (110, 20, 80), (236, 70, 60)])
+_SHADOWS = np.array([(90, 60, 190), (30, 130, 200), (190, 60, 150), (40, 26, 26), (50, 170, 100), (250, 210, 120)])
+_IRISES = np.array([(70, 42, 22), (46, 28, 18), (60, 110, 150), (80, 120, 80), (110, 84, 40)])
+
+
+def _rgb(colour) -> Colour:
+    return tuple(float(c) for c in np.clip(colour, 4, 254))
+
+
+def skin(rng: np.random.Generator, pale: bool) -> Colour:
+    """A skin tone; pale ones are lighter than all others."""
+    tone = rng.uniform(0, 1) ** 1.4 * (len(_SKINS) - 1.001)
+    place = int(tone)
+    colour = _SKINS[place] + (tone - place) * (_SKINS[place + 1] - _SKINS[place])
+    jitter = rng.uniform(-5, 5, 3)
+    return _rgb((_PALE if pale else colour) + jitter)
+
+
+def hair(rng: np.random.Generator, name: str | None) -> Colour:
+    """A hair colour of the attribute's name, or one that none of the four names."""
+    along, other = rng.random(), rng.random()
+    jitter = rng.uniform(-8, 8, 3)
+    if name is None:
+        return _rgb(_OTHER_HAIR[int(other**1.3 * len(_OTHER_HAIR))] + jitter)
+    low, high = (np.array(colour) for colour in _HAIR[name])
+    return _rgb(low + along * (high - low) + jitter / 4)
+
+
+def lips(rng: np.random.Generator, over: Colour, lipstick: bool) -> Colour:
+    """Lips of the skin's own colour, a little redder, or painted."""
+    painted = _LIPSTICKS[rng.integers(len(_LIPSTICKS))] + rng.uniform(-15, 15, 3)
+    own = np.array(over) * (rng.uniform(0.84, 0.95), 0.72, 0.74)
+    return _rgb(painted if lipstick else own)
+
+
+def eye_shadow(rng: np.random.Generator) -> Colour:
+    """A colour of eye make-up."""
+    return _rgb(_SHADOWS[rng.integers(len(_SHADOWS))] + rng.uniform(-15, 15, 3))
+
+
+def iris(rng: np.random.Generator) -> Colour:
+    """A colour of the iris."""
+    return _rgb(_IRISES[rng.integers(len(_IRISES))] + rng.uniform(-10, 10, 3))
+
+
+def anything(rng: np.random.Generator) -> Colour:
+    """Any colour, for things that come in all colours."""
+    return _rgb(rng.uniform(0, 1, 3) ** rng.uniform(0.5, 1.8) * 235 + 10)
+
+
+def metal(rng: np.random.Generator) -> Colour:
+    """Gold, silver, or a gem's colour."""
+    gems = np.array([(236, 190, 60), (225, 228, 235), (60, 180, 200), (200, 40, 70), (40, 40, 48)])
+    return _rgb(gems[rng.integers(len(gems))] + rng.uniform(-12, 12, 3))

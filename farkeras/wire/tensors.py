@@ -1,0 +1,102 @@
+"""NumPy arrays to TF Serving's tensors and back, as TensorFlow itself reads and writes them."""
+
+import math
+
+import numpy as np
+
+from farkeras.errors import FarkerasError
+from farkeras.wire.protos import serving_pb2 as pb
+
+MAX_BYTES = 2**28
+"""A tensor that says it is larger than this is refused; of a few bytes, one could ask for any size."""
+
+# NumPy's type, and the field with one value for each element.
+_NUMBERS = {
+    pb.DT_FLOAT: (np.float32, "float_val"),
+    pb.DT_DOUBLE: (np.float64, "double_val"),
+    pb.DT_HALF: (np.float16, "half_val"),
+    pb.DT_INT8: (np.int8, "int_val"),
+    pb.DT_INT16: (np.int16, "int_val"),
+    pb.DT_INT32: (np.int32, "int_val"),
+    pb.DT_INT64: (np.int64, "int64_val"),
+    pb.DT_UINT8: (np.uint8, "int_val"),
+    pb.DT_UINT16: (np.uint16, "int_val"),
+    pb.DT_UINT32: (np.uint32, "uint32_val"),
+    pb.DT_UINT64: (np.uint64, "uint64_val"),
+    pb.DT_BOOL: (np.bool_, "bool_val"),
+}
+_TYPE_NAMES = {number: name for name, number in pb.DataType.items()}
+_TYPES = {np.dtype(kind): number for number, (kind, _) in _NUMBERS.items()}
+
+
+def to_proto(array: np.ndarray, packed: bool = True) -> pb.TensorProto:
+    """A message with the array.
+
+    Args:
+        array: Numbers, or an `object` array of `bytes` for a string tensor. NumPy's own `S` type drops zero bytes at
+            the end, and with them the end of an image file, so it is refused.
+        packed: Whether numbers are written as one string of bytes, which is quick; else each as a value of its own, as
+            TF Serving answers.
+
+    Raises:
+        FarkerasError: Another type of array.
+    """
+    shape = pb.TensorShapeProto(dim=[pb.TensorShapeProto.Dim(size=size) for size in array.shape])
+    if array.dtype == object and all(isinstance(value, bytes) for value in array.flat):
+        return pb.TensorProto(dtype=pb.DT_STRING, tensor_shape=shape, string_val=array.ravel().tolist())
+    if array.dtype.newbyteorder("=") not in _TYPES:
+        raise FarkerasError(f"A {array.dtype} array cannot be sent; expected numbers, or bytes with dtype=object.")
+    dtype = _TYPES[array.dtype.newbyteorder("=")]
+    proto = pb.TensorProto(dtype=dtype, tensor_shape=shape)
+    if packed:
+        proto.tensor_content = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    else:
+        values = array.astype(np.float16).view(np.uint16) if dtype == pb.DT_HALF else array
+        getattr(proto, _NUMBERS[dtype][1]).extend(values.ravel().tolist())
+    return proto
+
+
+def to_array(proto: pb.TensorProto, max_bytes: int = MAX_BYTES) -> np.ndarray:
+    """The array in a message, packed or not; a string tensor becomes an `object` array of `bytes`.
+
+    As in TensorFlow, the last of too few values counts for the rest, zeros stand where there is none, and surplus ones
+    are left out.
+
+    Args:
+        proto: From a server, or from whoever calls it.
+        max_bytes: What the array may take; strings count as 8 bytes each.
+
+    Raises:
+        FarkerasError: A type that is not known, an unknown or impossible shape, content of another length than the
+            shape's, or an array that is too large.
+    """
+    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    described = f"The tensor ({_TYPE_NAMES.get(proto.dtype, f'type {proto.dtype}')} {list(shape)})"
+    if proto.dtype not in _NUMBERS and proto.dtype != pb.DT_STRING:
+        raise FarkerasError(f"{described} has a type that cannot be read; expected strings, booleans or real numbers.")
+    if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0 or len(shape) > 32:
+        raise FarkerasError(f"{described} has no definite shape.")
+    dtype, field = (np.dtype(object), "string_val") if proto.dtype == pb.DT_STRING else _NUMBERS[proto.dtype]
+    dtype, count = np.dtype(dtype), math.prod(shape)
+    if count * dtype.itemsize > max_bytes:
+        raise FarkerasError(f"{described} takes more than {max_bytes:,} bytes.")
+    if proto.tensor_content:
+        if proto.dtype == pb.DT_STRING or len(proto.tensor_content) != count * dtype.itemsize:
+            raise FarkerasError(
+                f"{described} has {len(proto.tensor_content):,} bytes of content, which its type and shape do not fit."
+            )
+        return np.frombuffer(proto.tensor_content, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
+    return _filled(getattr(proto, field), dtype, count).reshape(shape)
+
+
+def _filled(values, dtype: np.dtype, count: int) -> np.ndarray:
+    array = np.empty(count, dtype)
+    given = values[:count]
+    if dtype == np.float16:
+        array[: len(given)] = np.array(given, np.int32).astype(np.uint16).view(np.float16)
+    elif dtype.kind in "iu" and dtype.itemsize < 4:  # int_val holds more than these do
+        array[: len(given)] = np.array(given, np.int32).astype(dtype)
+    else:
+        array[: len(given)] = given
+    array[len(given) :] = array[len(given) - 1] if given else b"" if dtype.hasobject else 0
+    return array

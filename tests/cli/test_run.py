@@ -1,0 +1,77 @@
+"""How entry points end: one line of error, exit codes; and that light imports stay light."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys
+from farkeras.errors import FarkerasError
+from farkeras.cli.run import run
+
+def main(argv):
+    {body}
+
+run(main)
+"""
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "out", "err"),
+    [
+        ("print('done')", 0, "done\n", ""),
+        ("return 3", 3, "", ""),
+        ("raise FarkerasError('No photo. Give one.')", 1, "", "error: No photo. Give one.\n"),
+        ("raise KeyboardInterrupt", 130, "", "stopped\n"),
+    ],
+)
+def test_how_a_command_ends(body, code, out, err):
+    done = python(PROGRAM.format(body=body))
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, err)
+
+
+def test_a_line_of_the_library_is_seen_beside_silenced_native_code():
+    body = """import logging, os
+    from farkeras.native_logs import silence_native_logs
+    silence_native_logs()
+    os.write(2, b"native noise")
+    logging.getLogger("farkeras").warning("Downloading the face model")"""
+    assert python(PROGRAM.format(body=body)).stderr == "Downloading the face model\n"
+
+
+def test_a_bug_keeps_its_traceback():
+    done = python(PROGRAM.format(body="raise ZeroDivisionError('a bug')"))
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "ZeroDivisionError: a bug" in done.stderr
+
+
+def test_importing_the_package_and_its_settings_loads_no_tensorflow():
+    light = "farkeras, farkeras.attributes, farkeras.config, farkeras.flagfiles, farkeras.cli.run, farkeras.files"
+    done = python(f"import sys, {light}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)")
+    assert done.returncode == 0, done.stderr
+
+
+def test_unknown_name():
+    done = python("import farkeras; farkeras.lode")
+    assert "module 'farkeras' has no attribute 'lode'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["surplus"], "error: Unexpected argument 'surplus'; settings are given as --name=value."),
+        ([], "error: No folder for the run given; name it with --workdir=PATH."),
+        (["--workdir=run", "--batch_size=0"], "error: --batch_size must be at least 1. Received: 0."),
+    ],
+)
+def test_wrong_training_command(arguments, message, tmp_path):
+    command = [sys.executable, "-m", "farkeras.train", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, message + "\n")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,173 @@
+"""What a training run shows: a parameter table, lines with rates, validations, undecodable files."""
+
+import io
+from types import SimpleNamespace
+
+import keras
+import pytest
+from rich.console import Console
+
+from farkeras.attributes import Grouping
+from farkeras.cli import training_report as module
+from farkeras.cli.training_report import ConsoleReport, duration, parameter_table, percent
+from farkeras.config import Config
+
+
+@pytest.fixture
+def run():
+    inputs = keras.Input((4, 4, 3))
+    x = keras.layers.BatchNormalization(name="norm")(keras.layers.Conv2D(8, 3, name="stem")(inputs))
+    grouping = Grouping({"Eyes": ("a", "b"), "Nose": ("c",)})
+    return SimpleNamespace(
+        model=keras.Model(inputs, x, name="small"),
+        data=SimpleNamespace(train=range(6000), validation=range(1000), grouping=grouping),
+        strategy=SimpleNamespace(num_replicas_in_sync=1),
+        config=Config(batch_size=32),
+        total_steps=100,
+        undecodable=set(),
+        undecodable_validation=[],
+        started_anew=[],
+    )
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test sets."""
+    now = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(module.time, "monotonic", lambda: now.seconds)
+    return now
+
+
+def report_of(terminal=False, **options):
+    console = Console(file=io.StringIO(), width=200, highlight=False, force_terminal=terminal)
+    return ConsoleReport(console, **options)
+
+
+def text(report):
+    return report.console.file.getvalue()
+
+
+def record(step, steps=10, steps_per_second=4.0, data_wait=0.25):
+    return {
+        "step": step,
+        "steps": steps,
+        "epoch": step / 50,
+        "loss": 0.51234,
+        "steps_per_second": steps_per_second,
+        "data_wait": data_wait,
+    }
+
+
+def test_parameter_table(run):
+    console = Console(file=io.StringIO(), width=100)
+    console.print(parameter_table(run.model))
+    rows = {line.split()[1]: line.split() for line in console.file.getvalue().splitlines() if "│" in line}
+    # 3 x 3 x 3 x 8 weights and 8 biases; scale and shift beside the moving mean and variance.
+    assert [rows["stem"][i] for i in (-6, -4, -2)][1:] == ["224", "0"]
+    assert [rows["norm"][i] for i in (-4, -2)] == ["16", "16"]
+    assert [rows["total"][i] for i in (-4, -2)] == ["240", "16"]
+    assert "2 x 2 x 8" in console.file.getvalue()
+
+
+def test_start(run):
+    report = report_of()
+    report.on_start(run, 0)
+    assert "small: parameters" in text(report)
+    assert (
+        "6,000 training and 1,000 validation images, 3 attributes in 2 groups, 1 replica(s), 100 steps of 32."
+        in text(report)
+    )
+    assert "Continues" not in text(report)
+    report.on_start(run, 40)
+    assert "Continues at step 40." in text(report)
+
+
+def test_rates_leave_out_the_trip_that_compiles(run, clock):
+    report = report_of(seconds_between=0.0)
+    report.on_start(run, 0)
+    before = len(text(report))
+    report.on_train(run, record(10, steps_per_second=0.1))
+    assert len(text(report)) == before
+    # 10 steps in 2.5 s and 10 in 5 s: 2.7 steps/s, 85 images/s, 70 steps to go; waits 0.25 x 2.5 + 0.4 x 5 of 7.5 s.
+    report.on_train(run, record(20))
+    report.on_train(run, record(30, steps_per_second=2.0, data_wait=0.4))
+    expected = " 30% step 30/100  epoch 0.6  loss 0.5123  2.7 steps/s  85 images/s  ETA 0:26  data wait 35%"
+    assert text(report).splitlines()[-1] == expected
+
+
+def test_a_line_now_and_then(run, clock):
+    report = report_of(seconds_between=10.0)
+    report.on_start(run, 0)
+    before = text(report).count("\n")
+    for i, seconds in enumerate((0, 9, 11, 12, 22)):
+        clock.seconds = seconds
+        report.on_train(run, record(10 * (i + 1)))
+    assert text(report).count("\n") - before == 2
+
+
+def test_a_bar_on_a_terminal(run):
+    report = report_of(terminal=True)
+    report.on_start(run, 0)
+    report.on_train(run, record(10))
+    report.on_train(run, record(20))
+    report.on_end(run)
+    assert "step 20/100" in text(report)
+    assert report.progress is None
+
+
+def test_validation(run):
+    figures = {"mean_accuracy": 0.9123, "majority_accuracy": 0.8, "mean_balanced_accuracy": None, "loss": 0.25}
+    report = report_of()
+    report.on_validation(run, {"step": 1234, "best": True, "validation": figures})
+    report.on_validation(run, {"step": 2468, "best": False, "validation": figures})
+    first, second = text(report).splitlines()
+    assert first == (
+        "Validation at step 1,234: accuracy 91.23 % (majority class 80.00 %), balanced -, loss 0.2500, best so far"
+    )
+    assert second.endswith("loss 0.2500")
+
+
+@pytest.mark.parametrize(("count", "lines"), [(0, 0), (2, 3), (10, 11), (12, 12)])
+def test_undecodable_files_are_listed_at_the_end(run, count, lines):
+    report = report_of()
+    run.undecodable = {f"{i:02}.jpg" for i in range(count)}
+    report.on_end(run)
+    shown = text(report).splitlines()
+    assert len(shown) == lines
+    if count:
+        assert shown[:2] == [f"{count} training images could not be decoded and were left out:", "  00.jpg"]
+    if count > 10:
+        assert shown[-1] == "  ... and 2 more, see metrics.jsonl"
+
+
+def test_undecodable_validation_images_are_listed_too(run):
+    report = report_of()
+    run.undecodable_validation = ["v [1].jpg"]
+    report.on_end(run)
+    assert text(report).splitlines() == [
+        "1 validation images could not be decoded and were left out:",
+        "  v [1].jpg",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("anew", "named"),
+    [([], "nothing"), (["head_Eyes/kernel", "head_Eyes/bias", "wsgsa/squeeze_kernel"], "head_Eyes, wsgsa")],
+)
+def test_what_starts_anew_is_named(run, anew, named):
+    report = report_of()
+    run.config, run.started_anew = Config(batch_size=32, init_from="runs/[a]"), anew
+    report.on_start(run, 0)
+    assert text(report).splitlines()[-1] == f"Weights of runs/[a]; new: {named}."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599, "59:59"), (3600, "1:00:00"), (90061, "25:01:01")],
+)
+def test_duration(seconds, shown):
+    assert duration(seconds) == shown
+
+
+def test_percent():
+    assert (percent(0.5), percent(None)) == ("50.00 %", "-")

@@ -1,0 +1,151 @@
+"""Flags and flagfiles, made from the settings; each flagfile in configs/ is one that works."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from absl import flags
+
+import farkeras
+from farkeras.attributes import load_grouping
+from farkeras.config import Config
+from farkeras.errors import FarkerasError
+from farkeras.flagfiles import config_from_flags, define, given, read_flagfile, save_flagfile
+from farkeras.models.backbones import backbone_names
+from farkeras.training.loop import build_model
+
+pytestmark = pytest.mark.core
+
+CONFIGS = sorted((Path(farkeras.__file__).parents[1] / "configs").glob("*.flags"))
+
+# Each setting with another value than its default.
+CHANGED = Config(
+    **{
+        field.name: {bool: not field.default, int: 4, float: 0.3, str: "C:\\a b=ü,#"}[type(field.default)]
+        for field in dataclasses.fields(Config)
+        if not field.metadata["choices"] and not isinstance(field.default, tuple)
+    },
+    **{field.name: field.metadata["choices"][-1] for field in dataclasses.fields(Config) if field.metadata["choices"]},
+    exclude_attributes=("Male", "subjective"),
+    image_size=(64, 48),
+    crop=(0.0, 0.1, 0.25, 1 / 3),
+    mask_widths=(8, 16, 24),
+    ignore_columns=("notes", "file name"),
+    split_ratios=(0.5, 0.25, 0.25),
+    data_service=("grpc://a:5050", "grpc://b:5050"),
+)
+
+
+def parse(*arguments):
+    own = flags.FlagValues()
+    define(own)
+    own(["farkeras", *arguments])
+    return config_from_flags(own)
+
+
+def test_no_flags_are_the_defaults():
+    assert parse() == Config()
+
+
+def test_flags():
+    config = parse(
+        "--image_size=64,48", "--noaugment_flip", "--crop=0,0.1,1,0.9", "--epochs=3", "--exclude_attributes=Male"
+    )
+    assert config.image_size == (64, 48)
+    assert config.augment_flip is False
+    assert config.crop == (0.0, 0.1, 1.0, 0.9)
+    assert config.epochs == 3.0
+    assert config.exclude_attributes == ("Male",)
+
+
+def test_some_settings_and_which_of_them_were_given():
+    own, names = flags.FlagValues(), ("image_column", "split_ratios", "ignore_columns")
+    define(own, names)
+    assert set(names) <= set(own)
+    assert "learning_rate" not in own
+    own(["farkeras", "--split_ratios=0.5,0.5,0", "--image_column=image"])
+    assert given(own, names) == {"image_column": "image", "split_ratios": [0.5, 0.5, 0.0]}
+    own(["farkeras", "--split_ratios=0.5,0.5,0.5"])
+    with pytest.raises(FarkerasError, match="--split_ratios must be three shares"):
+        given(own, names)
+
+
+def test_the_last_value_wins_and_lists_are_replaced(tmp_path):
+    (tmp_path / "base.flags").write_text("# a comment\n--image_size=64,48\n--exclude_attributes=Male\n--seed=1\n")
+    config = parse(f"--flagfile={tmp_path / 'base.flags'}", "--seed=2", "--exclude_attributes=Young")
+    assert (config.image_size, config.exclude_attributes, config.seed) == ((64, 48), ("Young",), 2)
+
+
+@pytest.mark.parametrize("config", [Config(), CHANGED], ids=["defaults", "changed"])
+def test_flagfile_round_trip(config, tmp_path):
+    save_flagfile(config, tmp_path / "flags.txt")
+    assert read_flagfile(tmp_path / "flags.txt") == config
+    assert parse(f"--flagfile={tmp_path / 'flags.txt'}") == config
+
+
+def test_changed_differs_everywhere():
+    same = [f.name for f in dataclasses.fields(Config) if getattr(CHANGED, f.name) == f.default]
+    assert not same
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--image_size=64,wide", "--image_size must be int values with commas. Received: 64,wide."),
+        ("--image_size=64.5,48", "--image_size must be int values with commas"),
+        ("--crop=a,b,c,d", "--crop must be float values with commas. Received: a,b,c,d."),
+        ("--batch_size=0", "--batch_size must be at least 1"),
+    ],
+)
+def test_wrong_value(argument, message):
+    with pytest.raises(FarkerasError, match=message):
+        parse(argument)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--batchsize=3", r"flags\.txt: Unknown command line flag 'batchsize'"),
+        ("--batch_size=many", r"flags\.txt: flag --batch_size=many: "),
+        ("--weighting=gradnorm", r"flags\.txt: flag --weighting=gradnorm: value should be one of <dws|uniform|dwa"),
+        ("--dropout=2", "--dropout must be at least 0 and at most 0.95"),
+    ],
+)
+def test_wrong_line_in_a_flagfile(line, message, tmp_path):
+    (tmp_path / "flags.txt").write_text(line + "\n")
+    with pytest.raises(FarkerasError, match=message):
+        read_flagfile(tmp_path / "flags.txt")
+
+
+def test_no_flagfile(tmp_path):
+    with pytest.raises(FarkerasError, match="nowhere"):
+        read_flagfile(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_configs(path):
+    config = read_flagfile(path)
+    assert config.backbone in backbone_names()
+    grouping = load_grouping(config.grouping).without(config.excluded)
+    assert len(grouping) > 0
+    # The header says how to train with this very file.
+    header = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    assert any(f"python -m farkeras.train --flagfile=configs/{path.name}" in line for line in header)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("celeba_mobile.flags", 1_028_473), ("celeba_mgmtn_mobile.flags", 1_256_368)]
+)
+def test_size_of_the_models_for_phones(name, parameters):
+    path = CONFIGS[0].with_name(name)
+    config = dataclasses.replace(read_flagfile(path), backbone_weights="none")
+    model = build_model(config, load_grouping(config.grouping))
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == parameters
+    assert f"Size: {parameters:,} trainable parameters" in path.read_text(encoding="utf-8")
+
+
+def test_there_are_configs():
+    of_both = {"celeba", "celeba_mgmtn", "celeba_mgmtn_mobile", "celeba_mobile"}
+    expected = of_both | {name.replace("celeba", "demo") for name in of_both} | {"lfwa"}
+    assert {path.stem for path in CONFIGS} == expected
