@@ -79,7 +79,7 @@ format: install
 # The messages of the clients and the local server. The oldest versions' grpcio-tools 1.62.3 generates them, because its
 # code runs on every protobuf from 4.25 to 7. Code of later ones refuses to run on a protobuf that is older than they are.
 protos: .venv-oldest/installed
-	$(OLDEST)/python -m grpc_tools.protoc -I. --python_out=. farkeras/wire/protos/*.proto
+	$(OLDEST)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. farkeras/wire/protos/*.proto
 
 clean:
 	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .ruff_cache
