@@ -1,4 +1,4 @@
-"""Counts what the house is made of: `python .ci/house.py [FOLDER]`, and for a commit: git worktree add, then the folder.
+"""Counts what the house is made of: `python .ci/house.py [FOLDER]`; for a commit make the folder with git worktree add.
 
 Lines are those of the package, the scripts in export/, serving/, benchmarks/ and .ci/, and the templates; generated
 messages and links to a file that is counted elsewhere are left out. A room is a folder of the package with its files; a
