@@ -1,12 +1,12 @@
 """Files that appear complete or not at all."""
 
-import platform
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 
-from farkeras import files
 from farkeras.files import write_text, written_aside
 
 
@@ -69,7 +69,7 @@ def test_a_folder_does_not_replace_a_folder(tmp_path):
 
 
 class TestLeftBehind:
-    """What a killed process leaves half written goes with the next write; a living one's stays."""
+    """What a killed process leaves half written is no result, and goes once it is a day old."""
 
     WRITER = """
 import sys
@@ -92,25 +92,34 @@ with written_aside(sys.argv[1]) as aside:
             process.kill()
 
     @staticmethod
-    def kill(process):
-        process.kill()  # SIGKILL: no clean-up runs
-        process.wait()
+    def days_pass(folder):
+        """What lies in the folder was last changed two days ago."""
+        for path in folder.rglob("*"):
+            os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
 
     def test_a_killed_process(self, writer, tmp_path):
-        self.kill(writer)
-        assert len(names(tmp_path)) == 1
+        writer.kill()  # SIGKILL: no clean-up runs
+        writer.wait()
+        (left,) = names(tmp_path)
+        assert (left[:3], left[-8:]) == (".a.", ".partial")
+        write_text(tmp_path / "a", "whole")
+        assert names(tmp_path) == [left, "a"]  # its writer may still live, perhaps on another host
+        self.days_pass(tmp_path)
         write_text(tmp_path / "b", "of another name")
-        assert len(names(tmp_path)) == 2
+        assert names(tmp_path) == [left, "a", "b"]
         write_text(tmp_path / "a", "whole")
         assert names(tmp_path) == ["a", "b"]
 
     def test_a_living_process(self, writer, tmp_path):
+        self.days_pass(tmp_path)
+        (folder,) = tmp_path.iterdir()
+        (folder / "a" / "more").touch()  # after days it still writes
         write_folder(tmp_path / "a", "ours")
         assert len(names(tmp_path)) == 2
         (tmp_path / "a").rename(tmp_path / "ours")
         writer.communicate("")  # goes on to its end
         assert writer.returncode == 0
-        assert names(tmp_path / "a") == ["half"]
+        assert names(tmp_path / "a") == ["half", "more"]
         assert names(tmp_path) == ["a", "ours"]
 
     def test_twice_in_one_process(self, tmp_path):
@@ -120,16 +129,3 @@ with written_aside(sys.argv[1]) as aside:
             assert (tmp_path / "a").read_text() == "begun second"
         assert (tmp_path / "a").read_text() == "begun first"
         assert names(tmp_path) == ["a"]
-
-    def test_of_another_host(self, writer, tmp_path, monkeypatch):
-        self.kill(writer)
-        monkeypatch.setattr(platform, "node", lambda: "elsewhere")
-        write_text(tmp_path / "a", "whole")
-        assert len(names(tmp_path)) == 2  # whether its writer lives cannot be seen from here
-
-    def test_where_nothing_can_be_locked(self, writer, tmp_path, monkeypatch):
-        self.kill(writer)
-        monkeypatch.setattr(files, "fcntl", None)
-        write_text(tmp_path / "a", "whole")
-        assert (tmp_path / "a").read_text() == "whole"
-        assert len(names(tmp_path)) == 2
