@@ -71,6 +71,8 @@ soak: $(FACES)
 lint: install
 	$(BIN)/ruff check --config .ci/ruff.toml .
 	$(BIN)/ruff format --config .ci/ruff.toml --check .
+	$(BIN)/lint-imports .ci/imports.toml --no-cache --no-logo
+	$(BIN)/mypy --config-file .ci/mypy.ini
 
 format: install
 	$(BIN)/ruff check --config .ci/ruff.toml --fix .

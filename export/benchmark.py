@@ -1,39 +1,39 @@
 """Times a run's exports in every runtime: python export/benchmark.py --workdir=runs/demo"""
 
-from absl import flags
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
-from farkeras.cli import exports as export_command
-from farkeras.cli import run as main
-from farkeras.errors import FarkerasError
+from farkeras.cli import exports
+from farkeras.cli.flags import Flags
+from farkeras.cli.run import run_command
 from farkeras.native_logs import silence_native_logs
 
-flags.DEFINE_string("workdir", None, "Workdir of a training run, or a .keras file.", required=True)
-flags.DEFINE_string("output", "", "Folder of the exports; by default <workdir>/export.")
-IMAGES = flags.DEFINE_integer("images", 64, "Test images.", lower_bound=1)
-ROUNDS = flags.DEFINE_integer("rounds", 4, "Times that each runtime is shown each image.", lower_bound=1)
-THREADS = flags.DEFINE_list("threads", ["1", "2"], "Processor threads; each runtime is measured with each number.")
-SOURCE = flags.DEFINE_string("source", "", "Kind of data set of the images; by default the one trained on.")
-DATA_DIR = flags.DEFINE_string("data_dir", "", "Its folder, or the table; by default the one trained on.")
-BARE = flags.DEFINE_bool("bare_backbone", False, "Also the backbone with one linear layer in place of all else.")
+
+def define(flags: Flags) -> None:
+    flags.text("workdir", "", "Workdir of a training run, or a .keras file.", required=True)
+    flags.text("output", "", "Folder of the exports; by default <workdir>/export.")
+    flags.integer("images", 64, "Test images.", 1)
+    flags.integer("rounds", 4, "Times that each runtime is shown each image.", 1)
+    flags.texts("threads", ["1", "2"], "Processor threads; each runtime is measured with each number.")
+    flags.text("source", "", "Kind of data set of the images; by default the one trained on.")
+    flags.text("data_dir", "", "Its folder, or the table; by default the one trained on.")
+    flags.boolean("bare_backbone", False, "Also the backbone with one linear layer in place of all else.")
 
 
-def measure(argv: list[str]) -> None:
-    if not all(number.isdecimal() and int(number) for number in THREADS.value):
-        raise FarkerasError(f"--threads must be whole numbers above 0. Received: {','.join(THREADS.value)}.")
+def main(options: Flags) -> None:
+    threads = options.integers("threads", 1)
     silence_native_logs()
     from farkeras.exporters.benchmark import BARE_BACKBONE, benchmark
     from farkeras.exporters.reference import ParityImages
 
     rows = benchmark(
-        flags.FLAGS.workdir,
-        export_command.output_folder(flags.FLAGS, ""),
-        ParityImages(IMAGES.value, SOURCE.value, DATA_DIR.value),
-        [int(number) for number in THREADS.value],
-        ROUNDS.value,
-        BARE.value,
+        options.workdir,
+        exports.output_folder(options, ""),
+        ParityImages(options.images, options.source, options.data_dir),
+        threads,
+        options.rounds,
+        options.bare_backbone,
     )
     headings = ("Threads", "p50 ms", "p99 ms", "1/s", "MB", "Peak MB", "Difference")
     columns = (Column(heading, justify="right", no_wrap=True) for heading in headings)
@@ -44,7 +44,7 @@ def measure(argv: list[str]) -> None:
         difference = "" if row.difference is None else f"{row.difference:.1e}"
         table.add_row(row.name, str(row.threads), *times, *sizes, difference)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"One image at a time; {IMAGES.value} images, {ROUNDS.value} rounds, in turns.")
+    console.print(f"One image at a time; {options.images} images, {options.rounds} rounds, in turns.")
     console.print(table)
     p50 = {(row.variant, row.threads): row.p50 for row in rows if row.runtime == "LiteRT"}
     for (variant, threads), bare in p50.items():
@@ -54,4 +54,4 @@ def measure(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main.run(measure)
+    run_command(define, main)

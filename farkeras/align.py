@@ -12,43 +12,43 @@ On 2 cores shared with much other work this did 45 to 66 drawn faces a second:
     python -m farkeras.align FACES/img_align_celeba --output=DIR --workers=2
 """
 
-import os
 import sys
 
-from absl import flags
 from rich.console import Console
 
-from farkeras.cli import run as entry
+from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
+from farkeras.cli.run import run_command
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 from farkeras.photos.crops import CROPS_FILE, align_photos, find_targets
 
-_OUTPUT = flags.DEFINE_string("output", "", "Folder of the crops; crops that are there are replaced.")
-_ALL_FACES = flags.DEFINE_boolean("all_faces", False, "Take every face of a photo, not the largest alone.")
-_WORKERS = flags.DEFINE_integer("workers", os.cpu_count(), "Processes that align; without influence on the result.")
+
+def define(flags: Flags) -> None:
+    flags.accept_arguments("PHOTO_OR_FOLDER...")
+    flags.text("output", "", "Folder of the crops; crops that are there are replaced.", required=True)
+    flags.boolean("all_faces", False, "Take every face of a photo, not the largest alone.")
+    flags.workers("Processes that align")
 
 
-def main(argv: list[str]) -> int:
+def main(options: Flags) -> int:
     """Aligns the photographs named in `argv`; 1 when one of them has no crop."""
-    if not argv[1:]:
+    if not options.arguments:
         raise FarkerasError("No photo given: python -m farkeras.align PHOTO_OR_FOLDER... --output=DIR.")
-    if not _OUTPUT.value:
-        raise FarkerasError("No folder for the crops given; name it with --output=DIR.")
-    targets, errors = find_targets(argv[1:], _OUTPUT.value)
+    targets, errors = find_targets(options.arguments, options.output)
     crops, failed, rate = [], [], ""
     if targets:
         silence_native_logs()
         with ProgressDisplay(Console(highlight=False, soft_wrap=True), "", "photos") as display:
-            crops, failed = align_photos(targets, _OUTPUT.value, _WORKERS.value, _ALL_FACES.value, display)
+            crops, failed = align_photos(targets, options.output, options.workers, options.all_faces, display)
         rate = f", {display.new / display.seconds:.0f} photos/s"
     for error in errors + failed:
         print(f"error: {error}", file=sys.stderr)
     if targets:
         used = len(targets) - len(failed)
-        print(f"{_OUTPUT.value}: {len(crops):,} crops of {used:,} of {len(targets):,} photos{rate}; see {CROPS_FILE}")
+        print(f"{options.output}: {len(crops):,} crops of {used:,} of {len(targets):,} photos{rate}; see {CROPS_FILE}")
     return 1 if errors or failed else 0
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    run_command(define, main)

@@ -12,39 +12,36 @@ On 2 cores this did 156 to 172 drawn faces a second, so CelebA's 202,599 images 
     python -m farkeras.annotate --data_dir=DIR --workers=2
 """
 
-import os
 from contextlib import suppress
 
 import numpy as np
-from absl import flags
 from rich.console import Console
 
-from farkeras import flagfiles as settings
-from farkeras.cli import run as entry
+from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
+from farkeras.cli.run import run_command
 from farkeras.data.keypoints import annotate, decode_image, decode_points, load_keypoints
 from farkeras.data.sources.opening import open_source, require_files
 from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 
-_WORKERS = flags.DEFINE_integer("workers", os.cpu_count(), "Processes that annotate; without influence on the result.")
-_OVERLAY = flags.DEFINE_string(
-    "overlay", None, "PNG file to write, replaced if there: the first faces with the masks made from their points."
-)
 _SHOWN_FACES = 12
-settings.define()  # all of a run's, so that its flagfile serves here, too
 
 
-def main(argv: list[str]) -> None:
+def define(flags: Flags) -> None:
+    flags.workers("Processes that annotate")
+    flags.text("overlay", "", "PNG file to write: the first faces with the masks made from their points.")
+    flags.settings()  # all of a run's, so that its flagfile serves here, too
+
+
+def main(options: Flags) -> None:
     """Annotates what is left to do, then says how many, how fast, and which images have no points."""
-    if argv[1:]:
-        raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
-    if _OVERLAY.value:
+    if options.overlay:
         from farkeras.report.overlay import check_png  # Matplotlib
 
-        check_png(_OVERLAY.value)
-    config = settings.config_from_flags()
+        check_png(options.overlay)
+    config = options.config()
     require_files(config.source, "annotated")
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
@@ -56,7 +53,7 @@ def main(argv: list[str]) -> None:
     paths = np.concatenate(paths)
     silence_native_logs()
     with ProgressDisplay(console) as display:  # starts when the processes are ready
-        result = annotate(config.data_dir, paths, _WORKERS.value, display)
+        result = annotate(config.data_dir, paths, options.workers, display)
     rate = f"{display.new:,} now, {display.new / display.seconds:.0f} images/s" if display.new else "none left to do"
     console.print(f"{config.data_dir}: {result.num_images:,} images annotated, {rate}.", markup=False)
     for what, names in (("without a face", result.without_face), ("cannot be decoded", result.undecodable)):
@@ -64,9 +61,9 @@ def main(argv: list[str]) -> None:
         console.print(f"{len(names):,} {what}{': ' if names else ''}{', '.join(first)}", markup=False)
     if result.without_face or result.undecodable:
         console.print(f"Listed in {result.listing}", markup=False)
-    if _OVERLAY.value:
-        _write_overlay(_OVERLAY.value, config.data_dir, paths[: 2 * _SHOWN_FACES])
-        console.print(f"{_OVERLAY.value}: faces with their regions", markup=False)
+    if options.overlay:
+        _write_overlay(options.overlay, config.data_dir, paths[: 2 * _SHOWN_FACES])
+        console.print(f"{options.overlay}: faces with their regions", markup=False)
 
 
 def _write_overlay(path: str, data_dir: str, photos: np.ndarray) -> None:
@@ -82,4 +79,4 @@ def _write_overlay(path: str, data_dir: str, photos: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    run_command(define, main)

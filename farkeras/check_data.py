@@ -14,27 +14,24 @@ On 2 cores shared with much other work this read 1,470 to 2,870 drawn faces a se
     python -m farkeras.check_data --data_dir=DIR --workers=2
 """
 
-import os
-
-from absl import flags
 from rich.console import Console
 
-from farkeras import flagfiles as settings
-from farkeras.cli import run as entry
+from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
+from farkeras.cli.run import run_command
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 
-_WORKERS = flags.DEFINE_integer("workers", os.cpu_count(), "Threads that read and decode.")
-_JSON = flags.DEFINE_string("json", None, "JSON file to write, replaced if there.")
-settings.define()  # all of a run's, so that its flagfile serves here, too
+
+def define(flags: Flags) -> None:
+    flags.workers("Threads that read and decode")
+    flags.text("json", "", "JSON file to write, replaced if there.")
+    flags.settings()  # all of a run's, so that its flagfile serves here, too
 
 
-def main(argv: list[str]) -> int:
+def main(options: Flags) -> int:
     """Shows what the data set holds and what is wrong with it; 1 when training would fail."""
-    if argv[1:]:
-        raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
-    config = settings.config_from_flags()
+    config = options.config()
     if not config.data_dir:
         raise FarkerasError("No data folder given; name it with --data_dir=PATH.")
     silence_native_logs()
@@ -46,7 +43,7 @@ def main(argv: list[str]) -> int:
     tf.config.set_visible_devices([], "GPU")  # images are decoded on the CPU; a run may have the GPU
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking, ProgressDisplay(console) as reading:
-        report = check_data(config.source, config.data_dir, _WORKERS.value, unpacking, reading, config.to_dict())
+        report = check_data(config.source, config.data_dir, options.workers, unpacking, reading, config.to_dict())
     if report.splits:
         console.print(split_table(report), attribute_table(report), sep="\n")
         console.print(f"{reading.new:,} images read, {reading.new / reading.seconds:.0f} images/s.")
@@ -54,10 +51,10 @@ def main(argv: list[str]) -> int:
     number = f"{len(report.findings) or 'no'} finding{'' if len(report.findings) == 1 else 's'}"
     verdict = "training would fail" if report.training_fails else "nothing that stops training"
     console.print(f"{config.data_dir}: {number}, {verdict}.", markup=False)
-    if _JSON.value:
-        write_json(_JSON.value, config.source, config.data_dir, report)
+    if options.json:
+        write_json(options.json, config.source, config.data_dir, report)
     return 1 if report.training_fails else 0
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    run_command(define, main)

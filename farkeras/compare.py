@@ -8,35 +8,27 @@ beside the bare backbone's. Start the same command again after an interruption: 
 import json
 from pathlib import Path
 
-from absl import flags
-
-from farkeras import flagfiles as settings
-from farkeras.cli import run as entry
+from farkeras.cli.flags import Flags
+from farkeras.cli.run import run_command
 from farkeras.config import Config
-from farkeras.errors import FarkerasError
 from farkeras.files import write_text
 from farkeras.native_logs import without_native_logs
 from farkeras.report.summary import PROCEDURAL, UNDEFINED, markdown_table, percent
 
-_CHOICES = Config.__dataclass_fields__["model"].metadata["choices"]
-_MODELS = flags.DEFINE_list("models", list(_CHOICES), "Models to compare.")
-_SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds, one run each.")
-_WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the runs and of the results.")
-settings.define()
-flags.adopt_module_key_flags(settings)  # --help shows them
-
 HEADER = ("Model", "Accuracy", "Balanced accuracy", "Mask IoU", "Trainable parameters", "Forward time")
 
 
-def main(argv: list[str]) -> None:
+def define(flags: Flags) -> None:
+    flags.texts("models", Config.__dataclass_fields__["model"].metadata["choices"], "Models to compare.")
+    flags.texts("seeds", ["0", "1", "2"], "Seeds, one run each.")
+    flags.text("workdir", "", "Folder of the runs and of the results.", required=True)
+    flags.settings()
+
+
+def main(options: Flags) -> None:
     """Trains, measures, writes and prints the table."""
-    if argv[1:]:
-        raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
-    if not _WORKDIR.value:
-        raise FarkerasError("No folder for the runs given; name it with --workdir=PATH.")
-    if not _SEEDS.value or not all(seed.isdigit() for seed in _SEEDS.value):
-        raise FarkerasError(f"--seeds must be whole numbers with commas. Received: {','.join(_SEEDS.value)}.")
-    config = settings.config_from_flags()
+    seeds = options.integers("seeds")
+    config = options.config()
     with without_native_logs():
         from farkeras.cli.training_report import ConsoleReport
         from farkeras.data.procedural import is_procedural
@@ -49,15 +41,14 @@ def main(argv: list[str]) -> None:
         reports.append(ConsoleReport(seconds_between=60))
         return reports[-1:]
 
-    seeds = [int(seed) for seed in _SEEDS.value]
     try:
-        comparison = compare_models(config, _MODELS.value, seeds, _WORKDIR.value, listeners)
+        comparison = compare_models(config, options.models, seeds, options.workdir, listeners)
     finally:
         for report in reports:
             report.stop()
     text = markdown(comparison, len(seeds), is_procedural(config.data_dir))
-    write_text(Path(_WORKDIR.value) / "comparison.json", json.dumps(comparison, indent=1, allow_nan=False) + "\n")
-    write_text(Path(_WORKDIR.value) / "comparison.md", text)
+    write_text(Path(options.workdir) / "comparison.json", json.dumps(comparison, indent=1, allow_nan=False) + "\n")
+    write_text(Path(options.workdir) / "comparison.md", text)
     print(f"\n{text}")
 
 
@@ -88,4 +79,4 @@ def _spread(figure: dict | None) -> str:
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    run_command(define, main)

@@ -1,6 +1,9 @@
-"""All settings of a training run in one frozen dataclass; flags and flagfiles are made from it (see `flags.py`)."""
+"""All settings of a training run in one frozen dataclass; flags and flagfiles are made from it (see `flagfiles.py`)."""
 
 import dataclasses
+import difflib
+import numbers
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +11,15 @@ from farkeras.attributes import SUBJECTIVE_ATTRIBUTES
 from farkeras.errors import FarkerasError
 
 
-def setting(default: Any, help: str, *, choices: tuple[str, ...] = (), at_least=None, at_most=None, free=False) -> Any:
+def setting(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    at_least: float | None = None,
+    at_most: float | None = None,
+    free: bool = False,
+) -> Any:
     """A field with what the flag needs. `free`: may differ when a run is continued, for it changes no number."""
     metadata = {"help": help, "choices": choices, "at_least": at_least, "at_most": at_most, "free": free}
     return dataclasses.field(default=default, metadata=metadata)
@@ -16,10 +27,12 @@ def setting(default: Any, help: str, *, choices: tuple[str, ...] = (), at_least=
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of a run. Field names are the flags; the text of each is its help.
+    """The settings of a run, `Config(data_dir="/data/celeba", epochs=3)`. Each is also a flag of that name.
+
+    A list may stand for a tuple, a whole number for a fraction, and a `pathlib.Path` for a text.
 
     Raises:
-        FarkerasError: A value outside its range; names the flag, the range and the value.
+        FarkerasError: A value of another type or outside its range; names the setting, what was expected and what came.
     """
 
     # Data
@@ -133,36 +146,38 @@ class Config:
     )
 
     def __post_init__(self):
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _as_type_of(field.default, getattr(self, field.name), field.name))
         if len(self.image_size) != 2:
-            raise FarkerasError(f"--image_size must be height,width. Received: {self.image_size}.")
+            raise FarkerasError(f"`image_size` must be height,width. Received: {self.image_size}.")
         for field in dataclasses.fields(self):
             value, limits = getattr(self, field.name), field.metadata
             for number in value if isinstance(value, tuple) else (value,):
                 low, high = limits["at_least"], limits["at_most"]
                 if (low is not None and number < low) or (high is not None and number > high) or number != number:
                     bounds = f"at least {low}" + (f" and at most {high}" if high is not None else "")
-                    raise FarkerasError(f"--{field.name} must be {bounds}. Received: {number}.")
+                    raise FarkerasError(f"`{field.name}` must be {bounds}. Received: {number}.")
             if limits["choices"] and value not in limits["choices"]:
-                raise FarkerasError(f"--{field.name} must be one of {', '.join(limits['choices'])}. Received: {value}.")
+                raise FarkerasError(f"`{field.name}` must be one of {', '.join(limits['choices'])}. Received: {value}.")
         if len(self.crop) != 4 or not (self.crop[0] < self.crop[2] <= 1 and self.crop[1] < self.crop[3] <= 1):
             raise FarkerasError(
-                f"--crop must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: {self.crop}."
+                f"`crop` must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: {self.crop}."
             )
         if len(self.split_ratios) != 3 or abs(sum(self.split_ratios) - 1) > 1e-6:
             raise FarkerasError(
-                "--split_ratios must be three shares, of train, validation and test, that make 1. "
+                "`split_ratios` must be three shares, of train, validation and test, that make 1. "
                 f"Received: {self.split_ratios}."
             )
         if self.mask_stride & (self.mask_stride - 1) or self.mask_stride >= 2 ** len(self.mask_widths):
             raise FarkerasError(
-                f"--mask_stride must be a power of two below {2 ** len(self.mask_widths)}, the stride that the "
-                f"{len(self.mask_widths)} --mask_widths end before. Received: {self.mask_stride}."
+                f"`mask_stride` must be a power of two below {2 ** len(self.mask_widths)}, the stride that the "
+                f"{len(self.mask_widths)} `mask_widths` end before. Received: {self.mask_stride}."
             )
 
         if self.model == "mgmtn" and not (self.mask_loss_weight or self.mask_epochs or self.mask_gradients):
             raise FarkerasError(
-                "--mask_loss_weight=0 leaves the mask network untrained; expected a weight above 0, --mask_epochs or "
-                "--mask_gradients."
+                "`mask_loss_weight=0` leaves the mask network untrained; expected a weight above 0, `mask_epochs` or "
+                "`mask_gradients`."
             )
 
     @property
@@ -192,7 +207,29 @@ class Config:
         Raises:
             FarkerasError: A name that this version of the package does not know.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise FarkerasError(f"Unknown settings {', '.join(unknown)}: written by another version of farkeras.")
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        known = [field.name for field in dataclasses.fields(cls)]
+        if unknown := sorted(set(values) - set(known)):
+            close = difflib.get_close_matches(unknown[0], known, 1)
+            raise FarkerasError(
+                f"Unknown settings {', '.join(unknown)}: "
+                + (f"did you mean {close[0]}?" if close else "perhaps written by another version of farkeras.")
+            )
+        return cls(**values)
+
+
+def _as_type_of(default: Any, value: Any, name: str) -> Any:
+    """`value` as the type of a setting's default.
+
+    Raises:
+        FarkerasError: It is of another type.
+    """
+    kind = type(default)
+    if kind is tuple and isinstance(value, list | tuple):
+        # A setting without a default item lists names.
+        return tuple(_as_type_of(default[0] if default else "", item, name) for item in value)
+    if kind is str and isinstance(value, os.PathLike):
+        return os.fspath(value)
+    wanted = {float: numbers.Real, int: numbers.Integral}.get(kind, kind)
+    if isinstance(value, wanted) and (kind is bool or not isinstance(value, bool)):
+        return kind(value)
+    raise FarkerasError(f"`{name}` must be of type {kind.__name__}. Received: {value!r}.")

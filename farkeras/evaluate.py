@@ -7,14 +7,14 @@ elsewhere: `--workdir=runs/celeba --source=lfwa --data_dir=LFWA --output=runs/ce
 import json
 from pathlib import Path
 
-from absl import flags
 from rich.console import Console
 from rich.table import Column, Table
 
-from farkeras import flagfiles as run_settings
-from farkeras.cli import run as entry
+from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
+from farkeras.cli.run import run_command
 from farkeras.data.keypoints import annotate_command
+from farkeras.data.sources.splits import SPLITS
 from farkeras.data.sources.table import SETTINGS
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
@@ -27,23 +27,20 @@ from farkeras.report.summary import COLUMNS, PROCEDURAL, headline, markdown_repo
 _SHOWN = ("accuracy", "majority_accuracy", "balanced_accuracy", "f1", "roc_auc")  # what 80 columns hold
 
 
-def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Defines the flags of this command."""
-    own = {"flag_values": flag_values}
-    flags.DEFINE_string("workdir", "", "Workdir of a training run.", **own)
-    flags.DEFINE_string("model", "", "A .keras file, in place of --workdir.", **own)
-    flags.DEFINE_string("source", "", "Kind of data set; by default the one trained on.", **own)
-    flags.DEFINE_string("data_dir", "", "Folder of the data set, or the table; by default the one trained on.", **own)
-    flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "The images to measure on.", **own)
-    flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1, **own)
-    flags.DEFINE_string("gallery", "", "Also write a PNG with the first 12 faces and what was predicted.", **own)
-    run_settings.define(flag_values, SETTINGS)  # how to read a table; by default as in training
-    flags.DEFINE_string("output", "", "Folder of the results; on data trained on, by default the model's.", **own)
+def define(flags: Flags) -> None:
+    flags.text("workdir", "", "Workdir of a training run.")
+    flags.text("model", "", "A .keras file, in place of --workdir.")
+    flags.text("source", "", "Kind of data set; by default the one trained on.")
+    flags.text("data_dir", "", "Folder of the data set, or the table; by default the one trained on.")
+    flags.choice("split", "test", SPLITS, "Images to measure on.")
+    flags.integer("batch_size", 64, "Images at a time.", 1)
+    flags.text("gallery", "", "PNG file to write: the first 12 faces and what was predicted.")
+    flags.settings(SETTINGS)  # how to read a table; by default as in training
+    flags.text("output", "", "Folder of the results; on data trained on, by default the model's.")
 
 
-def main(argv: list[str], options: flags.FlagValues = flags.FLAGS) -> None:
+def main(options: Flags) -> None:
     """Evaluates, writes the three files and prints the headline."""
-    del argv
     if bool(options.workdir) == bool(options.model):
         raise FarkerasError("Give either --workdir=FOLDER of a training run or --model=FILE.keras.")
     with without_native_logs():  # TensorFlow, once the flags are right
@@ -65,7 +62,7 @@ def main(argv: list[str], options: flags.FlagValues = flags.FLAGS) -> None:
             options.data_dir,
             options.gallery,
             unpacking,
-            run_settings.given(options, SETTINGS),
+            options.given(SETTINGS),
         )
     write_text(output / EVALUATION_FILE, json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
     write_text(output / "evaluation.md", markdown_report(evaluation))
@@ -99,6 +96,4 @@ def _show(console: Console, evaluation: dict, undecodable: list[str], report: Pa
 
 
 if __name__ == "__main__":
-    without_native_logs()
-    define()
-    entry.run(main)
+    run_command(define, main)

@@ -1,6 +1,7 @@
-"""absl flags from `Config`'s fields, and back: the only reader of FLAGS beside the entry points."""
+"""Flagfiles: the settings of a run as absl flags, in a file or on a command line, and back."""
 
 import dataclasses
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from farkeras.config import Config
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
 
+SHIPPED = Path(__file__).parent / "configs"
+"""Folder of the configurations that are part of the package: `celeba.flags`, `demo.flags`, ..."""
 
-def define(flag_values: flags.FlagValues = flags.FLAGS, names: Collection[str] | None = None) -> None:
+
+def define(flag_values: flags.FlagValues, names: Collection[str] | None = None) -> None:
     """Defines one flag per setting, or per setting among `names`."""
     for field in _fields(names):
         name, default, text = field.name, field.default, field.metadata["help"]
@@ -25,7 +29,7 @@ def define(flag_values: flags.FlagValues = flags.FLAGS, names: Collection[str] |
             kind.get(type(default), flags.DEFINE_string)(name, default, text, flag_values=flag_values)
 
 
-def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
+def config_from_flags(flag_values: flags.FlagValues) -> Config:
     """The settings as parsed.
 
     Raises:
@@ -59,10 +63,32 @@ def _values(flag_values: flags.FlagValues, fields: Iterable[dataclasses.Field]) 
                 value = tuple(kind(item) for item in value)
             except ValueError:
                 raise FarkerasError(
-                    f"--{field.name} must be {kind.__name__} values with commas. Received: {','.join(value)}."
+                    f"`{field.name}` must be {kind.__name__} values with commas. Received: {','.join(value)}."
                 ) from None
         values[field.name] = value
     return values
+
+
+def load_config(flagfile: str | os.PathLike, **settings: Any) -> Config:
+    """The settings of a flagfile, some of them replaced: `load_config("celeba", data_dir="/data/celeba")`.
+
+    Args:
+        flagfile: The file, such as the `flags.txt` of a run, or the name of a configuration that is part of the
+            package: `celeba`, `celeba_mgmtn`, `celeba_mobile`, `celeba_mgmtn_mobile`, `lfwa`, `demo`, ...
+        **settings: Fields of `Config` that take the place of the file's.
+
+    Raises:
+        FarkerasError: There is no such file, or it or `settings` holds a name or a value that `Config` does not know.
+    """
+    config = read_flagfile(find_flagfile(flagfile))
+    return Config.from_dict(config.to_dict() | settings)
+
+
+def find_flagfile(name: str | os.PathLike) -> Path:
+    """A flagfile that exists, else the configuration of that name in the package; what is neither stays as it is."""
+    path = Path(name)
+    shipped = SHIPPED / f"{path.name.removesuffix('.flags')}.flags"
+    return shipped if not path.exists() and path.parent.name in ("", "configs") and shipped.exists() else path
 
 
 def save_flagfile(config: Config, path: Path) -> None:
@@ -85,5 +111,5 @@ def read_flagfile(path: Path) -> Config:
     try:
         own(["farkeras", f"--flagfile={path}"])
     except flags.Error as error:
-        raise FarkerasError(f"{path}: {error}") from None
+        raise FarkerasError(f"{path}: {' '.join(str(error).split())}") from None
     return config_from_flags(own)

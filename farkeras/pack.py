@@ -12,27 +12,23 @@ Start the same command again after an interruption: it continues. Until it is do
 set.
 """
 
-from absl import flags
 from rich.console import Console
 
-from farkeras import flagfiles as settings
-from farkeras.cli import run as entry
+from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
+from farkeras.cli.run import run_command
 from farkeras.data.sources.opening import open_source, require_files
-from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write.")
-settings.define()  # all of a run's, so that its flagfile serves here, too
+
+def define(flags: Flags) -> None:
+    flags.text("output", "", "Folder to write.", required=True)
+    flags.settings()  # all of a run's, so that its flagfile serves here, too
 
 
-def main(argv: list[str]) -> None:
+def main(options: Flags) -> None:
     """Packs what is left to do, then says how much and how fast."""
-    if argv[1:]:
-        raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
-    if not _OUTPUT.value:
-        raise FarkerasError("No folder to write given; name it with --output=PATH.")
-    config = settings.config_from_flags()
+    config = options.config()
     require_files(config.source, "packed again")
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
@@ -41,16 +37,16 @@ def main(argv: list[str]) -> None:
     from farkeras.data.packing import pack  # TensorFlow
 
     with ProgressDisplay(console) as display:
-        result = pack(source, config.data_dir, _OUTPUT.value, display)
+        result = pack(source, config.data_dir, options.output, display)
     rate = f"{display.new:,} now, {display.new / display.seconds:.0f} images/s" if display.new else "none left to do"
     console.print(
-        f"{_OUTPUT.value}: {result.num_images:,} images in {result.num_files} "
+        f"{options.output}: {result.num_images:,} images in {result.num_files} "
         f"file{'' if result.num_files == 1 else 's'} ({result.num_bytes / 1e6:,.1f} MB), {rate}.",
         markup=False,
     )
     console.print("With key points." if result.keypoints else "Without key points: the data set has none.")
-    console.print(f"Train with --source=packed --data_dir={_OUTPUT.value}", markup=False)
+    console.print(f"Train with --source=packed --data_dir={options.output}", markup=False)
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    run_command(define, main)

@@ -12,39 +12,36 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from absl import flags
 from rich.console import Console
 from rich.progress import track
 
 import farkeras
-from farkeras.cli import run as entry
+from farkeras.cli.flags import Flags
+from farkeras.cli.run import run_command
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 from farkeras.photos.reader import find_photos
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "The folder of a training run.")
-_MODEL = flags.DEFINE_string("model", None, "A .keras file, in place of --workdir.")
-_JSON = flags.DEFINE_boolean("json", False, "Print JSON in place of tables.")
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "CSV file to write, replaced if there; default for a folder: <folder>/predictions.csv."
-)
-_OVERLAY = flags.DEFINE_string(
-    "overlay", None, "PNG file to write, replaced if there: each photo with the regions of the face and what they show."
-)
-_ALIGN = flags.DEFINE_boolean(
-    "align", True, "Find and align the face; with --noalign the images are CelebA-aligned crops."
-)
-_THRESHOLD = flags.DEFINE_float("threshold", 0.5, "Probability from which an attribute is marked.", 0, 1)
+
+def define(flags: Flags) -> None:
+    flags.accept_arguments("PHOTO_OR_FOLDER...")
+    flags.text("workdir", "", "Folder of a training run.")
+    flags.text("model", "", "A .keras file, in place of --workdir.")
+    flags.boolean("json", False, "Print JSON in place of tables.")
+    flags.text("output", "", "CSV file to write, replaced if there; default for a folder: <folder>/predictions.csv.")
+    flags.text("overlay", "", "PNG file to write, replaced if there: each photo with the regions and what they show.")
+    flags.boolean("align", True, "Find and align the face; with --noalign the images are CelebA-aligned crops.")
+    flags.number("threshold", 0.5, "Probability from which an attribute is marked.", 0, 1)
 
 
-def main(argv: list[str]) -> int:
+def main(options: Flags) -> int:
     """Recognises the photographs named in `argv`; 1 when one of them could not be used."""
-    places = argv[1:]
+    places = options.arguments
     if not places:
         raise FarkerasError("No photo given: python -m farkeras.predict PHOTO... --workdir=DIR.")
-    if bool(_WORKDIR.value) == bool(_MODEL.value):
+    if bool(options.workdir) == bool(options.model):
         raise FarkerasError("Name the model with either --workdir=DIR or --model=FILE.keras.")
-    if _JSON.value and _OUTPUT.value:
+    if options.json and options.output:
         raise FarkerasError("Give --json for the screen or --output for a CSV file, not both.")
     photos, without_photos = find_photos(places)
     for error in without_photos:
@@ -52,21 +49,21 @@ def main(argv: list[str]) -> int:
     if not photos:
         return 1
     searched = [place for place in map(Path, places) if place in {photo.parent for photo in photos}]  # not empty ones
-    output = _OUTPUT.value or (searched[0] / "predictions.csv" if searched else None)
+    output = options.output or (searched[0] / "predictions.csv" if searched else None)
 
-    if _OVERLAY.value:
+    if options.overlay:
         from farkeras.report.overlay import check_overlay, write_overlay  # Matplotlib
 
-        check_overlay(_OVERLAY.value, photos)
+        check_overlay(options.overlay, photos)
 
     silence_native_logs()
     from farkeras.cli.predictions import probability_table, to_json, write_csv  # TensorFlow
 
-    recognizer = farkeras.load(_WORKDIR.value or _MODEL.value)
+    recognizer = farkeras.load(options.workdir or options.model)
     errors, drawn = [], []
 
     def predictions() -> Iterator:
-        for prediction in recognizer.predict_each(photos, _ALIGN.value, regions=bool(_OVERLAY.value)):
+        for prediction in recognizer.predict_each(photos, options.align, regions=bool(options.overlay)):
             if prediction.error:
                 errors.append(prediction)
                 print(f"error: {prediction.error}", file=sys.stderr)
@@ -74,7 +71,7 @@ def main(argv: list[str]) -> int:
                 drawn.append(replace(prediction, regions=prediction.regions.close_up()))
             yield prediction
 
-    if _JSON.value:
+    if options.json:
         print(to_json(predictions()))
     elif output:
         screen = Console(stderr=True)
@@ -85,15 +82,17 @@ def main(argv: list[str]) -> int:
         console = Console()
         for prediction in predictions():
             if prediction.probabilities:
-                table = probability_table(prediction, recognizer.groups, _THRESHOLD.value)
+                table = probability_table(prediction, recognizer.groups, options.threshold)
                 console.print(table)
     if drawn:
-        write_overlay(_OVERLAY.value, drawn, recognizer.groups, _THRESHOLD.value)
-        print(f"{_OVERLAY.value}: {len(drawn)} of {len(photos)} photos", file=sys.stderr if _JSON.value else sys.stdout)
+        write_overlay(options.overlay, drawn, recognizer.groups, options.threshold)
+        print(
+            f"{options.overlay}: {len(drawn)} of {len(photos)} photos", file=sys.stderr if options.json else sys.stdout
+        )
     if recognizer.procedural:
         print("This model learned from drawn faces: what it says of photographs means little.", file=sys.stderr)
     return 1 if errors or without_photos else 0
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    run_command(define, main)

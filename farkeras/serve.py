@@ -14,46 +14,43 @@ import logging
 import os
 import sys
 
-from absl import flags
-
-from farkeras.cli import run as entry
+from farkeras.cli.flags import Flags
+from farkeras.cli.run import run_command
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 
-_MODEL_DIR = flags.DEFINE_string("model_dir", "", "Folder of the versions of one model, as an export writes them.")
-_MODEL_NAME = flags.DEFINE_string("model_name", "farkeras", "Name of the model in --model_dir.")
-_MODEL_CONFIG = flags.DEFINE_string(
-    "model_config_file", "", "TF Serving's text file of models, policies and labels, in place of --model_dir."
-)
-_BATCHING = flags.DEFINE_string(
-    "batching_parameters_file", "", "TF Serving's text file of batch sizes and times; without it nothing is merged."
-)
-_INTRA_OP = flags.DEFINE_integer(
-    "tensorflow_intra_op_parallelism",
-    0,
-    "Threads for one operation, as TF Serving's flag; 0 leaves it to TensorFlow. 1 gives small models the most "
-    "throughput.",
-    0,
-)
-_INTER_OP = flags.DEFINE_integer(
-    "tensorflow_inter_op_parallelism",
-    0,
-    "Operations that may run at the same time, as TF Serving's flag; 0 leaves it to TensorFlow.",
-    0,
-)
-_HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen at; 0.0.0.0 lets other machines in.")
-_PORT = flags.DEFINE_integer("port", 8500, "Port of gRPC; 0 for a free one.", 0, 65535)
-_REST_PORT = flags.DEFINE_integer("rest_api_port", 8501, "Port of REST; 0 for a free one.", 0, 65535)
-_POLL = flags.DEFINE_float(
-    "file_system_poll_wait_seconds", 1.0, "Seconds between looks for new versions.", lower_bound=0.01
-)
+
+def define(flags: Flags) -> None:
+    flags.text("model_dir", "", "Folder of the versions of one model, as an export writes them.")
+    flags.text("model_name", "farkeras", "Name of the model in --model_dir.")
+    flags.text(
+        "model_config_file", "", "TF Serving's text file of models, policies and labels, in place of --model_dir."
+    )
+    flags.text(
+        "batching_parameters_file", "", "TF Serving's text file of batch sizes and times; without it nothing is merged."
+    )
+    flags.integer(
+        "tensorflow_intra_op_parallelism",
+        0,
+        "Threads for one operation, as TF Serving's flag; 0 leaves it to TensorFlow. 1 gives small models the most "
+        "throughput.",
+        0,
+    )
+    flags.integer(
+        "tensorflow_inter_op_parallelism",
+        0,
+        "Operations that may run at the same time, as TF Serving's flag; 0 leaves it to TensorFlow.",
+        0,
+    )
+    flags.text("host", "127.0.0.1", "Address to listen at; 0.0.0.0 lets other machines in.")
+    flags.integer("port", 8500, "Port of gRPC; 0 for a free one.", 0, 65535)
+    flags.integer("rest_api_port", 8501, "Port of REST; 0 for a free one.", 0, 65535)
+    flags.number("file_system_poll_wait_seconds", 1.0, "Seconds between looks for new versions.", 0.01)
 
 
-def main(argv: list[str]) -> None:
+def main(options: Flags) -> None:
     """Serves until it is stopped."""
-    if argv[1:]:
-        raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
-    if bool(_MODEL_DIR.value) == bool(_MODEL_CONFIG.value):
+    if bool(options.model_dir) == bool(options.model_config_file):
         raise FarkerasError("Expected either --model_dir or --model_config_file.")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     silence_native_logs()
@@ -67,13 +64,15 @@ def main(argv: list[str]) -> None:
 
     _log_to_stdout()
     settings = ServerSettings(
-        read_models(_MODEL_CONFIG.value) if _MODEL_CONFIG.value else [one_model(_MODEL_NAME.value, _MODEL_DIR.value)],
-        _HOST.value,
-        _PORT.value,
-        _REST_PORT.value,
-        read_batching(_BATCHING.value) if _BATCHING.value else None,
-        Parallelism(_INTRA_OP.value, _INTER_OP.value),
-        _POLL.value,
+        read_models(options.model_config_file)
+        if options.model_config_file
+        else [one_model(options.model_name, options.model_dir)],
+        options.host,
+        options.port,
+        options.rest_api_port,
+        read_batching(options.batching_parameters_file) if options.batching_parameters_file else None,
+        Parallelism(options.tensorflow_intra_op_parallelism, options.tensorflow_inter_op_parallelism),
+        options.file_system_poll_wait_seconds,
     )
 
     async def serve_and_end() -> None:
@@ -105,4 +104,4 @@ def _announce(running, host: str) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    run_command(define, main)

@@ -21,30 +21,27 @@ import socket
 import sys
 import threading
 
-from absl import flags
 from rich.console import Console
 
-from farkeras.cli import run as entry
-from farkeras.errors import FarkerasError
+from farkeras.cli.flags import Flags
+from farkeras.cli.run import run_command
 from farkeras.native_logs import silence_native_logs
 
-_HOST = flags.DEFINE_string("host", socket.gethostname(), "Name by which training machines reach this one.")
-_PORT = flags.DEFINE_integer(
-    "port", 5050, "Port of the dispatcher; the worker has the next one.", lower_bound=1, upper_bound=65534
-)
+
+def define(flags: Flags) -> None:
+    flags.text("host", socket.gethostname(), "Name by which training machines reach this one.")
+    flags.integer("port", 5050, "Port of the dispatcher; the worker has the next one.", 1, 65534)
 
 
-def main(argv: list[str]) -> None:
+def main(options: Flags) -> None:
     """Serves until it is stopped."""
-    if argv[1:]:
-        raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
     silence_native_logs()
     import tensorflow as tf
 
     from farkeras.data.service import start_server
 
     tf.config.set_visible_devices([], "GPU")  # a run may have it
-    server = start_server(_HOST.value, _PORT.value)
+    server = start_server(options.host, options.port)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Serving: train with --data_service={server.address}", markup=False)
     try:
@@ -55,4 +52,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    run_command(define, main)

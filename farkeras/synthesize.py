@@ -5,49 +5,42 @@ of this package can be tried without CelebA; a result on them says nothing about
 LFWA's layout: 250 x 250 pixels, several images of a person, MATLAB's lists.
 """
 
-import os
 import time
 
-from absl import flags
-
-from farkeras.cli import run as entry
+from farkeras.cli.flags import Flags
+from farkeras.cli.run import run_command
 from farkeras.synthetic.generate import LAYOUTS, Settings, generate
 from farkeras.synthetic.sheet import check_contact_sheet, write_contact_sheet
 
-_LAYOUT = flags.DEFINE_enum("layout", "celeba", list(LAYOUTS), "Which data set's files to write.")
-_NUM_IMAGES = flags.DEFINE_integer("num_images", 6000, "How many faces to draw.")
-_SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same bytes.")
-_OUTPUT = flags.DEFINE_string("output", None, "The folder to make.", required=True)
-_LABEL_NOISE = flags.DEFINE_float(
-    "label_noise", 0.0, "The probability with which each label is flipped, in the file only."
-)
-_NUM_WORKERS = flags.DEFINE_integer(
-    "num_workers", os.cpu_count(), "Processes that draw; without influence on the result."
-)
-_CONTACT_SHEET = flags.DEFINE_string(
-    "contact_sheet", None, "Also write a PNG with sample faces and a pair for every attribute."
-)
+
+def define(flags: Flags) -> None:
+    flags.choice("layout", "celeba", list(LAYOUTS), "Data set whose files to write.")
+    flags.integer("num_images", 6000, "Number of faces to draw.")
+    flags.integer("seed", 0, "The same seed gives the same bytes.")
+    flags.text("output", "", "Folder to write.", required=True)
+    flags.number("label_noise", 0.0, "Probability that a label is flipped, in the file only.")
+    flags.workers("Processes that draw", "num_workers")
+    flags.text("contact_sheet", "", "PNG file to write, with sample faces and a pair for every attribute.")
 
 
-def main(argv: list[str]) -> None:
+def main(options: Flags) -> None:
     """Writes the faces, then says how many and how fast."""
-    del argv
-    settings = Settings(_NUM_IMAGES.value, _SEED.value, _LAYOUT.value, _LABEL_NOISE.value)
-    if _CONTACT_SHEET.value:
-        check_contact_sheet(_CONTACT_SHEET.value)  # before minutes of drawing
+    settings = Settings(options.num_images, options.seed, options.layout, options.label_noise)
+    if options.contact_sheet:
+        check_contact_sheet(options.contact_sheet)  # before minutes of drawing
     start = time.perf_counter()
-    if generate(settings, _OUTPUT.value, _NUM_WORKERS.value):
+    if generate(settings, options.output, options.num_workers):
         seconds = time.perf_counter() - start
         print(
-            f"{_OUTPUT.value}: {settings.num_images} drawn faces in {seconds:.1f} s, "
+            f"{options.output}: {settings.num_images} drawn faces in {seconds:.1f} s, "
             f"{settings.num_images / seconds:.0f} images/s"
         )
     else:
-        print(f"{_OUTPUT.value}: these {settings.num_images} faces are there already")
-    if _CONTACT_SHEET.value:
-        write_contact_sheet(_CONTACT_SHEET.value, _OUTPUT.value, _LAYOUT.value)
-        print(f"{_CONTACT_SHEET.value}: contact sheet")
+        print(f"{options.output}: these {settings.num_images} faces are there already")
+    if options.contact_sheet:
+        write_contact_sheet(options.contact_sheet, options.output, options.layout)
+        print(f"{options.contact_sheet}: contact sheet")
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    run_command(define, main)

@@ -7,26 +7,23 @@ bare loop's, measured in turn. On a machine that others use too, go by the proce
 """
 
 import numpy as np
-from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from farkeras import flagfiles as settings
-from farkeras.cli import run as entry
-from farkeras.errors import FarkerasError
+from farkeras.cli.flags import Flags
+from farkeras.cli.run import run_command
 from farkeras.native_logs import without_native_logs
 
-_NUM_IMAGES = flags.DEFINE_integer("num_images", 4000, "Images to a round.", lower_bound=1000)
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; the medians are shown.", lower_bound=1)
-settings.define()
-flags.adopt_module_key_flags(settings)  # --help shows them
+
+def define(flags: Flags) -> None:
+    flags.integer("num_images", 4000, "Images to a round.", 1000)
+    flags.integer("rounds", 5, "Rounds; the medians are shown.", 1)
+    flags.settings()
 
 
-def main(argv: list[str]) -> None:
+def main(options: Flags) -> None:
     """Measures, then prints the table."""
-    if argv[1:]:
-        raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
-    config = settings.config_from_flags()
+    config = options.config()
     with without_native_logs():
         from farkeras.data.keypoints import load_keypoints, store_of
         from farkeras.data.throughput import BARE, measure_throughput
@@ -38,10 +35,10 @@ def main(argv: list[str]) -> None:
         keypoints = load_keypoints(config.data_dir, data.train.paths, config.source)
     mask_size = tuple(-(-side // config.mask_stride) for side in config.image_size)
     rates = measure_throughput(
-        data.train, data.preprocessing, data.augmentation, keypoints, mask_size, _NUM_IMAGES.value, _ROUNDS.value
+        data.train, data.preprocessing, data.augmentation, keypoints, mask_size, options.num_images, options.rounds
     )
     height, width = config.image_size
-    table = Table(title=f"{config.data_dir}, {height} x {width}: medians of {_ROUNDS.value} rounds")
+    table = Table(title=f"{config.data_dir}, {height} x {width}: medians of {options.rounds} rounds")
     table.add_column("pipeline")
     for name in ("images/s", "of the bare loop", "CPU ms", "bare CPU of it"):
         table.add_column(name, justify="right")
@@ -53,4 +50,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    run_command(define, main)

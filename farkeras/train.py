@@ -1,24 +1,19 @@
 """Trains a model: python -m farkeras.train --flagfile=configs/celeba.flags --data_dir=... --workdir=..."""
 
-from absl import flags
-
-from farkeras import flagfiles as settings
 from farkeras.cli.progress import ProgressDisplay
-from farkeras.cli.run import run
+from farkeras.cli.flags import Flags
+from farkeras.cli.run import run_command
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import without_native_logs
 
-WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; the same command continues a run that was stopped.")
-settings.define()
-flags.adopt_module_key_flags(settings)  # --help shows them
+
+def define(flags: Flags) -> None:
+    flags.text("workdir", "", "Folder of the run; the same command continues a run that was stopped.", required=True)
+    flags.settings()
 
 
-def main(argv: list[str]) -> int:
-    if argv[1:]:
-        raise FarkerasError(f"Unexpected argument '{argv[1]}'; settings are given as --name=value.")
-    if not WORKDIR.value:
-        raise FarkerasError("No folder for the run given; name it with --workdir=PATH.")
-    config = settings.config_from_flags()
+def main(options: Flags) -> int:
+    config = options.config()
     with without_native_logs():
         from farkeras.cli.training_report import ConsoleReport
         from farkeras.models.model_file import MODEL_FILE
@@ -27,20 +22,20 @@ def main(argv: list[str]) -> int:
     report = ConsoleReport()
     try:
         with ProgressDisplay(report.console, "Unpacking", "files") as unpacking:
-            run = train_and_evaluate(config, WORKDIR.value, [report], unpacking)
+            run = train_and_evaluate(config, options.workdir, [report], unpacking)
     finally:
         report.stop()
     if not (run.workdir / MODEL_FILE).exists():
         raise FarkerasError(
-            f"No validation of {WORKDIR.value} had a --select_by={config.select_by}, so no model was kept; the "
+            f"No validation of {options.workdir} had a --select_by={config.select_by}, so no model was kept; the "
             "validation split needs known labels of both classes."
         )
     report.console.print(
-        f"Best model: {run.workdir / MODEL_FILE}. Next: python -m farkeras.evaluate --workdir={WORKDIR.value}",
+        f"Best model: {run.workdir / MODEL_FILE}. Next: python -m farkeras.evaluate --workdir={options.workdir}",
         soft_wrap=True,
     )
     return 0
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(define, main)

@@ -3,7 +3,10 @@
 import dataclasses
 import json
 import math
+import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from farkeras.attributes import SUBJECTIVE_ATTRIBUTES
@@ -30,23 +33,23 @@ def test_every_setting_says_what_it_is():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 0}, "--batch_size must be at least 1. Received: 0."),
-        ({"dropout": 0.96}, "--dropout must be at least 0 and at most 0.95. Received: 0.96."),
-        ({"learning_rate": -1.0}, "--learning_rate must be at least 0. Received: -1.0."),
-        ({"learning_rate": math.nan}, "--learning_rate must be at least 0. Received: nan."),
-        ({"image_size": (64, 16)}, "--image_size must be at least 32. Received: 16."),
-        ({"image_size": (64, 64, 64)}, r"--image_size must be height,width. Received: \(64, 64, 64\)."),
-        ({"weighting": "gradnorm"}, "--weighting must be one of dws, uniform, dwa, uncertainty. Received: gradnorm."),
-        ({"model": "mgmtn", "mask_loss_weight": 0.0}, "--mask_loss_weight=0 leaves the mask network untrained"),
-        ({"mask_stride": 3}, "--mask_stride must be a power of two below 16, the stride.*Received: 3."),
-        ({"mask_stride": 8, "mask_widths": (8, 8, 8)}, "--mask_stride must be a power of two below 8"),
-        ({"crop": (0.0, 0.0, 1.0)}, "--crop must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: "),
-        ({"crop": (0.5, 0.0, 0.5, 1.0)}, "--crop must be top,left,bottom,right"),
-        ({"crop": (0.0, 0.9, 1.0, 0.1)}, "--crop must be top,left,bottom,right"),
-        ({"crop": (0.0, 0.0, 1.0, 1.1)}, "--crop must be top,left,bottom,right"),
-        ({"split_ratios": (0.8, 0.2)}, "--split_ratios must be three shares, of train, validation and test, that make"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1. Received: 0."),
+        ({"dropout": 0.96}, "`dropout` must be at least 0 and at most 0.95. Received: 0.96."),
+        ({"learning_rate": -1.0}, "`learning_rate` must be at least 0. Received: -1.0."),
+        ({"learning_rate": math.nan}, "`learning_rate` must be at least 0. Received: nan."),
+        ({"image_size": (64, 16)}, "`image_size` must be at least 32. Received: 16."),
+        ({"image_size": (64, 64, 64)}, r"`image_size` must be height,width. Received: \(64, 64, 64\)."),
+        ({"weighting": "gradnorm"}, "`weighting` must be one of dws, uniform, dwa, uncertainty. Received: gradnorm."),
+        ({"model": "mgmtn", "mask_loss_weight": 0.0}, "`mask_loss_weight=0` leaves the mask network untrained"),
+        ({"mask_stride": 3}, "`mask_stride` must be a power of two below 16, the stride.*Received: 3."),
+        ({"mask_stride": 8, "mask_widths": (8, 8, 8)}, "`mask_stride` must be a power of two below 8"),
+        ({"crop": (0.0, 0.0, 1.0)}, "`crop` must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: "),
+        ({"crop": (0.5, 0.0, 0.5, 1.0)}, "`crop` must be top,left,bottom,right"),
+        ({"crop": (0.0, 0.9, 1.0, 0.1)}, "`crop` must be top,left,bottom,right"),
+        ({"crop": (0.0, 0.0, 1.0, 1.1)}, "`crop` must be top,left,bottom,right"),
+        ({"split_ratios": (0.8, 0.2)}, "`split_ratios` must be three shares, of train, validation and test, that make"),
         ({"split_ratios": (0.8, 0.2, 0.2)}, r"that make 1\. Received: \(0.8, 0.2, 0.2\)"),
-        ({"crop": (-0.1, 0.0, 1.0, 1.0)}, "--crop must be at least 0. Received: -0.1."),
+        ({"crop": (-0.1, 0.0, 1.0, 1.0)}, "`crop` must be at least 0. Received: -0.1."),
     ],
 )
 def test_errors(changes, message):
@@ -62,7 +65,7 @@ def test_every_bound_holds(name):
         value = limit + beyond
         if isinstance(FIELDS[name].default, tuple):
             value = (value, *FIELDS[name].default[1:])
-        with pytest.raises(FarkerasError, match=f"^--{name} must be "):
+        with pytest.raises(FarkerasError, match=f"^`{name}` must be "):
             Config(**{name: value})
 
 
@@ -83,5 +86,29 @@ def test_json_round_trip():
 
 
 def test_setting_of_another_version():
-    with pytest.raises(FarkerasError, match="Unknown settings dropuot, x: written by another version of farkeras"):
+    with pytest.raises(FarkerasError, match="Unknown settings dropuot, x: did you mean dropout?"):
         Config.from_dict({"x": 1, "dropuot": 0.1})
+
+
+def test_what_may_stand_for_a_value():
+    config = Config(data_dir=Path("data"), image_size=[64, 48], epochs=3, batch_size=np.int64(8), dropout=np.float32(0))
+    assert config == Config(data_dir="data", image_size=(64, 48), epochs=3.0, batch_size=8)
+    assert type(config.batch_size) is int  # JSON knows no other
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": "64"}, "`batch_size` must be of type int. Received: '64'."),
+        ({"batch_size": 64.0}, "`batch_size` must be of type int. Received: 64.0."),
+        ({"epochs": True}, "`epochs` must be of type float. Received: True."),
+        ({"augment_flip": 1}, "`augment_flip` must be of type bool. Received: 1."),
+        ({"image_size": 224}, "`image_size` must be of type tuple. Received: 224."),
+        ({"exclude_attributes": "Male"}, "`exclude_attributes` must be of type tuple. Received: 'Male'."),
+        ({"mask_widths": [16, "32"]}, "`mask_widths` must be of type int. Received: '32'."),
+        ({"data_dir": None}, "`data_dir` must be of type str. Received: None."),
+    ],
+)
+def test_wrong_type(changes, message):
+    with pytest.raises(FarkerasError, match=f"^{re.escape(message)}$"):
+        Config(**changes)

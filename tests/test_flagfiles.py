@@ -67,7 +67,7 @@ def test_some_settings_and_which_of_them_were_given():
     own(["farkeras", "--split_ratios=0.5,0.5,0", "--image_column=image"])
     assert given(own, names) == {"image_column": "image", "split_ratios": [0.5, 0.5, 0.0]}
     own(["farkeras", "--split_ratios=0.5,0.5,0.5"])
-    with pytest.raises(FarkerasError, match="--split_ratios must be three shares"):
+    with pytest.raises(FarkerasError, match="`split_ratios` must be three shares"):
         given(own, names)
 
 
@@ -92,10 +92,10 @@ def test_changed_differs_everywhere():
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--image_size=64,wide", "--image_size must be int values with commas. Received: 64,wide."),
-        ("--image_size=64.5,48", "--image_size must be int values with commas"),
-        ("--crop=a,b,c,d", "--crop must be float values with commas. Received: a,b,c,d."),
-        ("--batch_size=0", "--batch_size must be at least 1"),
+        ("--image_size=64,wide", "`image_size` must be int values with commas. Received: 64,wide."),
+        ("--image_size=64.5,48", "`image_size` must be int values with commas"),
+        ("--crop=a,b,c,d", "`crop` must be float values with commas. Received: a,b,c,d."),
+        ("--batch_size=0", "`batch_size` must be at least 1"),
     ],
 )
 def test_wrong_value(argument, message):
@@ -109,7 +109,7 @@ def test_wrong_value(argument, message):
         ("--batchsize=3", r"flags\.txt: Unknown command line flag 'batchsize'"),
         ("--batch_size=many", r"flags\.txt: flag --batch_size=many: "),
         ("--weighting=gradnorm", r"flags\.txt: flag --weighting=gradnorm: value should be one of <dws|uniform|dwa"),
-        ("--dropout=2", "--dropout must be at least 0 and at most 0.95"),
+        ("--dropout=2", "`dropout` must be at least 0 and at most 0.95"),
     ],
 )
 def test_wrong_line_in_a_flagfile(line, message, tmp_path):

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from absl import flags
 from rich.console import Console
 from rich.table import Column, Table
 
-from farkeras import flagfiles as run_settings
+from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.data.sources.table import SETTINGS
 from farkeras.errors import FarkerasError
@@ -20,49 +19,46 @@ if TYPE_CHECKING:  # they load TensorFlow
     from farkeras.exporters.reference import ParityImages
 
 
-def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+def define(flags: Flags) -> None:
     """Defines the flags that all of them have."""
-    own = {"flag_values": flag_values}
-    flags.DEFINE_string("workdir", None, "Workdir of a training run, or a .keras file.", required=True, **own)
-    flags.DEFINE_string("output", "", "Folder to write; by default one in <workdir>/export.", **own)
-    flags.DEFINE_integer(
-        "parity_images", 512, "Test images to compare with the Keras model on; 0: none.", lower_bound=0, **own
-    )
-    flags.DEFINE_string("source", "", "Kind of data set of these images; by default the one trained on.", **own)
-    flags.DEFINE_string("data_dir", "", "Its folder, or the table; by default the one trained on.", **own)
-    run_settings.define(flag_values, SETTINGS)  # how to read a table; by default as in training
+    flags.text("workdir", "", "Workdir of a training run, or a .keras file.", required=True)
+    flags.text("output", "", "Folder to write; by default one in <workdir>/export.")
+    flags.integer("parity_images", 512, "Test images to compare with the Keras model on; 0: none.", 0)
+    flags.text("source", "", "Kind of data set of these images; by default the one trained on.")
+    flags.text("data_dir", "", "Its folder, or the table; by default the one trained on.")
+    flags.settings(SETTINGS)  # how to read a table; by default as in training
 
 
-def define_input_size(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+def define_input_size(flags: Flags) -> None:
     """Defines the flag of the formats whose images are all of one size."""
     size = [str(CROP_HEIGHT), str(CROP_WIDTH)]
-    flags.DEFINE_list("input_size", size, "Height, width of the aligned crops in pixels.", flag_values=flag_values)
+    flags.texts("input_size", size, "Height, width of the aligned crops in pixels.")
 
 
-def input_size(options: flags.FlagValues) -> tuple[int, int]:
+def input_size(options: Flags) -> tuple[int, int]:
     """`--input_size`: height and width.
 
     Raises:
         FarkerasError: It is not two numbers above 0.
     """
-    values = options.input_size
-    if len(values) != 2 or not all(value.isdecimal() and int(value) for value in values):
-        raise FarkerasError(f"--input_size must be height,width in pixels. Received: {','.join(values)}.")
-    return int(values[0]), int(values[1])
+    height, width, *more = [*options.integers("input_size", 1), 0]
+    if not width or more != [0]:
+        raise FarkerasError(f"--input_size must be height,width in pixels. Received: {','.join(options.input_size)}.")
+    return height, width
 
 
-def output_folder(options: flags.FlagValues, kind: str) -> Path:
+def output_folder(options: Flags, kind: str) -> Path:
     """`--output`, or `export/<kind>` in the folder of the model."""
     path = Path(options.workdir)
     return Path(options.output or (path.parent if path.suffix == ".keras" else path) / "export" / kind)
 
 
-def run(title: str, export: Callable[["ParityImages | None"], "Exported"], options: flags.FlagValues) -> None:
+def run(title: str, export: Callable[["ParityImages | None"], "Exported"], options: Flags) -> None:
     """As `run_each` for one export."""
     run_each(title, lambda images: [export(images if images.number else None)], options)
 
 
-def run_each(title: str, exports: Callable[["ParityImages"], Iterable["Exported"]], options: flags.FlagValues) -> None:
+def run_each(title: str, exports: Callable[["ParityImages"], Iterable["Exported"]], options: Flags) -> None:
     """Calls `exports` with the images to compare on, and prints one table, also after an export past its limits.
 
     Raises:
@@ -81,7 +77,7 @@ def run_each(title: str, exports: Callable[["ParityImages"], Iterable["Exported"
             options.parity_images,
             options.source,
             options.data_dir,
-            run_settings.given(options, SETTINGS),
+            options.given(SETTINGS),
             unpacking,
         )
         try:

@@ -1,0 +1,46 @@
+"""Which modules of the package are commands: the flat ones that can be run."""
+
+import ast
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def commands() -> dict[str, str]:
+    """Name -> the first sentence of what it does, in alphabetic order."""
+    return {path.stem: _first_sentence(path) for path in sorted(PACKAGE.glob("[a-z]*.py")) if _can_run(path)}
+
+
+def why_not_a_command(original_argv: Sequence[str]) -> str | None:
+    """One sentence on why `python -m farkeras.NAME` cannot run, None where it can.
+
+    Args:
+        original_argv: `sys.orig_argv`, with Python's own options.
+    """
+    after = iter(original_argv)
+    names = (next(after, "") if argument == "-m" else argument[2:] for argument in after if argument.startswith("-m"))
+    name = next(names, "")
+    if not name.startswith("farkeras."):
+        return None
+    place = PACKAGE.joinpath(*name.split(".")[1:])
+    if any(path.is_file() and _can_run(path) for path in (place.with_suffix(".py"), place / "__main__.py")):
+        return None
+    return f"{name} is not a command. {suggestion(name.removeprefix('farkeras.'))}"
+
+
+def suggestion(name: str) -> str:
+    """The commands that exist, or the one that was probably meant."""
+    known = list(commands())
+    close = difflib.get_close_matches(name, known, 1)
+    return f"Did you mean {close[0]}?" if close else f"Commands: {', '.join(known)}."
+
+
+def _can_run(path: Path) -> bool:
+    return '\nif __name__ == "__main__":' in path.read_text(encoding="utf-8")
+
+
+def _first_sentence(path: Path) -> str:
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.split("\n")[0].split(": `")[0].split(": python")[0].rstrip(".")

@@ -1,0 +1,140 @@
+"""The flags of one call of a command: absl's, in an object of their own, so importing a command defines nothing."""
+
+import os
+import re
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from farkeras import flagfiles
+from farkeras.config import Config
+from farkeras.errors import FarkerasError
+
+
+class Flags(flags.FlagValues):
+    """A command's flags; values are read as attributes, `options.workdir`.
+
+    A command's `define` calls the methods below, then `parse` reads the command line. An error about a value names the
+    flag, what was expected and what came.
+    """
+
+    arguments: list[str]
+    """What stands beside the flags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.__dict__.update({"_required": [], "_accepted": "", "arguments": []})  # attributes would become flags
+
+    def text(self, name: str, default: str, help: str, *, required: bool = False) -> None:
+        flags.DEFINE_string(name, default, help, flag_values=self)
+        if required:
+            self.__dict__["_required"].append(name)
+
+    def boolean(self, name: str, default: bool, help: str) -> None:
+        flags.DEFINE_boolean(name, default, help, flag_values=self)
+
+    def integer(self, name: str, default: int, help: str, at_least: int | None = None, most: int | None = None) -> None:
+        flags.DEFINE_integer(name, default, help, at_least, most, flag_values=self)
+
+    def number(
+        self, name: str, default: float, help: str, at_least: float | None = None, most: float | None = None
+    ) -> None:
+        flags.DEFINE_float(name, default, help, at_least, most, flag_values=self)
+
+    def choice(self, name: str, default: str, choices: Sequence[str], help: str) -> None:
+        flags.DEFINE_enum(name, default, list(choices), help, flag_values=self)
+
+    def texts(self, name: str, default: Sequence[str], help: str) -> None:
+        flags.DEFINE_list(name, list(default), help, flag_values=self)
+
+    def workers(self, what: str, name: str = "workers") -> None:
+        """A number of threads or processes, by default one for each processor."""
+        self.integer(name, os.cpu_count() or 1, f"{what}; without influence on the result.", 1)
+
+    def settings(self, names: Collection[str] | None = None) -> None:
+        """Flags of a run's settings, all or those among `names`; see `farkeras.Config`."""
+        flagfiles.define(self, names)
+
+    def accept_arguments(self, what: str) -> None:
+        """Lets `options.arguments` hold what stands beside the flags; `what` is its name in the help."""
+        self.__dict__["_accepted"] = what
+
+    def config(self) -> Config:
+        """The settings as given.
+
+        Raises:
+            FarkerasError: A value out of its range, or not a number where numbers are listed.
+        """
+        return flagfiles.config_from_flags(self)
+
+    def given(self, names: Collection[str]) -> dict[str, Any]:
+        """The settings among `names` that stand on the command line, as `Config.to_dict()` has them.
+
+        Raises:
+            FarkerasError: As `config`.
+        """
+        return flagfiles.given(self, names)
+
+    def integers(self, name: str, at_least: int = 0) -> list[int]:
+        """The value of a flag that lists whole numbers.
+
+        Raises:
+            FarkerasError: One of them is not a whole number, or is below `at_least`, or there is none.
+        """
+        texts = self[name].value
+        if not texts or not all(text.isdecimal() and int(text) >= at_least for text in texts):
+            above = f" from {at_least} on" if at_least else ""
+            raise FarkerasError(
+                f"--{name} must be whole numbers{above}, with commas. Received: {','.join(texts) or 'none'}."
+            )
+        return [int(text) for text in texts]
+
+    def parse(self, argv: Sequence[str]) -> None:
+        """Reads a command line, `argv[0]` being the program.
+
+        Raises:
+            FarkerasError: An unknown flag, a wrong value, a flag or an argument too many or too few.
+        """
+        try:
+            self.__dict__["arguments"] = self(_with_shipped_flagfiles(argv))[1:]
+        except flags.Error as error:
+            raise FarkerasError(f"{' '.join(str(error).split())}; --help lists the flags.") from None
+        if self.arguments and not self.__dict__["_accepted"]:
+            raise FarkerasError(f"Unexpected argument '{self.arguments[0]}'; settings are given as --name=value.")
+        for name in self.__dict__["_required"]:
+            if not self[name].value:
+                raise FarkerasError(f"--{name} is missing. {self[name].help}")
+
+    def usage(self, program: str, text: str) -> str:
+        """What `--help` prints: the command's text, then its flags."""
+        # absl puts each flag under the name of the module that defined it, which is always the same one here.
+        listed = re.sub(r"^\S.*:\n", "", self.get_help(include_special_flags=False), flags=re.MULTILINE).strip("\n")
+        arguments = f" {self.__dict__['_accepted']}" if self.__dict__["_accepted"] else ""
+        return f"{text.strip()}\n\nUsage: {program}{arguments} [--flag=value ...] [--flagfile=FILE]\n\n{listed}"
+
+    def as_flags(self, message: str) -> str:
+        """A library's message, in which `` `setting` `` and `` `setting=value` `` of this command become flags."""
+        return re.sub(
+            r"`(\w+)(=[^`]*)?`",
+            lambda found: f"--{found[1]}{found[2] or ''}" if found[1] in self else found[0],
+            message,
+        )
+
+
+def _with_shipped_flagfiles(argv: Sequence[str]) -> list[str]:
+    """Puts the path of a configuration of the package in the place of its name, and says which file that is."""
+    arguments = list(argv)
+    for place, argument in enumerate(arguments):
+        option, equals, name = argument.partition("=")
+        if option.lstrip("-") != "flagfile" or not option.startswith("-"):
+            continue
+        if not equals:
+            place, option, name = place + 1, "", arguments[place + 1] if place + 1 < len(arguments) else ""
+        path = flagfiles.find_flagfile(name)
+        if name and path != Path(name):
+            print(f"{name}: {path}", file=sys.stderr)
+            arguments[place] = f"{option}{equals}{path}"
+    return arguments

@@ -1,0 +1,1 @@
+../serving/client_grpc.py
