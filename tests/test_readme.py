@@ -16,7 +16,7 @@ from absl import flags
 import farkeras
 from farkeras import evaluate
 from farkeras.attributes import load_grouping
-from farkeras.data.sources.table import OwnTable
+from farkeras.data.sources.table import OwnTable, TableSettings
 from farkeras.models.model_file import load_model
 from tests.own_table import GROUPS, NAMES, write_own_table
 
@@ -66,7 +66,7 @@ def test_the_table_and_the_groups_as_printed(blocks, tmp_path):
         (tmp_path / line.split(",")[0]).touch()
     (tmp_path / "faces.csv").write_text(table)
     (tmp_path / "groups.json").write_text(groups)
-    source = OwnTable(tmp_path / "faces.csv", **SETTINGS, split_ratios=(1, 0, 0))
+    source = OwnTable(tmp_path / "faces.csv", TableSettings(**SETTINGS, split_ratios=(1, 0, 0)))
     assert source.split("train").labels.tolist() == [[0, 1, 0, 1, 1, -1, 0], [1, -1, 0, 0, 0, 0, 1]]
     assert load_grouping(tmp_path / "groups.json", source.attributes).names == ("Hair", "Eyes", "Mouth")
 
@@ -81,7 +81,7 @@ def test_the_model_knows_the_names_and_groups(folder):
 
 def test_evaluation_is_on_the_split_that_training_left_out(folder):
     evaluation = json.loads((folder / "runs/own/evaluation.json").read_text())
-    test = OwnTable(folder / "faces.csv", **SETTINGS).split("test")
+    test = OwnTable(folder / "faces.csv", TableSettings(**SETTINGS)).split("test")
     assert evaluation["num_images"] == len(test)
     known = dict(zip(NAMES, (test.labels >= 0).sum(axis=0).tolist(), strict=True))
     assert {name: figures["num_known"] for name, figures in evaluation["attributes"].items()} == known
@@ -104,7 +104,7 @@ def test_evaluation_on_another_table(folder, capsys):
 
 
 def test_the_saved_model_and_prediction_name_the_attributes(folder):
-    paths = OwnTable(folder / "faces.csv", **SETTINGS).split("test").paths[:3].tolist()
+    paths = OwnTable(folder / "faces.csv", TableSettings(**SETTINGS)).split("test").paths[:3].tolist()
     answers = farkeras.load(folder / "runs/own")(paths, align=False)
     assert [list(answer) for answer in answers] == [list(NAMES)] * 3
     version = folder / "runs/own/export/saved_model/1"

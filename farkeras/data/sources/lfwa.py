@@ -2,14 +2,13 @@
 
 import hashlib
 import os
-from pathlib import Path
 
 import numpy as np
 
 from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.data.examples import Examples
-from farkeras.data.sources.archives import extract_zip
-from farkeras.data.sources.lfwa_tables import Indices, Labels, read_indices, read_labels
+from farkeras.data.sources.lfwa_tables import Indices, read_indices, read_labels
+from farkeras.data.sources.source import OfficialSource
 from farkeras.errors import FarkerasError, and_more
 from farkeras.progress import Progress
 
@@ -24,11 +23,8 @@ detector the eyes lie near x, y = (104, 112) and (146, 112), so in this part, br
 VALIDATION_SHARE = 0.1
 """The share of the training people who are kept for validation."""
 
-_SOURCE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (LFWA; non-commercial research licence)"
-_SPLITS = ("train", "validation", "test")
 
-
-class LFWA:
+class LFWA(OfficialSource):
     """The LFWA data set in a local folder; construction checks everything but the pixels.
 
     The folder holds `lfw_att_40.mat`, `indices_train_test.mat` and the images as `lfw/` (`lfw/Person/Person_0001.jpg`)
@@ -47,87 +43,36 @@ class LFWA:
             image or a person is in both official splits.
     """
 
+    attributes = CELEBA_ATTRIBUTES
+    _title = "LFWA"
+    _why_empty = "indices_train_test.mat gives it no image (validation needs two people in its training split)."
+
     def __init__(self, data_dir: str | os.PathLike, progress: Progress | None = None):
-        self._folder = Path(data_dir)
-        if not self._folder.is_dir():
-            raise FarkerasError(f"No folder {self._folder}: give the folder with LFWA's files, see {_SOURCE}.")
-        labels = read_labels(self._require("lfw_att_40.mat"))
-        indices = read_indices(self._require("indices_train_test.mat"), len(labels.images))
-        people = np.array([image.split("/")[0] for image in labels.images])
-        _check_people(labels, indices, people)
-        self._labels = labels
-        self._rows = dict(zip(_SPLITS, (*_carve(indices.train, people), indices.test), strict=True))
-        self._image_folder = self._prepare_images(progress)
-        self._check_images()
+        super().__init__(data_dir)
+        self._images, self._labels = read_labels(self._require("lfw_att_40.mat"))
+        indices = read_indices(self._require("indices_train_test.mat"), len(self._images))
+        files = [(person, name) for person, _, name in (image.partition("/") for image in self._images)]
+        people = np.array([person for person, _ in files])
+        _check_people(self._images, indices, people)
+        self._split = np.full(len(people), -1, np.int8)
+        for number, rows in enumerate((*_carve(indices.train, people), indices.test)):
+            self._split[rows] = number
+        self._folder = self._image_folder("lfw", progress)
+        files = [(str(self._folder / person), name) for person, name in files]
+        self._require_images(self._folder, self._images, files)
 
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """The 40 names in the order of the label columns, `CELEBA_ATTRIBUTES`."""
-        return CELEBA_ATTRIBUTES
-
-    def split(self, name: str) -> Examples:
-        """The official test split, or the official training split less the people kept for validation, or these.
-
-        Args:
-            name: "train", "validation" or "test".
-
-        Returns:
-            Examples in the order of `lfw_att_40.mat`, labels 1 or 0, framed by `FRAME`.
-
-        Raises:
-            FarkerasError: No such split, or it has no images.
-        """
-        if name not in _SPLITS:
-            raise FarkerasError(f"LFWA has no split '{name}'; expected {', '.join(_SPLITS)}.")
-        rows = self._rows[name]
-        if not len(rows):
-            raise FarkerasError(
-                f"The split '{name}' of {self._folder} is empty: indices_train_test.mat gives it no image (validation "
-                "needs two people in its training split)."
-            )
-        paths = np.array([str(self._image_folder / self._labels.images[row]) for row in rows])
-        return Examples(self.attributes, paths, self._labels.values[rows], frame=FRAME)
-
-    def _require(self, name: str) -> Path:
-        path = self._folder / name
-        if not path.exists():
-            raise FarkerasError(f"{self._folder} has no {name}; get it from {_SOURCE}.")
-        return path
-
-    def _prepare_images(self, progress: Progress | None) -> Path:
-        folder = self._folder / "lfw"
-        if not folder.is_dir():
-            archive = self._folder / "lfw.zip"
-            if not archive.is_file():
-                raise FarkerasError(
-                    f"{self._folder} has neither lfw/ nor lfw.zip; get the images from {_SOURCE}, and unpack a tar "
-                    f"archive by hand: tar xf lfw.tgz -C '{self._folder}'"
-                )
-            extract_zip(archive, folder, progress)
-        return folder
-
-    def _check_images(self) -> None:
-        images = self._labels.images
-        on_disk = set()
-        for person in {image.split("/")[0] for image in images}:
-            folder = self._image_folder / person
-            if folder.is_dir():
-                on_disk.update(f"{person}/{name}" for name in os.listdir(folder))
-        missing = [image for image in images if image not in on_disk]
-        if missing:
-            raise FarkerasError(
-                f"{self._image_folder} lacks {len(missing)} of the {len(images)} listed images, first {missing[0]}; "
-                f"unpack all of LFW's images there, see {_SOURCE}."
-            )
+    def _examples(self, rows: np.ndarray) -> Examples:
+        paths = np.array([str(self._folder / self._images[row]) for row in rows])
+        return Examples(self.attributes, paths, self._labels[rows], frame=FRAME)
 
 
-def _check_people(labels: Labels, indices: Indices, people: np.ndarray) -> None:
+def _check_people(images: list[str], indices: Indices, people: np.ndarray) -> None:
     both = np.intersect1d(people[indices.train], people[indices.test])
     if len(both):
         rows = [part[people[part] == both[0]][0] for part in (indices.train, indices.test)]
         raise FarkerasError(
-            f"{indices.path}: {both[0]}{and_more(both)} is in the training split ({labels.images[rows[0]]}) and in the "
-            f"test split ({labels.images[rows[1]]}), which share no person as they ship; take the file as it ships."
+            f"{indices.path}: {both[0]}{and_more(both)} is in the training split ({images[rows[0]]}) and in the "
+            f"test split ({images[rows[1]]}), which share no person as they ship; take the file as it ships."
         )
 
 

@@ -7,6 +7,7 @@ cell, `Person\\Person_0001.jpg`) and `label` (a row an image, a column an attrib
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +16,7 @@ from farkeras.data.sources.matlab_files import MatlabFile, open_matlab
 from farkeras.errors import FarkerasError, and_more
 
 
-@dataclass(frozen=True)
-class Labels:
+class Labels(NamedTuple):
     """`lfw_att_40.mat`.
 
     Attributes:

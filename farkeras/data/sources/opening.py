@@ -1,30 +1,26 @@
-"""Data sources by the name that `--source` takes."""
+"""Data sources by the name that the setting `source` takes."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from farkeras.data.examples import Examples
 from farkeras.data.sources.celeba import CelebA
 from farkeras.data.sources.lfwa import LFWA
 from farkeras.data.sources.packed import Packed
-from farkeras.data.sources.table import OwnTable
+from farkeras.data.sources.source import Source
+from farkeras.data.sources.table import OwnTable, TableSettings
 from farkeras.data.sources.tfds import TFDS
 from farkeras.errors import FarkerasError
 from farkeras.progress import Progress
 
-
-class Source(Protocol):
-    """A labelled data set with the splits `train`, `validation` and `test`."""
-
-    attributes: tuple[str, ...]
-
-    def split(self, name: str) -> Examples: ...
-
-
-SOURCES: dict[str, Callable[..., Source]] = {
-    "celeba": CelebA, "lfwa": LFWA, "packed": Packed, "table": OwnTable, "tfds": TFDS,
-}  # fmt: skip
+SOURCES: dict[str, Callable[[str, Progress | None, Mapping[str, Any]], Source]] = {
+    "celeba": lambda data_dir, progress, _: CelebA(data_dir, progress),
+    "lfwa": lambda data_dir, progress, _: LFWA(data_dir, progress),
+    "packed": lambda data_dir, *_: Packed(data_dir),
+    "table": lambda data_dir, _, settings: OwnTable(data_dir, TableSettings.of_run(settings)),
+    "tfds": lambda data_dir, progress, _: TFDS(data_dir, progress),
+}
+"""Name -> what opens the source, given the folder, the progress of what must be written first, and a run's settings."""
 
 
 def open_source(
@@ -40,7 +36,7 @@ def open_source(
         data_dir: The folder, or the table.
         progress: Called as `progress(files_done, files_total)` where an archive is extracted first, which takes minutes
             for CelebA; not called where there is nothing to extract.
-        settings: Of a run, `Config.to_dict()`; a source takes those that its constructor names.
+        settings: Of a run, `Config.to_dict()`; a table takes its `TableSettings` from them.
 
     Raises:
         FarkerasError: Unknown source, no folder given, or it does not hold what it should.
@@ -48,9 +44,8 @@ def open_source(
     if name not in SOURCES:
         raise FarkerasError(f"Unknown source '{name}'. Known: {', '.join(SOURCES)}.")
     if not data_dir:
-        raise FarkerasError("No data folder given; name it with --data_dir=PATH.")
-    source, settings = SOURCES[name], dict(settings or {}) | {"data_dir": data_dir, "progress": progress}
-    return source(**{key: settings[key] for key in inspect.signature(source).parameters if key in settings})
+        raise FarkerasError("No data folder given; name it with `data_dir=PATH`.")
+    return SOURCES[name](data_dir, progress, settings or {})
 
 
 class OpenedSplit(NamedTuple):
@@ -105,6 +100,6 @@ def require_files(name: str, wanted: str) -> None:
     """
     if name == "packed":
         raise FarkerasError(
-            f"A packed data set cannot be {wanted}, it has no image files; give the --source and --data_dir that it "
+            f"A packed data set cannot be {wanted}, it has no image files; give the `source` and `data_dir` that it "
             "was packed from."
         )

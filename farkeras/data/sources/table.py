@@ -1,21 +1,20 @@
 """A user's own data: a table, CSV or Parquet, with a row per image and a column per attribute; checked at once."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from farkeras.data.examples import UNKNOWN, Examples
+from farkeras.data.sources.source import Source, missing_files
 from farkeras.data.sources.splits import SPLITS, assign_splits
 from farkeras.data.sources.table_files import TableFile
 from farkeras.errors import FarkerasError
-from farkeras.progress import Progress
-
-SETTINGS = ("image_column", "group_column", "ignore_columns", "split_ratios")
-"""The settings of `farkeras.config.Config` that say how a table is read."""
 
 _SPLIT_COLUMN = "split"
 _SPLIT_NAMES = {"train": 0, "validation": 1, "val": 1, "valid": 1, "test": 2}
@@ -29,7 +28,33 @@ _ZERO = [list(_LABELS).index(text) for text in ("0", "0.0")]
 _MINUS_ONE = [list(_LABELS).index(text) for text in ("-1", "-1.0")]
 
 
-class OwnTable:
+@dataclass(frozen=True)
+class TableSettings:
+    """How a table is read; a run's settings have the same names.
+
+    Attributes:
+        image_column: Name of the column of images.
+        group_column: Name of the group's column; "" for none.
+        ignore_columns: Names of columns that are no attributes.
+        split_ratios: Shares of train, validation and test, where the table has no `split`.
+    """
+
+    image_column: str = "image"
+    group_column: str = ""
+    ignore_columns: Sequence[str] = ()
+    split_ratios: Sequence[float] = (0.8, 0.1, 0.1)
+
+    @classmethod
+    def of_run(cls, settings: Mapping[str, Any]) -> "TableSettings":
+        """Those among all settings of a run; the rest keeps its default."""
+        return cls(**{name: settings[name] for name in SETTINGS if name in settings})
+
+
+SETTINGS = tuple(field.name for field in fields(TableSettings))
+"""The settings of `farkeras.config.Config` that say how a table is read."""
+
+
+class OwnTable(Source):
     """A table of images and their attributes; construction checks everything but the pixels.
 
     Columns, whose names must be exact:
@@ -46,83 +71,52 @@ class OwnTable:
 
     Args:
         data_dir: The table, a file.
-        progress: Not called, there is nothing to extract.
-        image_column: Name of the column of images.
-        group_column: Name of the group's column; "" for none.
-        ignore_columns: Names of columns that are no attributes.
-        split_ratios: Shares of train, validation and test, where the table has no `split`.
+        settings: How it is read; by default as `TableSettings()`.
 
     Raises:
         FarkerasError: Not such a table, or an image is not on disk; names the file and the line or row.
     """
 
-    def __init__(
-        self,
-        data_dir: str | os.PathLike,
-        progress: Progress | None = None,
-        image_column: str = "image",
-        group_column: str = "",
-        ignore_columns: Sequence[str] = (),
-        split_ratios: Sequence[float] = (0.8, 0.1, 0.1),
-    ):
-        del progress
-        _refuse_folder(Path(data_dir))
+    def __init__(self, data_dir: str | os.PathLike, settings: TableSettings | None = None):
+        settings = settings or TableSettings()
+        self._place = Path(data_dir)
+        _refuse_folder(self._place)
         self._file = TableFile(data_dir)
-        self._ignored = tuple(ignore_columns)
-        self._require_column(image_column, "the images' paths", "--image_column")
-        images = self._images(image_column)
+        self._ignored = tuple(settings.ignore_columns)
+        self._require_column(settings.image_column, "the images' paths", "image_column")
+        images, group = self._images(settings.image_column), settings.group_column
         groups = None
-        if group_column:
-            self._require_column(group_column, "what is to stay in one split", "--group_column")
-            groups = self._file.text(group_column)
+        if group:
+            self._require_column(group, "what is to stay in one split", "group_column")
+            groups = self._file.text(group)
         if _SPLIT_COLUMN in self._file.names and _SPLIT_COLUMN not in self._ignored:
             self._split = self._read_split()
             if groups is not None:
-                self._check_groups(groups, group_column)
-            self._advice = f"no row has it in the column '{_SPLIT_COLUMN}'; mark some rows so."
+                self._check_groups(groups, group)
+            self._why_empty = f"no row has it in the column '{_SPLIT_COLUMN}'; mark some rows so."
         else:
             keys = images if groups is None else pc.if_else(pc.equal(groups, ""), images, groups)
-            self._split = assign_splits(keys.to_pylist(), split_ratios)
-            self._advice = (
-                f"--split_ratios={','.join(f'{ratio:g}' for ratio in split_ratios)} gave it no "
-                f"{'image' if groups is None else group_column}; change them, or add a column '{_SPLIT_COLUMN}'."
+            self._split = assign_splits(keys.to_pylist(), settings.split_ratios)
+            ratios = ",".join(f"{ratio:g}" for ratio in settings.split_ratios)
+            self._why_empty = (
+                f"`split_ratios={ratios}` gave it no {group or 'image'}; change them, or add a column "
+                f"'{_SPLIT_COLUMN}'."
             )
-        reserved = {image_column, group_column, _SPLIT_COLUMN, *self._ignored}
-        self._attributes = tuple(name for name in self._file.names if name not in reserved)
+        reserved = {settings.image_column, group, _SPLIT_COLUMN, *self._ignored}
+        self.attributes = tuple(name for name in self._file.names if name not in reserved)
         self._labels = self._read_labels()
         folder = os.path.dirname(data_dir)
         self._paths = [os.path.join(folder, image) for image in images.to_pylist()]
         self._check_images()
 
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """The names of the attribute columns, in the table's order."""
-        return self._attributes
-
-    def split(self, name: str) -> Examples:
-        """One of the splits.
-
-        Args:
-            name: "train", "validation" or "test".
-
-        Returns:
-            Examples in the table's order, without landmarks.
-
-        Raises:
-            FarkerasError: No such split, or it has no images.
-        """
-        if name not in SPLITS:
-            raise FarkerasError(f"{self._file.path} has no split '{name}'; expected {', '.join(SPLITS)}.")
-        rows = np.flatnonzero(self._split == SPLITS.index(name))
-        if not len(rows):
-            raise FarkerasError(f"The split '{name}' of {self._file.path} is empty: {self._advice}")
+    def _examples(self, rows: np.ndarray) -> Examples:
         return Examples(self.attributes, np.array([self._paths[row] for row in rows]), self._labels[rows])
 
-    def _require_column(self, name: str, purpose: str, flag: str) -> None:
+    def _require_column(self, name: str, purpose: str, setting: str) -> None:
         if name not in self._file.names:
             raise FarkerasError(
                 f"{self._file.path} has no column '{name}' for {purpose}; its columns are "
-                f"{', '.join(self._file.names)}. Rename one, or name it with {flag}=NAME."
+                f"{', '.join(self._file.names)}. Rename one, or name it with `{setting}=NAME`."
             )
 
     def _images(self, column: str) -> pa.ChunkedArray:
@@ -152,8 +146,8 @@ class OwnTable:
             row = int(unknown[0])
             raise FarkerasError(
                 f"{self._file.place(row)}: the column '{_SPLIT_COLUMN}' holds '{_short(texts[row])}'; expected train, "
-                "validation (or val, valid) or test. Correct it, or split by --split_ratios with "
-                f"--ignore_columns={','.join((*self._ignored, _SPLIT_COLUMN))}."
+                "validation (or val, valid) or test. Correct it, or split by `split_ratios` with "
+                f"`ignore_columns={','.join((*self._ignored, _SPLIT_COLUMN))}`."
             )
         return np.array(list(_SPLIT_NAMES.values()), np.int8)[code]
 
@@ -166,19 +160,19 @@ class OwnTable:
             raise FarkerasError(
                 f"{self._file.place(row)}: {column} '{_short(groups[row])}' is in {SPLITS[self._split[row]]}, and in "
                 f"{SPLITS[self._split[other]]} in {self._file.place(other)}; expected each {column} in one split. "
-                f"Correct the column '{_SPLIT_COLUMN}', or remove it and split by --split_ratios."
+                f"Correct the column '{_SPLIT_COLUMN}', or remove it and split by `split_ratios`."
             )
 
     def _read_labels(self) -> np.ndarray:
         """int8 `[N, attributes]`: 1, 0 or `UNKNOWN`."""
-        if not self._attributes:
+        if not self.attributes:
             raise FarkerasError(
                 f"{self._file.path} has no attribute: its columns are {', '.join(self._file.names)}. Add a column of 1 "
                 "and 0 for each attribute."
             )
-        labels = np.empty((self._file.num_rows, len(self._attributes)), np.int8)
+        labels = np.empty((self._file.num_rows, len(self.attributes)), np.int8)
         values, strange = np.array(list(_LABELS.values()), np.int8), {}
-        for column, name in enumerate(self._attributes):
+        for column, name in enumerate(self.attributes):
             code = _look_up(self._file.text(name), list(_LABELS))
             if (code < 0).any():
                 strange[name] = int(np.argmax(code < 0))
@@ -191,7 +185,7 @@ class OwnTable:
             raise FarkerasError(
                 f"{self._file.place(row)}: the column '{name}' holds '{_short(self._file.text(name)[row])}'; expected "
                 f"1 or 0, 1 or -1, true or false, or nothing for unknown. Correct it, or, if {columns}, give "
-                f"--ignore_columns={','.join((*self._ignored, *strange))}."
+                f"`ignore_columns={','.join((*self._ignored, *strange))}`."
             )
         return labels
 
@@ -205,16 +199,13 @@ class OwnTable:
             )
 
     def _check_images(self) -> None:
-        """Looks into each folder once."""
-        split = [os.path.split(path) for path in self._paths]
-        on_disk = {folder: _files_in(folder) for folder in {folder for folder, _ in split}}
-        missing = [row for row, (folder, name) in enumerate(split) if name not in on_disk[folder]]
+        missing = missing_files([os.path.split(path) for path in self._paths])
         if missing:
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             raise FarkerasError(
-                f"{self._file.place(missing[0])}: {len(missing)} of the {len(split)} listed images are not on disk: "
-                f"{', '.join(self._paths[row] for row in missing[:3])}{more}. Paths must be absolute or relative to "
-                "the table's folder; correct them, or remove the lines."
+                f"{self._file.place(missing[0])}: {len(missing)} of the {len(self._paths)} listed images are not on "
+                f"disk: {', '.join(self._paths[row] for row in missing[:3])}{more}. Paths must be absolute or relative "
+                "to the table's folder; correct them, or remove the lines."
             )
 
 
@@ -222,7 +213,7 @@ def _refuse_folder(path: Path) -> None:
     if not path.is_dir():
         return
     tables = sorted(file for file in path.iterdir() if file.suffix.lower() in (".csv", ".parquet"))
-    found = " or ".join(f"--data_dir={table}" for table in tables[:3]) or "it holds no .csv or .parquet"
+    found = " or ".join(f"`data_dir={table}`" for table in tables[:3]) or "it holds no .csv or .parquet"
     raise FarkerasError(f"{path} is a folder; expected the table itself: {found}.")
 
 
@@ -239,14 +230,6 @@ def _numbers(texts: pa.ChunkedArray) -> np.ndarray:
 def _first_rows(number: np.ndarray) -> np.ndarray:
     """The first row with each number."""
     return np.unique(number, return_index=True)[1]
-
-
-def _files_in(folder: str) -> set[str]:
-    try:
-        with os.scandir(folder or ".") as entries:
-            return {entry.name for entry in entries}
-    except OSError:
-        return set()
 
 
 def _short(value: pa.Scalar) -> str:

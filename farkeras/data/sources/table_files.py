@@ -60,7 +60,7 @@ class TableFile:
         except pa.ArrowException:
             raise FarkerasError(
                 f"{self.path}: column '{name}' is of the type {column.type}, expected text, numbers or booleans; if it "
-                f"is no attribute, leave it out with --ignore_columns={name}."
+                f"is no attribute, leave it out with `ignore_columns={name}`."
             ) from None
 
     def _column(self, name: str) -> pa.ChunkedArray:

@@ -66,7 +66,7 @@ def test_an_interrupted_extraction_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == [archive]
 
 
-def test_what_a_killed_extraction_left_goes_with_the_next(tmp_path):
+def test_what_a_killed_extraction_left_is_not_taken_for_the_images(tmp_path):
     archive = make_zip(tmp_path / "images.zip", ["a.jpg", "b.jpg"])
     code = (
         "import os, signal, sys; from pathlib import Path; from farkeras.data.sources.archives import extract_zip; "
@@ -75,8 +75,9 @@ def test_what_a_killed_extraction_left_goes_with_the_next(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, archive, tmp_path / "images"])
     assert done.returncode == -signal.SIGKILL
     assert len(list(tmp_path.rglob("a.jpg"))) == 1
+    assert not (tmp_path / "images").exists()
     extract_zip(archive, tmp_path / "images")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "images.zip"]
+    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == ["a.jpg", "b.jpg"]
 
 
 @pytest.mark.parametrize("name", ["../evil.jpg", "/etc/evil", "a/../../evil", "..\\evil", "C:\\evil"])

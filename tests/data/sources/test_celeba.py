@@ -178,7 +178,7 @@ def test_folder_in_place_of_a_file(official, name):
 def test_file_in_place_of_the_image_folder(official):
     (official / "img_align_celeba").rename(official / "elsewhere")
     (official / "img_align_celeba").touch()
-    assert "img_align_celeba (Not a directory); expected the folder with CelebA's images" in error(official)
+    assert "img_align_celeba (Not a directory); expected a folder with images" in error(official)
 
 
 def test_zip_with_a_name_that_leaves_the_folder(official):

@@ -7,17 +7,17 @@ from farkeras.data.sources.opening import open_source
 from farkeras.errors import FarkerasError
 
 
-def test_folder_and_progress_reach_the_source(monkeypatch):
-    monkeypatch.setitem(sources.SOURCES, "pair", lambda data_dir, progress: (data_dir, progress))
-    assert open_source("pair", "folder", print) == ("folder", print)
-    assert open_source("pair", "folder") == ("folder", None)
+def test_folder_progress_and_settings_reach_the_source(monkeypatch):
+    monkeypatch.setitem(sources.SOURCES, "three", lambda *given: given)
+    assert open_source("three", "folder", print, {"seed": 3}) == ("folder", print, {"seed": 3})
+    assert open_source("three", "folder") == ("folder", None, {})
 
 
 @pytest.mark.parametrize(
     ("name", "data_dir", "message"),
     [
         ("celebb", "folder", r"Unknown source 'celebb'\. Known: celeba"),
-        ("celeba", "", r"No data folder given; name it with --data_dir=PATH"),
+        ("celeba", "", r"No data folder given; name it with `data_dir=PATH`"),
     ],
 )
 def test_what_cannot_be_opened(name, data_dir, message):

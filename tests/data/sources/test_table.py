@@ -6,9 +6,11 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from farkeras.config import Config
 from farkeras.data.procedural import is_procedural
+from farkeras.data.sources import opening as sources
 from farkeras.data.sources.opening import open_source
-from farkeras.data.sources.table import OwnTable
+from farkeras.data.sources.table import OwnTable, TableSettings
 from farkeras.errors import FarkerasError
 
 pytestmark = pytest.mark.core
@@ -48,7 +50,7 @@ def with_column(table, name, cells):
 
 def error(path, **settings):
     with pytest.raises(FarkerasError) as raised:
-        OwnTable(path, **SETTINGS | settings)
+        OwnTable(path, TableSettings(**SETTINGS | settings))
     message = str(raised.value)
     assert "\n" not in message
     assert message.startswith(str(path))
@@ -60,7 +62,7 @@ def labels(source):
 
 
 def test_a_table_with_its_splits(table, folder):
-    source = OwnTable(table, **SETTINGS)
+    source = OwnTable(table, TableSettings(**SETTINGS))
     assert source.attributes == ("Hat", "Smile")  # in the table's order, without the reserved columns
     assert labels(source) == [[1, 1], [0, 0], [-1, 1], [1, -1]]
     train = source.split("train")
@@ -69,9 +71,13 @@ def test_a_table_with_its_splits(table, folder):
     assert train.landmarks is None
 
 
-def test_the_settings_of_a_run_say_how_it_is_read(table):
+def test_the_settings_of_a_run_say_how_it_is_read(table, monkeypatch):
     settings = {"group_column": "person", "ignore_columns": ["Hat"], "data_dir": "elsewhere", "seed": 3}
     assert open_source("table", str(table), settings=settings).attributes == ("Smile",)
+    monkeypatch.setattr(sources, "OwnTable", lambda _, settings: settings)
+    run = Config(image_column="file", group_column="person", ignore_columns=("a",), split_ratios=(0.5, 0.25, 0.25))
+    expected = TableSettings("file", "person", ["a"], [0.5, 0.25, 0.25])
+    assert open_source("table", str(table), settings=run.to_dict()) == expected
 
 
 @pytest.mark.parametrize("absolute", [True, False])
@@ -100,7 +106,7 @@ def test_paths_are_absolute_or_relative_to_the_table(folder, absolute, monkeypat
     ids=["CRLF", "CR", "BOM", "empty lines", "semicolons", "tabs", "blanks", "quotes", "val"],
 )
 def test_the_same_table_written_otherwise(folder, change):
-    source = OwnTable(write(folder / "faces.csv", **{"lines": LINES} | change), **SETTINGS)
+    source = OwnTable(write(folder / "faces.csv", **{"lines": LINES} | change), TableSettings(**SETTINGS))
     assert source.attributes == ("Hat", "Smile")
     assert labels(source) == [[1, 1], [0, 0], [-1, 1], [1, -1]]
 
@@ -108,7 +114,7 @@ def test_the_same_table_written_otherwise(folder, change):
 def test_quoted_fields_hold_commas_quotes_and_line_ends(table, folder):
     Image.new("RGB", (8, 8)).save(folder / "photos/e, 5.jpg")
     write(table, [*LINES, '"photos/e, 5.jpg","Eve ""X""\nY",0,train,1'])
-    assert OwnTable(table, **SETTINGS).split("train").paths[-1].endswith("e, 5.jpg")
+    assert OwnTable(table, TableSettings(**SETTINGS)).split("train").paths[-1].endswith("e, 5.jpg")
     write(table, [LINES[0], '"photos/e, 5.jpg","Eve ""X""\nY",0,train,1', "photos/a.jpg,ann,maybe,train,1"])
     assert error(table).startswith(", line 4: the column 'Hat' holds 'maybe'")
 
@@ -123,7 +129,7 @@ def test_quoted_fields_hold_commas_quotes_and_line_ends(table, folder):
     ],
 )
 def test_values(table, cells, expected):
-    assert OwnTable(with_column(table, "New", cells), **SETTINGS)._labels[:, -1].tolist() == expected
+    assert OwnTable(with_column(table, "New", cells), TableSettings(**SETTINGS))._labels[:, -1].tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -154,8 +160,8 @@ def test_errors_in_parquet_name_the_row(folder):
     pa.parquet.write_table(pa.table({"image": images, "Hat": [1, 0, 1, 0], "box": [[1, 2]] * 4}), path)
     message = error(path, group_column="")
     assert ": column 'box' is of the type list<" in message
-    assert "--ignore_columns=box" in message
-    assert OwnTable(path, ignore_columns=("box",)).attributes == ("Hat",)
+    assert "`ignore_columns=box`" in message
+    assert OwnTable(path, TableSettings(ignore_columns=("box",))).attributes == ("Hat",)
     path.write_bytes(path.read_bytes()[:-20])
     assert " is a damaged or half written Parquet file" in error(path)
 
@@ -164,9 +170,9 @@ def test_columns_to_ignore(table):
     with_column(table, "notes", ["left", "", "blurred", "x"])
     message = error(table)
     assert message.startswith(", line 2: the column 'notes' holds 'left'; expected 1 or 0, 1 or -1, true or false, or")
-    assert message.endswith("if the column is no attribute, give --ignore_columns=notes.")
-    assert OwnTable(table, ignore_columns=("notes", "absent"), **SETTINGS).attributes == ("Hat", "Smile")
-    assert "if these columns are no attributes, give --ignore_columns=Hat,person,notes." in error(
+    assert message.endswith("if the column is no attribute, give `ignore_columns=notes`.")
+    assert OwnTable(table, TableSettings(ignore_columns=("notes", "absent"), **SETTINGS)).attributes == ("Hat", "Smile")
+    assert "if these columns are no attributes, give `ignore_columns=Hat,person,notes`." in error(
         table, group_column="", ignore_columns=("Hat",)
     )
 
@@ -200,7 +206,9 @@ def test_splits_by_ratio_do_not_move_with_new_rows(folder):
 
 def test_splits_by_ratio_keep_a_group_together(folder):
     people = [f"person {i // 3}" if i < 297 else "" for i in range(300)]
-    split = split_of(OwnTable(numbered(folder, 300, people), group_column="person", split_ratios=(0.4, 0.3, 0.3)))
+    split = split_of(
+        OwnTable(numbered(folder, 300, people), TableSettings(group_column="person", split_ratios=(0.4, 0.3, 0.3)))
+    )
     homes = [{split[str(folder / f"photos/{i}.jpg")] for i in range(3 * p, 3 * p + 3)} for p in range(99)]
     assert all(len(home) == 1 for home in homes)
     assert set().union(*homes) == {"train", "validation", "test"}
@@ -209,12 +217,12 @@ def test_splits_by_ratio_keep_a_group_together(folder):
 def test_an_empty_split(table, folder):
     write(table, LINES[:4])
     with pytest.raises(FarkerasError, match=r"'test' of .*faces.csv is empty: no row has it in the column 'split'"):
-        OwnTable(table, **SETTINGS).split("test")
+        OwnTable(table, TableSettings(**SETTINGS)).split("test")
     with pytest.raises(FarkerasError, match="has no split 'val'; expected train, validation, test"):
-        OwnTable(table, **SETTINGS).split("val")
+        OwnTable(table, TableSettings(**SETTINGS)).split("val")
     people = numbered(folder, 30, ["ann"] * 30)
-    with pytest.raises(FarkerasError, match=r"is empty: --split_ratios=0.8,0.2,0 gave it no person; change them, or"):
-        OwnTable(people, group_column="person", split_ratios=(0.8, 0.2, 0)).split("test")
+    with pytest.raises(FarkerasError, match=r"is empty: `split_ratios=0.8,0.2,0` gave it no person; change them, or"):
+        OwnTable(people, TableSettings(group_column="person", split_ratios=(0.8, 0.2, 0))).split("test")
 
 
 def test_drawn_faces_beside_the_table_are_told(table, folder):
@@ -297,5 +305,5 @@ def test_something_else_in_place_of_a_table(table, content, expected):
 def test_no_such_table(folder, table):
     with pytest.raises(FarkerasError, match=r"Cannot read the table .*x\.csv \(No such file or directory\); check"):
         OwnTable(folder / "x.csv")
-    assert f" is a folder; expected the table itself: --data_dir={table}." in error(folder)
+    assert f" is a folder; expected the table itself: `data_dir={table}`." in error(folder)
     assert " is a folder; expected the table itself: it holds no .csv or .parquet." in error(folder / "photos")
