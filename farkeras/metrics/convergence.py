@@ -1,8 +1,9 @@
 """Do the groups converge in step? What DWS is for, measured from the record of a run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from farkeras.metrics.history import training_lines
 
@@ -10,7 +11,7 @@ FRACTION = 0.9
 WINDOW = 5
 
 
-def running_mean(values: Sequence[float], window: int = WINDOW) -> np.ndarray:
+def running_mean(values: npt.ArrayLike, window: int = WINDOW) -> np.ndarray:
     """The mean of each value and up to `window - 1` before it, `[n]` -> `[n]`."""
     sums = np.cumsum(np.concatenate([[0.0], np.asarray(values, dtype=np.float64)]))
     ends = np.arange(1, len(sums))
@@ -18,14 +19,14 @@ def running_mean(values: Sequence[float], window: int = WINDOW) -> np.ndarray:
     return (sums[ends] - sums[starts]) / (ends - starts)
 
 
-def convergence_steps(history: Iterable[dict], fraction: float = FRACTION, window: int = WINDOW) -> dict:
-    """The step at which each group's training loss has made `fraction` of its final improvement,
-    and their spread.
+def convergence_steps(
+    history: Iterable[dict], fraction: float = FRACTION, window: int = WINDOW
+) -> dict[str, int | None]:
+    """The step at which each group's training loss has made `fraction` of its final improvement.
 
-    Our definition. Per group: the logged training losses are smoothed by a running mean over
-    `window` lines; the improvement is from the first value to the lowest smoothed one; the step is
-    the first line whose smoothed loss has come down by `fraction` of it. Smoothing delays all
-    groups alike. Runs are comparable when they log equally often.
+    Our definition. Per group: the logged training losses are smoothed by a running mean over `window` lines; the
+    improvement is from the first value to the lowest smoothed one; the step is the first line whose smoothed loss has
+    come down by `fraction` of it. Smoothing delays all groups alike. Runs are comparable when they log equally often.
 
     Args:
         history: Lines of `metrics.jsonl`; those with `group_loss` count.
@@ -33,22 +34,17 @@ def convergence_steps(history: Iterable[dict], fraction: float = FRACTION, windo
         window: Lines in the running mean; 1 takes the losses as they are.
 
     Returns:
-        `{"fraction", "steps": {group: step, or None for a group that never improved}, "earliest",
-        "latest", "mean", "spread"}`. `spread` = latest - earliest in steps; all four are None when
-        no group improved. Empty `steps` when the history has no group losses.
+        Group -> step, None for a group that never improved; empty when the history has no group losses.
     """
     lines = [line for line in training_lines(history) if line.get("group_loss")]
     groups = lines[0]["group_loss"] if lines else {}
-    steps = {group: _step(lines, group, fraction, window) for group in groups}
+    return {group: _step(lines, group, fraction, window) for group in groups}
+
+
+def spread(steps: Mapping[str, int | None]) -> int | None:
+    """From the earliest to the latest step of `convergence_steps`; None when no group improved."""
     reached = [step for step in steps.values() if step is not None]
-    return {
-        "fraction": fraction,
-        "steps": steps,
-        "earliest": min(reached, default=None),
-        "latest": max(reached, default=None),
-        "mean": sum(reached) / len(reached) if reached else None,
-        "spread": max(reached) - min(reached) if reached else None,
-    }
+    return max(reached) - min(reached) if reached else None
 
 
 def _step(lines: list[dict], group: str, fraction: float, window: int) -> int | None:

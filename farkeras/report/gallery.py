@@ -1,12 +1,14 @@
 """A picture of faces with what a model reads in them."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from farkeras.data.examples import UNKNOWN
 from farkeras.files import written_aside
+from farkeras.report.drawing import add_frame, write
 from farkeras.report.summary import readable
 
 WIDTH, GAP, LINE = 1.7, 0.15, 0.15  # of a face, between faces, of a line of text; inches
@@ -14,7 +16,14 @@ RIGHT, WRONG, MISSED, UNLABELLED = "#1a7f37", "#cf222e", "#8a6d00", "#6e7781"
 _COLOURS = {1: RIGHT, 0: WRONG, UNKNOWN: UNLABELLED}
 
 
-def write_gallery(path: str | os.PathLike, images, labels, probabilities, attributes, columns: int = 6) -> None:
+def write_gallery(
+    path: str | os.PathLike,
+    images: Sequence[np.ndarray] | np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    attributes: Sequence[str],
+    columns: int = 6,
+) -> None:
     """Draws faces with the attributes that are predicted (green: right, red: wrong, grey: the label is unknown) or
     missed (yellow, in brackets).
 
@@ -39,16 +48,13 @@ def write_gallery(path: str | os.PathLike, images, labels, probabilities, attrib
     picture = WIDTH * height / width
     cell = picture + LINE * (max(map(len, captions)) + 1.5)
     figure = Figure(figsize=(columns * (WIDTH + GAP) + GAP, rows * cell), dpi=110)
-    full_width, full_height = figure.get_size_inches()
     for i, (image, lines) in enumerate(zip(images, captions, strict=True)):
         row, column = divmod(i, columns)
-        left, top = GAP + column * (WIDTH + GAP), full_height - row * cell - GAP / 2
-        frame = (left / full_width, (top - picture) / full_height, WIDTH / full_width, picture / full_height)
-        axis = figure.add_axes(frame)
-        axis.imshow(np.asarray(image).clip(0, 255).astype(np.uint8))
-        axis.axis("off")
+        left, top = GAP + column * (WIDTH + GAP), (rows - row) * cell - GAP / 2
+        axes = add_frame(figure, left, top - picture, WIDTH, picture)
+        axes.imshow(np.asarray(image).clip(0, 255).astype(np.uint8))
         for number, (name, p, colour) in enumerate(lines, start=1):
-            y = (top - picture - LINE * number) / full_height
-            figure.text(left / full_width, y, f"{p:4.0%} {readable(name)}", fontsize=7, color=colour)
+            bottom = top - picture - LINE * number
+            write(figure, left, bottom, f"{p:4.0%} {readable(name)}", fontsize=7, color=colour)
     with written_aside(path) as aside:
         figure.savefig(aside, facecolor="white", format="png")

@@ -17,7 +17,10 @@ from farkeras.attributes import REGIONS, region_of
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
 from farkeras.photos.regions import COLORS, FaceRegions
+from farkeras.report.drawing import add_frame, write
 from farkeras.report.summary import readable
+
+Arrays = np.ndarray | Sequence[np.ndarray]
 
 MAX_PHOTOS = 50
 """Rows of one picture; a longer one is more than viewers open."""
@@ -76,7 +79,7 @@ def write_overlay(
     )
     top = figure.get_figheight() - 2 * GAP
     for prediction, face, (width, height), row in zip(predictions, faces, sizes, rows, strict=True):
-        _write(figure, GAP, top + 0.06, _shortened(prediction.photo), color=INK, weight="bold", size=8)
+        write(figure, GAP, top + 0.06, _shortened(prediction.photo), color=INK, weight="bold", size=8)
         _draw_face(figure, face, (GAP, top - height, width, height))
         for i, lines in enumerate(columns):
             left = figure.get_figwidth() - column_width * (len(columns) - i)
@@ -84,13 +87,13 @@ def write_overlay(
                 _draw_line(figure, left, top - LINE * j + 0.04, line, prediction.probabilities, threshold)
         top -= row
     remark = f"Outlines: the model's masks at one half. Beside: what it reads from each, bold from {threshold:.0%}."
-    _write(figure, GAP, GAP, remark, color=SOFT, size=6.5)
+    write(figure, GAP, GAP, remark, color=SOFT, size=6.5)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a file's name in a script that the font lacks: boxes
         _write_png(path, _png(figure))
 
 
-def overlay_strip(images, masks) -> bytes:
+def overlay_strip(images: Arrays, masks: Arrays) -> bytes:
     """Faces side by side with the outlines of their regions, and a legend.
 
     Args:
@@ -129,7 +132,7 @@ def overlay_strip(images, masks) -> bytes:
     return _png(figure)
 
 
-def write_strip(path: str | os.PathLike, images, masks) -> None:
+def write_strip(path: str | os.PathLike, images: Arrays, masks: Arrays) -> None:
     """`overlay_strip` as a file; one that is there is replaced by the complete one.
 
     Raises:
@@ -193,9 +196,8 @@ def _fitted(face: FaceRegions, width: float, height: float) -> tuple[float, floa
 def _draw_face(figure: Figure, face: FaceRegions, frame: tuple[float, float, float, float]) -> None:
     """Draws the image and the regions' outlines into left, bottom, width, height in inches."""
     rows, columns = face.image.shape[:2]
-    axes = figure.add_axes(np.divide(frame, (*figure.get_size_inches(),) * 2))
+    axes = add_frame(figure, *frame)
     axes.imshow(face.image, interpolation="bicubic", aspect="auto")
-    axes.axis("off")
     for region in REGIONS:  # Object last: its dashes let the colours below show
         mask, points = smooth_mask(face, region)
         if mask.max() < 0.5:
@@ -247,20 +249,14 @@ def _columns(blocks: list[list[_Line]], height: int) -> Iterator[list[_Line]]:
 
 def _draw_line(figure: Figure, left: float, y: float, line: _Line, probabilities: dict, threshold: float) -> None:
     if line.region is None:
-        _write(figure, left, y, line.text, color=SOFT, size=7)
+        write(figure, left, y, line.text, color=SOFT, size=7)
     elif line.attribute is None:
-        _write(figure, left, y, line.text, color=COLORS[line.region], size=8.5, weight="bold")
+        write(figure, left, y, line.text, color=COLORS[line.region], size=8.5, weight="bold")
     else:
         probability = probabilities[line.attribute]
         style = {"color": COLORS[line.region], "size": 7, "weight": "bold" if probability >= threshold else "normal"}
-        _write(figure, left + 0.32, y, f"{probability:.0%}", ha="right", **style)
-        _write(figure, left + 0.4, y, line.text, **style)
-
-
-def _write(figure: Figure, x: float, y: float, text: str, **style) -> None:
-    """Text at a place in inches; names are shown as they are, never read as formulas."""
-    width, height = figure.get_size_inches()
-    figure.text(x / width, y / height, text, parse_math=False, **style)
+        write(figure, left + 0.32, y, f"{probability:.0%}", ha="right", **style)
+        write(figure, left + 0.4, y, line.text, **style)
 
 
 def _shortened(name: str, letters: int = 80) -> str:

@@ -2,11 +2,13 @@
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
@@ -14,7 +16,7 @@ INK, GRID = "#010203", "#040506"
 """Stand-ins, replaced by the page's own variables in the finished SVG."""
 
 COLORS = ("#3b82f6", "#d97706", "#059669", "#db2777", "#8b5cf6", "#0891b2", "#dc2626", "#65a30d")
-STYLE = {
+STYLE: dict = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "DejaVu Sans",
     "font.size": 11,
@@ -56,11 +58,11 @@ class Line:
     Of a long record `MAX_POINTS` points are kept, evenly spread: a phone shows no more, and the page stays small.
     """
 
-    steps: Sequence[float]
-    values: Sequence[float]
-    raw: Sequence[float] | None = None
+    steps: Sequence[float] | np.ndarray
+    values: Sequence[float] | np.ndarray
+    raw: Sequence[float] | np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         count = len(self.steps)
         kept = np.linspace(0, count - 1, min(count, MAX_POINTS)).round().astype(int)
         for name in ("steps", "values", "raw"):
@@ -68,7 +70,7 @@ class Line:
                 object.__setattr__(self, name, np.asarray(values, dtype=np.float64)[kept])
 
 
-def line_chart(lines: Sequence[Line], description: str, percent: bool = False, from_zero: bool = False) -> str:
+def line_chart(lines: Sequence[Line], description: str, percent: bool = False, from_zero: bool = False) -> Markup:
     """Curves over training steps, coloured by their number.
 
     Args:
@@ -78,11 +80,10 @@ def line_chart(lines: Sequence[Line], description: str, percent: bool = False, f
         from_zero: The vertical axis starts at 0.
 
     Returns:
-        An `<svg>` element as text.
+        An `<svg>` element.
     """
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": description}):
-        figure = Figure(figsize=SIZE, layout="constrained")
-        axes = figure.add_subplot()
+
+    def draw(axes: Axes) -> None:
         for number, line in enumerate(lines):
             color = color_of(number)
             if line.raw is not None:
@@ -99,15 +100,14 @@ def line_chart(lines: Sequence[Line], description: str, percent: bool = False, f
             axes.set_ylim(bottom=0)
         if percent:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
-        _label_steps(axes)
-        return _svg(figure, description)
+
+    return _step_chart(draw, description)
 
 
-def dot_chart(steps: Mapping[str, float | None], description: str) -> str:
+def dot_chart(steps: Mapping[str, float | None], description: str) -> Markup:
     """A step per name as dots on one axis, coloured by number; a name without a step has no dot."""
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": description}):
-        figure = Figure(figsize=SIZE, layout="constrained")
-        axes = figure.add_subplot()
+
+    def draw(axes: Axes) -> None:
         for number, step in enumerate(steps.values()):
             if step is not None:
                 axes.plot([0, step], [number, number], color=color_of(number), linewidth=1.2)
@@ -116,19 +116,21 @@ def dot_chart(steps: Mapping[str, float | None], description: str) -> str:
         axes.set_ylim(len(steps) - 0.5, -0.5)
         axes.set_xlim(left=0)
         axes.grid(axis="y", visible=False)
-        _label_steps(axes)
-        return _svg(figure, description)
+
+    return _step_chart(draw, description)
 
 
-def _label_steps(axes) -> None:
-    axes.set_xlabel("training step")
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-
-
-def _svg(figure: Figure, description: str) -> str:
+def _step_chart(draw: Callable[[Axes], None], description: str) -> Markup:
+    """What is drawn over training steps, as an `<svg>` element."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    with matplotlib.rc_context(dict(STYLE, **{"svg.hashsalt": description})):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        axes.set_xlabel("training step")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"\s*<(metadata|style).*?</\1>", "", svg, flags=re.DOTALL)
@@ -139,4 +141,4 @@ def _svg(figure: Figure, description: str) -> str:
     svg = re.sub(r'width="[^"]*pt" height="[^"]*pt" ', "", svg, count=1)
     svg = svg.replace(INK, "var(--ink)").replace(GRID, "var(--line)")
     svg = svg.replace("'DejaVu Sans'", "inherit")
-    return svg.replace("<svg", f'<svg role="img" aria-label="{description}"', 1)
+    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1))

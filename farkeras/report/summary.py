@@ -1,6 +1,7 @@
 """An evaluation as text: the one way its numbers are written, and its Markdown tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 UNDEFINED = "–"
 PROCEDURAL = "Procedural drawings: these figures say nothing about CelebA or LFWA"
@@ -32,38 +33,27 @@ def interval(bounds: Sequence[float] | None, digits: int = 2) -> str:
     return UNDEFINED if bounds is None else " to ".join(percent(b, digits) for b in bounds)
 
 
+def figures(values: Mapping[str, Any]) -> list[str]:
+    """Those of `COLUMNS` in percent, from an attribute's or a group's entry in an evaluation."""
+    return [percent(values[name]) for name in COLUMNS]
+
+
 def headline(evaluation: dict) -> list[tuple[str, str, str]]:
-    """The figures to read first: (name, value in percent, remark). The masks' where the evaluation has them."""
+    """The figures to read first: (name, value in percent, remark). For a model with masks also theirs."""
     undefined = len(evaluation["attributes"]) - evaluation["num_defined"]["balanced_accuracy"]
-    return [
-        (
-            "Mean accuracy",
-            percent(evaluation["mean_accuracy"]),
-            f"95 % interval {interval(evaluation['mean_accuracy_ci95'])}",
-        ),
-        (
-            "Majority baseline",
-            percent(evaluation["majority_accuracy"]),
-            "always the more frequent answer",
-        ),
-        (
-            "Balanced accuracy",
-            percent(evaluation["mean_balanced_accuracy"]),
-            f"50 is chance; undefined for {undefined}" if undefined else "50 is chance",
-        ),
-        ("Mean F1", percent(evaluation["mean_f1"]), "of the positive answer"),
-        ("Mean ROC AUC", percent(evaluation["mean_roc_auc"]), "50 is chance"),
-        (
-            "Calibration error",
-            percent(evaluation["mean_expected_calibration_error"]),
-            "probability against frequency, 0 is best",
-        ),
-        *(
-            [("Mean mask IoU", percent(evaluation["mean_mask_iou"]), "over the regions of the face, 100 is best")]
-            if "mask_iou" in evaluation
-            else []
-        ),
+    balanced = f"50 is chance; undefined for {undefined}" if undefined else "50 is chance"
+    calibration = "probability against frequency, 0 is best"
+    rows = [
+        ("Mean accuracy", "mean_accuracy", f"95 % interval {interval(evaluation['mean_accuracy_ci95'])}"),
+        ("Majority baseline", "majority_accuracy", "always the more frequent answer"),
+        ("Balanced accuracy", "mean_balanced_accuracy", balanced),
+        ("Mean F1", "mean_f1", "of the positive answer"),
+        ("Mean ROC AUC", "mean_roc_auc", "50 is chance"),
+        ("Calibration error", "mean_expected_calibration_error", calibration),
     ]
+    if "mask_iou" in evaluation:
+        rows.append(("Mean mask IoU", "mean_mask_iou", "over the regions of the face, 100 is best"))
+    return [(name, percent(evaluation[key]), remark) for name, key, remark in rows]
 
 
 def mask_iou_note(evaluation: dict) -> str:
@@ -95,34 +85,23 @@ def markdown_report(evaluation: dict) -> str:
         evaluation: The result of `evaluate_attributes`, with the entry `run` described in
             `farkeras.report.page.write_report`.
     """
-    run, names = evaluation["run"], list(COLUMNS)
+    run, masks = evaluation["run"], mask_iou_rows(evaluation)
+    groups = [(name, str(len(values["attributes"])), *figures(values)) for name, values in evaluation["groups"].items()]
     attributes = [
-        (name, *(percent(values[column]) for column in names), percent(values["positive_rate"], 1))
+        (name, *figures(values), percent(values["positive_rate"], 1))
         for name, values in evaluation["attributes"].items()
     ]
-    groups = [
-        (name, str(len(values["attributes"])), *(percent(values[column]) for column in names))
-        for name, values in evaluation["groups"].items()
+    parts = [
+        f"# Evaluation of `{run['model']}`",
+        f"> **{PROCEDURAL}.**" if run["procedural"] else "",
+        f"{evaluation['num_images']:,} images, split `{run['split']}` of `{run['data_dir']}` "
+        f"({run['source']}). All figures in percent; {UNDEFINED} where the labels define none.",
+        markdown_table(("Figure", "Percent", "Remark"), headline(evaluation)),
+        "## Groups",
+        markdown_table(("Group", "Attributes", *COLUMNS.values()), groups),
+        "## Attributes",
+        markdown_table(("Attribute", *COLUMNS.values(), "Positive"), attributes),
     ]
-    masks = mask_iou_rows(evaluation)
-    return (
-        "\n\n".join(
-            [
-                f"# Evaluation of `{run['model']}`",
-                *([f"> **{PROCEDURAL}.**"] if run["procedural"] else []),
-                f"{evaluation['num_images']:,} images, split `{run['split']}` of `{run['data_dir']}` "
-                f"({run['source']}). All figures in percent; {UNDEFINED} where the labels define none.",
-                markdown_table(("Figure", "Percent", "Remark"), headline(evaluation)),
-                "## Groups",
-                markdown_table(("Group", "Attributes", *COLUMNS.values()), groups),
-                "## Attributes",
-                markdown_table(("Attribute", *COLUMNS.values(), "Positive"), attributes),
-                *(
-                    ["## Mask IoU", mask_iou_note(evaluation), markdown_table(("Region", "IoU"), masks)]
-                    if masks
-                    else []
-                ),
-            ]
-        )
-        + "\n"
-    )
+    if masks:
+        parts += ["## Mask IoU", mask_iou_note(evaluation), markdown_table(("Region", "IoU"), masks)]
+    return "\n\n".join(part for part in parts if part) + "\n"
