@@ -110,7 +110,7 @@ def test_results_on_other_data_do_not_take_the_place_of_the_models_own(workdir, 
         run(f"--workdir={workdir}", "--split=validation", argument)
     assert str(raised.value).startswith(f"The model was trained on celeba in {data}; results on ")
     kind = "lfwa" if "lfwa" in argument else "celeba"
-    assert str(raised.value).endswith(f"Name a folder for them, like --output={workdir}/on_{kind}")
+    assert str(raised.value).endswith(f"Name another folder for them: `output={workdir}/on_{kind}`.")
     run(f"--workdir={workdir}", "--split=validation", argument, f"--output={workdir}/on_other")
     assert (workdir / "evaluation.json").read_text() == "mine"
     assert (workdir / "on_other" / "evaluation.json").is_file()

@@ -1,13 +1,13 @@
 """How good a model is, per attribute, per group and on average; NumPy and scikit-learn only.
 
-All values are fractions in [0, 1]. A value that the labels leave undefined is None (null in JSON),
-never 0 and never NaN, and the means are over the defined ones: `num_defined` says how many those
-are.
+All values are fractions in [0, 1]. A value that the labels leave undefined is None (null in JSON), never 0 and never
+NaN, and the means are over the defined ones: `num_defined` says how many there are.
 """
 
 import math
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from farkeras.attributes import Grouping
@@ -37,23 +37,20 @@ def evaluate_attributes(
 
     Args:
         labels: `int8` array `[N, A]`: 1 positive, 0 negative, -1 unknown.
-        probabilities: `float` array `[N, A]` in [0, 1], the probability that the attribute is
-            present.
+        probabilities: `float` array `[N, A]` in [0, 1], the probability that the attribute is present.
         grouping: The `A` attributes, in column order, and their groups.
         threshold: The attribute counts as predicted when its probability is at least this.
 
     Returns:
-        A dict ready for JSON. On top `num_images`, `threshold`, the means over attributes as
-        `mean_accuracy`, `mean_balanced_accuracy`, `mean_f1`, `mean_roc_auc`,
-        `mean_average_precision`, `mean_expected_calibration_error` and `majority_accuracy` (what
-        always answering each attribute's more frequent label would score on these very labels),
-        `mean_accuracy_ci95` (bootstrap over images) and `num_defined` (figure -> number of
-        attributes in its mean). `groups` has each group's `attributes` and the same means over
-        them; `attributes` the figures of each one, with its counts and `accuracy_ci95` (Wilson).
+        A dict ready for JSON. On top `num_images`, `threshold`, the means over attributes as `mean_accuracy`,
+        `mean_balanced_accuracy`, `mean_f1`, `mean_roc_auc`, `mean_average_precision`,
+        `mean_expected_calibration_error` and `majority_accuracy` (what always answering each attribute's more frequent
+        label would score on these very labels), `mean_accuracy_ci95` (bootstrap over images) and `num_defined` (figure
+        -> number of attributes in its mean). `groups` has each group's `attributes` and the same means over them;
+        `attributes` the figures of each one, with its counts and `accuracy_ci95` (Wilson).
 
     Raises:
-        FarkerasError: The shapes do not fit, a label is none of 1, 0, -1, or a probability is not
-            in [0, 1].
+        FarkerasError: The shapes do not fit, a label is none of 1, 0, -1, or a probability is not in [0, 1].
     """
     labels, probabilities = _checked(labels, probabilities, grouping)
     known = labels != UNKNOWN
@@ -71,17 +68,14 @@ def evaluate_attributes(
         "mean_accuracy_ci95": _bootstrap_interval(correct, known),
         "num_defined": num_defined,
         "groups": {
-            group: {
-                "attributes": list(members),
-                **_means([attributes[name] for name in members]),
-            }
+            group: {"attributes": list(members), **_means([attributes[name] for name in members])}
             for group, members in grouping.groups.items()
         },
         "attributes": attributes,
     }
 
 
-def _checked(labels, probabilities, grouping):
+def _checked(labels: npt.ArrayLike, probabilities: npt.ArrayLike, grouping: Grouping) -> tuple[np.ndarray, np.ndarray]:
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     expected = (len(labels), len(grouping.attributes))
     if labels.shape != expected or probabilities.shape != expected:
@@ -101,14 +95,8 @@ def _checked(labels, probabilities, grouping):
 def _attribute(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> dict:
     """The figures of one attribute from its known labels, 1 or 0, and probabilities: both `[M]`."""
     positive, predicted = labels == 1, probabilities >= threshold
-    true_positives, false_positives = (
-        int((predicted & positive).sum()),
-        int((predicted & ~positive).sum()),
-    )
-    false_negatives, true_negatives = (
-        int((~predicted & positive).sum()),
-        int((~predicted & ~positive).sum()),
-    )
+    true_positives, false_positives = int((predicted & positive).sum()), int((predicted & ~positive).sum())
+    false_negatives, true_negatives = int((~predicted & positive).sum()), int((~predicted & ~positive).sum())
     positives, negatives = true_positives + false_negatives, true_negatives + false_positives
     num_known, correct = positives + negatives, true_positives + true_negatives
     both = positives > 0 and negatives > 0
@@ -152,11 +140,9 @@ def _wilson_interval(correct: int, total: int) -> list[float] | None:
 
 
 def _calibration_error(positive: np.ndarray, probabilities: np.ndarray) -> float | None:
-    """Mean distance of predicted probability and observed frequency over bins of equal width,
-    weighted by count.
+    """Mean distance of predicted probability and observed frequency over bins of equal width, weighted by count.
 
-    Bins are over the probability of the positive class (not over the confidence in the answer
-    given).
+    Bins are over the probability of the positive class (not over the confidence in the answer given).
     """
     if not len(positive):
         return None
@@ -166,12 +152,11 @@ def _calibration_error(positive: np.ndarray, probabilities: np.ndarray) -> float
 
 
 def _bootstrap_interval(correct: np.ndarray, known: np.ndarray) -> list[float] | None:
-    """95 % percentile interval of the mean accuracy under resampling of the images (labels of one
-    image are not independent, so that counting them one by one would give too narrow an interval).
+    """95 % percentile interval of the mean accuracy under resampling of the images.
 
-    An image's score is its weight in the mean accuracy: the share of its labels that are right when
-    all are known; with unknown labels, the first-order effect of the image. Scores are sorted: the
-    order of images is without effect.
+    The labels of one image are not independent: counting them one by one would give too narrow an interval. An image's
+    score is its weight in the mean accuracy: the share of its labels that are right when all are known; with unknown
+    labels, the first-order effect of the image. Scores are sorted, so that the order of images has no effect.
     """
     counts = known.sum(axis=0)
     defined, annotated = counts > 0, known.any(axis=1)

@@ -1,4 +1,4 @@
-"""Do the groups converge in step? What DWS is for, measured from the record of a run."""
+"""Whether the groups converge at the same time, which is what DWS is for, measured from the record of a run."""
 
 from collections.abc import Iterable, Mapping
 

@@ -1,4 +1,4 @@
-"""What `python -m farkeras.evaluate` stores, `evaluation.json`: where, and for commands that compare with it."""
+"""What `python -m farkeras.evaluate` stores, `evaluation.json`: its name, its reader, and whose place it may take."""
 
 import json
 import os
@@ -11,10 +11,10 @@ EVALUATION_FILE = "evaluation.json"
 
 
 def read_evaluation(folder: str | os.PathLike, data_dir: str | os.PathLike, split: str = "test") -> dict:
-    """The evaluation in a folder, if it is one of a certain split of certain data.
+    """The evaluation that a folder holds, of a given split of given data.
 
     Args:
-        folder: A workdir, or the folder that `--output` named.
+        folder: A workdir, or the `output` folder of the evaluation.
         data_dir: The data set's folder.
         split: "train", "validation" or "test".
 
@@ -22,7 +22,7 @@ def read_evaluation(folder: str | os.PathLike, data_dir: str | os.PathLike, spli
         As `farkeras.report.page.write_report` takes it.
 
     Raises:
-        FarkerasError: There is none, it cannot be read, or it is of other data or of another split.
+        FarkerasError: The folder holds none, it cannot be read, or it is of other data or of another split.
     """
     path = Path(folder) / EVALUATION_FILE
     command = f"python -m farkeras.evaluate --workdir={_quoted(folder)} --data_dir={_quoted(data_dir)} --split={split}"
@@ -44,12 +44,12 @@ def read_evaluation(folder: str | os.PathLike, data_dir: str | os.PathLike, spli
 
 
 def check_same_data(trained: dict, source: str, data_dir: str, folder: Path) -> None:
-    """Keeps results on other data out of the place of a model's own.
+    """Checks that results go beside the model only when they are on the data that it was trained on.
 
     Args:
         trained: Settings of the training run.
-        source: Kind of data set to evaluate on, "" for the one trained on.
-        data_dir: Its folder, "" for the one trained on.
+        source: Kind of data set to evaluate on; "" for the one of the training.
+        data_dir: Its folder; "" for the one of the training.
         folder: The model's.
 
     Raises:
@@ -60,7 +60,7 @@ def check_same_data(trained: dict, source: str, data_dir: str, folder: Path) -> 
     if source != own[0] or os.path.realpath(data_dir) != os.path.realpath(own[1]):
         raise FarkerasError(
             f"The model was trained on {own[0]} in {own[1]}; results on {source} in {data_dir} would take the place of "
-            f"its own in {folder}. Name a folder for them, like --output={_quoted(folder / f'on_{source}')}"
+            f"its own in {folder}. Name another folder for them: `output={_quoted(folder / f'on_{source}')}`."
         )
 
 

@@ -1,7 +1,7 @@
 """The record of a training run, `<workdir>/metrics.jsonl`: training and validation lines, JSON."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from farkeras.errors import FarkerasError
@@ -15,19 +15,15 @@ def read_history(path: str | Path) -> list[dict]:
     Raises:
         FarkerasError: Another line is not a JSON object with a step.
     """
-    path = Path(path)
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    complete, rest = lines[:-1], lines[-1]
-    history = []
-    for number, line in enumerate([*complete, rest], start=1):
+    path, history = Path(path), []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
-            if number > len(complete):
+            if not line.endswith("\n"):
                 break
             entry = None
         if not isinstance(entry, dict) or "step" not in entry:
@@ -37,16 +33,15 @@ def read_history(path: str | Path) -> list[dict]:
 
 
 def training_lines(history: Iterable[dict]) -> list[dict]:
-    """The lines with the training loss, by step. Of a step trained twice, as a resumed run does,
-    the later line counts."""
-    return _by_step(history, lambda line: "loss" in line)
+    """The lines with the training loss, by step; the later one of a step that a resumed run trained again."""
+    return _by_step(history, "loss")
 
 
 def validation_lines(history: Iterable[dict]) -> list[dict]:
-    """The lines with validation figures by step, the later one of a step that was trained twice."""
-    return _by_step(history, lambda line: "validation" in line)
+    """The lines with validation figures, by step; the later one of a step that a resumed run trained again."""
+    return _by_step(history, "validation")
 
 
-def _by_step(history: Iterable[dict], wanted: Callable[[dict], bool]) -> list[dict]:
-    lines = {line["step"]: line for line in history if wanted(line)}
+def _by_step(history: Iterable[dict], key: str) -> list[dict]:
+    lines = {line["step"]: line for line in history if key in line}
     return [lines[step] for step in sorted(lines)]

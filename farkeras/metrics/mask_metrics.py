@@ -1,4 +1,4 @@
-"""How well a model finds the facial regions."""
+"""How well a model finds the facial regions: the overlap of its masks with the targets."""
 
 import numpy as np
 
@@ -6,15 +6,15 @@ from farkeras.attributes import REGIONS
 
 
 def evaluate_masks(overlaps: np.ndarray, num_images: int) -> dict:
-    """Intersection over union of each region's mask, pixels of all images taken together.
+    """Intersection over union of each region's mask, counted over the pixels of all images together.
 
     Args:
         overlaps: `[2, R]`: pixels in both and pixels in either of the predicted and the target mask, in the order of
             `REGIONS`.
-        num_images: How many images they were counted in: those whose face was found.
+        num_images: Number of images that were counted: those whose face was found.
 
     Returns:
-        `{"mask_iou": {region: IoU in 0..1, or None for a region that neither has}, "mean_mask_iou": their mean,
+        `{"mask_iou": {region: IoU in 0..1, or None for a region that is in neither}, "mean_mask_iou": their mean,
         "mask_images": num_images}`.
     """
     by_region = {
