@@ -20,7 +20,7 @@ from rich.console import Console
 from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
-from farkeras.data.keypoints import annotate, decode_image, decode_points, load_keypoints
+from farkeras.data.keypoints import annotate_images, decode_image, decode_points, load_keypoints
 from farkeras.data.sources.opening import open_source, require_files
 from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
@@ -30,7 +30,7 @@ _SHOWN_FACES = 12
 
 
 def define(flags: Flags) -> None:
-    flags.workers("Processes that annotate")
+    flags.worker_count("Processes that annotate")
     flags.text("overlay", "", "PNG file to write: the first faces with the masks made from their points.")
     flags.settings()  # all of a run's, so that its flagfile serves here, too
 
@@ -46,16 +46,15 @@ def main(options: Flags) -> None:
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
         source = open_source(config.source, config.data_dir, unpacking, config.to_dict())
-    paths = []
+    found = []
     for name in SPLITS:
         with suppress(FarkerasError):  # a table may have a split without images
-            paths.append(source.split(name).paths)
-    paths = np.concatenate(paths)
+            found.append(source.split(name).paths)
+    paths = np.concatenate(found)
     silence_native_logs()
     with ProgressDisplay(console) as display:  # starts when the processes are ready
-        result = annotate(config.data_dir, paths, options.workers, display)
-    rate = f"{display.new:,} now, {display.new / display.seconds:.0f} images/s" if display.new else "none left to do"
-    console.print(f"{config.data_dir}: {result.num_images:,} images annotated, {rate}.", markup=False)
+        result = annotate_images(config.data_dir, paths, options.workers, display)
+    console.print(f"{config.data_dir}: {result.num_images:,} images annotated, {display.rate}.", markup=False)
     for what, names in (("without a face", result.without_face), ("cannot be decoded", result.undecodable)):
         first = [*names[:3], "..."][: len(names)]
         console.print(f"{len(names):,} {what}{': ' if names else ''}{', '.join(first)}", markup=False)
@@ -73,7 +72,7 @@ def _write_overlay(path: str, data_dir: str, photos: np.ndarray) -> None:
 
     keypoints = load_keypoints(data_dir, photos)
     rows = np.flatnonzero(keypoints.found)[:_SHOWN_FACES]
-    images = [decode_image(photos[row]) for row in rows]
+    images = [image for row in rows if (image := decode_image(photos[row])) is not None]
     masks = [region_masks(decode_points(keypoints.points[row]), images[0].shape[:2]).numpy() for row in rows]
     write_strip(path, images, masks)
 

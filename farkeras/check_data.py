@@ -24,7 +24,7 @@ from farkeras.native_logs import silence_native_logs
 
 
 def define(flags: Flags) -> None:
-    flags.workers("Threads that read and decode")
+    flags.worker_count("Threads that read and decode")
     flags.text("json", "", "JSON file to write, replaced if there.")
     flags.settings()  # all of a run's, so that its flagfile serves here, too
 
@@ -38,15 +38,15 @@ def main(options: Flags) -> int:
     import tensorflow as tf
 
     from farkeras.cli.data_report import attribute_table, print_findings, split_table, write_json
-    from farkeras.data.check import check_data
+    from farkeras.data.check import check_data_set
 
     tf.config.set_visible_devices([], "GPU")  # images are decoded on the CPU; a run may have the GPU
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking, ProgressDisplay(console) as reading:
-        report = check_data(config.source, config.data_dir, options.workers, unpacking, reading, config.to_dict())
+        report = check_data_set(config.source, config.data_dir, options.workers, unpacking, reading, config.to_dict())
     if report.splits:
         console.print(split_table(report), attribute_table(report), sep="\n")
-        console.print(f"{reading.new:,} images read, {reading.new / reading.seconds:.0f} images/s.")
+        console.print(f"{reading.new:,} images read, {reading.new / max(reading.seconds, 1e-9):.0f} images/s.")
     print_findings(console, report)
     number = f"{len(report.findings) or 'no'} finding{'' if len(report.findings) == 1 else 's'}"
     verdict = "training would fail" if report.training_fails else "nothing that stops training"

@@ -34,14 +34,13 @@ def main(options: Flags) -> None:
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
         source = open_source(config.source, config.data_dir, unpacking, config.to_dict())
     silence_native_logs()
-    from farkeras.data.packing import pack  # TensorFlow
+    from farkeras.data.packing import pack_data_set  # TensorFlow
 
     with ProgressDisplay(console) as display:
-        result = pack(source, config.data_dir, options.output, display)
-    rate = f"{display.new:,} now, {display.new / display.seconds:.0f} images/s" if display.new else "none left to do"
+        result = pack_data_set(source, config.data_dir, options.output, display)
     console.print(
         f"{options.output}: {result.num_images:,} images in {result.num_files} "
-        f"file{'' if result.num_files == 1 else 's'} ({result.num_bytes / 1e6:,.1f} MB), {rate}.",
+        f"file{'' if result.num_files == 1 else 's'} ({result.num_bytes / 1e6:,.1f} MB), {display.rate}.",
         markup=False,
     )
     console.print("With key points." if result.keypoints else "Without key points: the data set has none.")

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from farkeras.data.check import check_data
+from farkeras.data.check import check_data_set
 from farkeras.data.keypoints import load_keypoints
 from farkeras.errors import FarkerasError
 from farkeras.models.model_file import load_model
@@ -82,7 +82,7 @@ def test_what_needs_image_files_says_so(packed):
     done = run("annotate", f"--data_dir={packed[0]}", "--source=packed")
     assert done.stderr.startswith("error: A packed data set cannot be annotated, it has no image files;")
     with pytest.raises(FarkerasError, match="A packed data set cannot be checked"):
-        check_data("packed", str(packed[0]))
+        check_data_set("packed", str(packed[0]))
 
 
 def test_masks_without_key_points_say_where_to_find_them(packed):

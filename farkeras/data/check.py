@@ -103,7 +103,7 @@ class Report:
         return {"training_fails": self.training_fails, "splits": splits, "findings": findings}
 
 
-def check_data(
+def check_data_set(
     source: str,
     data_dir: str,
     workers: int | None = None,

@@ -157,7 +157,7 @@ def annotate_command(data_dir: str | os.PathLike, source: str) -> str:
     return f"{command}, with the table's other flags" if source == "table" else command
 
 
-def annotate(
+def annotate_images(
     data_dir: str | os.PathLike, paths: Sequence[str], workers: int, progress: Progress | None = None
 ) -> Annotation:
     """Finds the points of all images that have none stored, in parallel processes, and stores them.

@@ -45,7 +45,7 @@ class Packing:
     keypoints: bool
 
 
-def pack(
+def pack_data_set(
     source: Source, data_dir: str | os.PathLike, output: str | os.PathLike, progress: Progress | None = None
 ) -> Packing:
     """Writes a folder that `--source=packed` reads; its key points are copied where the data set has some.

@@ -229,7 +229,7 @@ class Recognizer:
             raise FarkerasError(f"{error} Crops aligned as CelebA's need none: --noalign, or align=False.") from None
         eyes = find_eyes(image, name)
         try:
-            return alignment.align(image, eyes), image, alignment.inverse(alignment.similarity_from_eyes(eyes))
+            return alignment.cut_crop(image, eyes), image, alignment.inverse(alignment.similarity_from_eyes(eyes))
         except FarkerasError as error:  # knows the eyes, not whose they are
             raise FarkerasError(f"{name}: {error}") from None
 

@@ -45,7 +45,7 @@ def inverse(similarity: np.ndarray) -> np.ndarray:
     return np.column_stack([back, -back @ shift])
 
 
-def align(image: np.ndarray, eyes: Sequence) -> np.ndarray:
+def cut_crop(image: np.ndarray, eyes: Sequence) -> np.ndarray:
     """Cuts CelebA's aligned crop out of a photograph.
 
     A face that is shrunk is filtered first, so fine detail does not alias. Where the crop reaches

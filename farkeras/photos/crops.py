@@ -17,7 +17,7 @@ from PIL import Image
 
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
-from farkeras.photos.alignment import align
+from farkeras.photos.alignment import cut_crop
 from farkeras.photos.face_processes import face_processes
 from farkeras.photos.landmarks import EYES, NO_FACE, find_eyes, find_faces
 from farkeras.photos.reader import find_photos, read_photo
@@ -206,6 +206,6 @@ def _crops(photo: Photo, all_faces: bool) -> list[tuple[np.ndarray, np.ndarray]]
     else:
         found = [find_eyes(image, name)]
     try:
-        return [(align(image, eyes), eyes) for eyes in found]
+        return [(cut_crop(image, eyes), eyes) for eyes in found]
     except FarkerasError as error:  # knows the eyes, not whose they are
         raise FarkerasError(f"{name}: {error}") from None

@@ -76,7 +76,7 @@ def find_face(image: np.ndarray, name: str = "The photo") -> np.ndarray | None:
 
 
 def find_eyes(image: np.ndarray, name: str = "The photo") -> np.ndarray:
-    """The iris centres of the largest face, by which `farkeras.photos.alignment.align` cuts its crop.
+    """The iris centres of the largest face, by which `farkeras.photos.alignment.cut_crop` cuts its crop.
 
     Args:
         image: As for `find_face`.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from farkeras.data.check import Place, check_data
+from farkeras.data.check import Place, check_data_set
 from farkeras.data.contradictions import EXCLUSIVE, contradictions
 from farkeras.data.examples import Examples
 from farkeras.data.sources import opening as sources
@@ -68,7 +68,7 @@ def found(report):
 
 def test_a_sound_folder(faces_dir):
     calls = []
-    report = check_data("celeba", str(faces_dir), 2, progress=lambda *call: calls.append(call))
+    report = check_data_set("celeba", str(faces_dir), 2, progress=lambda *call: calls.append(call))
     assert found(report) == {}
     assert not report.training_fails
     assert {name: split.num_images for name, split in report.splits.items()} == {
@@ -104,7 +104,7 @@ def test_fifteen_faults_at_once(folder):
     folder.label(203, ["Bald", "Bangs"])
     folder.label(232, ["Black_Hair", "Gray_Hair"])
 
-    report = check_data("celeba", str(folder.folder))
+    report = check_data_set("celeba", str(folder.folder))
     kinds = found(report)
     place = folder.place
     assert {kind: [set(finding.images) for finding in findings] for kind, findings in kinds.items()} == {
@@ -177,7 +177,7 @@ def test_fifteen_faults_at_once(folder):
 )
 def test_five_faults_that_stop_training_before_an_image_is_read(folder, plant, kind, summary):
     plant(folder)
-    report = check_data("celeba", str(folder.folder))
+    report = check_data_set("celeba", str(folder.folder))
     ((finding,),) = found(report).values()
     assert finding.kind == kind
     assert summary in finding.summary
@@ -203,7 +203,7 @@ def check(monkeypatch, tmp_path):
 
     def run(attributes=("a",), **splits):
         monkeypatch.setitem(sources.SOURCES, "memory", lambda *_: Memory(attributes, **splits))
-        return check_data("memory", str(tmp_path))
+        return check_data_set("memory", str(tmp_path))
 
     return run
 
@@ -269,18 +269,18 @@ def test_a_table_of_ones_own(tmp_path):
     splits = ("train", "train", "train", "validation", "test", "test")
     rows = [f"{number}.png,{split},{number % 2},1,1\n" for number, split in enumerate(splits)]
     (tmp_path / "faces.csv").write_text("file,split,Smile,Bald,Bangs\n" + "".join(rows))
-    report = check_data("table", str(tmp_path / "faces.csv"), settings={"image_column": "file"})
+    report = check_data_set("table", str(tmp_path / "faces.csv"), settings={"image_column": "file"})
     assert report.attributes == ("Smile", "Bald", "Bangs")
     images = {finding.kind: [place.path for place in finding.images] for finding in report.findings}
     assert images["undecodable"] == ["4.png"]  # as the table names it
     assert images["contradiction"] == [f"{number}.png" for number in range(6)]
-    (finding,) = check_data("table", str(tmp_path / "faces.csv")).findings
+    (finding,) = check_data_set("table", str(tmp_path / "faces.csv")).findings
     assert "has no column 'image' for the images' paths" in finding.summary
 
 
 def test_wrong_number_of_workers():
     with pytest.raises(FarkerasError, match="The number of workers is 0; expected at least 1"):
-        check_data("celeba", "folder", 0)
+        check_data_set("celeba", "folder", 0)
 
 
 def test_contradictions_only_of_attributes_that_a_source_has():

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from farkeras.errors import FarkerasError
-from farkeras.photos.alignment import CROP_EYES, align, inverse, similarity_from_eyes
+from farkeras.photos.alignment import CROP_EYES, cut_crop, inverse, similarity_from_eyes
 
 
 def smooth_image(height=400, width=360):
@@ -44,17 +44,17 @@ def test_inverse_sends_targets_to_eyes():
 @pytest.mark.parametrize("eyes", [[(5, 5), (5, 5)], [(5, 5), (5.5, 5)], [(np.nan, 5), (9, 5)]])
 def test_eyes_that_coincide(eyes):
     with pytest.raises(FarkerasError, match="less than one pixel apart"):
-        align(smooth_image(), eyes)
+        cut_crop(smooth_image(), eyes)
 
 
 def test_identity_is_exact():
     image = smooth_image(218, 178)
-    np.testing.assert_array_equal(align(image, CROP_EYES), image)
+    np.testing.assert_array_equal(cut_crop(image, CROP_EYES), image)
 
 
 def test_shift_by_whole_pixels_is_exact():
     image = smooth_image()
-    shifted = align(image, np.add(CROP_EYES, (31, 57)))
+    shifted = cut_crop(image, np.add(CROP_EYES, (31, 57)))
     np.testing.assert_array_equal(shifted, image[57 : 57 + 218, 31 : 31 + 178])
 
 
@@ -62,7 +62,7 @@ def test_quarter_turn_is_exact():
     image = smooth_image(218, 178)
     turned = np.rot90(image)  # counter-clockwise: (x, y) goes to (y, 177 - x)
     eyes = [(y, 177 - x) for x, y in CROP_EYES]
-    np.testing.assert_array_equal(align(turned, eyes), image)
+    np.testing.assert_array_equal(cut_crop(turned, eyes), image)
 
 
 @pytest.mark.parametrize("factor", [2, 3, 5])
@@ -70,7 +70,7 @@ def test_enlarged_image_gives_the_same_crop(factor):
     image = smooth_image(218, 178)
     large = np.array(Image.fromarray(image).resize((178 * factor, 218 * factor), Image.BICUBIC))
     eyes = (np.array(CROP_EYES) + 0.5) * factor - 0.5
-    np.testing.assert_allclose(align(large, eyes).astype(int), image, atol=3)
+    np.testing.assert_allclose(cut_crop(large, eyes).astype(int), image, atol=3)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -79,7 +79,7 @@ def test_any_similarity_gives_the_same_crop(seed):
     angle, scale = rng.uniform(-np.pi, np.pi), np.exp(rng.uniform(np.log(0.8), np.log(3)))
     image = smooth_image()
     eyes = np.array([(150.0, 190.0), (200.0, 185.0)])
-    expected = align(image, eyes)
+    expected = cut_crop(image, eyes)
 
     # Resample the image itself: point p goes to turn @ p + shift, wholly inside a large canvas.
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -90,7 +90,7 @@ def test_any_similarity_gives_the_same_crop(seed):
     moved = Image.fromarray(image).transform(
         (side, side), Image.AFFINE, np.column_stack([back, offset]).ravel(), Image.BICUBIC
     )
-    result = align(np.array(moved), eyes @ turn.T + shift)
+    result = cut_crop(np.array(moved), eyes @ turn.T + shift)
     difference = np.abs(result.astype(int) - expected)[40:200, 20:160]
     assert difference.mean() < 2
     assert np.percentile(difference, 99) < 8
@@ -99,13 +99,13 @@ def test_any_similarity_gives_the_same_crop(seed):
 def test_shrinking_does_not_alias():
     stripes = np.zeros((1744, 1424, 3), np.uint8)
     stripes[::2] = 255  # finer than the crop can show: grey, not black and white
-    crop = align(stripes, (np.array(CROP_EYES) + 0.5) * 8 - 0.5)
+    crop = cut_crop(stripes, (np.array(CROP_EYES) + 0.5) * 8 - 0.5)
     np.testing.assert_allclose(crop[4:-4], 127, atol=2)
 
 
 def test_edges_are_repeated_beyond_the_photograph():
     image = np.zeros((30, 60, 3), np.uint8)
     image[:, :30], image[:, 30:] = (200, 0, 0), (0, 0, 200)
-    crop = align(image, [(10, 15), (49, 15)])
+    crop = cut_crop(image, [(10, 15), (49, 15)])
     np.testing.assert_array_equal(crop[[0, 0, -1, -1], [0, -1, 0, -1]][:, 0], [200, 0, 200, 0])
     np.testing.assert_array_equal(crop[[0, 0, -1, -1], [0, -1, 0, -1]][:, 2], [0, 200, 0, 200])

@@ -11,7 +11,7 @@ from PIL import Image
 import farkeras
 from farkeras.errors import FarkerasError
 from farkeras.photos import face_landmarkers
-from farkeras.photos.alignment import CROP_EYES, align
+from farkeras.photos.alignment import CROP_EYES, cut_crop
 from farkeras.photos.crops import align_face, align_faces, align_photos, find_targets
 from farkeras.photos.landmarks import EYES, find_eyes, find_faces
 from tests import bad_images
@@ -95,7 +95,7 @@ class TestFaces:
         return canvas
 
     def test_the_largest_face_is_what_prediction_sees(self, astronaut):
-        np.testing.assert_array_equal(farkeras.align_face(astronaut), align(astronaut, find_eyes(astronaut)))
+        np.testing.assert_array_equal(farkeras.align_face(astronaut), cut_crop(astronaut, find_eyes(astronaut)))
 
     def test_a_photo_turned_by_exif(self, astronaut, tmp_path):
         """The camera stored it lying on its side."""

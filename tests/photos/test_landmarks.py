@@ -8,7 +8,7 @@ from PIL import Image
 
 from farkeras.errors import FarkerasError
 from farkeras.photos import face_landmarkers
-from farkeras.photos.alignment import CROP_EYES, align
+from farkeras.photos.alignment import CROP_EYES, cut_crop
 from farkeras.photos.landmarks import EYES, NO_FACE, find_eyes, find_face, find_faces
 from farkeras.photos.reader import read_photo
 
@@ -53,7 +53,7 @@ def test_pupils_of_the_photograph(astronaut):
 
 
 def test_the_crop_has_the_pupils_at_their_places(astronaut):
-    np.testing.assert_allclose(find_eyes(align(astronaut, find_eyes(astronaut))), CROP_EYES, atol=1)
+    np.testing.assert_allclose(find_eyes(cut_crop(astronaut, find_eyes(astronaut))), CROP_EYES, atol=1)
 
 
 def test_a_mirror_image_has_mirrored_landmarks(astronaut):

@@ -12,7 +12,7 @@ from farkeras.data import packing
 from farkeras.data.augmentation import Augmentation
 from farkeras.data.examples import Examples
 from farkeras.data.keypoints import load_keypoints
-from farkeras.data.packing import pack
+from farkeras.data.packing import pack_data_set
 from farkeras.data.pipeline import evaluation_dataset, find_undecodable, training_dataset
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.procedural import is_procedural
@@ -34,7 +34,7 @@ def packed_dir(annotated_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("packed") / "faces"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packing, "_FILE_SIZE", 50)
-        pack(open_source("celeba", str(annotated_dir)), annotated_dir, folder)
+        pack_data_set(open_source("celeba", str(annotated_dir)), annotated_dir, folder)
     return folder
 
 
@@ -59,7 +59,7 @@ def small(tmp_path, monkeypatch):
             return Examples(self.attributes, np.array([str(path) for path in paths[rows]]), self.labels[rows])
 
     def run(progress=None):
-        return pack(source, folder, tmp_path / "packed", progress)
+        return pack_data_set(source, folder, tmp_path / "packed", progress)
 
     source = Source()
     run.source, run.paths, run.output = source, paths, tmp_path / "packed"

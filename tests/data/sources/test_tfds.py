@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from farkeras.attributes import CELEBA_ATTRIBUTES
-from farkeras.data.check import check_data
+from farkeras.data.check import check_data_set
 from farkeras.data.examples import FULL_FRAME
 from farkeras.data.sources.celeba import CelebA
 from farkeras.data.sources.lfwa import FRAME, LFWA
@@ -142,7 +142,7 @@ def test_a_stopped_start_leaves_nothing(celeb_a):
 
 
 def test_check_data_finds_nothing_that_stops_training(opened):
-    report = check_data("tfds", str(opened), 2)
+    report = check_data_set("tfds", str(opened), 2)
     assert not report.training_fails
     assert [split.num_images for split in report.splits.values()] == [192, 24, 24]
 
