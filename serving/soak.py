@@ -14,11 +14,11 @@ from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 
 
-def define(options: Flags) -> None:
-    options.text("images", "", "Folder with JPEG files; 64 of them are sent.", required=True)
-    options.integer("requests", 20000, "Number of good requests.", 1)
-    options.integer("hostile", 500, "Number of hostile requests between them.", 0)
-    options.number("swap_seconds", 5.0, "Seconds between new versions.", 0.1)
+def define(flags: Flags) -> None:
+    flags.text("images", "", "Folder with JPEG files; 64 of them are sent.", required=True)
+    flags.integer("requests", 20000, "Number of good requests.", 1)
+    flags.integer("hostile", 500, "Number of hostile requests between them.", 0)
+    flags.number("swap_seconds", 5.0, "Seconds between new versions.", 0.1)
 
 
 def main(options: Flags) -> int:

@@ -9,12 +9,15 @@ Another one, such as TF Serving itself, is tested with
 where the folder is the same for both: the suite writes new versions into it.
 """
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from farkeras.testing.server import local_server
 from tests.serving.target import Target
+
+sys.path.append(str(Path(__file__).parents[2] / "serving"))  # for `loadtest`, as the scripts there find it
 
 
 @pytest.fixture(scope="session")

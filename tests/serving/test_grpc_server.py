@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import grpc
 import pytest
 
+from farkeras.clients.grpc_client import PREDICT
 from farkeras.serving import grpc_server
 from farkeras.serving.answers import Answers
 from farkeras.serving.gate import Gate
-from farkeras.serving.load import PREDICT
 from farkeras.serving.metrics import Metrics
 from farkeras.wire.protos import serving_pb2 as pb
 from tests.serving.target import code_of, eventually
@@ -55,6 +55,10 @@ def channel_to(server):
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield channel
+
+
+def health(channel):
+    return channel.unary_unary("/grpc.health.v1.Health/Check")(b"", 5)
 
 
 def predict(channel, timeout=30):
@@ -111,8 +115,10 @@ def test_what_has_come_is_answered_and_the_rest_refused(server, answers):
     with channel_to(server) as channel, ThreadPoolExecutor(2) as threads:
         first = threads.submit(predict, channel)
         eventually(lambda: answers.begun == 1)
+        assert health(channel) == b"\x08\x01", "SERVING"
         drained = threads.submit(server.drain, 30)
         eventually(lambda: code_of(lambda: predict(channel, 5)) == "UNAVAILABLE")
+        assert health(channel) == b"\x08\x02", "NOT_SERVING"
         answers.go_on.set()
         assert pb.PredictResponse.FromString(first.result()).model_spec.name == "m"
         drained.result()

@@ -10,7 +10,7 @@ from farkeras.serving.servable import AUTOMATIC, DEFAULT_SIGNATURE, Parallelism,
 
 
 class InProcess:
-    """A version of a model in this process, for comparison with a server."""
+    """A version of a model in this process, to compare with a server."""
 
     def __init__(self, folder: str | Path, parallelism: Parallelism = AUTOMATIC):
         """Loads the version's folder."""

@@ -1,4 +1,4 @@
-"""A long load on a local server with everything that may go wrong, and what must hold meanwhile."""
+"""A long load on a local server with hot swaps, hostile requests and signals, and what must hold meanwhile."""
 
 import asyncio
 import itertools
@@ -7,20 +7,21 @@ import shutil
 import signal
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 import numpy as np
+from loadtest.findings import Findings
+from loadtest.hostile import Hostile, hostile_requests
+from loadtest.in_process import InProcess
+from loadtest.load import OPTIONS
+from loadtest.steps import predict_request
 
+from farkeras.clients.grpc_client import PREDICT
 from farkeras.files import written_aside
-from farkeras.serving.hostile import Hostile, hostile_requests
-from farkeras.serving.in_process import InProcess
-from farkeras.serving.load import OPTIONS, PREDICT
-from farkeras.serving.load_steps import predict_request
 from farkeras.testing.server import LocalServer, local_server
 from farkeras.wire.protos import serving_pb2 as pb
 from farkeras.wire.tensors import to_array
@@ -28,43 +29,7 @@ from farkeras.wire.tensors import to_array
 MODEL = "farkeras"
 TOLERANCE = 5e-5
 PORTS = {"port": 28500, "rest_port": 28501}
-"""Of servers that are killed and started again."""
-
-
-@dataclass
-class Findings:
-    """What was seen.
-
-    Attributes:
-        good: Answers to good requests, by code; "WRONG" for other numbers than the version's.
-        hostile: Answers to each hostile request, by its name.
-        improper: Those of them that were not proper.
-        swaps: Versions that were published.
-        versions: Versions that answered.
-        latencies: Seconds to each good answer.
-        memory: MiB of the server, in the order of time.
-        notes: What else was measured.
-        failures: What must not be; nothing where all is well.
-    """
-
-    good: Counter = field(default_factory=Counter)
-    hostile: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
-    improper: list[str] = field(default_factory=list)
-    swaps: int = 0
-    versions: set[int] = field(default_factory=set)
-    latencies: list[float] = field(default_factory=list)
-    memory: list[float] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-
-    def quarters_of_memory(self) -> list[float]:
-        """MiB, the mean of each quarter of the time."""
-        return [float(np.mean(part)) for part in np.array_split(self.memory, 4)]
-
-    def require(self, holds: bool, what: str) -> None:
-        """Notes a failure where something does not hold."""
-        if not holds:
-            self.failures.append(what)
+"""Ports of the servers that are killed and started again."""
 
 
 class Models:
@@ -75,21 +40,21 @@ class Models:
         Args:
             exports: Two version folders of `export_saved_model`.
             files: JPEG files.
-            base: Where versions appear; made here.
+            base: Folder of the published versions; made here.
         """
         self._exports, self.base, self.files = exports, base, files
         self.expected = [InProcess(export).probabilities(files) for export in exports]
         self.requests = [predict_request([file], MODEL) for file in files]
         if np.abs(self.expected[0] - self.expected[1]).max(axis=1).min() < 10 * TOLERANCE:
-            raise ValueError("the two models answer alike: a wrong answer would not be seen")
+            raise ValueError("The two models answer alike, so a wrong answer would not be seen.")
 
     def publish(self, version: int) -> None:
-        """The next version appears, complete at once."""
+        """Publishes the next version, complete at once."""
         with written_aside(self.base / str(version)) as aside:
             shutil.copytree(self._exports[version % 2], aside)
 
     def is_right(self, number: int, answer: bytes) -> tuple[int, bool]:
-        """The version that answered, and whether these are its numbers for a request."""
+        """The version that answered, and whether the answer holds its numbers for a request."""
         response = pb.PredictResponse.FromString(answer)
         version = response.model_spec.version.value
         values = to_array(response.outputs["probabilities"])
@@ -97,14 +62,14 @@ class Models:
 
 
 def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: float, callers: int = 8) -> Findings:
-    """Good requests with hot swaps, hostile ones between them; then SIGTERM and SIGKILL.
+    """Sends good requests during hot swaps, hostile ones between them; then SIGTERM and SIGKILL.
 
     Args:
-        models: What is served.
-        num_requests: Good requests.
-        num_hostile: Hostile ones, spread over the good.
-        swap_seconds: Between new versions.
-        callers: Who send good requests, each the next one when the last one is answered.
+        models: The models that are served.
+        num_requests: Number of good requests.
+        num_hostile: Number of hostile requests, spread over the good ones.
+        swap_seconds: Seconds between new versions.
+        callers: Number of callers, each of which sends the next good request when its last one is answered.
     """
     findings = Findings()
     models.publish(1)
@@ -123,7 +88,15 @@ def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: floa
     return findings
 
 
-async def _mixed_load(server, models, hostile, num_requests, num_hostile, callers, findings) -> None:
+async def _mixed_load(
+    server: LocalServer,
+    models: Models,
+    hostile: Sequence[Hostile],
+    num_requests: int,
+    num_hostile: int,
+    callers: int,
+    findings: Findings,
+) -> None:
     numbers = itertools.count()
     hostile_every = max(1, num_requests // num_hostile) if num_hostile else 0
 
@@ -138,7 +111,7 @@ async def _mixed_load(server, models, hostile, num_requests, num_hostile, caller
     await asyncio.gather(*(caller() for _ in range(callers)))
 
 
-async def _good(call, models: Models, number: int, findings: Findings) -> None:
+async def _good(call: grpc.aio.UnaryUnaryMultiCallable, models: Models, number: int, findings: Findings) -> None:
     begun, image = time.monotonic(), number % len(models.files)
     try:
         answer = await call(models.requests[image], timeout=60)
@@ -182,7 +155,7 @@ def _require_bounded_memory(findings: Findings) -> None:
 
 
 def _end_gracefully(models: Models, findings: Findings, callers: int) -> None:
-    """SIGTERM under load: what was begun is answered, and the process ends with 0."""
+    """SIGTERM under load: requests that the server has are answered, and the process ends with 0."""
     with local_server(f"--model_dir={models.base}") as server:
         codes, seconds = asyncio.run(_until_it_ends(server, models, callers, signal.SIGTERM))
         code = server.process.wait(30)
@@ -206,8 +179,8 @@ def _kill_and_start_again(models: Models, findings: Findings, callers: int) -> N
     findings.require(answers and seconds < 10, f"SIGKILL: a right answer {answers}, after {seconds:.1f} s")
 
 
-async def _until_it_ends(server: LocalServer, models: Models, callers: int, number: int) -> tuple[Counter, float]:
-    """Load, a signal after two seconds, and load until nobody answers: codes, and seconds from the signal."""
+async def _until_it_ends(server: LocalServer, models: Models, callers: int, number: int) -> tuple[Counter[str], float]:
+    """Load, a signal after two seconds, and load until no answer comes: codes, and seconds from signal to end."""
     findings, ended = Findings(), asyncio.Event()
 
     async def caller(first: int) -> None:
@@ -243,7 +216,7 @@ def _processor_seconds(server: LocalServer) -> float:
 
 
 @contextmanager
-def _every(seconds: float, action: Callable[[], None]):
+def _every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
     stop = threading.Event()
 
     def work() -> None:

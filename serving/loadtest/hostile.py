@@ -1,4 +1,4 @@
-"""Requests that nobody should send, and the answers they must get."""
+"""Requests that no client should send, and the answers that they must get."""
 
 import asyncio
 import base64
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import grpc
 import numpy as np
 
-from farkeras.serving.load import PREDICT
+from farkeras.clients.grpc_client import PREDICT
 from farkeras.wire.protos import serving_pb2 as pb
 from farkeras.wire.tensors import to_proto
 
@@ -20,9 +20,9 @@ class Hostile(NamedTuple):
     """A request.
 
     Attributes:
-        name: What is wrong with it.
-        send: Sends it and gives the answer: the name of gRPC's code, HTTP's status, or what a socket saw.
-        proper: The answers that are right.
+        name: What is wrong with the request.
+        send: Sends the request and returns the answer: the name of gRPC's code, HTTP's status, or what a socket saw.
+        proper: The correct answers.
     """
 
     name: str
@@ -36,9 +36,9 @@ def hostile_requests(address: str, rest_address: str, model: str, photo: bytes, 
     Args:
         address: host:port of gRPC.
         rest_address: host:port of REST.
-        model: Name of an export of `farkeras.exporters.saved_model` at the server.
-        photo: A good JPEG file.
-        large: Bytes of the largest ones.
+        model: Name of a model at the server that `farkeras.exporters.saved_model` exported.
+        photo: A valid JPEG file.
+        large: Bytes of the largest requests.
     """
     random = np.random.default_rng(0)
     path = f"/v1/models/{model}:predict"
@@ -46,7 +46,7 @@ def hostile_requests(address: str, rest_address: str, model: str, photo: bytes, 
     def rpc(name: str, content: bytes, *proper: str) -> Hostile:
         return Hostile(name, lambda: _rpc(address, content), proper or ("INVALID_ARGUMENT",))
 
-    def tensor(name: str, signature: str, key: str, value) -> Hostile:
+    def tensor(name: str, signature: str, key: str, value: np.ndarray | pb.TensorProto) -> Hostile:
         request = pb.PredictRequest(model_spec=pb.ModelSpec(name=model, signature_name=signature))
         request.inputs[key].CopyFrom(value if isinstance(value, pb.TensorProto) else to_proto(value))
         return rpc(name, request.SerializeToString())
@@ -92,7 +92,7 @@ async def _rpc(address: str, content: bytes) -> str:
 
 
 async def _silent_call(address: str) -> str:
-    """Opens a call, sends nothing, and goes after a second."""
+    """Opens a call, sends nothing, and ends the call after a second."""
     async with grpc.aio.insecure_channel(address) as channel:
         call = channel.stream_unary(PREDICT)(timeout=1)
         try:
@@ -108,7 +108,7 @@ async def _post(address: str, path: str, body: bytes) -> str:
 
 
 async def _raw(address: str, *parts: bytes) -> str:
-    """Sends bytes; the status that comes back."""
+    """Sends bytes and returns the status of the answer."""
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -122,7 +122,7 @@ async def _raw(address: str, *parts: bytes) -> str:
 
 
 async def _slow_body(address: str, path: str) -> str:
-    """Sends the half of a request, waits a second, and goes."""
+    """Sends half of a request, waits a second, and closes the connection."""
     host, _, port = address.rpartition(":")
     _, writer = await asyncio.open_connection(host, int(port))
     writer.write(f"POST {path} HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{{".encode())
@@ -133,13 +133,13 @@ async def _slow_body(address: str, path: str) -> str:
 
 
 def _jpeg_bomb(photo: bytes) -> bytes:
-    """The photo with another size in its header."""
+    """The photo with a huge size in its header."""
     frame = photo.index(b"\xff\xc0")  # marker, length (2), precision (1), height (2), width (2)
     return photo[: frame + 5] + struct.pack(">HH", 65500, 65500) + photo[frame + 9 :]
 
 
 def _png_bomb(side: int) -> bytes:
-    """A grey square that is small as a file and large as an image."""
+    """A black square that is small as a file and large as an image."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

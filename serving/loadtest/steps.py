@@ -1,26 +1,25 @@
-"""A load in steps, and what is shown of it."""
+"""A load in steps, and its table, JSON and picture."""
 
 import asyncio
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+from loadtest.in_process import InProcess
+from loadtest.load import Load, closed_loop, grpc_caller, open_loop
 from matplotlib.figure import Figure
 from rich.table import Table
 
 from farkeras.files import write_text, written_aside
-from farkeras.serving.in_process import InProcess
-from farkeras.serving.load import Load, closed_loop, grpc_caller, open_loop
 from farkeras.serving.servable import AUTOMATIC, Parallelism
 from farkeras.wire.protos import serving_pb2 as pb
 from farkeras.wire.tensors import to_proto
 
 ROUNDS = 5
-"""Parts of a step. With a comparison they take turns with it, so that both see the same machine."""
+"""Parts of a step. They take turns with those of a comparison, so that both see the same machine."""
 
 
 @dataclass
@@ -28,11 +27,11 @@ class Step:
     """A step of a load.
 
     Attributes:
-        name: What was asked, such as "4 callers" or "50 requests/s".
-        load: What the server did.
-        in_process: What the model's own Session did in the same time; None without a comparison.
-        ratio: The server's throughput to that; the median of the rounds.
-        is_open: Whether requests came at given times.
+        name: The load, such as "4 callers" or "50 requests/s".
+        load: The server's answers.
+        in_process: The answers of the model's own Session in the same time; None without a comparison.
+        ratio: The server's throughput divided by the Session's, the median of the rounds; None without a comparison.
+        is_open: Whether requests came at random times.
     """
 
     name: str
@@ -41,8 +40,9 @@ class Step:
     ratio: float | None = None
     is_open: bool = False
 
-    def to_dict(self) -> dict:
-        return {
+    def to_dict(self) -> dict[str, object]:
+        """What `load.json` says of the step; None where there is no number."""
+        values = {
             "step": self.name,
             "requests_per_second": self.load.throughput,
             **{f"p{percentile}_ms": self.load.milliseconds(percentile) for percentile in (50, 95, 99)},
@@ -51,6 +51,7 @@ class Step:
             "in_process_p99_ms": self.in_process and self.in_process.milliseconds(99),
             "ratio": self.ratio,
         }
+        return {name: None if value != value else value for name, value in values.items()}  # NaN is not JSON
 
 
 def predict_requests(files: Sequence[bytes], images: int, model: str) -> tuple[list[bytes], list[list[bytes]]]:
@@ -73,21 +74,17 @@ def predict_request(files: Sequence[bytes], model: str) -> bytes:
 def closed_step(
     address: str, requests: Sequence[bytes], callers: int, seconds: float, compare: Callable[[int, float], Load] | None
 ) -> Step:
-    """Callers that wait for their answers, and, where given, the comparison `(callers, seconds) -> Load`."""
-    step, ratios, part = (
-        Step(f"{callers} caller{'s' if callers > 1 else ''}", Load(), Load() if compare else None),
-        [],
-        seconds / ROUNDS,
-    )
+    """Callers that wait for their answers, by turns with the comparison `(callers, seconds) -> Load`, if any."""
+    load, in_process, ratios = Load(), Load(), []
     for _ in range(ROUNDS):
-        load = closed_loop(lambda: grpc_caller(address, requests), callers, part)
-        step.load.add(load)
+        served = closed_loop(lambda: grpc_caller(address, requests), callers, seconds / ROUNDS)
+        load.add(served)
         if compare:
-            other = compare(callers, part)
-            step.in_process.add(other)
-            ratios.append(load.throughput / other.throughput)
-    step.ratio = median(ratios) if ratios else None
-    return step
+            compared = compare(callers, seconds / ROUNDS)
+            in_process.add(compared)
+            ratios.append(served.throughput / compared.throughput)
+    name = f"{callers} caller{'s' if callers > 1 else ''}"
+    return Step(name, load, in_process, median(ratios)) if compare else Step(name, load)
 
 
 def open_step(address: str, requests: Sequence[bytes], rate: float, seconds: float) -> Step:
@@ -111,14 +108,14 @@ def table(steps: Sequence[Step]) -> Table:
     for name in ("requests/s", "p50 ms", "p95 ms", "p99 ms"):
         shown.add_column(name, justify="right")
     shown.add_column("answers")
-    if any(step.ratio for step in steps):
+    if any(step.in_process for step in steps):
         for name in ("in process", "ratio"):
             shown.add_column(name, justify="right")
     for step in steps:
         percentiles = [f"{step.load.milliseconds(percentile):.1f}" for percentile in (50, 95, 99)]
         codes = ", ".join(f"{count} {code}" for code, count in sorted(step.load.codes.items()))
         row = [step.name, f"{step.load.throughput:.1f}", *percentiles, codes]
-        if step.ratio:
+        if step.in_process:
             row += [f"{step.in_process.throughput:.1f}", f"{step.ratio:.2f}"]
         shown.add_row(*row)
     return shown
@@ -126,17 +123,15 @@ def table(steps: Sequence[Step]) -> Table:
 
 def write(steps: Sequence[Step], folder: Path) -> None:
     """Writes `load.json`, and `load.png` with latency over load."""
-    values = [{k: None if _is_nan(v) else v for k, v in step.to_dict().items()} for step in steps]
-    write_text(folder / "load.json", json.dumps(values, indent=1) + "\n")
+    write_text(folder / "load.json", json.dumps([step.to_dict() for step in steps], indent=1) + "\n")
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for percentile, color in ((50, "C0"), (95, "C1"), (99, "C3")):
         for is_open in (False, True):
             places = [place for place, step in enumerate(steps) if step.is_open == is_open]
             heights = [steps[place].load.milliseconds(percentile) for place in places]
-            axes.plot(
-                places, heights, "o-", color=color, label=f"p{percentile}" if is_open == steps[0].is_open else None
-            )
+            label = f"p{percentile}" if is_open == steps[0].is_open else None
+            axes.plot(places, heights, "o-", color=color, label=label)
     axes.set_xticks(range(len(steps)), [f"{step.name}\n{step.load.throughput:.0f}/s" for step in steps])
     axes.margins(x=0.1)
     axes.set_ylabel("milliseconds to the answer")
@@ -144,7 +139,3 @@ def write(steps: Sequence[Step], folder: Path) -> None:
     axes.legend()
     with written_aside(folder / "load.png") as aside:
         figure.savefig(aside, dpi=120)
-
-
-def _is_nan(value) -> bool:
-    return isinstance(value, float) and math.isnan(value)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import grpc
 import numpy as np
 
-PREDICT = "/tensorflow.serving.PredictionService/Predict"
+from farkeras.clients.grpc_client import PREDICT
+
 OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -21,17 +22,17 @@ OPTIONS = (
 
 @dataclass
 class Load:
-    """What came of a load.
+    """The answers to a load.
 
     Attributes:
-        seconds: How long it took.
+        seconds: Duration of the load.
         latencies: Seconds to each answer that was OK; in an open loop from the time at which the request was due.
-        codes: How many answers of each code.
+        codes: Number of answers of each code.
     """
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
-    codes: Counter = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
 
     @property
     def throughput(self) -> float:
@@ -43,23 +44,23 @@ class Load:
         return 1e3 * float(np.percentile(self.latencies, percentile)) if self.latencies else float("nan")
 
     def add(self, other: "Load") -> None:
-        """Takes in a later part of the same load."""
+        """Adds a later part of the same load."""
         self.seconds += other.seconds
         self.latencies += other.latencies
         self.codes += other.codes
 
 
 Caller = AbstractContextManager[Callable[[int], str]]
-"""Gives what sends a request, by its number, waits for the answer and tells its code."""
+"""Gives a function that sends the request of a number, waits for the answer and returns its code."""
 
 
 def closed_loop(caller: Callable[[], Caller], callers: int, seconds: float) -> Load:
     """Callers that each send the next request when the last one is answered.
 
     Args:
-        caller: Makes one; each is used in a thread of its own.
-        callers: How many.
-        seconds: After which no more is sent.
+        caller: Makes a caller; each is used in its own thread.
+        callers: Number of callers.
+        seconds: Time after which no request is sent.
     """
     load, start = Load(), time.monotonic()
 
@@ -83,12 +84,12 @@ def closed_loop(caller: Callable[[], Caller], callers: int, seconds: float) -> L
 
 @contextmanager
 def grpc_caller(address: str, requests: Sequence[bytes], timeout: float = 60.0) -> Iterator[Callable[[int], str]]:
-    """A caller of a server, with a connection of its own.
+    """A caller of a server, with its own connection.
 
     Args:
         address: host:port of gRPC.
         requests: Serialised `PredictRequest` messages, sent in turn.
-        timeout: Of a request, in seconds.
+        timeout: Seconds that a request may take.
     """
     with grpc.insecure_channel(address, options=OPTIONS) as channel:
         call = channel.unary_unary(PREDICT)
@@ -112,9 +113,9 @@ async def open_loop(
         address: host:port of gRPC.
         requests: Serialised `PredictRequest` messages, sent in turn.
         rate: Requests a second.
-        seconds: After which no more is sent.
-        seed: Of the times.
-        timeout: Of a request, in seconds.
+        seconds: Time after which no request is sent.
+        seed: Seed of the random times.
+        timeout: Seconds that a request may take.
     """
     gaps = np.random.default_rng(seed).exponential(1 / rate, int(2 * rate * seconds) + 100)
     load, start, sent = Load(), time.monotonic(), []
@@ -131,7 +132,7 @@ async def open_loop(
     return load
 
 
-async def _send(call, request: bytes, timeout: float, due: float, load: Load) -> None:
+async def _send(call: grpc.aio.UnaryUnaryMultiCallable, request: bytes, timeout: float, due: float, load: Load) -> None:
     try:
         await call(request, timeout=timeout)
     except grpc.aio.AioRpcError as error:
