@@ -13,11 +13,15 @@ import asyncio
 import logging
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
+
+if TYPE_CHECKING:
+    from farkeras.serving.server import Running
 
 
 def define(flags: Flags) -> None:
@@ -60,7 +64,7 @@ def main(options: Flags) -> None:
         raise FarkerasError("Serving needs grpcio, which is not installed: pip install 'farkeras[serving]'.") from None
     from farkeras.serving.configuration import one_model, read_batching, read_models
     from farkeras.serving.servable import Parallelism
-    from farkeras.serving.server import ServerSettings, serve
+    from farkeras.serving.server import ServerSettings, run_server
 
     _log_to_stdout()
     settings = ServerSettings(
@@ -76,9 +80,9 @@ def main(options: Flags) -> None:
     )
 
     async def serve_and_end() -> None:
-        await serve(settings, lambda running: _announce(running, settings.host))
+        await run_server(settings, lambda running: _announce(running, settings.host))
         print("Ended.", flush=True)
-        os._exit(0)  # see `serve`
+        os._exit(0)  # see `run_server`
 
     asyncio.run(serve_and_end())
 
@@ -94,7 +98,7 @@ def _log_to_stdout() -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
-def _announce(running, host: str) -> None:
+def _announce(running: "Running", host: str) -> None:
     for model in running.models:
         versions = ", ".join(map(str, model.available()))
         print(f"Model {model.name}, version {versions}: http://{host}:{running.rest_port}/v1/models/{model.name}")

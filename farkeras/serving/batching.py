@@ -37,11 +37,14 @@ class BatchSettings(NamedTuple):
     allowed_batch_sizes: tuple[int, ...] = ()
 
 
+_Key = tuple[str, tuple[str, ...], tuple[tuple[str, str, tuple[int, ...]], ...]]  # signature, outputs, inputs
+
+
 class _Task(NamedTuple):
     inputs: Mapping[str, np.ndarray]
     size: int
     deadline: Deadline
-    done: Future
+    done: Future[list[np.ndarray]]
 
 
 @dataclass
@@ -68,7 +71,7 @@ class Batcher:
         """
         self._run, self._settings, self._observe_size = run, settings, observe_size
         self._changed, self._closed = threading.Condition(), False
-        self._queues: dict[tuple, deque[_Batch]] = {}
+        self._queues: dict[_Key, deque[_Batch]] = {}
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(settings.num_batch_threads)]
         for thread in self._threads:
             thread.start()
@@ -100,12 +103,12 @@ class Batcher:
             thread.join()
 
     def _rows(self, inputs: Mapping[str, np.ndarray]) -> int:
-        rows = {array.shape[0] if array.ndim else None for array in inputs.values()}
-        if len(rows) != 1 or None in rows:
+        sizes = {array.shape[:1] for array in inputs.values()}
+        if len(sizes) != 1 or () in sizes:
             raise RequestError(
                 StatusCode.INVALID_ARGUMENT, "Batching needs inputs with a first dimension, equal in all of them."
             )
-        (size,) = rows
+        ((size,),) = sizes
         if size > self._settings.max_batch_size:
             raise RequestError(
                 StatusCode.INVALID_ARGUMENT,
@@ -113,7 +116,7 @@ class Batcher:
             )
         return size
 
-    def _enqueue(self, key: tuple, task: _Task) -> None:
+    def _enqueue(self, key: _Key, task: _Task) -> None:
         with self._changed:
             queue = self._queues.setdefault(key, deque())
             if not queue or queue[-1].size + task.size > self._settings.max_batch_size:

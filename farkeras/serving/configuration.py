@@ -1,4 +1,4 @@
-"""TF Serving's configuration files, as far as the local server follows them."""
+"""The parts of TF Serving's configuration files that the local server follows."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -16,10 +16,10 @@ _NUMBERS = {"max_batch_size": 1, "batch_timeout_micros": 0, "max_enqueued_batche
 
 
 def read_models(path: str | Path) -> list[ModelConfig]:
-    """The models of a --model_config_file.
+    """The models of a `model_config_file`.
 
     Raises:
-        FarkerasError: The file, or what it says.
+        FarkerasError: The file cannot be read, or one of its values is wrong.
     """
     models = list(_read(path, ModelServerConfig()).model_config_list.config)
     if not models:
@@ -49,7 +49,7 @@ def one_model(name: str, model_dir: str | Path) -> ModelConfig:
     if not versions_on_disk(folder):
         nested = folder / "export" / "saved_model"
         hint = (
-            f"Did you mean --model_dir={nested}?" if versions_on_disk(nested) else "Run export/export_saved_model.py."
+            f"Did you mean `model_dir={nested}`?" if versions_on_disk(nested) else "Run export/export_saved_model.py."
         )
         raise FarkerasError(
             f"{folder} holds no version of a SavedModel; expected folders with numbers for names, such as {folder}/1. "
@@ -59,10 +59,10 @@ def one_model(name: str, model_dir: str | Path) -> ModelConfig:
 
 
 def read_batching(path: str | Path) -> BatchSettings:
-    """A --batching_parameters_file.
+    """The settings in a `batching_parameters_file`.
 
     Raises:
-        FarkerasError: The file, or what it says.
+        FarkerasError: The file cannot be read, or one of its values is wrong.
     """
     message = _read(path, BatchingParameters())
     given = {name: getattr(message, name).value for name in _NUMBERS if message.HasField(name)}

@@ -116,7 +116,7 @@ def _metadata(version: LoadedVersion) -> dict:
 
 
 def _group(name: str, probabilities: dict[str, float], members: list[str]) -> dict:
-    likely_first = sorted(members, key=probabilities.get, reverse=True)
+    likely_first = sorted(members, key=probabilities.__getitem__, reverse=True)
     attributes = [{"name": attribute, "probability": probabilities[attribute]} for attribute in likely_first]
     return {"name": name, "region": region_of(name), "attributes": attributes}
 

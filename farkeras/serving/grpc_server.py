@@ -4,10 +4,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc import StatusCode
+from grpc_health.v1.health import HealthServicer
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from farkeras.errors import FarkerasError
 from farkeras.serving.answers import Answers
@@ -17,15 +20,15 @@ from farkeras.serving.gate import Gate
 from farkeras.wire.protos import serving_pb2 as pb
 
 RECEIVE_SECONDS = 30.0
-"""Within which a request must have arrived, once its call has begun; the call is cancelled otherwise."""
+"""A call is cancelled when its request has not arrived this long after its beginning."""
 
 MAX_WAITING = 1000
 """Requests that are being answered or wait for it; one more is UNAVAILABLE."""
 
 MAX_CALLS = 2 * MAX_WAITING
-"""Calls, those whose request is still on its way among them; one more is RESOURCE_EXHAUSTED."""
+"""Calls, including those whose request is still on its way; one more is RESOURCE_EXHAUSTED."""
 
-_SECONDS_TO_SEND = 0.2  # the last answers
+_SECONDS_TO_SEND = 0.2  # time for the last answers to leave
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),  # as TF Serving
@@ -33,10 +36,9 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),  # or two servers would share a port, each answering some of the calls
 )
 
-# grpc.health.v1: the requests for the server and for its services, and the answers SERVING and NOT_SERVING, field 1.
-_SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
-_HEALTH_REQUESTS = {b"\n" + bytes([len(name)]) + name.encode() if name else b"" for name in _SERVICES}
-_HEALTHY, _UNHEALTHY = b"\x08\x01", b"\x08\x02"
+_Request = TypeVar("_Request", bound=Message)
+_Call = Callable[[Iterator[bytes], grpc.ServicerContext], bytes]
+_PREDICTION, _MODEL = "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"
 
 
 class GrpcServer:
@@ -50,40 +52,35 @@ class GrpcServer:
         self._answers, self._host, self.port, self._gate = answers, host, port, gate
         self._lock, self._waiting, self._closing = threading.Lock(), 0, False
         self._receiving: dict[grpc.ServicerContext, float] = {}  # calls without their request, and since when
-        self._server: grpc.Server | None = None
+        self._health = HealthServicer()  # of the server itself (""), and of its services
+        for service in (_PREDICTION, _MODEL):
+            self._health.set(service, HealthCheckResponse.SERVING)
 
     def start(self) -> None:
         """Opens the port.
 
         Raises:
-            FarkerasError: It cannot be had.
+            FarkerasError: The port is not free.
         """
         threads = ThreadPoolExecutor(MAX_CALLS, "grpc")  # begins one only where none is free
         self._server = grpc.server(threads, options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         answers = self._answers
+        predict = self._method("Predict", pb.PredictRequest, answers.predict)
+        metadata = self._method("GetModelMetadata", pb.GetModelMetadataRequest, lambda r, _: answers.metadata(r))
+        status = self._method("GetModelStatus", pb.GetModelStatusRequest, lambda r, _: answers.status(r))
         self._server.add_generic_rpc_handlers(
             (
-                _service(
-                    "tensorflow.serving.PredictionService",
-                    Predict=self._method("Predict", pb.PredictRequest, answers.predict),
-                    GetModelMetadata=self._method(
-                        "GetModelMetadata", pb.GetModelMetadataRequest, lambda request, _: answers.metadata(request)
-                    ),
-                ),
-                _service(
-                    "tensorflow.serving.ModelService",
-                    GetModelStatus=self._method(
-                        "GetModelStatus", pb.GetModelStatusRequest, lambda request, _: answers.status(request)
-                    ),
-                ),
-                _service("grpc.health.v1.Health", Check=self._health),
+                _service(_PREDICTION, Predict=predict, GetModelMetadata=metadata),
+                _service(_MODEL, GetModelStatus=status),
+                # No Watch, because whoever watches would hold one of the calls without end.
+                _service("grpc.health.v1.Health", Check=self._check_health),
             )
         )
         try:
             self.port = self._server.add_insecure_port(f"{self._host}:{self.port}")
         except RuntimeError:
             raise FarkerasError(
-                f"Cannot listen at {self._host}:{self.port}; expected a free port. Name another one with --port."
+                f"Cannot listen at {self._host}:{self.port}; expected a free port. Name another one with `port`."
             ) from None
         self._server.start()
         threading.Thread(target=self._cancel_silent_calls, daemon=True).start()
@@ -91,14 +88,17 @@ class GrpcServer:
     def drain(self, grace_seconds: float) -> None:
         """Refuses new requests as UNAVAILABLE and answers those that are here, as far as the time allows.
 
-        The port is left to the end of the process, for gRPC's own end would cancel requests that have just come.
+        The port stays open to the end of the process, since gRPC's own end would cancel requests that have just come.
         """
+        self._health.enter_graceful_shutdown()
         self._closing, deadline = True, Deadline.after(grace_seconds)
         while self._waiting and not deadline.passed():
             time.sleep(0.05)
         time.sleep(_SECONDS_TO_SEND)
 
-    def _method(self, api: str, request_class: type[Message], answer: Callable[[Message, Deadline], Message]):
+    def _method(
+        self, api: str, request_class: type[_Request], answer: Callable[[_Request, Deadline], Message]
+    ) -> _Call:
         """A handler: bytes to bytes, so that parsing, too, is done by few at a time."""
 
         def work(content: bytes, deadline: Deadline) -> bytes | tuple[StatusCode, str]:
@@ -122,10 +122,10 @@ class GrpcServer:
             finally:
                 with self._lock:
                     self._waiting -= 1
-            if isinstance(done, tuple):
-                del content
-                context.abort(*done)
-            return done
+            if isinstance(done, bytes):
+                return done
+            del content
+            return context.abort(*done)
 
         return call
 
@@ -137,23 +137,25 @@ class GrpcServer:
         reason = "The server is about to end" if self._closing else "Too many requests wait at this server"
         context.abort(StatusCode.UNAVAILABLE, reason)
 
-    def _health(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        if self._receive(requests, context) not in _HEALTH_REQUESTS:
-            context.abort(StatusCode.NOT_FOUND, "Unknown service")
-        return _UNHEALTHY if self._closing else _HEALTHY
+    def _check_health(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        request = HealthCheckRequest()
+        try:
+            _parse(request, self._receive(requests, context))
+        except RequestError as error:
+            context.abort(error.code, error.message)
+        return self._health.Check(request, context).SerializeToString()
 
     def _receive(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         """The one message of a call. The handlers are those of streams: only they see a call before its message."""
         with self._lock:
             self._receiving[context] = time.monotonic()
         try:
-            content = next(requests, None)
+            return next(requests)
+        except StopIteration:
+            return context.abort(StatusCode.INTERNAL, "The call ended without a request")
         finally:
             with self._lock:
                 del self._receiving[context]
-        if content is None:
-            context.abort(StatusCode.INTERNAL, "The call ended without a request")
-        return content
 
     def _cancel_silent_calls(self) -> None:
         while True:
@@ -172,6 +174,6 @@ def _parse(message: Message, content: bytes) -> None:
         raise RequestError(StatusCode.INTERNAL, f"The request is no {message.DESCRIPTOR.name}") from None
 
 
-def _service(name: str, **methods) -> grpc.GenericRpcHandler:
+def _service(name: str, **methods: _Call) -> grpc.GenericRpcHandler:
     handlers = {method: grpc.stream_unary_rpc_method_handler(function) for method, function in methods.items()}
     return grpc.method_handlers_generic_handler(name, handlers)

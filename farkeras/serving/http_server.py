@@ -34,14 +34,14 @@ class HttpServer(ThreadingHTTPServer):
             port: 0 for any free one.
 
         Raises:
-            FarkerasError: The port cannot be had.
+            FarkerasError: The port is not free.
         """
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
             raise FarkerasError(
                 f"Cannot listen at {host}:{port} ({error.strerror}); expected a free port. Name another one with "
-                "--rest_api_port."
+                "`rest_api_port`."
             ) from None
         self.rest, self.port = rest, self.server_address[1]
         self._idle, self._active = threading.Condition(), 0
@@ -69,8 +69,8 @@ class HttpServer(ThreadingHTTPServer):
             self._active -= 1
             self._idle.notify_all()
 
-    def handle_error(self, request, client_address) -> None:
-        """A client that went away is nobody's error."""
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is not an error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -87,35 +87,32 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.began()
         try:
             body = self._body()
-            if body is None:
-                return
-            self._send(self.server.rest.answer("POST", self.path.partition("?")[0], body))
+            if isinstance(body, Response):
+                self.close_connection = True  # the rest of the request may still come
+                self._send(body)
+            elif body is not None:
+                self._send(self.server.rest.answer("POST", self.path.partition("?")[0], body))
             self.wfile.flush()
         finally:
             self.server.ended()
 
-    def _body(self) -> bytes | None:
-        """The request's content; None after an answer that says why there is none."""
+    def _body(self) -> bytes | Response | None:
+        """The request's content, or an answer that says why it is not read; None where the client has gone."""
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
-            return self._refuse(411, "Expected a Content-Length; chunks are not read")
+            return error_response(411, "Expected a Content-Length; chunks are not read")
         if self.headers.get("Content-Encoding", "identity") != "identity":
-            return self._refuse(415, "Expected content without an encoding")
-        end, parts, left = time.monotonic() + IDLE_SECONDS, [], int(length)
-        while left:
+            return error_response(415, "Expected content without an encoding")
+        end, body = time.monotonic() + IDLE_SECONDS, bytearray()
+        while left := int(length) - len(body):
             if time.monotonic() > end:
-                return self._refuse(408, f"The request took longer than {IDLE_SECONDS:g} s to arrive")
+                return error_response(408, f"The request took longer than {IDLE_SECONDS:g} s to arrive")
             part = self.rfile.read1(min(left, 2**20))
             if not part:
                 self.close_connection = True
                 return None
-            parts.append(part)
-            left -= len(part)
-        return b"".join(parts)
-
-    def _refuse(self, status: int, message: str) -> None:
-        self.close_connection = True  # the rest of the request may still come
-        self._send(error_response(status, message))
+            body += part
+        return bytes(body)
 
     def _send(self, response: Response) -> None:
         self.send_response(response.status)
@@ -126,14 +123,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(response.body)
 
-    def send_error(self, code, message=None, explain=None) -> None:
-        """What the base class refuses, in the same form as the rest."""
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refusals of the base class, in the same form as all others."""
         self.close_connection = True
         self.request_version = self.protocol_version  # what cannot be read passes for HTTP/0.9, without headers
         self._send(error_response(int(code), message or "Malformed HTTP request"))
 
     def finish(self) -> None:
-        """Ends a connection so that the last answer arrives: what is closed unread is reset, the answer with it."""
+        """Ends a connection so that the last answer arrives: closing with unread input would reset it instead."""
         super().finish()
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
@@ -145,5 +142,5 @@ class _Handler(BaseHTTPRequestHandler):
     def version_string(self) -> str:
         return "farkeras"
 
-    def log_message(self, *arguments) -> None:
+    def log_message(self, *arguments: object) -> None:
         """The metrics count."""

@@ -1,12 +1,16 @@
 """Status and metadata in JSON, as TF Serving's REST interface has them: every field, 64-bit numbers as text."""
 
+from collections.abc import Mapping
+
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from farkeras.wire.protos import serving_pb2 as pb
 
+_Json = dict[str, object]
 
-def status_json(response: pb.GetModelStatusResponse) -> dict:
+
+def status_json(response: pb.GetModelStatusResponse) -> _Json:
     """A `GetModelStatusResponse`."""
     return {
         "model_version_status": [
@@ -23,7 +27,7 @@ def status_json(response: pb.GetModelStatusResponse) -> dict:
     }
 
 
-def metadata_json(name: str, version: int, signatures: dict[str, meta_graph_pb2.SignatureDef]) -> dict:
+def metadata_json(name: str, version: int, signatures: Mapping[str, meta_graph_pb2.SignatureDef]) -> _Json:
     """A `GetModelMetadataResponse` with the signatures."""
     return {
         "model_spec": {"name": name, "signature_name": "", "version": str(version)},
@@ -31,7 +35,7 @@ def metadata_json(name: str, version: int, signatures: dict[str, meta_graph_pb2.
     }
 
 
-def _signature(signature: meta_graph_pb2.SignatureDef) -> dict:
+def _signature(signature: meta_graph_pb2.SignatureDef) -> _Json:
     return {
         "inputs": {name: _tensor(info) for name, info in signature.inputs.items()},
         "outputs": {name: _tensor(info) for name, info in signature.outputs.items()},
@@ -39,7 +43,7 @@ def _signature(signature: meta_graph_pb2.SignatureDef) -> dict:
     }
 
 
-def _tensor(info: meta_graph_pb2.TensorInfo) -> dict:
+def _tensor(info: meta_graph_pb2.TensorInfo) -> _Json:
     return {
         "dtype": types_pb2.DataType.Name(info.dtype),
         "tensor_shape": {

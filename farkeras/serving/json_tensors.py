@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from typing import Any, TypeGuard
 
 import numpy as np
 import tensorflow as tf
@@ -12,8 +13,10 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from farkeras.serving.errors import RequestError
 
+_Infos = Mapping[str, meta_graph_pb2.TensorInfo]
 
-def parse_json(body: bytes) -> dict:
+
+def parse_json(body: bytes) -> dict[str, Any]:
     """The JSON object of a request.
 
     Raises:
@@ -32,7 +35,7 @@ def parse_json(body: bytes) -> dict:
     return values
 
 
-def read_inputs(values: Mapping, signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:
+def read_inputs(values: Mapping[str, Any], signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:
     """The inputs of a request as `parse_json` gave it.
 
     Raises:
@@ -60,7 +63,7 @@ def read_inputs(values: Mapping, signature: meta_graph_pb2.SignatureDef) -> dict
     return {name: _array(name, [row[name] for row in rows], infos) for name in infos}
 
 
-def write_outputs(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict:
+def write_outputs(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict[str, Any]:
     """The answer, ready for JSON; a single output loses its name.
 
     Raises:
@@ -70,21 +73,21 @@ def write_outputs(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict:
     (single,) = values.values() if len(values) == 1 else (None,)
     if not by_rows:
         return {"outputs": values if single is None else single}
-    sizes = {array.shape[0] if array.ndim else None for array in outputs.values()}
-    if len(sizes) != 1 or None in sizes:
+    sizes = {array.shape[:1] for array in outputs.values()}
+    if len(sizes) != 1 or () in sizes:
         raise _invalid("The outputs have no equal first dimension; ask for columns with 'inputs'")
     if single is not None:
         return {"predictions": single}
     return {"predictions": [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]}
 
 
-def _only(infos: Mapping) -> str:
+def _only(infos: _Infos) -> str:
     if len(infos) != 1:
         raise _invalid(f"Expecting objects with the keys {','.join(sorted(infos))}: the signature has several inputs")
     return next(iter(infos))
 
 
-def _array(name: str, value, infos: Mapping) -> np.ndarray:
+def _array(name: str, value: object, infos: _Infos) -> np.ndarray:
     if name not in infos:
         raise _invalid(f"JSON object: does not have named input: {name}")
     dtype = tf.as_dtype(infos[name].dtype).as_numpy_dtype
@@ -104,9 +107,10 @@ def _array(name: str, value, infos: Mapping) -> np.ndarray:
     return array.astype(dtype)
 
 
-def _strings(value) -> np.ndarray:
+def _strings(value: object) -> np.ndarray:
     """An object array of bytes, of text and {"b64": ...}."""
-    shape, flat = [], [value]
+    shape: list[int] = []
+    flat: list[Any] = [value]
     while isinstance(flat[0] if flat else None, list):
         if not all(isinstance(part, list) and len(part) == len(flat[0]) for part in flat):
             raise _invalid("Encountered lists of different sizes")
@@ -117,7 +121,7 @@ def _strings(value) -> np.ndarray:
     return array.reshape(shape)
 
 
-def _bytes(value) -> bytes:
+def _bytes(value: object) -> bytes:
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
     if not _is_base64(value):
@@ -128,11 +132,11 @@ def _bytes(value) -> bytes:
         raise _invalid("Unable to base64 decode") from None
 
 
-def _is_base64(value) -> bool:
+def _is_base64(value: object) -> TypeGuard[dict[str, str]]:
     return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
 
 
-def _jsonable(name: str, array: np.ndarray):
+def _jsonable(name: str, array: np.ndarray) -> Any:
     if array.dtype != object:
         return array.tolist()
     write = _base64_object if name.endswith("_bytes") else lambda value: value.decode("utf-8", "replace")
@@ -141,7 +145,7 @@ def _jsonable(name: str, array: np.ndarray):
     return written.tolist()
 
 
-def _base64_object(value: bytes) -> dict:
+def _base64_object(value: bytes) -> dict[str, str]:
     return {"b64": base64.b64encode(value).decode("ascii")}
 
 

@@ -1,4 +1,4 @@
-"""A version that answers requests: the SavedModel, how its runs are scheduled, and who uses it."""
+"""A version that answers requests: the SavedModel, the schedule of its runs, and its users."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -33,17 +33,17 @@ class LoadedVersion:
 
     Attributes:
         number: The version.
-        folder: Where it lies.
-        users: Who must have been answered before `close`.
+        folder: Its folder.
+        users: Requests that must be answered before `close`.
     """
 
     def __init__(self, name: str, number: int, folder: Path, settings: Settings, metrics: Metrics):
         """Loads; raises what TensorFlow and the warm-up raise, of many classes."""
         self.number, self.folder, self.users = number, folder, Users()
-        self._servable, self._batcher = Servable(folder, settings.parallelism), None
+        self._servable = Servable(folder, settings.parallelism)
         self.signatures, self.signature = self._servable.signatures, self._servable.signature
-        if settings.batching is not None:
-            self._batcher = Batcher(self._servable.run, settings.batching, lambda rows: metrics.batch(name, rows))
+        run, batching = self._servable.run, settings.batching
+        self._batcher = None if batching is None else Batcher(run, batching, lambda rows: metrics.batch(name, rows))
         try:
             replay_warmup(folder, self._warm_up)
         except BaseException:
@@ -89,10 +89,11 @@ class LoadedVersion:
 
 
 class Users:
-    """Counts those who use a thing, and calls back when it is retired and the last one has left."""
+    """Counts the users of an object, and calls back when it is retired and the last user has left."""
 
-    def __init__(self):
-        self._lock, self._count, self._end = threading.Lock(), 0, None
+    def __init__(self) -> None:
+        self._lock, self._count = threading.Lock(), 0
+        self._end: Callable[[], None] | None = None
 
     def enter(self) -> None:
         with self._lock:
@@ -106,7 +107,7 @@ class Users:
             end()
 
     def when_none(self, end: Callable[[], None]) -> None:
-        """Calls `end` once nobody is left, at once if so. Nobody may enter any more."""
+        """Calls `end` when no user is left, which may be at once. Nobody may enter any more."""
         with self._lock:
             self._end, none_left = end, self._count == 0
         if none_left:

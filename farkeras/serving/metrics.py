@@ -1,22 +1,41 @@
 """Counters and histograms in Prometheus' text format, under TF Serving's names."""
 
-import threading
-from bisect import bisect_left
-from functools import cache
+import re
 
-_LATENCY_LIMITS = tuple(10 * 1.8**power for power in range(33))
-_SIZE_LIMITS = tuple(float(2**power) for power in range(14))
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 _PREFIX = ":tensorflow:serving:"
+_LATENCY_LIMITS = [float(f"{10 * 1.8**power:g}") for power in range(33)]  # microseconds; six digits, as TF Serving
+_SIZE_LIMITS = [2.0**power for power in range(14)]
+
+# What the library adds to every metric and TF Serving does not have: times of creation, "_total" after counters.
+_CREATED = re.compile(r"^(?:# \w+ )?[\w:]+_created[ {].*\n", re.MULTILINE)
+_TOTAL = re.compile(r"^((?:# \w+ )?[\w:]+)_total(?=[ {])", re.MULTILINE)
 
 
 class Metrics:
-    """What a server counts; may be used by many threads."""
+    """What one server counts; may be used by many threads."""
 
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._counters: dict[tuple[str, str], int] = {}
-        self._histograms: dict[tuple[str, str], _Histogram] = {}
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(f"{_PREFIX}request_count", "Requests.", ["model_name", "status"], registry=registry)
+        self._latencies = Histogram(
+            f"{_PREFIX}request_latency",
+            "Microseconds from a request's arrival to its answer.",
+            ["model_name", "API", "entrypoint", "status"],
+            registry=registry,
+            buckets=_LATENCY_LIMITS,
+        )
+        self._loads = Counter(
+            f"{_PREFIX}load_attempt_count", "Attempts to load a version.", ["model_name", "status"], registry=registry
+        )
+        self._batch_sizes = Histogram(
+            f"{_PREFIX}batching_session:processed_batch_size",
+            "Rows of merged batches.",
+            ["model_name"],
+            registry=registry,
+            buckets=_SIZE_LIMITS,
+        )
 
     def answered(self, model: str, api: str, entrypoint: str, status: str, seconds: float) -> None:
         """Counts a request.
@@ -28,65 +47,17 @@ class Metrics:
             status: Name of the code, "OK" or an error's.
             seconds: From the request's arrival to its answer.
         """
-        self._count("request_count", _labels(model_name=model, status=status))
-        labels = _labels(model_name=model, API=api, entrypoint=entrypoint, status=status)
-        self._observe("request_latency", labels, _LATENCY_LIMITS, 1e6 * seconds)
+        self._requests.labels(model, status).inc()
+        self._latencies.labels(model, api, entrypoint, status).observe(1e6 * seconds)
 
     def loaded(self, model: str, ok: bool) -> None:
         """Counts an attempt to load a version."""
-        self._count("load_attempt_count", _labels(model_name=model, status="success" if ok else "fail"))
+        self._loads.labels(model, "success" if ok else "fail").inc()
 
     def batch(self, model: str, rows: int) -> None:
         """Counts a merged batch."""
-        self._observe("batching_session:processed_batch_size", _labels(model_name=model), _SIZE_LIMITS, rows)
+        self._batch_sizes.labels(model).observe(rows)
 
-    def text(self) -> str:
-        """All of it, as Prometheus reads it."""
-        with self._lock:
-            lines, typed = [], set()
-            for (name, labels), count in sorted(self._counters.items()):
-                lines += _type_line(name, "counter", typed)
-                lines.append(f"{_PREFIX}{name}{{{labels}}} {count}")
-            for (name, labels), histogram in sorted(self._histograms.items()):
-                lines += _type_line(name, "histogram", typed)
-                lines += histogram.lines(f"{_PREFIX}{name}", labels)
-        return "\n".join(lines) + "\n"
-
-    def _count(self, name: str, labels: str) -> None:
-        with self._lock:
-            self._counters[name, labels] = self._counters.get((name, labels), 0) + 1
-
-    def _observe(self, name: str, labels: str, limits: tuple[float, ...], value: float) -> None:
-        with self._lock:
-            if (name, labels) not in self._histograms:
-                self._histograms[name, labels] = _Histogram(limits)
-            self._histograms[name, labels].add(value)
-
-
-class _Histogram:
-    def __init__(self, limits: tuple[float, ...]):
-        self.limits, self.counts, self.sum = limits, [0] * (len(limits) + 1), 0.0
-
-    def add(self, value: float) -> None:
-        self.counts[bisect_left(self.limits, value)] += 1
-        self.sum += value
-
-    def lines(self, name: str, labels: str) -> list[str]:
-        lines, total = [], 0
-        for limit, count in zip([*(f"{limit:g}" for limit in self.limits), "+Inf"], self.counts, strict=True):
-            total += count
-            lines.append(f'{name}_bucket{{{labels},le="{limit}"}} {total}')
-        return [*lines, f"{name}_sum{{{labels}}} {self.sum:g}", f"{name}_count{{{labels}}} {total}"]
-
-
-def _type_line(name: str, kind: str, typed: set[str]) -> list[str]:
-    if name in typed:
-        return []
-    typed.add(name)
-    return [f"# TYPE {_PREFIX}{name} {kind}"]
-
-
-@cache  # as many as there are models, methods and codes
-def _labels(**labels: str) -> str:
-    escaped = ((name, value.replace("\\", "\\\\").replace('"', '\\"')) for name, value in labels.items())
-    return ",".join(f'{name}="{value}"' for name, value in escaped)
+    def text(self) -> bytes:
+        """All metrics in the text format, UTF-8."""
+        return _TOTAL.sub(r"\1", _CREATED.sub("", generate_latest(self._registry).decode())).encode()

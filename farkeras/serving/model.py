@@ -47,9 +47,9 @@ class Model:
     """One model of the configuration. `refresh` is for one thread, the rest for any."""
 
     def __init__(self, config: ModelConfig, settings: Settings, metrics: Metrics):
-        self.name, self._config = config.name, config
-        self._settings, self._metrics = settings, metrics
-        self._lock, self._versions = threading.Lock(), {}
+        self.name, self._config, self._settings, self._metrics = config.name, config, settings, metrics
+        self._lock = threading.Lock()
+        self._versions: dict[int, _Version] = {}
 
     @property
     def base_path(self) -> Path:
@@ -145,7 +145,9 @@ class Model:
         """No new request gets the version; it is closed when the last one that has it is answered."""
         version = self._versions[number]
         with self._lock:
-            loaded, version.loaded, version.state = version.loaded, None, _State.UNLOADING
+            if (loaded := version.loaded) is None:
+                return
+            version.loaded, version.state = None, _State.UNLOADING
 
         def end() -> None:
             loaded.close()

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from grpc import StatusCode
@@ -114,7 +114,7 @@ class Rest:
         return Response(200, self._answers.counted(lambda: "", "Demo", "REST", recognize))
 
     def _prometheus(self, match: re.Match, body: bytes) -> Response:
-        return Response(200, self._metrics.text().encode(), "text/plain; version=0.0.4")
+        return Response(200, self._metrics.text(), "text/plain; version=0.0.4")
 
 
 def error_response(status: int, message: str) -> Response:
@@ -131,5 +131,5 @@ def _spec(match: re.Match) -> pb.ModelSpec:
     return spec
 
 
-def _json(values, indent: int | None = None) -> bytes:
+def _json(values: Mapping[str, object], indent: int | None = None) -> bytes:
     return json.dumps(values, indent=indent, separators=None if indent else (",", ":")).encode()

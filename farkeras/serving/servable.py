@@ -1,7 +1,7 @@
 """One version of a model, executed as TF Serving executes it."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +14,15 @@ from farkeras.serving.errors import RequestError, code_of_number
 
 DEFAULT_SIGNATURE = "serving_default"
 
+_Callable = tuple[Callable[..., list[np.ndarray]], list[str]]  # with the names of the inputs, in their order
+
 
 class Parallelism(NamedTuple):
     """Threads of TensorFlow, as TF Serving's flags of these names set them; 0 leaves them to TensorFlow.
 
     Attributes:
-        intra_op: For the parts of one operation.
-        inter_op: For operations that may run at the same time; the first model of a process sets it for all.
+        intra_op: Threads for the parts of one operation.
+        inter_op: Threads for operations that run at the same time; the first model of a process sets it for all.
     """
 
     intra_op: int = 0
@@ -34,8 +36,8 @@ AUTOMATIC = Parallelism()
 class Servable:
     """A SavedModel in a Session, loaded by TensorFlow's SavedModel loader.
 
-    TF Serving does the same in C++. `tf.saved_model.load` runs models that fail there, and would hide it. Tensors go to
-    the graph unchecked, as they do there: shapes are the graph's to refuse (`tf.ensure_shape`).
+    TF Serving does the same in C++. `tf.saved_model.load` would hide errors, because it runs models that fail there. As
+    in TF Serving, tensors go to the graph unchecked, and the graph itself refuses wrong shapes (`tf.ensure_shape`).
 
     Attributes:
         folder: The version's folder.
@@ -53,7 +55,8 @@ class Servable:
         options.gpu_options.allow_growth = True  # training may share the device
         graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=graph, config=options)
-        self._lock, self._callables = threading.Lock(), {}
+        self._lock = threading.Lock()
+        self._callables: dict[tuple[str, tuple[str, ...]], _Callable] = {}
         try:
             with graph.as_default():
                 loaded = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], str(folder))
@@ -99,7 +102,7 @@ class Servable:
         self._callables.clear()
         self._session.close()
 
-    def _callable(self, name, outputs):
+    def _callable(self, name: str, outputs: tuple[str, ...]) -> _Callable:
         with self._lock:
             if (name, outputs) not in self._callables:
                 signature = self.signatures[name]
@@ -113,7 +116,9 @@ class Servable:
             return self._callables[name, outputs]
 
 
-def checked_outputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping, output_filter: Sequence[str]) -> list[str]:
+def checked_outputs(
+    signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray], output_filter: Sequence[str]
+) -> list[str]:
     """Checks what TF Serving checks before a graph runs: names of inputs and outputs.
 
     Returns:
@@ -123,7 +128,7 @@ def checked_outputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping, out
         RequestError: INVALID_ARGUMENT.
     """
 
-    def named(names):
+    def named(names: Iterable[str]) -> str:
         return "{" + ",".join(sorted(names)) + "}"
 
     extra, missing = inputs.keys() - signature.inputs.keys(), signature.inputs.keys() - inputs.keys()

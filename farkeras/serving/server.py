@@ -23,14 +23,14 @@ class ServerSettings(NamedTuple):
     """Where a server listens and what it serves.
 
     Attributes:
-        models: At least one, with names of their own.
+        models: At least one, with different names.
         host: Name or address to listen at.
-        port: Of gRPC; 0 for any free one.
-        rest_port: Of REST; 0 for any free one.
-        batching: None: each request runs by itself.
+        port: Port of gRPC; 0 for any free one.
+        rest_port: Port of REST; 0 for any free one.
+        batching: How requests are merged; None runs each request by itself.
         parallelism: Threads of the models' Sessions.
-        poll_seconds: Between looks at the models' folders.
-        grace_seconds: How long requests may still take once the server is told to end.
+        poll_seconds: Seconds between looks at the models' folders.
+        grace_seconds: Seconds that requests may still take after the signal to end.
     """
 
     models: Sequence[ModelConfig]
@@ -51,18 +51,18 @@ class Running(NamedTuple):
     rest_port: int
 
 
-async def serve(settings: ServerSettings, ready: Callable[[Running], None]) -> None:
-    """Serves until SIGTERM or Ctrl-C, and returns when what has been asked is answered.
+async def run_server(settings: ServerSettings, ready: Callable[[Running], None]) -> None:
+    """Serves until SIGTERM or Ctrl-C, and returns when the requests so far are answered.
 
-    No port is open before all models have loaded. Afterwards gRPC's stays open and refuses what comes: the process is
-    to end at once, by `os._exit`.
+    No port is open before all models have loaded. After the return gRPC's port stays open and refuses requests, so the
+    caller must end the process at once, by `os._exit`.
 
     Args:
-        settings: What and where.
-        ready: Called once, when requests are answered.
+        settings: What the server serves, and where.
+        ready: Called once, when the server answers requests.
 
     Raises:
-        FarkerasError: A model does not load, or a port cannot be had.
+        FarkerasError: A model does not load, or a port is not free.
     """
     metrics, stop = Metrics(), _stopped_by_signals()
     runs = Settings(settings.batching, settings.parallelism)
@@ -96,5 +96,5 @@ def _stopped_by_signals() -> asyncio.Event:
 
 
 def _requests_to_fill(batching: BatchSettings) -> int:
-    """As many as fill two batches for each thread that runs them."""
+    """The number of requests that fill two batches for each thread that runs them."""
     return min(256, 2 * batching.max_batch_size * batching.num_batch_threads)

@@ -54,7 +54,7 @@ def test_one_model(tmp_path):
     (tmp_path / "export" / "saved_model" / "1").mkdir(parents=True)
     folder = tmp_path / "export" / "saved_model"
     assert one_model("faces", folder).base_path == str(folder)
-    with pytest.raises(FarkerasError, match=rf"holds no version .* Did you mean --model_dir={folder}\?"):
+    with pytest.raises(FarkerasError, match=rf"holds no version .* Did you mean `model_dir={folder}`\?"):
         one_model("faces", tmp_path)
     with pytest.raises(FarkerasError, match=r"holds no version .* Run export/export_saved_model\.py\."):
         one_model("faces", tmp_path / "nowhere")
