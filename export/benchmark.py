@@ -4,7 +4,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
-from farkeras.cli import exports
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
 from farkeras.native_logs import silence_native_logs
@@ -24,12 +23,13 @@ def define(flags: Flags) -> None:
 def main(options: Flags) -> None:
     threads = options.integers("threads", 1)
     silence_native_logs()
-    from farkeras.exporters.benchmark import BARE_BACKBONE, benchmark
+    from farkeras.exporters.benchmark import BARE_BACKBONE, measure_exports
     from farkeras.exporters.reference import ParityImages
+    from farkeras.exporters.run import export_folder
 
-    rows = benchmark(
+    rows = measure_exports(
         options.workdir,
-        exports.output_folder(options, ""),
+        options.output or export_folder(options.workdir),
         ParityImages(options.images, options.source, options.data_dir),
         threads,
         options.rounds,
@@ -47,10 +47,10 @@ def main(options: Flags) -> None:
     console.print(f"One image at a time; {options.images} images, {options.rounds} rounds, in turns.")
     console.print(table)
     p50 = {(row.variant, row.threads): row.p50 for row in rows if row.runtime == "LiteRT"}
-    for (variant, threads), bare in p50.items():
-        if variant == BARE_BACKBONE and ("float32", threads) in p50:
-            ratio = p50["float32", threads] / bare
-            console.print(f"LiteRT float32, {threads} thread(s): {ratio:.2f} times the {BARE_BACKBONE}'s p50.")
+    for (variant, number), bare in p50.items():
+        if variant == BARE_BACKBONE and ("float32", number) in p50:
+            ratio = p50["float32", number] / bare
+            console.print(f"LiteRT float32, {number} thread(s): {ratio:.2f} times the {BARE_BACKBONE}'s p50.")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,9 @@ def define(flags: Flags) -> None:
 
 
 def main(options: Flags) -> None:
+    size = exports.input_size(options)
     silence_native_logs()
-    from farkeras.exporters.onnx import export_onnx
-
-    folder, size = exports.output_folder(options, "onnx"), exports.input_size(options)
-    exports.run("ONNX", lambda images: export_onnx(options.workdir, folder, images, size), options)
+    exports.run_exports("ONNX", "onnx", options, input_size=size)
 
 
 if __name__ == "__main__":

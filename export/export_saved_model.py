@@ -14,10 +14,7 @@ def define(flags: Flags) -> None:
 def main(options: Flags) -> None:
     sizes = options.integers("warmup_batch_sizes", 1) if options.warmup_batch_sizes else []
     silence_native_logs()
-    from farkeras.exporters.saved_model import export_saved_model
-
-    folder = exports.output_folder(options, "saved_model")
-    exports.run("SavedModel", lambda images: export_saved_model(options.workdir, folder, images, sizes), options)
+    exports.run_exports("SavedModel", "saved_model", options, warmup_batch_sizes=sizes)
 
 
 if __name__ == "__main__":

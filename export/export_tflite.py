@@ -17,16 +17,16 @@ def define(flags: Flags) -> None:
 
 
 def main(options: Flags) -> None:
+    size = exports.input_size(options)
     silence_native_logs()
-    from farkeras.exporters.tflite import export_tflite
-
-    folder, size = exports.output_folder(options, "tflite"), exports.input_size(options)
-    exports.run_each(
+    exports.run_exports(
         "TFLite",
-        lambda images: export_tflite(
-            options.workdir, folder, images, options.precisions, size, options.calibration_images, options.float_parts
-        ),
+        "tflite",
         options,
+        input_size=size,
+        precisions=options.precisions,
+        calibration_images=options.calibration_images,
+        float_parts=options.float_parts,
     )
 
 

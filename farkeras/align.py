@@ -28,7 +28,7 @@ def define(flags: Flags) -> None:
     flags.accept_arguments("PHOTO_OR_FOLDER...")
     flags.text("output", "", "Folder of the crops; crops that are there are replaced.", required=True)
     flags.boolean("all_faces", False, "Take every face of a photo, not the largest alone.")
-    flags.workers("Processes that align")
+    flags.worker_count("Processes that align")
 
 
 def main(options: Flags) -> int:
@@ -36,7 +36,7 @@ def main(options: Flags) -> int:
     if not options.arguments:
         raise FarkerasError("No photo given: python -m farkeras.align PHOTO_OR_FOLDER... --output=DIR.")
     targets, errors = find_targets(options.arguments, options.output)
-    crops, failed, rate = [], [], ""
+    rate = ""
     if targets:
         silence_native_logs()
         with ProgressDisplay(Console(highlight=False, soft_wrap=True), "", "photos") as display:

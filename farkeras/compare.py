@@ -34,9 +34,9 @@ def main(options: Flags) -> None:
         from farkeras.data.procedural import is_procedural
         from farkeras.training.comparison import compare_models
 
-    reports = []
+    reports: list[ConsoleReport] = []
 
-    def listeners(name: str):
+    def listeners(name: str) -> list[ConsoleReport]:
         print(f"\n{name}", flush=True)
         reports.append(ConsoleReport(seconds_between=60))
         return reports[-1:]

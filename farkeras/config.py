@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import numbers
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,7 +146,7 @@ class Config:
         500, "Steps between checkpoints, beside those at validations.", at_least=1, free=True
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _as_type_of(field.default, getattr(self, field.name), field.name))
         if len(self.image_size) != 2:
@@ -183,7 +184,7 @@ class Config:
     @property
     def excluded(self) -> tuple[str, ...]:
         """The attributes to leave out, `subjective` spelled out."""
-        names = []
+        names: list[str] = []
         for name in self.exclude_attributes:
             names += SUBJECTIVE_ATTRIBUTES if name == "subjective" else (name,)
         return tuple(dict.fromkeys(names))
@@ -201,7 +202,7 @@ class Config:
         return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, values: dict) -> "Config":
+    def from_dict(cls, values: Mapping[str, Any]) -> "Config":
         """The inverse of `to_dict`; unknown names are an error.
 
         Raises:
@@ -229,7 +230,11 @@ def _as_type_of(default: Any, value: Any, name: str) -> Any:
         return tuple(_as_type_of(default[0] if default else "", item, name) for item in value)
     if kind is str and isinstance(value, os.PathLike):
         return os.fspath(value)
-    wanted = {float: numbers.Real, int: numbers.Integral}.get(kind, kind)
-    if isinstance(value, wanted) and (kind is bool or not isinstance(value, bool)):
-        return kind(value)
+    number = not isinstance(value, bool)  # a bool is an int, too
+    if kind is float and number and isinstance(value, numbers.Real):
+        return float(value)
+    if kind is int and number and isinstance(value, numbers.Integral):
+        return int(value)
+    if kind in (bool, str) and isinstance(value, kind):
+        return value
     raise FarkerasError(f"`{name}` must be of type {kind.__name__}. Received: {value!r}.")

@@ -4,7 +4,6 @@ Writes `evaluation.json`, `evaluation.md` and the page `report.html` into the wo
 elsewhere: `--workdir=runs/celeba --source=lfwa --data_dir=LFWA --output=runs/celeba/on_lfwa`.
 """
 
-import json
 from pathlib import Path
 
 from rich.console import Console
@@ -17,12 +16,8 @@ from farkeras.data.keypoints import annotate_command
 from farkeras.data.sources.splits import SPLITS
 from farkeras.data.sources.table import SETTINGS
 from farkeras.errors import FarkerasError
-from farkeras.files import write_text
-from farkeras.metrics.evaluation_file import EVALUATION_FILE, check_same_data
-from farkeras.metrics.history import read_history
 from farkeras.native_logs import without_native_logs
-from farkeras.report.page import write_report
-from farkeras.report.summary import COLUMNS, PROCEDURAL, headline, markdown_report, mask_iou_rows, percent, readable
+from farkeras.report.summary import COLUMNS, PROCEDURAL, headline, mask_iou_rows, percent, readable
 
 _SHOWN = ("accuracy", "majority_accuracy", "balanced_accuracy", "f1", "roc_auc")  # what 80 columns hold
 
@@ -44,31 +39,24 @@ def main(options: Flags) -> None:
     if bool(options.workdir) == bool(options.model):
         raise FarkerasError("Give either --workdir=FOLDER of a training run or --model=FILE.keras.")
     with without_native_logs():  # TensorFlow, once the flags are right
-        from farkeras.models.model_file import read_metadata
-        from farkeras.training.evaluation import evaluate_model
+        from farkeras.training.evaluation import REPORT_FILE, evaluate_run
 
     path = options.workdir or options.model
-    folder = Path(path) if Path(path).is_dir() else Path(path).parent
-    if not options.output:
-        check_same_data(read_metadata(path).config, options.source, options.data_dir, folder)
-    output = Path(options.output or folder)
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
-        evaluation, metadata, undecodable, overlays = evaluate_model(
+        evaluated = evaluate_run(
             path,
             options.split,
             options.batch_size,
             options.source,
             options.data_dir,
+            options.output,
             options.gallery,
             unpacking,
             options.given(SETTINGS),
         )
-    write_text(output / EVALUATION_FILE, json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
-    write_text(output / "evaluation.md", markdown_report(evaluation))
-    history = read_history(folder / "metrics.jsonl")
-    write_report(evaluation, history, output / "report.html", metadata.config, overlays)
-    _show(console, evaluation, undecodable, output / "report.html")
+    folder = Path(options.output or (options.workdir if Path(path).is_dir() else Path(path).parent))
+    _show(console, evaluated.evaluation, evaluated.undecodable, folder / REPORT_FILE)
 
 
 def _show(console: Console, evaluation: dict, undecodable: list[str], report: Path) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,20 @@ SHIPPED = Path(__file__).parent / "configs"
 """Folder of the configurations that are part of the package: `celeba.flags`, `demo.flags`, ..."""
 
 
+_DEFINE: dict[type, Callable[..., Any]] = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+
+
 def define(flag_values: flags.FlagValues, names: Collection[str] | None = None) -> None:
     """Defines one flag per setting, or per setting among `names`."""
     for field in _fields(names):
-        name, default, text = field.name, field.default, field.metadata["help"]
+        name, text = field.name, field.metadata["help"]
+        default: Any = field.default
         if field.metadata["choices"]:
             flags.DEFINE_enum(name, default, list(field.metadata["choices"]), text, flag_values=flag_values)
         elif isinstance(default, tuple):
             flags.DEFINE_list(name, [str(v) for v in default], text, flag_values=flag_values)
         else:
-            kind = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float}
-            kind.get(type(default), flags.DEFINE_string)(name, default, text, flag_values=flag_values)
+            _DEFINE.get(type(default), flags.DEFINE_string)(name, default, text, flag_values=flag_values)
 
 
 def config_from_flags(flag_values: flags.FlagValues) -> Config:
@@ -56,7 +59,7 @@ def _fields(names: Collection[str] | None = None) -> list[dataclasses.Field]:
 def _values(flag_values: flags.FlagValues, fields: Iterable[dataclasses.Field]) -> dict[str, Any]:
     values = {}
     for field in fields:
-        value = flag_values[field.name].value
+        value: Any = flag_values[field.name].value
         if isinstance(field.default, tuple):
             kind = type(field.default[0]) if field.default else str
             try:

@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-import farkeras
 from farkeras.cli.flags import Flags
+from farkeras.cli.predictions import probability_table, to_json
 from farkeras.cli.run import run_command
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
@@ -57,9 +57,10 @@ def main(options: Flags) -> int:
         check_overlay(options.overlay, photos)
 
     silence_native_logs()
-    from farkeras.cli.predictions import probability_table, to_json, write_csv  # TensorFlow
+    from farkeras.inference.folder import write_predictions  # TensorFlow
+    from farkeras.inference.recognizer import load
 
-    recognizer = farkeras.load(options.workdir or options.model)
+    recognizer = load(options.workdir or options.model)
     errors, drawn = [], []
 
     def predictions() -> Iterator:
@@ -76,7 +77,7 @@ def main(options: Flags) -> int:
     elif output:
         screen = Console(stderr=True)
         progress = track(predictions(), "Photos", len(photos), console=screen, disable=not screen.is_terminal)
-        write_csv(output, recognizer.attributes, progress)
+        write_predictions(output, recognizer.attributes, progress)
         print(f"{output}: {len(photos) - len(errors)} of {len(photos)} photos")
     else:
         console = Console()

@@ -19,7 +19,7 @@ def define(flags: Flags) -> None:
     flags.integer("seed", 0, "The same seed gives the same bytes.")
     flags.text("output", "", "Folder to write.", required=True)
     flags.number("label_noise", 0.0, "Probability that a label is flipped, in the file only.")
-    flags.workers("Processes that draw", "num_workers")
+    flags.worker_count("Processes that draw", "num_workers")
     flags.text("contact_sheet", "", "PNG file to write, with sample faces and a pair for every attribute.")
 
 

@@ -27,7 +27,7 @@ def main(options: Flags) -> None:
     with without_native_logs():
         from farkeras.data.keypoints import load_keypoints, store_of
         from farkeras.data.throughput import BARE, measure_throughput
-        from farkeras.training.loop import open_data
+        from farkeras.training.building import open_data
 
     data = open_data(config)
     keypoints = None

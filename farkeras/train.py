@@ -1,7 +1,7 @@
 """Trains a model: python -m farkeras.train --flagfile=configs/celeba.flags --data_dir=... --workdir=..."""
 
-from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.flags import Flags
+from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import without_native_logs
@@ -17,7 +17,7 @@ def main(options: Flags) -> int:
     with without_native_logs():
         from farkeras.cli.training_report import ConsoleReport
         from farkeras.models.model_file import MODEL_FILE
-        from farkeras.training.loop import train_and_evaluate
+        from farkeras.training.run import train_and_evaluate
 
     report = ConsoleReport()
     try:

@@ -1,8 +1,6 @@
 """What the commands in export/ share: their flags, and the table of how an export compares with the Keras model."""
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -13,10 +11,6 @@ from farkeras.data.sources.table import SETTINGS
 from farkeras.errors import FarkerasError
 from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
 from farkeras.report.summary import PROCEDURAL, percent
-
-if TYPE_CHECKING:  # they load TensorFlow
-    from farkeras.exporters.artifact import Exported
-    from farkeras.exporters.reference import ParityImages
 
 
 def define(flags: Flags) -> None:
@@ -41,47 +35,39 @@ def input_size(options: Flags) -> tuple[int, int]:
     Raises:
         FarkerasError: It is not two numbers above 0.
     """
-    height, width, *more = [*options.integers("input_size", 1), 0]
-    if not width or more != [0]:
+    sides = options.integers("input_size", 1)
+    if len(sides) != 2:
         raise FarkerasError(f"--input_size must be height,width in pixels. Received: {','.join(options.input_size)}.")
-    return height, width
+    return sides[0], sides[1]
 
 
-def output_folder(options: Flags, kind: str) -> Path:
-    """`--output`, or `export/<kind>` in the folder of the model."""
-    path = Path(options.workdir)
-    return Path(options.output or (path.parent if path.suffix == ".keras" else path) / "export" / kind)
+def run_exports(title: str, name: str, options: Flags, **arguments: Any) -> None:
+    """Exports in one format and prints one table, also after an export past its limits.
 
-
-def run(title: str, export: Callable[["ParityImages | None"], "Exported"], options: Flags) -> None:
-    """As `run_each` for one export."""
-    run_each(title, lambda images: [export(images if images.number else None)], options)
-
-
-def run_each(title: str, exports: Callable[["ParityImages"], Iterable["Exported"]], options: Flags) -> None:
-    """Calls `exports` with the images to compare on, and prints one table, also after an export past its limits.
+    Args:
+        title: What the format is called.
+        name: One of `farkeras.exporters.run.FORMATS`.
+        options: The command's.
+        **arguments: Those of the format's own function.
 
     Raises:
-        FarkerasError: As `exports`.
+        FarkerasError: As `farkeras.export_run`.
     """
     import tensorflow as tf
 
     from farkeras.exporters.parity import ParityError
     from farkeras.exporters.reference import ParityImages
+    from farkeras.exporters.run import export_each
 
     tf.get_logger().setLevel("ERROR")  # that the Session, which TF Serving is made of, is deprecated
     console = Console(highlight=False, soft_wrap=True)
     paths, reports = [], []
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
         images = ParityImages(
-            options.parity_images,
-            options.source,
-            options.data_dir,
-            options.given(SETTINGS),
-            unpacking,
+            options.parity_images, options.source, options.data_dir, options.given(SETTINGS), unpacking
         )
         try:
-            for path, report in exports(images):
+            for path, report in export_each(options.workdir, name, options.output, images, **arguments):
                 paths.append(path)
                 reports += [report] if report else []
         except ParityError as error:

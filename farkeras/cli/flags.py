@@ -50,7 +50,7 @@ class Flags(flags.FlagValues):
     def texts(self, name: str, default: Sequence[str], help: str) -> None:
         flags.DEFINE_list(name, list(default), help, flag_values=self)
 
-    def workers(self, what: str, name: str = "workers") -> None:
+    def worker_count(self, what: str, name: str = "workers") -> None:
         """A number of threads or processes, by default one for each processor."""
         self.integer(name, os.cpu_count() or 1, f"{what}; without influence on the result.", 1)
 
@@ -84,7 +84,7 @@ class Flags(flags.FlagValues):
         Raises:
             FarkerasError: One of them is not a whole number, or is below `at_least`, or there is none.
         """
-        texts = self[name].value
+        texts: list[str] = self[name].value or []
         if not texts or not all(text.isdecimal() and int(text) >= at_least for text in texts):
             above = f" from {at_least} on" if at_least else ""
             raise FarkerasError(

@@ -9,6 +9,22 @@ from rich.progress import BarColumn, Progress, TextColumn
 SECONDS_BETWEEN_LINES = 10
 
 
+class Bar:
+    """A bar on a terminal with a line of text; `stop` leaves the terminal as before."""
+
+    def __init__(self, console: Console, total: int, completed: int = 0, line: str = ""):
+        columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
+        self._progress = Progress(*columns, console=console)
+        self._task = self._progress.add_task(line, total=total, completed=completed)
+        self._progress.start()
+
+    def update(self, completed: int, line: str) -> None:
+        self._progress.update(self._task, completed=completed, description=line)
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+
 class ProgressDisplay:
     """A bar on a terminal, a line every 10 seconds elsewhere: how many are done, the rate and the time to go.
 
@@ -22,27 +38,24 @@ class ProgressDisplay:
 
     Attributes:
         new: How many were done since the first call.
-        seconds: From the first call to the last one; None before the first.
+        seconds: From the first call to the last one; 0 before the second.
     """
 
     def __init__(self, console: Console, doing: str = "", what: str = "images"):
         self._console, self._doing, self._what = console, doing, what
-        self._progress, self.new, self.seconds = None, 0, None
+        self._bar: Bar | None = None
+        self._start: float | None = None
+        self.new, self.seconds = 0, 0.0
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if self.seconds is None:
+        if self._start is None:
             self._start, self._before, self._last_line = now, done, now
             if self._console.is_terminal:
-                self._progress = Progress(
-                    BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"),
-                    console=self._console,
-                )  # fmt: skip
-                self._task = self._progress.add_task("", total=total)
-                self._progress.start()
+                self._bar = Bar(self._console, total)
         self.new, self.seconds = done - self._before, now - self._start
-        if self._progress:
-            self._progress.update(self._task, completed=done, description=self._line(done, total))
+        if self._bar:
+            self._bar.update(done, self._line(done, total))
         elif now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
             self._console.print(self._line(done, total), soft_wrap=True)
@@ -52,13 +65,20 @@ class ProgressDisplay:
     def __enter__(self) -> "ProgressDisplay":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def stop(self) -> None:
         """Ends the bar, where there is one."""
-        if self._progress:
-            self._progress.stop()
+        if self._bar:
+            self._bar.stop()
+
+    @property
+    def rate(self) -> str:
+        """How many were done, and how fast: "2,000 now, 178 images/s"; "none left to do" before the second call."""
+        if not self.new or not self.seconds:
+            return "none left to do"
+        return f"{self.new:,} now, {self.new / self.seconds:.0f} {self._what}/s"
 
     def _line(self, done: int, total: int) -> str:
         line = f"{self._doing} {done:,}/{total:,} {self._what}".lstrip()

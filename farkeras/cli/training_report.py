@@ -1,12 +1,18 @@
 """What a training run shows in a terminal: a parameter table, a progress line, the validations."""
 
 import time
+from typing import TYPE_CHECKING
 
+import keras
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from farkeras.cli.progress import Bar
+from farkeras.report.summary import percent
 from farkeras.training.reporting import Listener
+
+if TYPE_CHECKING:
+    from farkeras.training.run import Run
 
 
 class ConsoleReport(Listener):
@@ -19,9 +25,9 @@ class ConsoleReport(Listener):
     def __init__(self, console: Console | None = None, seconds_between: float = 10.0):
         self.console = console or Console(highlight=False)
         self.seconds_between = seconds_between
-        self.progress = None
+        self.bar: Bar | None = None
 
-    def on_start(self, run, step):
+    def on_start(self, run: "Run", step: int) -> None:
         data = run.data
         self.console.print(parameter_table(run.model))
         self.console.print(
@@ -38,14 +44,9 @@ class ConsoleReport(Listener):
         self.seconds = self.waited = 0.0
         self.last_line = time.monotonic()
         if self.console.is_terminal and step < run.total_steps:
-            self.progress = Progress(
-                BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"),
-                console=self.console,
-            )  # fmt: skip
-            self.task = self.progress.add_task("compiling", total=run.total_steps, completed=step)
-            self.progress.start()
+            self.bar = Bar(self.console, run.total_steps, step, "compiling")
 
-    def on_train(self, run, record):
+    def on_train(self, run: "Run", record: dict) -> None:
         self.trips += 1
         if self.trips == 1:
             return
@@ -53,35 +54,35 @@ class ConsoleReport(Listener):
         self.steps, self.seconds = self.steps + record["steps"], self.seconds + seconds
         self.waited += record["data_wait"] * seconds
         line = self.line(run, record)
-        if self.progress:
-            self.progress.update(self.task, completed=record["step"], description=line)
+        if self.bar:
+            self.bar.update(record["step"], line)
         elif time.monotonic() - self.last_line >= self.seconds_between:
             self.last_line = time.monotonic()
             self.console.print(f"{record['step'] / run.total_steps:4.0%} {line}", soft_wrap=True)
 
-    def line(self, run, record) -> str:
+    def line(self, run: "Run", record: dict) -> str:
         rate = self.steps / self.seconds
         to_go = (run.total_steps - record["step"]) / rate
-        losses = {"loss": record.get("loss"), "masks": record.get("mask_loss")}
-        losses = "  ".join(f"{name} {value:.4f}" for name, value in losses.items() if value is not None)
+        known = {"loss": record.get("loss"), "masks": record.get("mask_loss")}
+        losses = "  ".join(f"{name} {value:.4f}" for name, value in known.items() if value is not None)
         return (
             f"step {record['step']:,}/{run.total_steps:,}  epoch {record['epoch']:.1f}  {losses}  "
             f"{rate:.1f} steps/s  {rate * run.config.batch_size:,.0f} images/s  "
             f"ETA {duration(to_go)}  data wait {self.waited / self.seconds:.0%}"
         )
 
-    def on_validation(self, run, record):
+    def on_validation(self, run: "Run", record: dict) -> None:
         figures = record["validation"]
         self.console.print(
-            f"Validation at step {record['step']:,}: accuracy {percent(figures['mean_accuracy'])} "
-            f"(majority class {percent(figures['majority_accuracy'])}), "
-            f"balanced {percent(figures['mean_balanced_accuracy'])}, loss {figures['loss']:.4f}"
-            + (f", mask IoU {percent(figures['mean_mask_iou'])}" if "mean_mask_iou" in figures else "")
+            f"Validation at step {record['step']:,}: accuracy {percent(figures['mean_accuracy'])} % "
+            f"(majority class {percent(figures['majority_accuracy'])} %), "
+            f"balanced {percent(figures['mean_balanced_accuracy'])} %, loss {figures['loss']:.4f}"
+            + (f", mask IoU {percent(figures['mean_mask_iou'])} %" if "mean_mask_iou" in figures else "")
             + (", best so far" if record["best"] else ""),
             soft_wrap=True,
         )
 
-    def on_end(self, run):
+    def on_end(self, run: "Run") -> None:
         self.stop()
         for split, paths in (("training", run.undecodable), ("validation", run.undecodable_validation)):
             if paths:
@@ -93,16 +94,18 @@ class ConsoleReport(Listener):
 
     def stop(self) -> None:
         """Ends the progress bar; the terminal is as before."""
-        if self.progress:
-            self.progress.stop()
-            self.progress = None
+        if self.bar:
+            self.bar.stop()
+            self.bar = None
 
 
-def parameter_table(model) -> Table:
+def parameter_table(model: keras.Model) -> Table:
     """Parameters of each top-level layer that has any."""
     table = Table(title=f"{model.name}: parameters")
-    for title, justify in (("layer", "left"), ("output", "left"), ("trainable", "right"), ("other", "right")):
-        table.add_column(title, justify=justify)
+    table.add_column("layer")
+    table.add_column("output")
+    table.add_column("trainable", justify="right")
+    table.add_column("other", justify="right")
     total = trainable_total = 0
     for layer in model.layers:
         if count := layer.count_params():
@@ -114,10 +117,6 @@ def parameter_table(model) -> Table:
     table.add_section()
     table.add_row("total", "", f"{trainable_total:,}", f"{total - trainable_total:,}")
     return table
-
-
-def percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
 
 
 def duration(seconds: float) -> str:

@@ -61,4 +61,4 @@ def test_work_that_never_begins_shows_nothing():
     with ProgressDisplay(screen) as display:
         pass
     assert screen.file.getvalue() == ""
-    assert (display.new, display.seconds) == (0, None)
+    assert (display.new, display.rate) == (0, "none left to do")

@@ -8,12 +8,12 @@ import pytest
 PROGRAM = """
 import sys
 from farkeras.errors import FarkerasError
-from farkeras.cli.run import run
+from farkeras.cli.run import run_command
 
-def main(argv):
+def main(options):
     {body}
 
-run(main)
+run_command(lambda flags: None, main)
 """
 
 
@@ -52,21 +52,21 @@ def test_a_bug_keeps_its_traceback():
 
 
 def test_importing_the_package_and_its_settings_loads_no_tensorflow():
-    light = "farkeras, farkeras.attributes, farkeras.config, farkeras.flagfiles, farkeras.cli.run, farkeras.files"
+    light = "farkeras, farkeras.attributes, farkeras.config, farkeras.flagfiles, farkeras.cli.run, farkeras.cli.flags, farkeras.files"
     done = python(f"import sys, {light}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)")
     assert done.returncode == 0, done.stderr
 
 
 def test_unknown_name():
     done = python("import farkeras; farkeras.lode")
-    assert "module 'farkeras' has no attribute 'lode'" in done.stderr
+    assert "AttributeError: No farkeras attribute lode" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["surplus"], "error: Unexpected argument 'surplus'; settings are given as --name=value."),
-        ([], "error: No folder for the run given; name it with --workdir=PATH."),
+        ([], "error: --workdir is missing. Folder of the run; the same command continues a run that was stopped."),
         (["--workdir=run", "--batch_size=0"], "error: --batch_size must be at least 1. Received: 0."),
     ],
 )

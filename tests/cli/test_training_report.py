@@ -9,7 +9,7 @@ from rich.console import Console
 
 from farkeras.attributes import Grouping
 from farkeras.cli import training_report as module
-from farkeras.cli.training_report import ConsoleReport, duration, parameter_table, percent
+from farkeras.cli.training_report import ConsoleReport, duration, parameter_table
 from farkeras.config import Config
 
 
@@ -112,7 +112,7 @@ def test_a_bar_on_a_terminal(run):
     report.on_train(run, record(20))
     report.on_end(run)
     assert "step 20/100" in text(report)
-    assert report.progress is None
+    assert report.bar is None
 
 
 def test_validation(run):
@@ -122,7 +122,7 @@ def test_validation(run):
     report.on_validation(run, {"step": 2468, "best": False, "validation": figures})
     first, second = text(report).splitlines()
     assert first == (
-        "Validation at step 1,234: accuracy 91.23 % (majority class 80.00 %), balanced -, loss 0.2500, best so far"
+        "Validation at step 1,234: accuracy 91.23 % (majority class 80.00 %), balanced – %, loss 0.2500, best so far"
     )
     assert second.endswith("loss 0.2500")
 
@@ -167,7 +167,3 @@ def test_what_starts_anew_is_named(run, anew, named):
 )
 def test_duration(seconds, shown):
     assert duration(seconds) == shown
-
-
-def test_percent():
-    assert (percent(0.5), percent(None)) == ("50.00 %", "-")

@@ -6,14 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from absl import flags
 
-from farkeras.cli import exports as export_command
+from farkeras.cli import exports
+from farkeras.cli.flags import Flags
 from farkeras.errors import FarkerasError
+from farkeras.exporters import run
 from farkeras.exporters.artifact import Exported
 from farkeras.exporters.parity import ParityError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REPORT = {
     "data": {"images": 512, "data_dir": "data/faces", "procedural": True},
     "keras": {"mean_accuracy": 0.9123, "mean_balanced_accuracy": None},
@@ -31,23 +32,36 @@ REPORT = {
 
 
 def options(*arguments):
-    values = flags.FlagValues()
-    export_command.define(values)
-    export_command.define_input_size(values)
-    values(["export", "--workdir=runs/demo", *arguments])
+    values = Flags()
+    exports.define(values)
+    exports.define_input_size(values)
+    values.parse(["export", "--workdir=runs/demo", *arguments])
     return values
 
 
-def test_the_table(capsys):
-    asked = []
+def exporting(monkeypatch, *results):
+    """Puts `results`, exports or errors, in the place of what is written; gives the arguments that came."""
+    calls = []
 
-    def export(images):
-        asked.append(images)
-        return Exported(Path("runs/demo/export/onnx"), REPORT)
+    def export_each(*arguments, **named):
+        calls.append((*arguments, named))
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+            yield result
 
-    export_command.run("ONNX", export, options("--parity_images=100", "--source=table", "--data_dir=a.csv"))
-    (images,) = asked
+    monkeypatch.setattr(run, "export_each", export_each)
+    return calls
+
+
+def test_the_table(monkeypatch, capsys):
+    calls = exporting(monkeypatch, Exported(Path("runs/demo/export/onnx"), REPORT))
+    given = options("--parity_images=100", "--source=table", "--data_dir=a.csv", "--group_column=person")
+    exports.run_exports("ONNX", "onnx", given, input_size=(64, 48))
+    ((workdir, name, output, images, named),) = calls
+    assert (workdir, name, output, named) == ("runs/demo", "onnx", "", {"input_size": (64, 48)})
     assert (images.number, images.source, images.data_dir) == (100, "table", "a.csv")
+    assert images.settings == {"group_column": "person"}
     printed = capsys.readouterr().out
     assert printed.startswith("512 images of the test split of data/faces; answers and accuracy in percent\n")
     (row,) = [line for line in printed.splitlines() if "ONNX Runtime" in line]
@@ -56,49 +70,36 @@ def test_the_table(capsys):
     assert printed.endswith("ONNX: runs/demo/export/onnx\n")
 
 
-def test_the_table_of_an_export_past_its_limits(capsys):
-    def export(images):
-        raise ParityError("Not the numbers of the Keras model: it.", REPORT)
-
+def test_the_table_of_an_export_past_its_limits(monkeypatch, capsys):
+    exporting(monkeypatch, ParityError("Not the numbers of the Keras model: it.", REPORT))
     with pytest.raises(ParityError):
-        export_command.run("ONNX", export, options())
+        exports.run_exports("ONNX", "onnx", options())
     printed = capsys.readouterr().out
     assert "3.2e-05" in printed
     assert "ONNX: " not in printed
 
 
-def test_one_table_of_several_exports_also_after_an_error(capsys):
-    def exports(images):
-        yield Exported(Path("float32"), REPORT | {"runtimes": {"LiteRT float32": REPORT["runtimes"]["ONNX Runtime"]}})
-        raise ParityError("Not the numbers of the Keras model: it.", REPORT)
-
+def test_one_table_of_several_exports_also_after_an_error(monkeypatch, capsys):
+    float32 = Exported(Path("float32"), REPORT | {"runtimes": {"LiteRT float32": REPORT["runtimes"]["ONNX Runtime"]}})
+    exporting(monkeypatch, float32, ParityError("Not the numbers of the Keras model: it.", REPORT))
     with pytest.raises(ParityError):
-        export_command.run_each("TFLite", exports, options())
+        exports.run_exports("TFLite", "tflite", options())
     printed = capsys.readouterr().out
     assert [printed.count(name) for name in ("Keras", "LiteRT float32", "ONNX Runtime")] == [1, 1, 1]
     assert printed.endswith("TFLite: float32\n")
 
 
-def test_without_images(capsys):
-    def export(images):
-        assert images is None or images.number == 0
-        return Exported(Path("there"), None)
-
-    export_command.run("ONNX", export, options("--parity_images=0"))
+def test_without_images(monkeypatch, capsys):
+    exporting(monkeypatch, Exported(Path("there"), None))
+    exports.run_exports("ONNX", "onnx", options("--parity_images=0"))
     assert capsys.readouterr().out == "Not compared with the Keras model (--parity_images=0).\nONNX: there\n"
-
-
-def test_folders():
-    assert export_command.output_folder(options(), "onnx") == Path("runs/demo/export/onnx")
-    assert export_command.output_folder(options("--workdir=a/model.keras"), "onnx") == Path("a/export/onnx")
-    assert export_command.output_folder(options("--output=b"), "onnx") == Path("b")
 
 
 @pytest.mark.parametrize("value", ["218", "218,0", "218,x", "1,2,3"])
 def test_input_size(value):
-    assert export_command.input_size(options("--input_size=64,48")) == (64, 48)
-    with pytest.raises(FarkerasError, match=f"--input_size must be height,width in pixels. Received: {value}"):
-        export_command.input_size(options(f"--input_size={value}"))
+    assert exports.input_size(options("--input_size=64,48")) == (64, 48)
+    with pytest.raises(FarkerasError, match=rf"--input_size must be .*\. Received: {value}\."):
+        exports.input_size(options(f"--input_size={value}"))
 
 
 def export(name, *arguments):
