@@ -1,24 +1,9 @@
-"""What runs an exported model elsewhere: without TensorFlow, Keras or the rest of this package's requirements.
+"""Clients of a server and of exported files, without TensorFlow, Keras and most of what farkeras requires.
 
-`GrpcClient`, `RestClient` and their twins for asyncio speak to TF Serving and to `python -m farkeras.serve`.
+`GrpcClient`, `RestClient` and their asyncio versions speak to TF Serving and to `python -m farkeras.serve`.
+`__init__.pyi` lists the names; each is imported with the packages that it needs when it is first used.
 """
 
-from importlib import import_module
+import lazy_loader
 
-_HOMES = {
-    "Answer": "answers",
-    "AsyncGrpcClient": "grpc_client",
-    "AsyncRestClient": "rest_client",
-    "GrpcClient": "grpc_client",
-    "RestClient": "rest_client",
-    "ServingError": "errors",
-    "Settings": "settings",
-    "Tls": "settings",
-}
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'farkeras.clients' has no attribute {name!r}")
-    return getattr(import_module(f"farkeras.clients.{_HOMES[name]}"), name)  # each needs packages of its own
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

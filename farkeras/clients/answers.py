@@ -1,4 +1,4 @@
-"""What a server says of each image, by name."""
+"""A server's answers, an image at a time and by name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from farkeras.clients.names import Names
 from farkeras.errors import FarkerasError
 
 _ALL_UNDECODABLE = "can be decoded"
-"""What an export says with INVALID_ARGUMENT where no image of a request can be decoded."""
+"""Part of an export's INVALID_ARGUMENT message when no image of a request can be decoded."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one image: probabilities, or the reason why not. `answer["Smiling"]` is one of them.
+    """Probabilities of one image, or the reason why there are none. `answer["Smiling"]` is one of them.
 
     Attributes:
-        photo: Its path, or "image 0", "image 1", ... for what has none.
+        photo: Path of the image, or "image 0", "image 1", ... for images without a path.
         probabilities: Attribute -> probability in 0..1, in the model's order; None after an error.
         error: One sentence that names the image, or None.
-        version: The version of the model that answered; None after an error, and over REST, which does not say.
+        version: The version of the model that answered; None after an error, and over REST, which does not give it.
     """
 
     photo: str
@@ -31,14 +31,14 @@ class Answer:
     version: int | None = None
 
     def __getitem__(self, attribute: str) -> float:
-        if self.error:
+        if self.probabilities is None:
             raise FarkerasError(self.error)
         return self.probabilities[attribute]
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a model answered to one request.
+    """A model's answer to one request.
 
     Attributes:
         tensors: Output name -> array; the first dimension is the request's batch.
@@ -65,7 +65,7 @@ class VersionStatus:
 
 
 def inputs_of(files: Sequence[File]) -> dict[str, np.ndarray]:
-    """What a request with these files holds; those with errors are left out."""
+    """The inputs of a request with these files; those with errors are left out."""
     return {"bytes": np.array([file.data for file in files if not file.error], object)}
 
 
@@ -74,8 +74,8 @@ def answers_to(files: Sequence[File], outputs: Outputs | ServingError | None, na
 
     Args:
         files: Of the request.
-        outputs: What came back; None where all files have errors, so that nothing was asked.
-        names: Of the outputs.
+        outputs: The answer to the request; None where all files have errors, so that nothing was sent.
+        names: Names of the outputs.
 
     Raises:
         ServingError: The one in `outputs`, unless it is about the images.

@@ -1,15 +1,16 @@
-"""The clients' twins for asyncio."""
+"""The base class of the asyncio clients."""
 
 import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import islice
+from typing import Self
 
 import numpy as np
 
 from farkeras.clients.answers import Answer, Outputs, VersionStatus, answers_to, inputs_of
-from farkeras.clients.base import POLL_SECONDS, why_not_ready
+from farkeras.clients.base import POLL_SECONDS, require_ready
 from farkeras.clients.errors import ServingError
 from farkeras.clients.images import File, Photo, in_requests, read_files
 from farkeras.clients.names import Names
@@ -19,7 +20,7 @@ _REQUESTS_AT_ONCE = 4
 
 
 class AsyncClient(ABC):
-    """As `Client`, to be awaited; made and used in one event loop. `async with` closes it.
+    """`Client` for asyncio; made and used in one event loop. `async with` closes it.
 
     Images are read and aligned in a thread, and four requests are on their way at a time.
     """
@@ -59,16 +60,13 @@ class AsyncClient(ABC):
     async def wait_until_ready(self, seconds: float) -> None:
         """As `Client.wait_until_ready`."""
         deadline = time.monotonic() + seconds
-        while reason := await self._why_not_ready():
-            if time.monotonic() > deadline:
-                raise reason
+        while True:
+            try:
+                return require_ready(self.address, self.settings, await self.status())
+            except ServingError:
+                if time.monotonic() > deadline:
+                    raise
             await asyncio.sleep(POLL_SECONDS)
-
-    async def _why_not_ready(self) -> ServingError | None:
-        try:
-            return why_not_ready(self.address, self.settings, await self.status())
-        except ServingError as error:
-            return error
 
     async def _ask(self, files: Sequence[File]) -> Outputs | ServingError | None:
         if all(file.error for file in files):
@@ -78,8 +76,8 @@ class AsyncClient(ABC):
         except ServingError as error:
             return error
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: object) -> None:
         await self.close()

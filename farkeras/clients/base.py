@@ -1,8 +1,10 @@
-"""What the clients share, whatever they speak: images in, answers out."""
+"""The base class of the clients: images in, answers out."""
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -19,18 +21,25 @@ class Client(ABC):
     """A client that waits for its answers; threads may share it. `with` closes it.
 
     Attributes:
-        address: Of the server.
-        settings: Of all requests.
-        names: The attributes of the model and their groups.
+        address: Address of the server.
+        settings: Settings of all requests.
     """
 
     address: str
     settings: Settings
-    names: Names
+
+    @cached_property
+    def names(self) -> Names:
+        """The attributes of the model and their groups; raises as `read_names`."""
+        return self.read_names()
+
+    @abstractmethod
+    def read_names(self) -> Names:
+        """The attributes of the model and their groups, without a memory of earlier answers."""
 
     @abstractmethod
     def predict(self, inputs: dict[str, np.ndarray], signature: str = "serving_default") -> Outputs:
-        """One request as it is.
+        """Sends one request as it is.
 
         Args:
             inputs: Input name -> array; strings as `object` arrays of `bytes`.
@@ -42,7 +51,7 @@ class Client(ABC):
 
     @abstractmethod
     def status(self) -> list[VersionStatus]:
-        """The versions of the model that the server knows, the highest first; asked once, never repeated.
+        """The versions of the model that the server knows, the highest first; the request is not repeated.
 
         Raises:
             ServingError: It has no such model, or cannot be reached.
@@ -62,7 +71,7 @@ class Client(ABC):
                 MediaPipe (`pip install farkeras[keypoints]`).
 
         Returns:
-            For each image, probabilities by name or an error of its own; one that cannot be read spoils no other.
+            For each image, probabilities by name or an error; an unreadable image does not affect the others.
 
         Raises:
             ServingError: A request failed.
@@ -79,19 +88,16 @@ class Client(ABC):
         """Returns as soon as a version is AVAILABLE, the one in the settings if they name one.
 
         Raises:
-            ServingError: None is after so many seconds; says why.
+            ServingError: No version is AVAILABLE after so many seconds; the message gives the reason.
         """
         deadline = time.monotonic() + seconds
-        while reason := self._why_not_ready():
-            if time.monotonic() > deadline:
-                raise reason
+        while True:
+            try:
+                return require_ready(self.address, self.settings, self.status())
+            except ServingError:
+                if time.monotonic() > deadline:
+                    raise
             time.sleep(POLL_SECONDS)
-
-    def _why_not_ready(self) -> ServingError | None:
-        try:
-            return why_not_ready(self.address, self.settings, self.status())
-        except ServingError as error:
-            return error
 
     def _ask(self, files: Sequence[File]) -> Outputs | ServingError | None:
         if all(file.error for file in files):
@@ -101,17 +107,16 @@ class Client(ABC):
         except ServingError as error:
             return error
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def why_not_ready(address: str, settings: Settings, versions: Sequence[VersionStatus]) -> ServingError | None:
-    """None where a version can answer, or the one that the settings name."""
-    wanted = [v for v in versions if settings.version in (None, v.version)]
-    if any(v.state == "AVAILABLE" for v in wanted):
-        return None
+def require_ready(address: str, settings: Settings, versions: Sequence[VersionStatus]) -> None:
+    """Raises `ServingError` unless a version can answer, the one in the settings if they name one."""
+    if any(v.state == "AVAILABLE" and settings.version in (None, v.version) for v in versions):
+        return
     known = ", ".join(f"{v.version} {v.state} {v.error}".strip() for v in versions) or "none"
-    return ServingError(address, "UNAVAILABLE", f"no version of {settings.model} is ready; versions: {known}")
+    raise ServingError(address, "UNAVAILABLE", f"no version of {settings.model} is ready; versions: {known}")

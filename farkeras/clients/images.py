@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,14 +14,14 @@ from farkeras.errors import FarkerasError
 from farkeras.photos.reader import check_pixels
 
 Photo = str | os.PathLike | bytes | np.ndarray
-"""The path of an image file, what is in one, or the image as a `uint8` array `[height, width, 3]`, RGB."""
+"""The path of an image file, its content, or the image as a `uint8` array `[height, width, 3]`, RGB."""
 
 
 class File(NamedTuple):
     """An image as it goes to the server.
 
     Attributes:
-        name: Its path, or "image 0", "image 1", ... for what has none.
+        name: Path of the image, or "image 0", "image 1", ... for images without a path.
         data: JPEG or PNG; None after an error.
         error: One sentence that names the image, or None.
     """
@@ -54,7 +54,8 @@ def in_requests(files: Iterable[File], max_images: int, max_bytes: int) -> Itera
         max_images: Files in a list.
         max_bytes: Bytes of files in a list.
     """
-    request, size = [], 0
+    request: list[File] = []
+    size = 0
     for file in files:
         more = len(file.data or b"")
         if request and (len(request) == max_images or size + more > max_bytes):
@@ -67,7 +68,7 @@ def in_requests(files: Iterable[File], max_images: int, max_bytes: int) -> Itera
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """`uint8 [height, width, 3]`, RGB, without loss."""
+    """A PNG file with the pixels `uint8 [height, width, 3]`, RGB."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)  # a fifth larger than the smallest, and quick
     return file.getvalue()
@@ -82,7 +83,7 @@ def _encoded(name: str, photo: Photo) -> bytes:
         if not 0 < size <= MAX_IMAGE_BYTES:
             raise FarkerasError(
                 f"{name} has {size:,} bytes; expected a crop of a face, at most {MAX_IMAGE_BYTES:,}. Photographs must "
-                "be aligned first: align=True, or --align."
+                "be aligned first: `align=True`."
             )
         return photo if isinstance(photo, bytes) else Path(photo).read_bytes()
     except OSError as error:
@@ -90,7 +91,7 @@ def _encoded(name: str, photo: Photo) -> bytes:
 
 
 def _aligned(name: str, photo: Photo) -> bytes:
-    from farkeras.photos.crops import align_face  # MediaPipe's wishes for logs, only where needed
+    from farkeras.photos.crops import align_face  # which sets MediaPipe's logs; only where needed
 
     try:
         return png(align_face(photo))
@@ -99,6 +100,7 @@ def _aligned(name: str, photo: Photo) -> bytes:
         raise FarkerasError(text.replace("The photo", name, 1) if text.startswith("The photo") else text) from None
 
 
-def _as_list(photos: Photo | Iterable[Photo]) -> Iterable[Photo] | Sequence[Photo]:
-    single_array = isinstance(photos, np.ndarray) and photos.ndim != 4
-    return [photos] if single_array or isinstance(photos, str | os.PathLike | bytes) else photos
+def _as_list(photos: Photo | Iterable[Photo]) -> Iterable[Photo]:
+    if isinstance(photos, np.ndarray) and photos.ndim != 4:
+        return [photos]
+    return [photos] if isinstance(photos, str | os.PathLike | bytes) else photos

@@ -1,4 +1,4 @@
-"""An exported `.tflite` on a phone's or board's Python: needs numpy, Pillow and ai-edge-litert, nothing else.
+"""An exported `.tflite` on a phone's or board's Python: needs numpy, Pillow, ai-edge-litert and lazy_loader only.
 
     python -m farkeras.clients.litert model.tflite crop.jpg ...
 
@@ -76,7 +76,7 @@ class LiteRTRecognizer:
         if crop.shape != expected or crop.dtype != np.uint8:
             raise FarkerasError(
                 f"{name} is {crop.dtype} {list(crop.shape)}; the model takes uint8 {list(expected)}, a face aligned as "
-                "CelebA's. Align photographs first (python -m farkeras.align), or export with --input_size for crops "
+                "CelebA's. Align photographs first (python -m farkeras.align), or export with `input_size` for crops "
                 "of another size."
             )
         return self._run(images=crop[None])["probabilities"][0]

@@ -1,4 +1,4 @@
-"""TF Serving over REST: what passes every proxy; images grow by a third on the way."""
+"""TF Serving over REST, which passes every proxy; images grow by a third on the way."""
 
 import asyncio
 import base64
@@ -6,7 +6,8 @@ import json
 import os
 import ssl
 import time
-from functools import cached_property
+from collections.abc import Iterable
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -42,25 +43,24 @@ class RestClient(Client):
         **settings: The fields of `Settings`.
 
     Raises:
-        FarkerasError: No names there, or a setting out of range.
+        FarkerasError: `metadata` has no names, or a setting is out of range.
     """
 
-    def __init__(self, address: str, metadata: str | os.PathLike | None = None, **settings):
+    def __init__(self, address: str, metadata: str | os.PathLike | None = None, **settings: Any):
         self.address, self.settings = address, Settings(**settings)
         if metadata is not None:
             self.names = read_names(metadata)
         tls = self.settings.tls
         url = address if "://" in address else f"{'https' if tls else 'http'}://{address}"
         self._model_url = f"{url.rstrip('/')}/v1/models/{quote(self.settings.model, safe='')}"
-        options = {"ssl_context": _ssl_context(tls)} if tls else {}
-        self._pool = urllib3.PoolManager(maxsize=_CONNECTIONS, retries=False, **options)
+        context = _ssl_context(tls) if tls else None
+        self._pool = urllib3.PoolManager(maxsize=_CONNECTIONS, retries=False, ssl_context=context)
 
-    @cached_property
-    def names(self) -> Names:
-        """The attributes of the model and their groups, as given, or as the server says.
+    def read_names(self) -> Names:
+        """Asks the server for the attributes of the model and their groups.
 
         Raises:
-            FarkerasError: Neither.
+            FarkerasError: The server does not know them, as TF Serving does not.
         """
         try:
             values = self._request("GET", self._version() + "/farkeras.json")
@@ -69,7 +69,7 @@ class RestClient(Client):
                 raise
             raise FarkerasError(
                 f"{self.address} does not name the attributes of {self.settings.model}, as TF Serving does not: give "
-                "the export that is served as metadata."
+                "the export that is served as `metadata`."
             ) from None
         return Names.from_json(json.dumps(values), self.address)
 
@@ -93,19 +93,21 @@ class RestClient(Client):
             return f"/versions/{self.settings.version}"
         return f"/labels/{quote(self.settings.label, safe='')}" if self.settings.label is not None else ""
 
-    def _request(self, method: str, path: str, body: bytes | None = None, delays=()) -> dict:
-        """The JSON object that is answered; after each delay the request is repeated, if the server is UNAVAILABLE."""
-        deadline, delays = time.monotonic() + self.settings.timeout, iter(delays)
+    def _request(
+        self, method: str, path: str, body: bytes | None = None, delays: Iterable[float] = ()
+    ) -> dict[str, Any]:
+        """The JSON object of the answer; after each delay the request is repeated, if the server is UNAVAILABLE."""
+        deadline, waits = time.monotonic() + self.settings.timeout, iter(delays)
         while True:
             try:
                 return self._attempt(method, path, body, deadline - time.monotonic())
             except ServingError as error:
-                delay = next(delays, None)
+                delay = next(waits, None)
                 if error.code != "UNAVAILABLE" or delay is None or time.monotonic() + delay >= deadline:
                     raise
             time.sleep(delay)
 
-    def _attempt(self, method: str, path: str, body: bytes | None, seconds: float) -> dict:
+    def _attempt(self, method: str, path: str, body: bytes | None, seconds: float) -> dict[str, Any]:
         headers = {"Content-Type": "application/json"} | dict(self.settings.headers)
         try:
             response = self._pool.request(
@@ -131,7 +133,7 @@ class RestClient(Client):
 class AsyncRestClient(AsyncClient):
     """As `RestClient`, for asyncio: its requests wait in threads."""
 
-    def __init__(self, address: str, metadata: str | os.PathLike | None = None, **settings):
+    def __init__(self, address: str, metadata: str | os.PathLike | None = None, **settings: Any):
         self._client = RestClient(address, metadata, **settings)
         self.address, self.settings = self._client.address, self._client.settings
 
@@ -159,13 +161,13 @@ def _ssl_context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
-def _jsonable(value):
-    """Bytes as TF Serving wants them in JSON."""
+def _jsonable(value: object) -> object:
+    """Bytes in the form that TF Serving expects in JSON."""
     if isinstance(value, list):
         return [_jsonable(item) for item in value]
     return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 
-def _array(values) -> np.ndarray:
+def _array(values: object) -> np.ndarray:
     array = np.asarray(values)
     return array.astype(np.float32) if array.dtype == np.float64 else array

@@ -1,4 +1,4 @@
-"""How clients speak to a server: which model, how long they wait, what they repeat, what goes in a request."""
+"""Settings of clients: the model, timeouts, repetitions, and the size of requests."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from farkeras.errors import FarkerasError
 
 MAX_MESSAGE_BYTES = 2**26
-"""Of one request and of one answer; gRPC's own limit of an answer is 4 MiB."""
+"""Limit of one request and of one answer; gRPC's own limit of an answer is 4 MiB."""
 
 MAX_IMAGE_BYTES = 2**25
 """A larger image file is not sent."""
 
 FIRST_DELAY, DELAY_FACTOR, LONGEST_DELAY = 0.2, 3.0, 5.0
-"""Seconds before a request is repeated, and by what they grow; 7.6 in all, in which a server is started again."""
+"""Seconds before a request is repeated, and their growth; 7.6 in all, in which a server can start again."""
 
 
 @dataclass(frozen=True)
 class Tls:
-    """An encrypted connection, of files in PEM format.
+    """Files in PEM format for an encrypted connection.
 
     Attributes:
         ca: Certificates that are trusted; None for those of the system.
@@ -48,14 +48,14 @@ class Settings:
 
     Attributes:
         model: The model's name at the server.
-        version: A version of it, or None for the one that is served.
+        version: A version of the model, or None for the one that is served.
         label: A version label, such as "canary", in place of a version.
-        timeout: Seconds that a request may take, its repetitions included.
-        attempts: Times that a request is sent while the server is UNAVAILABLE, 1 to 5; nothing else is repeated.
+        timeout: Seconds that a request may take, including its repetitions.
+        attempts: Times that a request is sent while the server is UNAVAILABLE, 1 to 5; after other errors, once.
         max_images: Images in a request; not above the server's `max_batch_size`.
         max_bytes: Bytes of image files in a request of several.
-        tls: For an encrypted connection.
-        headers: Sent with each request: HTTP headers, gRPC metadata.
+        tls: Files for an encrypted connection.
+        headers: HTTP headers or gRPC metadata, sent with each request.
 
     Raises:
         FarkerasError: A value out of range, or both a version and a label.
@@ -71,7 +71,7 @@ class Settings:
     tls: Tls | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.version is not None and self.label is not None:
             raise FarkerasError(f"Ask for version {self.version} or for the label {self.label!r}, not for both.")
         limits = {
@@ -82,7 +82,7 @@ class Settings:
         }
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
-                raise FarkerasError(f"{name} must be {low:,} to {high:,}. Received: {getattr(self, name)}.")
+                raise FarkerasError(f"`{name}` must be {low:,} to {high:,}. Received: {getattr(self, name)}.")
 
     def delays(self) -> Iterator[float]:
         """Seconds to wait before each repetition; a fifth more or less, so that clients do not return all at once."""

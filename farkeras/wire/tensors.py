@@ -1,6 +1,7 @@
 """NumPy arrays to TF Serving's tensors and back, as TensorFlow itself reads and writes them."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,22 +12,23 @@ MAX_BYTES = 2**28
 """A tensor that says it is larger than this is refused; of a few bytes, one could ask for any size."""
 
 # NumPy's type, and the field with one value for each element.
-_NUMBERS = {
-    pb.DT_FLOAT: (np.float32, "float_val"),
-    pb.DT_DOUBLE: (np.float64, "double_val"),
-    pb.DT_HALF: (np.float16, "half_val"),
-    pb.DT_INT8: (np.int8, "int_val"),
-    pb.DT_INT16: (np.int16, "int_val"),
-    pb.DT_INT32: (np.int32, "int_val"),
-    pb.DT_INT64: (np.int64, "int64_val"),
-    pb.DT_UINT8: (np.uint8, "int_val"),
-    pb.DT_UINT16: (np.uint16, "int_val"),
-    pb.DT_UINT32: (np.uint32, "uint32_val"),
-    pb.DT_UINT64: (np.uint64, "uint64_val"),
-    pb.DT_BOOL: (np.bool_, "bool_val"),
+_KINDS: dict[pb.DataType, tuple[np.dtype, str]] = {
+    pb.DT_FLOAT: (np.dtype(np.float32), "float_val"),
+    pb.DT_DOUBLE: (np.dtype(np.float64), "double_val"),
+    pb.DT_HALF: (np.dtype(np.float16), "half_val"),
+    pb.DT_INT8: (np.dtype(np.int8), "int_val"),
+    pb.DT_INT16: (np.dtype(np.int16), "int_val"),
+    pb.DT_INT32: (np.dtype(np.int32), "int_val"),
+    pb.DT_INT64: (np.dtype(np.int64), "int64_val"),
+    pb.DT_UINT8: (np.dtype(np.uint8), "int_val"),
+    pb.DT_UINT16: (np.dtype(np.uint16), "int_val"),
+    pb.DT_UINT32: (np.dtype(np.uint32), "uint32_val"),
+    pb.DT_UINT64: (np.dtype(np.uint64), "uint64_val"),
+    pb.DT_BOOL: (np.dtype(np.bool_), "bool_val"),
+    pb.DT_STRING: (np.dtype(object), "string_val"),
 }
 _TYPE_NAMES = {number: name for name, number in pb.DataType.items()}
-_TYPES = {np.dtype(kind): number for number, (kind, _) in _NUMBERS.items()}
+_TYPES = {dtype: number for number, (dtype, _) in _KINDS.items() if not dtype.hasobject}
 
 
 def to_proto(array: np.ndarray, packed: bool = True) -> pb.TensorProto:
@@ -44,22 +46,22 @@ def to_proto(array: np.ndarray, packed: bool = True) -> pb.TensorProto:
     shape = pb.TensorShapeProto(dim=[pb.TensorShapeProto.Dim(size=size) for size in array.shape])
     if array.dtype == object and all(isinstance(value, bytes) for value in array.flat):
         return pb.TensorProto(dtype=pb.DT_STRING, tensor_shape=shape, string_val=array.ravel().tolist())
-    if array.dtype.newbyteorder("=") not in _TYPES:
+    dtype = _TYPES.get(array.dtype.newbyteorder("="))
+    if dtype is None:
         raise FarkerasError(f"A {array.dtype} array cannot be sent; expected numbers, or bytes with dtype=object.")
-    dtype = _TYPES[array.dtype.newbyteorder("=")]
     proto = pb.TensorProto(dtype=dtype, tensor_shape=shape)
     if packed:
         proto.tensor_content = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
     else:
         values = array.astype(np.float16).view(np.uint16) if dtype == pb.DT_HALF else array
-        getattr(proto, _NUMBERS[dtype][1]).extend(values.ravel().tolist())
+        getattr(proto, _KINDS[dtype][1]).extend(values.ravel().tolist())
     return proto
 
 
 def to_array(proto: pb.TensorProto, max_bytes: int = MAX_BYTES) -> np.ndarray:
     """The array in a message, packed or not; a string tensor becomes an `object` array of `bytes`.
 
-    As in TensorFlow, the last of too few values counts for the rest, zeros stand where there is none, and surplus ones
+    As in TensorFlow, the last of too few values fills the rest, zeros stand where there is no value, and surplus values
     are left out.
 
     Args:
@@ -72,12 +74,11 @@ def to_array(proto: pb.TensorProto, max_bytes: int = MAX_BYTES) -> np.ndarray:
     """
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     described = f"The tensor ({_TYPE_NAMES.get(proto.dtype, f'type {proto.dtype}')} {list(shape)})"
-    if proto.dtype not in _NUMBERS and proto.dtype != pb.DT_STRING:
+    if proto.dtype not in _KINDS:
         raise FarkerasError(f"{described} has a type that cannot be read; expected strings, booleans or real numbers.")
     if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0 or len(shape) > 32:
         raise FarkerasError(f"{described} has no definite shape.")
-    dtype, field = (np.dtype(object), "string_val") if proto.dtype == pb.DT_STRING else _NUMBERS[proto.dtype]
-    dtype, count = np.dtype(dtype), math.prod(shape)
+    (dtype, field), count = _KINDS[proto.dtype], math.prod(shape)
     if count * dtype.itemsize > max_bytes:
         raise FarkerasError(f"{described} takes more than {max_bytes:,} bytes.")
     if proto.tensor_content:
@@ -89,13 +90,11 @@ def to_array(proto: pb.TensorProto, max_bytes: int = MAX_BYTES) -> np.ndarray:
     return _filled(getattr(proto, field), dtype, count).reshape(shape)
 
 
-def _filled(values, dtype: np.dtype, count: int) -> np.ndarray:
-    array = np.empty(count, dtype)
-    given = values[:count]
-    if dtype == np.float16:
-        array[: len(given)] = np.array(given, np.int32).astype(np.uint16).view(np.float16)
-    elif dtype.kind in "iu" and dtype.itemsize < 4:  # int_val holds more than these do
-        array[: len(given)] = np.array(given, np.int32).astype(dtype)
+def _filled(values: Sequence[float] | Sequence[bytes], dtype: np.dtype, count: int) -> np.ndarray:
+    array, given = np.empty(count, dtype), values[:count]
+    if dtype.kind in "fiu" and dtype.itemsize < 4:  # half_val and int_val hold more than these do
+        integers = np.array(given, np.int32).astype(np.uint16 if dtype.kind == "f" else dtype)
+        array[: len(given)] = integers.view(dtype)
     else:
         array[: len(given)] = given
     array[len(given) :] = array[len(given) - 1] if given else b"" if dtype.hasobject else 0

@@ -215,9 +215,9 @@ def test_a_version_that_never_gets_ready(ask, address, model):
     ("settings", "message"),
     [
         ({"version": 1, "label": "stable"}, "version 1 or for the label 'stable', not for both"),
-        ({"timeout": 0}, r"timeout must be 0.001 to 86,400\. Received: 0"),
-        ({"attempts": 6}, "attempts must be 1 to 5"),
-        ({"max_images": 0}, "max_images must be"),
+        ({"timeout": 0}, r"`timeout` must be 0.001 to 86,400\. Received: 0"),
+        ({"attempts": 6}, "`attempts` must be 1 to 5"),
+        ({"max_images": 0}, "`max_images` must be"),
         ({"tls": Tls(ca="nowhere.pem")}, r"Cannot read the TLS file nowhere\.pem"),
     ],
 )

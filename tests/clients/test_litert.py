@@ -1,4 +1,4 @@
-"""The LiteRT runner: what it answers, what it refuses, and that it needs three packages only."""
+"""The LiteRT runner: what it answers, what it refuses, and that it needs four packages only."""
 
 import os
 import subprocess
@@ -103,11 +103,11 @@ def test_the_command(file, crop, capsys, tmp_path):
     assert capsys.readouterr().err.startswith("error: Cannot read ")
 
 
-def test_a_fresh_environment_with_three_packages(file, crop, tmp_path):
+def test_a_fresh_environment_with_four_packages(file, crop, tmp_path):
     venv.create(tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "--retries=0", "--timeout=5"]
-    wanted = ["numpy", "pillow", "ai-edge-litert"]
+    wanted = ["numpy", "pillow", "ai-edge-litert", "lazy_loader"]
     done = subprocess.run([*pip, "install", "--quiet", *wanted], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"pip cannot install {', '.join(wanted)}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
