@@ -1,4 +1,4 @@
-"""An export appears complete and with the model's numbers, or not at all."""
+"""An export appears complete and with the model's numbers, or does not appear."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ class Exported(NamedTuple):
 
     Attributes:
         path: The folder.
-        report: What `farkeras.exporters.parity.compare` gave; None where it was not asked for.
+        report: The result of `farkeras.exporters.parity.compare`; None without a comparison.
     """
 
     path: Path
@@ -28,10 +28,10 @@ class Exported(NamedTuple):
 
 @contextmanager
 def new_artifact(target: str | os.PathLike) -> Iterator[Path]:
-    """Gives a new folder to write an export into and to measure it there; at the end it becomes `target`.
+    """Gives a new folder in which to write and measure an export; at the end it becomes `target`.
 
-    After a `ParityError` the folder is kept as `<target>.rejected`, for a look at what is wrong; TF Serving loads
-    folders with numbers for names only. After any other error nothing is left behind.
+    After a `ParityError` the folder is kept as `<target>.rejected`, for inspection; TF Serving loads only folders whose
+    names are numbers. After any other error nothing is left behind.
 
     Raises:
         FarkerasError: `target` exists, or it cannot be written.
@@ -48,23 +48,23 @@ def new_artifact(target: str | os.PathLike) -> Iterator[Path]:
                 rejected = target.with_name(f"{target.name}.rejected")
                 shutil.rmtree(rejected, ignore_errors=True)
                 os.replace(aside, rejected)
-                raise ParityError(f"{error} The export is in {rejected}, for a look.", error.report) from None
+                raise ParityError(f"{error} The export is kept in {rejected}.", error.report) from None
     except OSError as error:
         raise _unwritten(target, error) from None
 
 
 def check_new(target: str | os.PathLike) -> None:
-    """Raises a `FarkerasError` where `target` exists; for a look before minutes of work."""
+    """Raises a `FarkerasError` where `target` exists; call it before minutes of work."""
     if Path(target).exists():
-        raise FarkerasError(f"{target} exists, and an export replaces nothing: remove it, or give another --output.")
+        raise FarkerasError(f"{target} exists, and an export replaces nothing: remove it, or set another `output`.")
 
 
 @contextmanager
 def writing(target: str | os.PathLike) -> Iterator[None]:
-    """Around what writes an export with TensorFlow, whose errors of a full disk are no `OSError`.
+    """Encloses what writes an export with TensorFlow, which raises no `OSError` for a full disk.
 
     Raises:
-        FarkerasError: It cannot be written.
+        FarkerasError: The export cannot be written.
     """
     try:
         yield
@@ -72,7 +72,7 @@ def writing(target: str | os.PathLike) -> Iterator[None]:
         raise _unwritten(target, error) from None
 
 
-def _unwritten(target: str | os.PathLike, error: Exception) -> FarkerasError:
+def _unwritten(target: str | os.PathLike, error: OSError | tf.errors.OpError) -> FarkerasError:
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
     else:  # "{{function}} path; File too large [Op:SaveV2]"

@@ -1,14 +1,15 @@
-"""How fast and how large the exports of a run are: the same images through every runtime, in turns."""
+"""How fast and how large the exports of a run are: every runtime takes the same images, in turns."""
 
 import os
 import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any, cast
 
 import keras
 import numpy as np
@@ -16,8 +17,9 @@ import numpy as np
 from farkeras.errors import FarkerasError
 from farkeras.exporters import tflite
 from farkeras.exporters.reference import ParityImages, keras_reference
+from farkeras.exporters.tflite_metadata import with_metadata
 from farkeras.models.baselines import SharedTrunk
-from farkeras.models.model_file import MODEL_FILE, load_model
+from farkeras.models.model_file import MODEL_FILE, ModelMetadata, load_model
 
 TURN = 8  # images that a runtime takes before the next one has its turn
 BARE_BACKBONE = "bare backbone"
@@ -25,17 +27,17 @@ BARE_BACKBONE = "bare backbone"
 
 @dataclass
 class Measured:
-    """A runtime with a model, and what was found.
+    """A runtime with a model, and what was measured.
 
     Attributes:
         runtime: A key of `benchmark_worker.LOADERS`.
         variant: Precision, or empty.
         path: The model.
-        threads: Of the processor.
-        size: Of the model's file or files in bytes.
-        seconds: Of each call with one image.
+        threads: Threads of the processor.
+        size: Size of the model's file or files in bytes.
+        seconds: Duration of each call with one image.
         difference: Largest difference of a probability from the Keras model's; None for another model.
-        memory: The most that its process, Python and libraries included, has held, in bytes.
+        memory: Peak memory of its process, with Python and the libraries, in bytes.
     """
 
     runtime: str
@@ -64,11 +66,11 @@ class Measured:
 
     @property
     def images_per_second(self) -> float:
-        """One image at a time."""
+        """The rate, one image at a time."""
         return len(self.seconds) / sum(self.seconds)
 
 
-def benchmark(
+def measure_exports(
     workdir: str | os.PathLike,
     export_dir: str | os.PathLike,
     images: ParityImages,
@@ -76,23 +78,22 @@ def benchmark(
     rounds: int = 4,
     bare_backbone: bool = False,
 ) -> list[Measured]:
-    """Measures the Keras model and whatever is exported.
+    """Measures the Keras model and all exports of it.
 
-    Each runtime is a process of its own and takes one image at a time, an aligned crop as pixels in memory; what is
-    timed includes the preprocessing in the model. Runtimes take turns, so that a busy moment of the machine falls on
-    all of them.
+    Each runtime is a process of its own and takes one image at a time, an aligned crop as pixels in memory; the times
+    include the preprocessing in the model. Runtimes take turns, so that a busy moment of the machine affects them all.
 
     Args:
         workdir: Workdir of a training run, or its `.keras` file.
-        export_dir: With `saved_model/<version>`, `tflite/<precision>` and `onnx`, as far as they are there.
-        images: Which to use.
-        threads: Each runtime is measured with each of these.
-        rounds: Times that every image is shown to every runtime.
+        export_dir: Folder with `saved_model/<version>`, `tflite/<precision>` and `onnx`, or some of them.
+        images: The images to use.
+        threads: Numbers of threads; each runtime is measured with each of them.
+        rounds: How often every runtime takes every image.
         bare_backbone: Also measure, as `BARE_BACKBONE`, a float32 TFLite file of the backbone with pooling and one
             linear layer; the model's time above its time is the price of the model's own parts.
 
     Raises:
-        FarkerasError: No model, nothing exported, no data, or a runtime that does not run.
+        FarkerasError: There is no model, no export or no data, or a runtime does not run.
     """
     found = find_exports(export_dir)
     if not found:
@@ -113,23 +114,30 @@ def benchmark(
 
 
 def take_turns(rows: Sequence[Measured], crops: Sequence[np.ndarray], rounds: int, expected: np.ndarray) -> None:
-    """Runs every crop `rounds` times in every row's runtime and notes what is found; `expected` of the Keras model."""
+    """Runs every crop `rounds` times in every row's runtime, and writes what is measured into the rows.
+
+    Args:
+        rows: The runtimes.
+        crops: `uint8 [height, width, 3]` each.
+        rounds: How often every runtime takes every crop.
+        expected: The Keras model's probabilities, `float32 [crops, attributes]`.
+    """
     with ExitStack() as stack:
-        workers = [stack.enter_context(_Worker(row)) for row in rows]
+        workers = [stack.enter_context(_worker(row)) for row in rows]
         for _ in range(rounds):
             for start in range(0, len(crops), TURN):
-                for row, worker in zip(rows, workers, strict=True):
-                    seconds, probabilities = worker.ask(crops[start : start + TURN])
+                for row, ask in zip(rows, workers, strict=True):
+                    seconds, probabilities = ask(crops[start : start + TURN])
                     row.seconds += seconds
                     if row.variant != BARE_BACKBONE:
                         differences = np.abs(probabilities - expected[start : start + TURN])
                         row.difference = max(row.difference or 0.0, float(differences.max()))
-        for row, worker in zip(rows, workers, strict=True):
-            row.memory = worker.ask(None)
+        for row, ask in zip(rows, workers, strict=True):
+            row.memory = ask(None)
 
 
 def find_exports(export_dir: str | os.PathLike) -> list[tuple[str, str, Path]]:
-    """Runtime, variant and path of what lies in a folder of exports; of SavedModels the newest version."""
+    """Runtime, variant and path of each export in a folder; for SavedModels only the newest version."""
     folder, found = Path(export_dir), []
     if versions := [int(path.name) for path in folder.glob("saved_model/*") if path.name.isdecimal()]:
         found.append(("SavedModel", "", folder / "saved_model" / str(max(versions))))
@@ -140,7 +148,7 @@ def find_exports(export_dir: str | os.PathLike) -> list[tuple[str, str, Path]]:
     return found
 
 
-def bare_backbone_file(model: keras.Model, metadata, input_size: tuple[int, int]) -> bytes:
+def bare_backbone_file(model: keras.Model, metadata: ModelMetadata, input_size: tuple[int, int]) -> bytes:
     """A model's backbone with pooling and one linear layer for all attributes as a float32 TFLite file."""
     config = model.get_config()
     bare = SharedTrunk.from_config(
@@ -149,7 +157,7 @@ def bare_backbone_file(model: keras.Model, metadata, input_size: tuple[int, int]
     with tempfile.TemporaryDirectory() as folder:
         tflite.write_graph(bare, metadata.preprocessing, input_size, folder)
         converted = tflite.convert(folder, "float32")
-    return tflite.with_metadata(converted, bare.name, metadata.to_dict())
+    return with_metadata(converted, bare.name, metadata.to_dict())
 
 
 def _size(path: Path) -> int:
@@ -157,34 +165,25 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-class _Worker:
-    """The process of a runtime."""
+@contextmanager
+def _worker(row: Measured) -> Iterator[Callable[[Sequence[np.ndarray] | None], Any]]:
+    """The process of a runtime, as a function that asks it and gives what `benchmark_worker.serve` answers."""
+    command = [sys.executable, "-m", "farkeras.exporters.benchmark_worker"]
+    command += [row.runtime, str(row.path), str(row.threads)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    requests, answers, errors = (cast(IO[bytes], pipe) for pipe in (process.stdin, process.stdout, process.stderr))
 
-    def __init__(self, row: Measured):
-        self._row = row
-        command = [sys.executable, "-m", "farkeras.exporters.benchmark_worker"]
-        self._process = subprocess.Popen(
-            [*command, row.runtime, str(row.path), str(row.threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._process.kill()
-        self._process.communicate()
-
-    def ask(self, crops):
-        """What `benchmark_worker.serve` answers."""
+    def ask(crops: Sequence[np.ndarray] | None) -> Any:
         try:
-            pickle.dump(crops, self._process.stdin)
-            self._process.stdin.flush()
-            return pickle.load(self._process.stdout)
+            pickle.dump(crops, requests)
+            requests.flush()
+            return pickle.load(answers)
         except (EOFError, OSError):
-            last = self._process.stderr.read().decode(errors="replace").strip().splitlines()
-            raise FarkerasError(
-                f"{self._row.name} does not run {self._row.path}: {last[-1] if last else 'it died'}"
-            ) from None
+            last = errors.read().decode(errors="replace").strip().splitlines()
+            raise FarkerasError(f"{row.name} does not run {row.path}: {last[-1] if last else 'it died'}") from None
+
+    try:
+        yield ask
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,6 +1,6 @@
-"""One runtime in a process of its own, so that its peak memory is its own: `benchmark.py` starts and asks it.
+"""One runtime in a process of its own, so that its peak memory can be measured: `benchmark.py` starts and asks it.
 
-Nothing is imported but what the runtime needs.
+It imports only what the runtime needs.
 """
 
 import os
@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from typing import IO
 
 import numpy as np
 
@@ -29,8 +30,8 @@ def load_keras(path: str, threads: int) -> Run:
     model, metadata = load_model(path)
 
     @tf.function
-    def probabilities(images):
-        return tf.sigmoid(model(metadata.preprocessing.resize(images), training=False)["logits"])
+    def probabilities(images: tf.Tensor) -> tf.Tensor:
+        return model.probabilities(metadata.preprocessing.resize(images))
 
     return lambda crop: probabilities(tf.constant(crop[None]))[0].numpy()
 
@@ -72,17 +73,17 @@ LOADERS = {"Keras": load_keras, "SavedModel": load_saved_model, "LiteRT": load_l
 def peak_memory() -> int:
     """The most memory this process has held at once, in bytes."""
     try:
-        with open("/proc/self/status") as status:  # getrusage may tell of the process that started this one
+        with open("/proc/self/status") as status:  # getrusage may count the process that started this one
             return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM"))
     except OSError:  # no Linux
         scale = 1 if sys.platform == "darwin" else 1024
         return scale * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def serve(requests, answers, load: Callable[[], Run]) -> None:
+def serve(requests: IO[bytes], answers: IO[bytes], load: Callable[[], Run]) -> None:
     """Answers each pickled list of crops with `(seconds, probabilities)`, and `None` with the peak memory.
 
-    Before the timed calls of a list its first crop is run once: another runtime had the processor before.
+    Before the timed calls of a list its first crop is run once without timing, as another runtime used the processor.
     """
     run = load()
     while (crops := pickle.load(requests)) is not None:
@@ -101,7 +102,7 @@ def serve(requests, answers, load: Callable[[], Run]) -> None:
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     own_stdout = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints does not get among the answers
+    os.dup2(2, 1)  # what a library prints must not mix with the answers
     silence_native_logs()
     kind, model_path, num_threads = sys.argv[1:]
     serve(sys.stdin.buffer, own_stdout, lambda: LOADERS[kind](model_path, int(num_threads)))

@@ -1,4 +1,4 @@
-"""What goes with every export: the names of its outputs, what it expects to see, and where it comes from."""
+"""What goes with every export: the names of its outputs, the input that it expects, and where it comes from."""
 
 import json
 from pathlib import Path
@@ -10,13 +10,13 @@ METADATA_FILE = "farkeras.json"
 LABELS_FILE = "labels.txt"
 
 
-def export_metadata(metadata: ModelMetadata, kind: str, packages: tuple[str, ...] = (), **details) -> dict:
+def export_metadata(metadata: ModelMetadata, kind: str, packages: tuple[str, ...], **details: object) -> dict:
     """The metadata of an export, ready for JSON.
 
     Args:
-        metadata: Of the exported model.
+        metadata: The exported model's.
         kind: "saved_model", "tflite" or "onnx".
-        packages: What wrote the export beside TensorFlow and Keras, such as "tf2onnx"; their versions are noted.
+        packages: Packages beside TensorFlow and Keras that wrote the export, such as "tf2onnx", to add their versions.
         **details: What a user of this kind needs to know, such as `precision="int8"`.
 
     Returns:

@@ -1,7 +1,11 @@
-"""ONNX files, preprocessing included: crops in, probabilities out."""
+"""ONNX files with the preprocessing: from aligned crops to probabilities."""
 
+import importlib
 import json
+import os
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -15,18 +19,22 @@ from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.models.model_file import ModelMetadata, load_model
 from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
 
+if TYPE_CHECKING:  # the `onnx` extra is loaded only for an export
+    from onnx import GraphProto, ModelProto
+    from tf2onnx.graph import Graph, Node
+
 ONNX_FILE = "model.onnx"
 OPSET = 17
-"""Of ONNX 1.12 (2022): later than all that the models need, and read by every runtime in use."""
+"""The version of ONNX 1.12 (2022): it has all operations that the models need, and every runtime in use reads it."""
 
 
 def export_onnx(
-    model_path: str | Path,
-    target: str | Path,
+    model_path: str | os.PathLike,
+    target: str | os.PathLike,
     parity: ParityImages | None = None,
     input_size: tuple[int, int] = (CROP_HEIGHT, CROP_WIDTH),
 ) -> Exported:
-    """Writes a folder with `model.onnx`, its metadata and the comparison, complete or not at all.
+    """Writes a folder with `model.onnx`, its metadata and the comparison; it appears when it is complete.
 
     The model: `images`, uint8 `[batch, *input_size, 3]`, RGB crops aligned as CelebA's -> `probabilities`, float32
     `[batch, attributes]`, in the attribute order of the metadata. Its `metadata_props` have `labels`, one a line, and
@@ -34,16 +42,16 @@ def export_onnx(
 
     Args:
         model_path: Workdir of a training run, or its `.keras` file.
-        target: The folder, new.
+        target: The new folder.
         parity: The images on which ONNX Runtime is compared with the Keras model; None for no comparison.
         input_size: Height and width of the crops.
 
     Raises:
-        FarkerasError: The `onnx` extra is not installed, no model there, the folder exists or cannot be written, or
-            images to compare on have not the input size.
-        ParityError: The export has not the model's numbers; it is kept as `<target>.rejected`.
+        FarkerasError: The `onnx` extra is not installed, there is no model, the folder exists or cannot be written, or
+            images to compare on do not have the input size.
+        ParityError: The export differs from the model by more than the limits; it is kept as `<target>.rejected`.
     """
-    onnx = _packages()
+    onnx = _import_onnx()
     model, metadata = load_model(model_path)
     target, report = Path(target), None
     with new_artifact(target) as aside:
@@ -65,8 +73,8 @@ def export_onnx(
     return Exported(target, report)
 
 
-def onnx_runtime(path: str | Path) -> Runtime:
-    """An ONNX file, run on the CPU."""
+def onnx_runtime(path: str | os.PathLike) -> Runtime:
+    """An ONNX file in ONNX Runtime, on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -76,37 +84,37 @@ def onnx_runtime(path: str | Path) -> Runtime:
         if list(images.shape[1:]) != size:
             raise FarkerasError(
                 f"The images to compare on have {images.shape[1]} x {images.shape[2]} pixels (height x width), the "
-                f"export takes {size[0]} x {size[1]}: set --input_size={images.shape[1]},{images.shape[2]}."
+                f"export takes {size[0]} x {size[1]}: set `input_size={images.shape[1]},{images.shape[2]}`."
             )
         return session.run(["probabilities"], {"images": images})[0]
 
     return image_runtime(run)
 
 
-def _convert(model: keras.Model, metadata: ModelMetadata, input_size: tuple[int, int]):
+def _convert(model: keras.Model, metadata: ModelMetadata, input_size: tuple[int, int]) -> "ModelProto":
     import tf2onnx
 
-    def predict(images):
-        logits = model(metadata.preprocessing.resize(images), training=False)["logits"]
-        return {"probabilities": tf.sigmoid(logits)}
+    def predict(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": model.probabilities(metadata.preprocessing.resize(images))}
 
     signature = [tf.TensorSpec([None, *input_size, 3], tf.uint8, name="images")]
     function = tf.function(predict, signature)
-    handlers = {"ResizeBilinear": (_resize_bilinear, [])}
-    proto, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET, custom_op_handlers=handlers)
+    proto, _ = tf2onnx.convert.from_function(
+        function, signature, opset=OPSET, custom_op_handlers={"ResizeBilinear": (_resize_bilinear, [])}
+    )
     _fill_in_constants(proto.graph, function.get_concrete_function())
     for tensor in (*proto.graph.input, *proto.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
     return proto
 
 
-def _fill_in_constants(graph, function) -> None:
-    """Gives inputs that are no inputs their values: the normalisation of ResNet50, as tf2onnx sees it."""
+def _fill_in_constants(graph: "GraphProto", function: tf.types.experimental.ConcreteFunction) -> None:
+    """Gives constants that tf2onnx takes for inputs their values, such as the normalisation of ResNet50."""
     from onnx import numpy_helper
 
     captured = zip(function.captured_inputs, function.inputs[1:], strict=True)
     constants = {tensor.name: value.numpy() for value, tensor in captured if value.dtype != tf.resource}
-    used = {name for node in graph.node for name in node.input}  # some were folded into others
+    used = {name for node in graph.node for name in node.input}  # tf2onnx has folded some into others
     inputs = [node for node in graph.input if node.name not in constants]
     graph.initializer.extend(
         numpy_helper.from_array(constants[node.name], node.name)
@@ -117,12 +125,12 @@ def _fill_in_constants(graph, function) -> None:
     graph.input.extend(inputs)
 
 
-def _resize_bilinear(graph, node, name, args) -> None:
+def _resize_bilinear(graph: "Graph", node: "Node", name: str, args: list) -> None:
     """tf2onnx's handler of `ResizeBilinear` with half-pixel centres, from one known size to another: two products.
 
-    ONNX's Resize would be the operation, but it places the samples otherwise in the last bits, which made 2.4e-5 of
-    probability where these products make 3.5e-6, in the same time. And tf2onnx writes its scale in float32, with which
-    218 * (112 / 218) is a little less than 112: 111 pixels.
+    ONNX's Resize would be the operation, but its samples lie elsewhere in the last bits, which changed probabilities by
+    2.4e-5 where these products change them by 3.5e-6, in the same time. And tf2onnx writes its scale in float32, with
+    which 218 * (112 / 218) is a little less than 112: 111 pixels.
     """
     from tf2onnx.utils import make_name
 
@@ -153,11 +161,10 @@ def _resize_bilinear(graph, node, name, args) -> None:
     )
 
 
-def _packages():
+def _import_onnx() -> ModuleType:
+    """`onnx`, when all that an export needs is installed."""
     try:
-        import onnx
-        import onnxruntime  # noqa: F401
-        import tf2onnx  # noqa: F401
+        onnx, *_ = [importlib.import_module(name) for name in ("onnx", "onnxruntime", "tf2onnx")]
     except ModuleNotFoundError as error:
         raise FarkerasError(f"ONNX needs {error.name}: pip install farkeras[onnx]") from None
     return onnx

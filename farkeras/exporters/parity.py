@@ -1,4 +1,4 @@
-"""Whether an export gives the numbers of the Keras model: differences, decisions, accuracy, and limits to them."""
+"""Whether an export gives the numbers of the Keras model: differences, decisions, accuracy, and their limits."""
 
 import dataclasses
 import json
@@ -24,7 +24,8 @@ def image_runtime(run: Callable[[np.ndarray], np.ndarray]) -> Runtime:
     """A runtime from a function of images of one size, `uint8 [B, height, width, 3]` -> `float32 [B, attributes]`."""
 
     def runtime(faces: Faces) -> np.ndarray:
-        rows_by_size, answers = defaultdict(list), {}
+        rows_by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        answers: dict[int, np.ndarray] = {}
         for row, crop in enumerate(faces.crops):
             rows_by_size[crop.shape].append(row)
         for rows in rows_by_size.values():
@@ -36,14 +37,14 @@ def image_runtime(run: Callable[[np.ndarray], np.ndarray]) -> Runtime:
 
 @dataclass(frozen=True)
 class Limits:
-    """How far an export may be from the Keras model; None: as far as it likes.
+    """How much an export may differ from the Keras model; None: without limit.
 
     Attributes:
         max_difference: Largest difference of a probability.
         mean_difference: Mean difference of the probabilities.
         equal_decisions: Smallest share of equal answers at threshold 0.5.
         mean_accuracy_loss: Largest loss of mean accuracy, as a fraction: 0.01 is one point.
-        balanced_accuracy_loss: The same of mean balanced accuracy.
+        balanced_accuracy_loss: Largest loss of mean balanced accuracy, likewise.
     """
 
     max_difference: float | None = None
@@ -59,10 +60,10 @@ INT8 = Limits(mean_accuracy_loss=0.005, balanced_accuracy_loss=0.01, equal_decis
 
 
 class ParityError(FarkerasError):
-    """An export is past its limits.
+    """An export differs from the Keras model by more than its limits.
 
     Attributes:
-        report: What `compare` gave.
+        report: The result of `compare`.
     """
 
     def __init__(self, message: str, report: dict):
@@ -75,13 +76,13 @@ def compare(reference: Reference, runtimes: Mapping[str, Runtime], limits: Limit
 
     Args:
         reference: What they are compared with.
-        runtimes: The exports, or one export's ways in, by name.
-        limits: Of each.
+        runtimes: The exports, or the endpoints of one export, by name.
+        limits: The limits for each of them.
 
     Returns:
         Ready for JSON: `data` as in `Reference`; `limits`; `keras` with `mean_accuracy` and `mean_balanced_accuracy`,
         fractions; `runtimes`, by name: the same two, `max_difference` and `mean_difference` of probabilities,
-        `equal_decisions` as a fraction; `exceeded`: one phrase for each limit that one does not keep. A probability
+        `equal_decisions` as a fraction; `exceeded`: one phrase for each limit that a runtime exceeds. A probability
         that is not a number counts as a difference of 1.
     """
     expected = reference.probabilities
@@ -116,18 +117,12 @@ def _figures(reference: Reference, probabilities: np.ndarray) -> dict:
 
 
 def _exceeded(row: dict, keras_figures: dict, limits: Limits) -> list[str]:
-    losses = {  # an accuracy is None where no label is known
-        loss: keras_figures[name] - row[name]
-        for loss, name in (
-            ("mean_accuracy_loss", "mean_accuracy"),
-            ("balanced_accuracy_loss", "mean_balanced_accuracy"),
-        )
-        if row[name] is not None
-    }
+    names = {"mean_accuracy_loss": "mean_accuracy", "balanced_accuracy_loss": "mean_balanced_accuracy"}
+    losses = {loss: keras_figures[name] - row[name] for loss, name in names.items() if row[name] is not None}
     phrases = []
     for name, limit in dataclasses.asdict(limits).items():
         value = (row | losses).get(name)
-        if limit is None or value is None:  # an accuracy where no label is known
+        if limit is None or value is None:  # the accuracy is None where no label is known
             continue
         if value < limit if name == "equal_decisions" else value > limit:
             phrases.append(f"{name} {value:.3g}, limit {limit:g}")
@@ -138,7 +133,7 @@ def write_parity(folder: Path, report: dict) -> None:
     """Writes `parity.json`.
 
     Raises:
-        ParityError: The export is past a limit; the file is there all the same.
+        ParityError: The export exceeds a limit; the file is written nevertheless.
     """
     text = json.dumps(report, indent=1, allow_nan=False) + "\n"
     (folder / PARITY_FILE).write_text(text, encoding="utf-8")

@@ -1,12 +1,12 @@
 """8-bit models that keep their accuracy: which parts compute in integers, and which in float.
 
-Three parts lose much when they are quantised, and cost little in float; what was measured is in export/README.md:
+Three parts lose much accuracy when they are quantised, and cost little in float; export/README.md has the measurements:
 
-- `ends`: what comes before the first convolution and after the last: the resize and the scaling of pixels, and the
+- `ends`: everything before the first convolution and after the last one: the resize and the scaling of pixels, and the
   attention, fusion and heads, whose products and softmax have values too far apart for 256 steps;
-- `early`: maps of at least a quarter of the network's height, whose errors every later layer inherits;
-- `hard_swish`: the activation of MobileNetV3. XNNPACK, which runs LiteRT's CPU models, has it in float only, so that an
-  8-bit one makes the model slower than a float model.
+- `early`: maps of at least a quarter of the network's height, whose errors all later layers inherit;
+- `hard_swish`: the activation of MobileNetV3. XNNPACK, which runs LiteRT's models on a CPU, has it only in float, so
+  that an 8-bit one makes the model slower than a float model.
 """
 
 import warnings
@@ -28,25 +28,25 @@ class Quantization:
     """How a model becomes integer.
 
     Attributes:
-        images: What to calibrate on, as the model takes them: uint8 `[height, width, 3]`. The ranges are those of the
-            largest values, so that many images make coarser steps, not better ones.
-        image_height: Of the network's input in pixels.
-        float_parts: Of `FLOAT_PARTS`; none: everything is 8-bit that TFLite has in 8 bits.
+        images: Images to calibrate on, as the model takes them: uint8 `[height, width, 3]`. The largest values decide
+            the ranges, so that more images make coarser steps, not better ones.
+        image_height: Height of the network's input in pixels.
+        float_parts: Names in `FLOAT_PARTS`; with none, all operations are 8-bit that TFLite has in 8 bits.
 
     Raises:
-        FarkerasError: An unknown part.
+        FarkerasError: A part is unknown.
     """
 
     images: Sequence[np.ndarray]
     image_height: int
     float_parts: tuple[str, ...] = FLOAT_PARTS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_float_parts(self.float_parts)
 
 
 def check_float_parts(names: Sequence[str]) -> None:
-    """Raises a `FarkerasError` for an unknown one."""
+    """Raises a `FarkerasError` for an unknown part."""
     if unknown := [name for name in names if name not in FLOAT_PARTS]:
         raise FarkerasError(f"Unknown part '{unknown[0]}' to leave in float. Known: {', '.join(FLOAT_PARTS)}.")
 
@@ -58,7 +58,7 @@ def quantize(converter: tf.lite.TFLiteConverter, quantization: Quantization) -> 
     # The debugger is TensorFlow's public way to leave nodes out.
     options = tf.lite.experimental.QuantizationDebugOptions()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that TensorFlow's own interpreter goes away
+        warnings.simplefilter("ignore", UserWarning)  # "TensorFlow's own interpreter is deprecated"
         debugger = tf.lite.experimental.QuantizationDebugger(
             converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
         )
@@ -67,12 +67,13 @@ def quantize(converter: tf.lite.TFLiteConverter, quantization: Quantization) -> 
 
 
 def float_nodes(model: bytes, quantization: Quantization) -> Iterator[str]:
-    """Names of the tensors that stay float in a float model that is to be quantised."""
+    """Names of the tensors of a float model that stay float when it is quantised."""
     parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
     graph, parts = parsed.subgraphs[0], quantization.float_parts
     kinds = [flatbuffer_utils.opcode_to_name(parsed, operator.opcodeIndex) for operator in graph.operators]
     operators = list(zip(graph.operators, kinds, strict=True))
-    after, before = set(), set()  # the tensors that come from a convolution, or lead to one
+    after: set[int] = set()  # tensors that come from a convolution
+    before: set[int] = set()  # tensors that lead to one
     for operator, kind in operators:
         if kind in _CONVOLUTIONS or after.intersection(operator.inputs):
             after.update(operator.outputs)

@@ -1,4 +1,4 @@
-"""Image files of the test split, and what the Keras model says of them: what exports are compared with."""
+"""What exports are compared with: image files of the test split and the Keras model's probabilities for them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -40,11 +40,11 @@ class ParityImages:
     """Which images exports are compared on: evenly spread over the test split.
 
     Attributes:
-        number: How many at most.
+        number: Their largest number.
         source: Kind of data set; by default the one that the model was trained on.
         data_dir: Its folder, or the table; by default the one that the model was trained on.
         settings: How to read a table, in place of the settings that the model was trained with.
-        progress: Told of an archive's extraction, see `open_source`.
+        progress: Called while an archive is extracted, see `open_source`.
     """
 
     number: int = 512
@@ -56,11 +56,11 @@ class ParityImages:
 
 @dataclass(frozen=True)
 class Reference:
-    """Image files with what the Keras model says of them, in float32.
+    """Image files with the Keras model's probabilities for them, in float32.
 
     Attributes:
-        encoded: The files' bytes. Of data whose images show more than CelebA's frame (`Examples.frame`), PNG files of
-            the part that the frame has.
+        encoded: The files' bytes. For data whose images show more than CelebA's frame (`Examples.frame`), PNG files of
+            the part inside the frame.
         labels: `int8 [N, A]`: 1, 0, -1 unknown.
         probabilities: `float32 [N, A]`.
         grouping: The attributes and their groups.
@@ -82,16 +82,16 @@ def keras_reference(model: keras.Model, metadata: ModelMetadata, images: ParityI
     """Runs the Keras model on the images that exports are compared on.
 
     Raises:
-        FarkerasError: No such data, data without an attribute of the model, or too many undecodable images.
+        FarkerasError: There is no such data, it lacks an attribute of the model, or too many images are undecodable.
     """
     attributes, preprocessing = metadata.grouping.attributes, metadata.preprocessing
     where = (images.source, images.data_dir, images.progress, images.settings)
     try:
         examples, source, data_dir = open_split(attributes, metadata.config, "test", *where)
     except FarkerasError as error:
-        raise FarkerasError(f"{error} To export without a comparison on images: --parity_images=0") from None
+        raise FarkerasError(f"{error} To export without a comparison on images: `parity_images=0`.") from None
     if not len(examples):
-        raise FarkerasError(f"{data_dir} has no test images to compare on; export without: --parity_images=0")
+        raise FarkerasError(f"{data_dir} has no test images to compare on; to export without: `parity_images=0`.")
     chosen = np.unique(np.linspace(0, len(examples) - 1, min(images.number, len(examples))).astype(int))
     read_image, encoded = image_reader(examples), {}
     for row in chosen:
@@ -102,8 +102,8 @@ def keras_reference(model: keras.Model, metadata: ModelMetadata, images: ParityI
     check_undecodable([str(examples.paths[row]) for row in chosen if row not in encoded], len(chosen))
 
     @tf.function(input_signature=[tf.TensorSpec([None, *preprocessing.image_size, 3], tf.float32)])
-    def forward(inputs):
-        return tf.sigmoid(model(inputs, training=False)["logits"])
+    def forward(inputs: tf.Tensor) -> tf.Tensor:
+        return model.probabilities(inputs)
 
     probabilities = [
         forward(tf.stack([preprocessing.resize(crop) for crop in faces.crops])).numpy()
@@ -124,7 +124,7 @@ def keras_reference(model: keras.Model, metadata: ModelMetadata, images: ParityI
 
 
 def _in_frame(encoded: tf.Tensor, frame: tuple[float, float, float, float]) -> bytes:
-    """The file; of an image that shows more than CelebA's frame a file of what the frame has."""
+    """The file, or for an image that shows more than CelebA's frame a PNG file of the part inside the frame."""
     pixels = _DECODE(encoded)
     if frame == FULL_FRAME:
         return encoded.numpy()

@@ -1,6 +1,7 @@
-"""Versioned SavedModels for TF Serving, preprocessing included: a client sends image bytes."""
+"""Versioned SavedModels for TF Serving with the preprocessing: a client sends image bytes."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -22,46 +23,47 @@ WARMUP_BATCH_SIZES = (1, 8)
 
 
 def export_saved_model(
-    model_path: str | Path,
-    export_dir: str | Path,
+    model_path: str | os.PathLike,
+    export_dir: str | os.PathLike,
     parity: ParityImages | None = None,
     warmup_batch_sizes: Sequence[int] = WARMUP_BATCH_SIZES,
 ) -> Exported:
-    """Writes the next integer version of a SavedModel, complete or not at all.
+    """Writes the next integer version of a SavedModel; it appears when it is complete.
 
-    Endpoints, in the attribute order of the metadata all `-> {"probabilities": float32 [batch, attributes], "valid":
-    bool [batch]}`:
+    All endpoints answer `{"probabilities": float32 [batch, attributes], "valid": bool [batch]}`, in the attribute order
+    of the metadata:
 
-    - `serving_default` (`bytes`: string `[batch]`): encoded JPEG or PNG files. What cannot be decoded, or has more than
-      `MAX_PIXELS` pixels, has probabilities NaN and `valid` False; the other rows are as without it. A request of such
-      rows only is an error, INVALID_ARGUMENT;
+    - `serving_default` (`bytes`: string `[batch]`): encoded JPEG or PNG files. A file that cannot be decoded, or has
+      more than `MAX_PIXELS` pixels, gets probabilities NaN and `valid` False, and does not affect the other rows. A
+      request that has only such files is an error, INVALID_ARGUMENT;
     - `images` (`images`: uint8 `[batch, height, width, 3]`): decoded RGB images of any size;
     - `tensors` (`images`: float32 `[batch, H, W, 3]`): the model's own input, RGB in 0..255.
 
-    A model with masks (MGMTN) has `masks` (`images` as above) `-> {"masks": float32 [batch, h, w, R]}` as well:
-    where it sees `farkeras.attributes.REGIONS` in the part of the face that it is shown, probabilities in 0..1.
+    A model with masks (MGMTN) also has the endpoint `masks` (`images` as above), which answers `{"masks": float32
+    [batch, h, w, R]}`: where it sees `farkeras.attributes.REGIONS` in the part of the face that it is shown,
+    probabilities in 0..1.
 
     All but `tensors` hold the preprocessing of training and evaluation. All expect CelebA-aligned faces and compute in
     float32. `assets.extra` has the attributes, groups and settings (`farkeras.json`, `labels.txt`), the comparison
-    (`parity.json`), and requests with which TF Serving warms up.
+    (`parity.json`), and the requests that warm up TF Serving.
 
     Args:
         model_path: Workdir of a training run, or its `.keras` file.
         export_dir: Folder of the versions; TF Serving's base path.
         parity: The images on which the export, loaded as TF Serving loads it, is compared with the Keras model; None
             for no comparison.
-        warmup_batch_sizes: Images in each of the requests to warm up with.
+        warmup_batch_sizes: Number of images in each warm-up request.
 
     Returns:
         The folder of the new version, and the comparison.
 
     Raises:
-        FarkerasError: No model there, a graph that TF Serving cannot run, or the folder cannot be written.
-        ParityError: The export has not the model's numbers; the version is kept as `<version>.rejected`.
+        FarkerasError: There is no model, TF Serving cannot run its graph, or the folder cannot be written.
+        ParityError: The export differs from the model by more than the limits; it is kept as `<version>.rejected`.
     """
     sizes = list(dict.fromkeys(warmup_batch_sizes))
     if len(sizes) > MAX_RECORDS or not all(size > 0 for size in sizes):
-        raise FarkerasError(f"Warm-up batch sizes must be at most {MAX_RECORDS} numbers above 0. Received: {sizes}.")
+        raise FarkerasError(f"`warmup_batch_sizes` must be at most {MAX_RECORDS} numbers above 0. Received: {sizes}.")
     model, metadata = load_model(model_path)
     reference = keras_reference(model, metadata, parity) if parity else None
     target, report = _next_version(Path(export_dir)), None
@@ -72,7 +74,7 @@ def export_saved_model(
         extra = aside / "assets.extra"
         with writing(target):
             extra.mkdir()
-            write_metadata(extra, export_metadata(metadata, "saved_model", **_described(model, metadata, sizes)))
+            write_metadata(extra, export_metadata(metadata, "saved_model", (), **_described(model, metadata, sizes)))
             write_warmup(extra, sizes)
         if reference:
             report = compare(reference, session_runtimes(aside, metadata), FLOAT32)
@@ -80,7 +82,7 @@ def export_saved_model(
     return Exported(target, report)
 
 
-def session_runtimes(folder: str | Path, metadata: ModelMetadata) -> dict[str, Runtime]:
+def session_runtimes(folder: str | os.PathLike, metadata: ModelMetadata) -> dict[str, Runtime]:
     """The endpoints of a SavedModel by name, run in a Session, as TF Serving runs them."""
     session = tf.compat.v1.Session(graph=tf.Graph())
     with session.graph.as_default():
@@ -90,13 +92,10 @@ def session_runtimes(folder: str | Path, metadata: ModelMetadata) -> dict[str, R
         (argument,) = signatures[name].inputs.values()
         return session.run(signatures[name].outputs["probabilities"].name, {argument.name: value})
 
-    def tensors(images):
-        return call("tensors", metadata.preprocessing.resize(images).numpy())
-
     return {
         "serving_default": lambda faces: call("serving_default", np.array(faces.encoded, object)),
         "images": image_runtime(lambda images: call("images", images)),
-        "tensors": image_runtime(tensors),
+        "tensors": image_runtime(lambda images: call("tensors", metadata.preprocessing.resize(images).numpy())),
     }
 
 
@@ -111,24 +110,21 @@ def _next_version(export_dir: Path) -> Path:
 def _archive(model: keras.Model, metadata: ModelMetadata) -> keras.export.ExportArchive:
     preprocessing, num_attributes = metadata.preprocessing, len(metadata.grouping.attributes)
 
-    def answers(probabilities):
+    def answers(probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = tf.ensure_shape(probabilities, [None, num_attributes])
         return {"probabilities": probabilities, "valid": tf.reduce_all(tf.math.is_finite(probabilities), axis=1)}
 
-    def predict(inputs):
-        return tf.sigmoid(model(inputs, training=False)["logits"])
+    def tensors(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answers(model.probabilities(tf.ensure_shape(images, [None, *preprocessing.image_size, 3])))
 
-    def tensors(images):
-        return answers(predict(tf.ensure_shape(images, [None, *preprocessing.image_size, 3])))
+    def images(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answers(model.probabilities(preprocessing.resize(tf.ensure_shape(images, [None, None, None, 3]))))
 
-    def images(images):
-        return answers(predict(preprocessing.resize(tf.ensure_shape(images, [None, None, None, 3]))))
-
-    def masks(images):
+    def masks(images: tf.Tensor) -> dict[str, tf.Tensor]:
         masks = model.masks(preprocessing.resize(tf.ensure_shape(images, [None, None, None, 3])))
         return {"masks": tf.ensure_shape(masks, [None, *model.mask_size, len(REGIONS)])}
 
-    def encoded(encoded):
+    def encoded(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         encoded = tf.ensure_shape(encoded, [None])
         rows, inputs = decode_rows(encoded, preprocessing)
         none = tf.debugging.assert_positive(
@@ -136,7 +132,7 @@ def _archive(model: keras.Model, metadata: ModelMetadata) -> keras.export.Export
         )
         with tf.control_dependencies([none]):
             inputs = tf.identity(inputs)
-        return answers(put_rows(rows, predict(inputs), tf.size(encoded)))
+        return answers(put_rows(rows, model.probabilities(inputs), tf.size(encoded)))
 
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -144,12 +140,12 @@ def _archive(model: keras.Model, metadata: ModelMetadata) -> keras.export.Export
     archive.add_endpoint("serving_default", encoded, [tf.TensorSpec([None], tf.string, name="bytes")])
     archive.add_endpoint("images", images, [tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     archive.add_endpoint("tensors", tensors, [tf.TensorSpec([None, *size, 3], tf.float32, name="images")])
-    if hasattr(model, "masks"):
+    if model.has_masks:
         archive.add_endpoint("masks", masks, [tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     return archive
 
 
-def _described(model: keras.Model, metadata: ModelMetadata, warmup_batch_sizes: list[int]) -> Mapping:
+def _described(model: keras.Model, metadata: ModelMetadata, warmup_batch_sizes: list[int]) -> dict[str, object]:
     height, width = metadata.preprocessing.image_size
     images = {"images": "uint8 [batch, height, width, 3]: RGB, any size"}
     endpoints = {
@@ -161,7 +157,7 @@ def _described(model: keras.Model, metadata: ModelMetadata, warmup_batch_sizes: 
         "probabilities": "float32 [batch, attributes]; NaN in a row whose file cannot be decoded",
         "valid": "bool [batch]; whether the row has probabilities",
     }
-    if hasattr(model, "masks"):
+    if model.has_masks:
         endpoints["masks"] = images
         outputs["masks"] = f"float32 [batch, {', '.join(map(str, model.mask_size))}, regions]; of masks alone"
     return {

@@ -1,9 +1,10 @@
 """Whether the released model server can run a SavedModel's graph: core TensorFlow operations, no Python, no XLA."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from farkeras.errors import FarkerasError
@@ -15,29 +16,29 @@ _COMPILED = "_XlaMustCompile"  # jit_compile=True; the server is built without X
 def check_servable(folder: Path) -> None:
     """Refuses a SavedModel with an operation that the released server lacks.
 
-    Known are TensorFlow's core operations (`tf.raw_ops`) but for `tf.py_function` and its kin; those of other libraries
-    and XLA's are none of them.
+    The server has TensorFlow's core operations (`tf.raw_ops`) except `tf.py_function` and its kin; it has no operations
+    of other libraries or of XLA.
 
     Raises:
-        FarkerasError: Names the operation, where it is, and why it cannot run.
+        FarkerasError: The server cannot run an operation; the message names it, its place and the reason.
     """
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     for meta_graph in saved.meta_graphs:
         functions = {function.signature.name for function in meta_graph.graph_def.library.function}
         for where, operation, attributes in _operations(meta_graph.graph_def):
             if operation in _PYTHON_OPS:
-                reason = "it calls Python, of which the server has none; write it with TensorFlow operations"
+                reason = "it calls Python, which the server does not have; write it with TensorFlow operations"
             elif operation not in functions and not hasattr(tf.raw_ops, operation):
-                reason = "it is not one of TensorFlow's core operations, all that the server has"
+                reason = "it is not one of TensorFlow's core operations, and the server has no others"
             elif _COMPILED in attributes and attributes[_COMPILED].b:
-                reason = "it is compiled by XLA, which the server has not; set jit_compile=False"
+                reason = "it is compiled by XLA, which the server does not have; set jit_compile=False"
             else:
                 continue
             raise FarkerasError(f"The model server cannot run {operation} ('{where}'): {reason}.")
 
 
-def _operations(graph) -> Iterator[tuple]:
-    """Every node of a graph and of its functions, and the functions: name, operation, attributes."""
+def _operations(graph: graph_pb2.GraphDef) -> Iterator[tuple[str, str, Mapping]]:
+    """Name, operation and attributes of every node of a graph and of its functions, and of the functions."""
     yield from ((node.name, node.op, node.attr) for node in graph.node)
     for function in graph.library.function:
         name = function.signature.name

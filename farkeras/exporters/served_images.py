@@ -1,18 +1,18 @@
-"""Encoded images inside a served graph: one bad file of a merged batch spoils no other, and none takes the memory."""
+"""Encoded images inside a served graph: a bad file does not affect the rest of its batch, nor does a huge one."""
 
 import tensorflow as tf
 
 from farkeras.data.preprocessing import Preprocessing, are_jpeg_and_png
 
 MAX_PIXELS = 2**24
-"""Images with more pixels are refused by their header, before they are decoded. An aligned face has 38,804; the 16.8
-million here take 50 MB decoded and 200 MB on their way to the model's input."""
+"""Images with more pixels are refused by their header, before they are decoded. An aligned face has 38,804 pixels; the
+16.8 million here take 50 MB decoded and 200 MB on their way to the model's input."""
 
-_PARALLEL = 4  # images decoded at a time in a request: so many times 250 MB at worst
+_PARALLEL = 4  # images of a request decoded concurrently: at worst as many times 250 MB
 
 
 def decode_rows(encoded: tf.Tensor, preprocessing: Preprocessing) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes and resizes what can be decoded.
+    """Decodes the files that can be decoded, and resizes their images.
 
     Args:
         encoded: JPEG or PNG files, string `[batch]`.
@@ -23,7 +23,7 @@ def decode_rows(encoded: tf.Tensor, preprocessing: Preprocessing) -> tuple[tf.Te
         0..255.
     """
 
-    def read(file):
+    def read(file: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, decoded = _image_or_none(file, preprocessing)
         return preprocessing.resize(image), decoded
 
@@ -42,11 +42,11 @@ def put_rows(rows: tf.Tensor, values: tf.Tensor, num_rows: tf.Tensor) -> tf.Tens
 def _image_or_none(file: tf.Tensor, preprocessing: Preprocessing) -> tuple[tf.Tensor, tf.Tensor]:
     """The image in a file and True, or one pixel and False.
 
-    A dataset of one, for only tf.data goes on after an error. Its function, which each request sets up anew, does no
-    more than it must: with resizing it took five times as long.
+    It is a dataset of one, as only tf.data continues after an error. Its function, which each request sets up anew,
+    does as little as possible: with resizing it took five times as long.
     """
 
-    def read(file):
+    def read(file: tf.Tensor) -> tuple[tf.Tensor, bool]:
         return preprocessing.decode(_none_if_huge(file)), True
 
     image = tf.data.Dataset.from_tensors(file).map(read).ignore_errors(log_warning=False)
@@ -57,25 +57,22 @@ def _image_or_none(file: tf.Tensor, preprocessing: Preprocessing) -> tuple[tf.Te
 def _none_if_huge(file: tf.Tensor) -> tf.Tensor:
     """The file (scalar string), or an empty one, which the decoder refuses; raises where there is no header."""
 
-    def jpeg():
+    def jpeg() -> tf.Tensor:
         return tf.cast(tf.io.extract_jpeg_shape(file)[:2], tf.int64)
 
-    def png():  # 8 bytes of signature, 4 of length, IHDR, width and height
+    def png() -> tf.Tensor:  # 8 bytes of signature, 4 of length, IHDR, width and height
         return tf.cast(tf.io.decode_raw(tf.strings.substr(file, 16, 8), tf.int32, little_endian=False), tf.int64)
 
-    def neither():
-        return tf.zeros([2], tf.int64)
-
-    # By their first bytes, as the decoder tells them apart: else a file could show here the size of another format.
+    # By their first bytes, as the decoder tells them apart: else a file could show the size of another format here.
     is_jpeg, is_png = are_jpeg_and_png(file)
     is_png &= tf.strings.substr(file, 12, 4) == b"IHDR"
-    sides = tf.case([(is_jpeg, jpeg), (is_png, png)], neither)
+    sides = tf.case([(is_jpeg, jpeg), (is_png, png)], lambda: tf.zeros([2], tf.int64))
     fits = tf.reduce_all(sides > 0) & (tf.reduce_prod(sides) <= MAX_PIXELS)
     return tf.where(fits, file, "")
 
 
 def _options() -> tf.data.Options:
-    """Without what serves long pipelines, and costs each request."""
+    """Options without the optimizations of long pipelines, which cost time in each request."""
     options = tf.data.Options()
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False

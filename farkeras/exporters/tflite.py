@@ -1,4 +1,4 @@
-"""TFLite files for LiteRT: phones, boards, browsers. Preprocessing included: an aligned crop goes in as it is."""
+"""TFLite files for LiteRT on phones, boards and in browsers, with the preprocessing: they take an aligned crop."""
 
 import os
 import tempfile
@@ -25,7 +25,8 @@ from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
 
 MODEL_FILE = "model.tflite"
 PRECISIONS = {"float32": FLOAT32, "float16": FLOAT16, "dynamic": INT8, "int8": INT8}
-"""Name -> how far from the Keras model it may be. float16 has weights of 16 bits, dynamic of 8, both float maps."""
+"""Name -> limits of its differences from the Keras model. float16 has 16-bit weights, dynamic 8-bit weights, and both
+have float maps."""
 
 
 def export_tflite(
@@ -40,25 +41,25 @@ def export_tflite(
     """Writes `<export_dir>/<precision>/model.tflite` for each precision, and compares it with the Keras model.
 
     Signature `serving_default`: `images`, uint8 `[1, height, width, 3]` RGB, a face aligned as CelebA's ->
-    `probabilities`, float32 `[1, attributes]`. Only TFLite's builtin operations. The names of the attributes and
-    `farkeras.json` lie in the file as TFLite's metadata tools pack them, and beside it.
+    `probabilities`, float32 `[1, attributes]`. The file has only TFLite's builtin operations. The names of the
+    attributes and `farkeras.json` are inside the file, as TFLite's metadata tools pack them, and beside it.
 
     Args:
         model_path: Workdir of a training run, or its `.keras` file.
         export_dir: Folder of the precisions' folders.
-        images: What to compare on (of number 0: not compared), and the data whose training split int8 is calibrated on.
+        images: The images to compare on (none for number 0), and the data whose training split calibrates int8.
         precisions: Keys of `PRECISIONS`.
         input_size: Height and width of the crops that the file takes.
-        calibration_images: Training images for int8, at most.
-        float_parts: What int8 leaves in float, see `farkeras.exporters.quantization`.
+        calibration_images: Largest number of training images for int8.
+        float_parts: The parts that int8 leaves in float, see `farkeras.exporters.quantization`.
 
     Yields:
         Each export, when it is written.
 
     Raises:
-        FarkerasError: No model there, an unknown precision or part, a target that exists or cannot be written, no data
-            to compare or calibrate on, or a model that TFLite's builtins cannot run.
-        ParityError: An export is past its limits; those yielded before stay.
+        FarkerasError: There is no model or no data to compare or calibrate on, a precision or part is unknown, a target
+            exists or cannot be written, or TFLite's builtins cannot run the model.
+        ParityError: An export exceeds its limits; those yielded before stay.
     """
     check_float_parts(float_parts)
     if unknown := [name for name in precisions if name not in PRECISIONS]:
@@ -70,15 +71,15 @@ def export_tflite(
     reference = keras_reference(model, metadata, images) if images.number else None
     quantization = None
     if "int8" in precisions:
-        calibration = read_calibration_images(metadata, images, calibration_images, input_size)
-        quantization = Quantization(calibration, metadata.preprocessing.image_size[0], tuple(float_parts))
+        crops = read_calibration_images(metadata, images, calibration_images, input_size)
+        quantization = Quantization(crops, metadata.preprocessing.image_size[0], tuple(float_parts))
     with tempfile.TemporaryDirectory() as saved_model:
         with writing(next(iter(targets.values()), export_dir)):
             write_graph(model, metadata.preprocessing, input_size, saved_model)
         for precision, target in targets.items():
-            details = {"precision": precision, "input_size": list(input_size)}
-            if precision == "int8":
-                details |= {"calibration_images": len(calibration), "float_parts": list(float_parts)}
+            details: dict[str, object] = {"precision": precision, "input_size": list(input_size)}
+            if quantization and precision == "int8":
+                details |= {"calibration_images": len(quantization.images), "float_parts": list(float_parts)}
             values = export_metadata(metadata, "tflite", ("ai-edge-litert",), **details)
             converted = convert(saved_model, precision, quantization)
             report = None
@@ -95,8 +96,8 @@ def export_tflite(
 def write_graph(model: keras.Model, preprocessing: Preprocessing, input_size: tuple[int, int], folder: str) -> None:
     """Writes preprocessing and model for one crop of fixed size as a SavedModel, for `convert`."""
 
-    def probabilities(images):
-        return {"probabilities": tf.sigmoid(model(preprocessing.resize(images), training=False)["logits"])}
+    def probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": model.probabilities(preprocessing.resize(images))}
 
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -111,7 +112,7 @@ def convert(saved_model: str, precision: str, quantization: Quantization | None 
     Args:
         saved_model: Its folder.
         precision: A key of `PRECISIONS`.
-        quantization: How it becomes int8.
+        quantization: How it becomes int8; only for "int8".
 
     Raises:
         FarkerasError: It needs more than TFLite's builtin operations.
@@ -119,14 +120,14 @@ def convert(saved_model: str, precision: str, quantization: Quantization | None 
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     try:
-        if precision == "int8":
+        if quantization and precision == "int8":
             return quantize(converter, quantization)
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
         return converter.convert()
-    except Exception as error:  # the converter raises of many kinds, private ones too
+    except Exception as error:  # the converter raises many kinds, some of them private
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise FarkerasError(
             f"TFLite cannot convert this model to {precision} with its builtin operations: {first_line}"
@@ -138,27 +139,27 @@ def read_calibration_images(
 ) -> list[np.ndarray]:
     """Crops of training images, spread evenly over the split: uint8 `[height, width, 3]`.
 
-    Of data whose images show more than CelebA's frame the frame is taken; crops of other sizes are resized.
+    Images that show more than CelebA's frame are cut to the frame, and crops of other sizes are resized.
 
     Raises:
-        FarkerasError: No such data, or no training image in it can be decoded.
+        FarkerasError: There is no such data, or no training image in it can be decoded.
     """
     where = (images.source, images.data_dir, images.progress, images.settings)
     examples, _, data_dir = open_split(metadata.grouping.attributes, metadata.config, "train", *where)
     read_image, crop = image_reader(examples), Preprocessing(input_size, examples.frame)
     rows = np.linspace(0, len(examples) - 1, min(number, len(examples))).astype(np.int64)
 
-    def read(row):
+    def read(row: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.round(crop.resize(crop.decode(read_image(row)))), tf.uint8)
 
     dataset = tf.data.Dataset.from_tensor_slices(rows).map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
     if not (found := list(dataset.as_numpy_iterator())):
-        raise FarkerasError(f"{data_dir} has no training image to calibrate int8 on; leave int8 out of --precisions.")
+        raise FarkerasError(f"{data_dir} has no training image to calibrate int8 on; leave int8 out of `precisions`.")
     return found
 
 
 def runtime(path: str | os.PathLike) -> Runtime:
-    """An exported file as LiteRT runs it."""
+    """An exported file in LiteRT."""
     recognizer = LiteRTRecognizer(path)
 
     def run(images: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """TFLite's standard metadata: a `TFLITE_METADATA` buffer in the model, and the files it names in a zip behind it.
 
-What MediaPipe's and Android's tools (`MetadataPopulator`, `MetadataExtractor`, Netron) read. Google's writer comes with
-mediapipe or tflite-support only, each of which excludes some TensorFlow or Python; so the few tables in use are built
-here, with field numbers from `metadata_schema.fbs` of tflite-support, file identifier M001.
+MediaPipe's and Android's tools read it (`MetadataPopulator`, `MetadataExtractor`, Netron). Google's writer comes only
+with mediapipe or tflite-support, each of which excludes some versions of TensorFlow or Python; so the few tables in use
+are built here, with field numbers from `metadata_schema.fbs` of tflite-support, file identifier M001.
 """
 
 import io
@@ -18,7 +18,7 @@ from farkeras.exporters.metadata import LABELS_FILE, METADATA_FILE
 
 _METADATA_NAME = "TFLITE_METADATA"
 _FILE_IDENTIFIER = b"M001"
-_PARSER_VERSION = "1.0.0"  # the fields below are all of the first version
+_PARSER_VERSION = "1.0.0"  # the first version has all fields below
 _TENSOR_AXIS_LABELS, _RGB, _IMAGE_PROPERTIES, _FEATURE_PROPERTIES = 2, 1, 2, 1
 
 
@@ -27,8 +27,8 @@ def with_metadata(model: bytes, name: str, metadata: Mapping) -> bytes:
 
     Args:
         model: A TFLite flatbuffer with one image input and one output, the attributes' probabilities.
-        name: Of the model.
-        metadata: What `farkeras.exporters.metadata.export_metadata` gives.
+        name: The model's name.
+        metadata: The result of `farkeras.exporters.metadata.export_metadata`.
 
     Returns:
         The file: the model, and behind it a zip with `labels.txt` and `farkeras.json`.
@@ -50,50 +50,47 @@ def with_metadata(model: bytes, name: str, metadata: Mapping) -> bytes:
 
 def _model_metadata(name: str, input_words: str, height: int, width: int) -> bytes:
     builder = flatbuffers.Builder()
-    size = _table(builder, 2, uint32={0: width, 1: height})
-    image = _content(builder, _IMAGE_PROPERTIES, _table(builder, 2, offsets={1: size}, int8={0: _RGB}))
+    size = _table(builder, 2, Uint32={0: width, 1: height})
+    image = _content(builder, _IMAGE_PROPERTIES, _table(builder, 2, UOffsetTRelative={1: size}, Int8={0: _RGB}))
     inputs = _tensor(builder, "images", f"uint8 RGB: {input_words}", image)
     words = builder.CreateString("Names of the attributes.")
-    labels = _table(builder, 4, offsets={0: builder.CreateString(LABELS_FILE), 1: words}, int8={2: _TENSOR_AXIS_LABELS})
+    labels = _table(
+        builder, 4, UOffsetTRelative={0: builder.CreateString(LABELS_FILE), 1: words}, Int8={2: _TENSOR_AXIS_LABELS}
+    )
     feature = _content(builder, _FEATURE_PROPERTIES, _table(builder, 0))
     outputs = _tensor(builder, "probabilities", "Of each attribute, 0..1.", feature, labels)
-    subgraph = _table(builder, 5, offsets={2: _vector(builder, inputs), 3: _vector(builder, outputs)})
+    subgraph = _table(builder, 5, UOffsetTRelative={2: _vector(builder, inputs), 3: _vector(builder, outputs)})
     root = {
         0: builder.CreateString(name),
         1: builder.CreateString(f"Face attributes; {METADATA_FILE} says how it was trained."),
         3: _vector(builder, subgraph),
         7: builder.CreateString(_PARSER_VERSION),
     }
-    builder.Finish(_table(builder, 8, offsets=root), _FILE_IDENTIFIER)
+    builder.Finish(_table(builder, 8, UOffsetTRelative=root), _FILE_IDENTIFIER)
     return bytes(builder.Output())
 
 
-def _tensor(builder, name: str, words: str, content: int, file: int | None = None) -> int:
+def _tensor(builder: flatbuffers.Builder, name: str, words: str, content: int, file: int | None = None) -> int:
     offsets = {0: builder.CreateString(name), 1: builder.CreateString(words), 3: content}
     if file is not None:
         offsets[6] = _vector(builder, file)
-    return _table(builder, 7, offsets=offsets)
+    return _table(builder, 7, UOffsetTRelative=offsets)
 
 
-def _content(builder, kind: int, properties: int) -> int:
-    return _table(builder, 3, offsets={1: properties}, uint8={0: kind})
+def _content(builder: flatbuffers.Builder, kind: int, properties: int) -> int:
+    return _table(builder, 3, UOffsetTRelative={1: properties}, Uint8={0: kind})
 
 
-def _vector(builder, item: int) -> int:
+def _vector(builder: flatbuffers.Builder, item: int) -> int:
     builder.StartVector(4, 1, 4)
     builder.PrependUOffsetTRelative(item)
     return builder.EndVector()
 
 
-def _table(builder, num_fields: int, offsets=None, int8=None, uint8=None, uint32=None) -> int:
-    """A table from its fields' numbers and values, by type."""
+def _table(builder: flatbuffers.Builder, num_fields: int, **fields: dict[int, int]) -> int:
+    """A table from its fields by type, as the builder names it: number of the field -> value."""
     builder.StartObject(num_fields)
-    for slot, value in (offsets or {}).items():
-        builder.PrependUOffsetTRelativeSlot(slot, value, 0)
-    for slot, value in (uint32 or {}).items():
-        builder.PrependUint32Slot(slot, value, 0)
-    for slot, value in (int8 or {}).items():
-        builder.PrependInt8Slot(slot, value, 0)
-    for slot, value in (uint8 or {}).items():
-        builder.PrependUint8Slot(slot, value, 0)
+    for kind, values in fields.items():
+        for slot, value in values.items():
+            getattr(builder, f"Prepend{kind}Slot")(slot, value, 0)
     return builder.EndObject()

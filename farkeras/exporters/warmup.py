@@ -1,4 +1,4 @@
-"""Requests that the model server runs while it loads a version, so that the first user does not wait."""
+"""Requests that the model server runs while it loads a version, so that the first request is not slow."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ MAX_RECORDS = 1000
 
 
 def write_warmup(folder: Path, batch_sizes: Sequence[int]) -> None:
-    """Writes `assets.extra`'s warm-up file: one request to `serving_default` for each batch size.
+    """Writes the warm-up file of `assets.extra`: one request to `serving_default` for each batch size.
 
     Args:
         folder: `assets.extra` of a SavedModel whose `serving_default` takes image files as `bytes`.
-        batch_sizes: Images in each request.
+        batch_sizes: Number of images in each request.
     """
     face = tf.io.encode_jpeg(tf.fill([CROP_HEIGHT, CROP_WIDTH, 3], tf.constant(128, tf.uint8))).numpy()
     with tf.io.TFRecordWriter(str(folder / WARMUP_FILE)) as writer:

@@ -9,7 +9,7 @@ import pytest
 from farkeras.attributes import Grouping
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
-from farkeras.exporters.benchmark import BARE_BACKBONE, Measured, benchmark, find_exports, take_turns
+from farkeras.exporters.benchmark import BARE_BACKBONE, Measured, find_exports, measure_exports, take_turns
 from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.tflite import export_tflite
 from farkeras.models import FARAMTN
@@ -30,7 +30,7 @@ def workdir(faces_dir, tmp_path_factory):
 
 
 def test_keras_an_export_and_the_bare_backbone(workdir):
-    rows = benchmark(workdir, workdir / "export", ParityImages(3), threads=[1], rounds=2, bare_backbone=True)
+    rows = measure_exports(workdir, workdir / "export", ParityImages(3), threads=[1], rounds=2, bare_backbone=True)
     assert [(row.name, row.threads) for row in rows] == [
         ("Keras", 1),
         ("LiteRT float32", 1),
@@ -69,7 +69,7 @@ def test_what_is_exported(tmp_path):
 
 def test_nothing_exported(workdir, tmp_path):
     with pytest.raises(FarkerasError, match=r"Nothing is exported under .*; run export/export_tflite\.py"):
-        benchmark(workdir, tmp_path, ParityImages(1))
+        measure_exports(workdir, tmp_path, ParityImages(1))
 
 
 def test_a_runtime_that_fails(tmp_path):

@@ -16,6 +16,7 @@ from farkeras.errors import FarkerasError
 from farkeras.exporters import onnx as exporter
 from farkeras.exporters.onnx import OPSET, export_onnx
 from farkeras.exporters.reference import ParityImages
+from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, load_model, save_model
 from tests.bad_images import smooth_image
 from tests.exporters.conftest import GROUPING
@@ -84,7 +85,7 @@ def test_constants_of_a_backbone(tmp_path):
     """As those in keras.applications.ResNet50, which subtracts the mean of ImageNet."""
     inputs = keras.Input((8, 8, 3))
     mean = keras.layers.GlobalAveragePooling2D()(inputs - tf.constant([[[[1.0, 2.0, 3.0]]]]))
-    model = keras.Model(inputs, {"logits": keras.layers.Dense(7)(mean / 100.0)})
+    model = LogitsModel(inputs, {"logits": keras.layers.Dense(7)(mean / 100.0)})
     save_model(model, ModelMetadata(GROUPING, Preprocessing((8, 8))), tmp_path / "model.keras")
     path = export_onnx(tmp_path, tmp_path / "onnx", input_size=(8, 8)).path / "model.onnx"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -102,7 +103,7 @@ def test_crops_of_another_size(any_workdir, tmp_path):
 
 
 def test_images_to_compare_on_of_another_size(any_workdir, tmp_path):
-    with pytest.raises(FarkerasError, match=r"have 218 x 178 pixels .*takes 64 x 48: set --input_size=218,178"):
+    with pytest.raises(FarkerasError, match=r"have 218 x 178 pixels .*takes 64 x 48: set `input_size=218,178`"):
         export_onnx(any_workdir, tmp_path / "onnx", ParityImages(3), input_size=(64, 48))
     assert not list(tmp_path.iterdir())
 

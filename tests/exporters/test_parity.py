@@ -185,5 +185,5 @@ def test_of_larger_images_the_frame_is_a_file(any_workdir, tmp_path, monkeypatch
 
 def test_no_data_to_compare_on(any_workdir):
     model, metadata = load_model(any_workdir)
-    with pytest.raises(FarkerasError, match=r"nowhere.* To export without a comparison on images: --parity_images=0"):
+    with pytest.raises(FarkerasError, match=r"nowhere.* To export without a comparison on images: `parity_images=0`"):
         keras_reference(model, metadata, ParityImages(data_dir="nowhere.csv"))

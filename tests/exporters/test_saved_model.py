@@ -153,7 +153,7 @@ def test_signatures(session):
 def test_masks(session, workdir, photos):
     model, metadata = load_model(workdir)
     session, signatures = session
-    if not hasattr(model, "masks"):
+    if not model.has_masks:
         assert "masks" not in signatures
         return
     pixels = np.asarray(Image.open(io.BytesIO(photos[0])))[None]
@@ -235,7 +235,9 @@ def test_next_version(any_workdir, tmp_path, quick):
 def test_other_numbers_are_kept_aside(any_workdir, tmp_path, quick, monkeypatch):
     zeros = {"images": lambda faces: np.zeros((len(faces.crops), 7))}
     monkeypatch.setattr(exporter, "session_runtimes", lambda *_: zeros)
-    with pytest.raises(ParityError, match=r"images: max_difference .*, limit 5e-05\. The export is in .*1\.rejected"):
+    with pytest.raises(
+        ParityError, match=r"images: max_difference .*, limit 5e-05\. The export is kept in .*1\.rejected"
+    ):
         export_saved_model(any_workdir, tmp_path, ParityImages(3))
     assert [path.name for path in tmp_path.iterdir()] == ["1.rejected"]
     report = json.loads((tmp_path / "1.rejected" / "assets.extra" / "parity.json").read_text())

@@ -34,7 +34,9 @@ def test_python_inside(tmp_path, call):
 
 def test_xla(tmp_path):
     folder = saved(lambda x: {"y": tf.function(tf.sin, jit_compile=True)(x)}, tmp_path)
-    with pytest.raises(FarkerasError, match="it is compiled by XLA, which the server has not; set jit_compile=False"):
+    with pytest.raises(
+        FarkerasError, match="it is compiled by XLA, which the server does not have; set jit_compile=False"
+    ):
         check_servable(folder)
 
 

@@ -18,6 +18,7 @@ from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.tflite import PRECISIONS, convert, export_tflite, write_graph
 from farkeras.flagfiles import read_flagfile
 from farkeras.models import FARAMTN, MGMTN
+from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import load_model
 from tests.bad_images import smooth_image
 from tests.exporters.conftest import GROUPING
@@ -212,7 +213,7 @@ def test_a_full_disk(any_workdir, tmp_path, monkeypatch, file_size_limit):
 
 def test_what_tflite_cannot_run(tmp_path):
     images = keras.Input((8, 8, 3))
-    model = keras.Model(images, {"logits": keras.ops.sum(keras.ops.erfinv(images), (1, 2))})
+    model = LogitsModel(images, {"logits": keras.ops.sum(keras.ops.erfinv(images), (1, 2))})
     write_graph(model, Preprocessing((8, 8)), (8, 8), str(tmp_path))
     with pytest.raises(FarkerasError, match="TFLite cannot convert this model to float32 with its builtin operations"):
         convert(str(tmp_path), "float32")
