@@ -19,13 +19,13 @@ from rich.console import Console
 from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
-from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 from farkeras.photos.crops import CROPS_FILE, align_photos, find_targets
 
 
 def define(flags: Flags) -> None:
-    flags.accept_arguments("PHOTO_OR_FOLDER...")
+    usage = "python -m farkeras.align PHOTO_OR_FOLDER... --output=DIR"
+    flags.accept_arguments("PHOTO_OR_FOLDER...", f"No photo given: {usage}.")
     flags.text("output", "", "Folder of the crops; crops that are there are replaced.", required=True)
     flags.boolean("all_faces", False, "Take every face of a photo, not the largest alone.")
     flags.worker_count("Processes that align")
@@ -33,20 +33,19 @@ def define(flags: Flags) -> None:
 
 def main(options: Flags) -> int:
     """Aligns the photographs named in `argv`; 1 when one of them has no crop."""
-    if not options.arguments:
-        raise FarkerasError("No photo given: python -m farkeras.align PHOTO_OR_FOLDER... --output=DIR.")
     targets, errors = find_targets(options.arguments, options.output)
-    rate = ""
-    if targets:
-        silence_native_logs()
-        with ProgressDisplay(Console(highlight=False, soft_wrap=True), "", "photos") as display:
-            crops, failed = align_photos(targets, options.output, options.workers, options.all_faces, display)
-        rate = f", {display.new / display.seconds:.0f} photos/s"
-    for error in errors + failed:
+    for error in errors:
         print(f"error: {error}", file=sys.stderr)
-    if targets:
-        used = len(targets) - len(failed)
-        print(f"{options.output}: {len(crops):,} crops of {used:,} of {len(targets):,} photos{rate}; see {CROPS_FILE}")
+    if not targets:
+        return 1
+    silence_native_logs()
+    with ProgressDisplay(Console(highlight=False, soft_wrap=True), "", "photos") as display:
+        crops, failed = align_photos(targets, options.output, options.workers, options.all_faces, display)
+    for error in failed:
+        print(f"error: {error}", file=sys.stderr)
+    used = len(targets) - len(failed)
+    rate = f", {display.new / display.seconds:.0f} photos/s" if display.seconds else ""
+    print(f"{options.output}: {len(crops):,} crops of {used:,} of {len(targets):,} photos{rate}; see {CROPS_FILE}")
     return 1 if errors or failed else 0
 
 

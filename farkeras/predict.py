@@ -24,7 +24,8 @@ from farkeras.photos.reader import find_photos
 
 
 def define(flags: Flags) -> None:
-    flags.accept_arguments("PHOTO_OR_FOLDER...")
+    usage = "python -m farkeras.predict PHOTO... --workdir=DIR"
+    flags.accept_arguments("PHOTO_OR_FOLDER...", f"No photo given: {usage}.")
     flags.text("workdir", "", "Folder of a training run.")
     flags.text("model", "", "A .keras file, in place of --workdir.")
     flags.boolean("json", False, "Print JSON in place of tables.")
@@ -37,8 +38,6 @@ def define(flags: Flags) -> None:
 def main(options: Flags) -> int:
     """Recognises the photographs named in `argv`; 1 when one of them could not be used."""
     places = options.arguments
-    if not places:
-        raise FarkerasError("No photo given: python -m farkeras.predict PHOTO... --workdir=DIR.")
     if bool(options.workdir) == bool(options.model):
         raise FarkerasError("Name the model with either --workdir=DIR or --model=FILE.keras.")
     if options.json and options.output:

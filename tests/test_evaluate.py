@@ -5,15 +5,16 @@ import json
 import keras
 import numpy as np
 import pytest
-from absl import flags
 from PIL import Image
 
 from farkeras import evaluate as command
 from farkeras.attributes import Grouping
+from farkeras.cli.flags import Flags
 from farkeras.data.examples import Examples
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.sources import opening as sources
 from farkeras.errors import FarkerasError
+from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, save_model
 
 GROUPING = Grouping({"Eyes": ("Eyeglasses",), "Mouth": ("Smiling",)})
@@ -51,7 +52,7 @@ def workdir(tmp_path, data):
     inputs = keras.Input((SIDE, SIDE, 3))
     brightness = keras.layers.GlobalAveragePooling2D()(inputs)
     dense = keras.layers.Dense(2)
-    model = keras.Model(inputs, {"logits": dense(brightness)})
+    model = LogitsModel(inputs, {"logits": dense(brightness)})
     dense.set_weights([np.array([[0, 0.02]] * 3, np.float32), np.array([1, -3], np.float32)])
     config = {"source": "celeba", "data_dir": str(data), "learning_rate": 0.001}
     metadata = ModelMetadata(GROUPING, Preprocessing((SIDE, SIDE)), config)
@@ -61,10 +62,10 @@ def workdir(tmp_path, data):
 
 
 def run(*arguments):
-    values = flags.FlagValues()
-    command.define(values)
-    values(["evaluate", *map(str, arguments)])
-    command.main([], values)
+    options = Flags()
+    command.define(options)
+    options.parse(["evaluate", *map(str, arguments)])
+    command.main(options)
 
 
 def test_a_workdir_is_measured(workdir, data, capsys):

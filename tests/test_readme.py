@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
 
 import farkeras
 from farkeras import evaluate
 from farkeras.attributes import load_grouping
+from farkeras.cli.flags import Flags
 from farkeras.data.sources.table import OwnTable, TableSettings
 from farkeras.models.model_file import load_model
 from tests.own_table import GROUPS, NAMES, write_own_table
@@ -93,11 +93,11 @@ def test_evaluation_on_another_table(folder, capsys):
     header, *rows = (folder / "faces.csv").read_text().splitlines()
     lines = [re.sub(r",p\d+,", ",test,", row) for row in rows[:30]]
     (folder / "other.csv").write_text("\n".join([re.sub("^image,person", "file,split", header), *lines]))
-    values, output = flags.FlagValues(), folder / "output"
-    evaluate.define(values)
+    options, output = Flags(), folder / "output"
+    evaluate.define(options)
     own = [f"--data_dir={folder / 'other.csv'}", "--image_column=file", "--group_column="]
-    values(["evaluate", f"--workdir={folder / 'runs/own'}", f"--output={output}", *own])
-    evaluate.main([], values)
+    options.parse(["evaluate", f"--workdir={folder / 'runs/own'}", f"--output={output}", *own])
+    evaluate.main(options)
     evaluation = json.loads((output / "evaluation.json").read_text())
     assert (evaluation["num_images"], evaluation["run"]["source"]) == (30, "table")
     assert "Mouth" in capsys.readouterr().out

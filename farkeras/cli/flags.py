@@ -58,9 +58,14 @@ class Flags(flags.FlagValues):
         """Flags of a run's settings, all or those among `names`; see `farkeras.Config`."""
         flagfiles.define(self, names)
 
-    def accept_arguments(self, what: str) -> None:
-        """Lets `options.arguments` hold what stands beside the flags; `what` is its name in the help."""
-        self.__dict__["_accepted"] = what
+    def accept_arguments(self, what: str, missing: str) -> None:
+        """Has `options.arguments` hold what stands beside the flags, at least one.
+
+        Args:
+            what: Its name in the help.
+            missing: The error where there is none.
+        """
+        self.__dict__.update({"_accepted": what, "_missing": missing})
 
     def config(self) -> Config:
         """The settings as given.
@@ -104,6 +109,8 @@ class Flags(flags.FlagValues):
             raise FarkerasError(f"{' '.join(str(error).split())}; --help lists the flags.") from None
         if self.arguments and not self.__dict__["_accepted"]:
             raise FarkerasError(f"Unexpected argument '{self.arguments[0]}'; settings are given as --name=value.")
+        if not self.arguments and self.__dict__["_accepted"]:
+            raise FarkerasError(self.__dict__["_missing"])
         for name in self.__dict__["_required"]:
             if not self[name].value:
                 raise FarkerasError(f"--{name} is missing. {self[name].help}")

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from absl import flags
 from PIL import Image
+
+from farkeras.cli.flags import Flags
 
 ROOT = Path(__file__).parents[2]
 EXPORT, PHOTO = "runs/demo/export/saved_model", "data/astronaut.png"
@@ -31,8 +32,10 @@ def test_serve_and_ask(serving_target, tmp_path):
     from farkeras import serve as command
 
     assert serve == f"python -m {command.__name__} --model_dir={EXPORT}"
-    assert "model_dir" in flags.FLAGS
-    assert flags.FLAGS["port"].default == 8500, "the client's default"
+    options = Flags()
+    command.define(options)
+    assert "model_dir" in options
+    assert options["port"].default == 8500, "the client's default"
     assert EXPORT in ask
     Image.fromarray(data.astronaut()).save(tmp_path / "astronaut.png")
     ask = ask.replace(EXPORT, str(serving_target.models / "faces")).replace(PHOTO, "astronaut.png")
