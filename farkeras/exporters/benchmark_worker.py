@@ -28,11 +28,7 @@ def load_keras(path: str, threads: int) -> Run:
     from farkeras.models.model_file import load_model
 
     model, metadata = load_model(path)
-
-    @tf.function
-    def probabilities(images: tf.Tensor) -> tf.Tensor:
-        return model.probabilities(metadata.preprocessing.resize(images))
-
+    probabilities = tf.function(lambda images: model.probabilities(metadata.preprocessing.resize(images)))
     return lambda crop: probabilities(tf.constant(crop[None]))[0].numpy()
 
 

@@ -40,7 +40,7 @@ class ParityImages:
     """Which images exports are compared on: evenly spread over the test split.
 
     Attributes:
-        number: Their largest number.
+        number: Largest number of images.
         source: Kind of data set; by default the one that the model was trained on.
         data_dir: Its folder, or the table; by default the one that the model was trained on.
         settings: How to read a table, in place of the settings that the model was trained with.
@@ -101,10 +101,7 @@ def keras_reference(model: keras.Model, metadata: ModelMetadata, images: ParityI
             continue
     check_undecodable([str(examples.paths[row]) for row in chosen if row not in encoded], len(chosen))
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *preprocessing.image_size, 3], tf.float32)])
-    def forward(inputs: tf.Tensor) -> tf.Tensor:
-        return model.probabilities(inputs)
-
+    forward = tf.function(model.probabilities, [tf.TensorSpec([None, *preprocessing.image_size, 3], tf.float32)])
     probabilities = [
         forward(tf.stack([preprocessing.resize(crop) for crop in faces.crops])).numpy()
         for faces in _batches(list(encoded.values()))
