@@ -12,18 +12,16 @@ On 2 cores this did 156 to 172 drawn faces a second, so CelebA's 202,599 images 
     python -m farkeras.annotate --data_dir=DIR --workers=2
 """
 
-from contextlib import suppress
-
 import numpy as np
 from rich.console import Console
 
 from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
+from farkeras.data.examples import Examples
 from farkeras.data.keypoints import annotate_images, decode_image, decode_points, load_keypoints
-from farkeras.data.sources.opening import open_source, require_files
-from farkeras.data.sources.splits import SPLITS
-from farkeras.errors import FarkerasError
+from farkeras.data.sources.opening import open_source
+from farkeras.data.sources.source import filled_splits
 from farkeras.native_logs import silence_native_logs
 
 _SHOWN_FACES = 12
@@ -42,18 +40,13 @@ def main(options: Flags) -> None:
 
         check_png(options.overlay)
     config = options.config()
-    require_files(config.source, "annotated")
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
         source = open_source(config.source, config.data_dir, unpacking, config.to_dict())
-    found = []
-    for name in SPLITS:
-        with suppress(FarkerasError):  # a table may have a split without images
-            found.append(source.split(name).paths)
-    paths = np.concatenate(found)
+    splits = list(filled_splits(source).values())
     silence_native_logs()
     with ProgressDisplay(console) as display:  # starts when the processes are ready
-        result = annotate_images(config.data_dir, paths, options.workers, display)
+        result = annotate_images(config.data_dir, splits, options.workers, display)
     console.print(f"{config.data_dir}: {result.num_images:,} images annotated, {display.rate}.", markup=False)
     for what, names in (("without a face", result.without_face), ("cannot be decoded", result.undecodable)):
         first = [*names[:3], "..."][: len(names)]
@@ -61,20 +54,21 @@ def main(options: Flags) -> None:
     if result.without_face or result.undecodable:
         console.print(f"Listed in {result.listing}", markup=False)
     if options.overlay:
-        _write_overlay(options.overlay, config.data_dir, paths[: 2 * _SHOWN_FACES])
+        _write_overlay(options.overlay, config.data_dir, splits)
         console.print(f"{options.overlay}: faces with their regions", markup=False)
 
 
-def _write_overlay(path: str, data_dir: str, photos: np.ndarray) -> None:
+def _write_overlay(path: str, data_dir: str, splits: list[Examples]) -> None:
     """Draws the first faces that were found."""
     from farkeras.data.masks import region_masks  # TensorFlow
     from farkeras.report.overlay import write_strip  # Matplotlib
 
-    keypoints = load_keypoints(data_dir, photos)
+    images = [stored for examples in splits for stored in examples.stored()]
+    keypoints = load_keypoints(data_dir, np.concatenate([examples.paths for examples in splits])[: 2 * _SHOWN_FACES])
     rows = np.flatnonzero(keypoints.found)[:_SHOWN_FACES]
-    images = [image for row in rows if (image := decode_image(photos[row])) is not None]
-    masks = [region_masks(decode_points(keypoints.points[row]), images[0].shape[:2]).numpy() for row in rows]
-    write_strip(path, images, masks)
+    faces = [image for row in rows if (image := decode_image(images[row])) is not None]
+    masks = [region_masks(decode_points(keypoints.points[row]), faces[0].shape[:2]).numpy() for row in rows]
+    write_strip(path, faces, masks)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from rich.console import Console
 from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
-from farkeras.data.sources.opening import open_source, require_files
+from farkeras.data.sources.opening import open_source
 from farkeras.native_logs import silence_native_logs
 
 
@@ -29,7 +29,6 @@ def define(flags: Flags) -> None:
 def main(options: Flags) -> None:
     """Packs what is left to do, then says how much and how fast."""
     config = options.config()
-    require_files(config.source, "packed again")
     console = Console(highlight=False, soft_wrap=True)
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
         source = open_source(config.source, config.data_dir, unpacking, config.to_dict())

@@ -1,17 +1,22 @@
 """`python -m farkeras.pack` as a user runs it, and a run on what it wrote."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from farkeras.data.check import check_data_set
 from farkeras.data.keypoints import load_keypoints
+from farkeras.data.packing import pack_data_set
+from farkeras.data.sources.packed import Packed
 from farkeras.errors import FarkerasError
 from farkeras.models.model_file import load_model
+from farkeras.training.building import open_data
 from farkeras.training.evaluation import evaluate_model
-from farkeras.training.loop import open_data, train_and_evaluate
+from farkeras.training.run import train_and_evaluate
 from tests.training.small_run import small_config
 
 
@@ -66,11 +71,6 @@ def test_a_run_gives_the_same_numbers_as_from_the_files(packed, faces_dir, tmp_p
         (["surplus"], "Unexpected argument 'surplus'; settings are given as --name=value."),
         (["--data_dir=faces"], "No folder to write given; name it with --output=PATH."),
         (["--output=packed"], "No data folder given; name it with --data_dir=PATH."),
-        (
-            ["--output=packed", "--data_dir=faces", "--source=packed"],
-            "A packed data set cannot be packed again, it has no image files; give the --source and --data_dir that it "
-            "was packed from.",
-        ),
     ],
 )
 def test_wrong_command(arguments, message):
@@ -78,15 +78,23 @@ def test_wrong_command(arguments, message):
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {message}\n")
 
 
-def test_what_needs_image_files_says_so(packed):
-    done = run("annotate", f"--data_dir={packed[0]}", "--source=packed")
-    assert done.stderr.startswith("error: A packed data set cannot be annotated, it has no image files;")
-    with pytest.raises(FarkerasError, match="A packed data set cannot be checked"):
-        check_data_set("packed", str(packed[0]))
+def test_a_packed_data_set_is_checked_and_a_damaged_record_found(packed, tmp_path):
+    folder = shutil.copytree(packed[0], tmp_path / "packed")
+    assert not check_data_set("packed", str(folder)).training_fails
+    test = Packed(folder).split("test")
+    (file,) = folder.glob("images-*")
+    with open(file, "r+b") as records:
+        records.seek(test.stored()[3].begin + 500)
+        records.write(b"damaged")
+    finding = check_data_set("packed", str(folder)).findings[0]
+    image = Path(test.paths[3]).relative_to(folder).as_posix()
+    assert finding.images == ((image, "test", "is damaged: its check sum is wrong"),)
+    with pytest.raises(FarkerasError, match=rf"Cannot read .*{image} \(damaged\)"):
+        pack_data_set(Packed(folder), folder, tmp_path / "again")
 
 
 def test_masks_without_key_points_say_where_to_find_them(packed):
-    with pytest.raises(FarkerasError, match=r"have no keypoints.*on the data set that was packed; then pack it again"):
+    with pytest.raises(FarkerasError, match=r"have no keypoints.*farkeras\.annotate --source=packed --data_dir="):
         open_data(small_config(packed[0], source="packed", model="mgmtn"))
     assert not (packed[0] / "keypoints").exists()
     with pytest.raises(FarkerasError, match="no keypoints"):

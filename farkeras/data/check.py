@@ -21,7 +21,9 @@ from farkeras.data.contradictions import contradictions
 from farkeras.data.examples import UNKNOWN, Examples, folder_of
 from farkeras.data.image_files import ImageFile, read_image_files
 from farkeras.data.pipeline import MAX_UNDECODABLE
-from farkeras.data.sources.opening import Source, open_source, require_files
+from farkeras.data.reading import encoded_images
+from farkeras.data.sources.opening import open_source
+from farkeras.data.sources.source import Source
 from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.progress import Progress
@@ -122,25 +124,26 @@ def check_data_set(
         settings: How to read a table, see `open_source`.
 
     Raises:
-        FarkerasError: `workers` < 1, or `source` is "packed". What is wrong with the data is in the report.
+        FarkerasError: `workers` < 1. What is wrong with the data is in the report.
     """
     if workers is not None and workers < 1:
-        raise FarkerasError(f"The number of workers is {workers}; expected at least 1.")
-    require_files(source, "checked")
+        raise FarkerasError(f"`workers` must be at least 1. Received: {workers}.")
     try:
         opened = open_source(source, data_dir, unpacking, settings)
     except FarkerasError as error:
         return Report((), {}, (Finding("source", str(error), training_fails=True),))
     splits, findings = _open_splits(opened)
     folder = folder_of(data_dir)
-    paths = list(dict.fromkeys(str(path) for examples in splits.values() for path in examples.paths))
-    files = dict(zip(paths, read_image_files(paths, workers or os.cpu_count() or 1, progress), strict=True))
-    images = [
-        _Image(Place(os.path.relpath(path, folder), name), files[str(path)])
-        for name, examples in splits.items()
-        for path in examples.paths
+    places = [
+        Place(os.path.relpath(path, folder), name) for name, examples in splits.items() for path in examples.paths
     ]
-    counts = {name: _count(examples, files) for name, examples in splits.items()}
+    readers = [read for examples in splits.values() for read in encoded_images(examples)]
+    files = read_image_files(readers, workers or os.cpu_count() or 1, progress)
+    images = list(map(_Image, places, files))
+    counts = {
+        name: _count(examples, [image.file for image in images if image.place.split == name])
+        for name, examples in splits.items()
+    }
     findings += [
         *_missing(images),
         *_undecodable(images, counts),
@@ -174,14 +177,13 @@ def _open_splits(source: Source) -> tuple[dict[str, Examples], list[Finding]]:
     return splits, findings
 
 
-def _count(examples: Examples, files: Mapping[str, ImageFile]) -> SplitCounts:
-    read = [files[str(path)] for path in examples.paths]
-    missing = sum(file.missing for file in read)
+def _count(examples: Examples, files: Sequence[ImageFile]) -> SplitCounts:
+    missing = sum(file.missing for file in files)
     known, positive = (examples.labels != UNKNOWN).sum(axis=0), (examples.labels == 1).sum(axis=0)
     return SplitCounts(
         len(examples),
         missing,
-        sum(file.problem is not None for file in read) - missing,
+        sum(file.problem is not None for file in files) - missing,
         dict(zip(examples.attributes, known.tolist(), strict=True)),
         dict(zip(examples.attributes, positive.tolist(), strict=True)),
     )

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,30 @@ UNKNOWN = -1
 
 FULL_FRAME = (0.0, 0.0, 1.0, 1.0)
 """The whole of an image, as top, left, bottom, right in fractions of its height and width."""
+
+
+RECORD_HEAD, RECORD_TAIL = 12, 4
+"""Bytes of a TFRecord before its content, a length and that length's check sum, and after it, the content's."""
+
+
+class Stored(NamedTuple):
+    """Where an encoded image lies: a file, or a part of one.
+
+    Attributes:
+        file: The file.
+        begin: Where in it the image begins, in bytes.
+        length: Bytes of the image; -1 for all to the file's end.
+    """
+
+    file: str
+    begin: int = 0
+    length: int = -1
+
+    def read(self) -> bytes:
+        """The bytes, without a look at a record's check sum; raises `OSError`."""
+        with open(self.file, "rb") as file:
+            file.seek(self.begin)
+            return file.read(self.length)
 
 
 @dataclass(frozen=True)
@@ -56,6 +81,14 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def stored(self) -> list[Stored]:
+        """Where each image lies."""
+        if self.records is None:
+            return [Stored(path) for path in self.paths.tolist()]
+        files, begins = self.records.files[self.records.file_of], self.records.offset + RECORD_HEAD
+        places = zip(files.tolist(), begins.tolist(), self.records.length.tolist(), strict=True)
+        return [Stored(*place) for place in places]
 
     def select(self, attributes: tuple[str, ...]) -> "Examples":
         """The same examples with these label columns, in this order."""

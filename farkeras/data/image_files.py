@@ -2,9 +2,8 @@
 
 import hashlib
 import io
-import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from PIL import Image
 
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.sources.archives import is_html
-from farkeras.progress import Progress
+from farkeras.progress import Progress, report
 
 MAX_BYTES = 2**29 - 1
 """TensorFlow's decoder refuses an image of more bytes of pixels before it takes memory: 178,956,970 pixels in RGB."""
@@ -41,45 +40,48 @@ class ImageFile(NamedTuple):
     turned: bool = False
 
 
-def read_image_files(paths: Sequence[str], workers: int, progress: Progress | None = None) -> list[ImageFile]:
+def read_image_files(
+    images: Sequence[Callable[[], bytes]], workers: int, progress: Progress | None = None
+) -> list[ImageFile]:
     """Reads and decodes image files.
 
     Args:
-        paths: The files.
+        images: What reads each of them, see `encoded_images`.
         workers: Threads; each holds one image.
         progress: Called every few images.
 
     Returns:
-        One for each path, in order. Nothing is raised for a file that cannot be used.
+        One for each image, in order. Nothing is raised for a file that cannot be used.
     """
-    tasks = [paths[start : start + _TASK_SIZE] for start in range(0, len(paths), _TASK_SIZE)]
-    files, progress = [], progress or (lambda *_: None)
+    tasks = [images[start : start + _TASK_SIZE] for start in range(0, len(images), _TASK_SIZE)]
+    files: list[ImageFile] = []
     pool = ThreadPoolExecutor(workers)
     try:
-        progress(0, len(paths))
-        for read in pool.map(lambda task: [read_image_file(path) for path in task], tasks):
-            files += read
-            progress(len(files), len(paths))
+        report(progress, 0, len(images))
+        for found in pool.map(lambda task: [read_image_file(read) for read in task], tasks):
+            files += found
+            report(progress, len(files), len(images))
     finally:
         pool.shutdown(cancel_futures=True)
     return files
 
 
-def read_image_file(path: str | os.PathLike) -> ImageFile:
+def read_image_file(read: Callable[[], bytes]) -> ImageFile:
     """Reads and decodes one image file."""
     try:
-        with open(path, "rb") as file:
-            encoded = file.read()
+        encoded = read()
     except (FileNotFoundError, NotADirectoryError):
         return ImageFile(missing=True, problem="is not there")
     except OSError as error:
         return ImageFile(problem=f"cannot be read ({error.strerror})")
+    except tf.errors.OpError:
+        return ImageFile(problem="is damaged: its check sum is wrong")
     digest = hashlib.sha256(encoded).digest()
     try:
-        size = tuple(_DECODE(encoded).shape[:2])
+        height, width, _ = _DECODE(encoded).shape
     except tf.errors.OpError:
         return ImageFile(digest, problem=why_undecodable(encoded))
-    return ImageFile(digest, size, turned=_is_turned(encoded))
+    return ImageFile(digest, (height, width), turned=_is_turned(encoded))
 
 
 def why_undecodable(encoded: bytes) -> str:

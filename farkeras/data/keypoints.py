@@ -14,10 +14,11 @@ those images count as not yet annotated. `without_points.txt` lists the images w
 images removes the folder and annotates again.
 """
 
+import io
 import os
 import shlex
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +27,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from farkeras.data.examples import folder_of, names_in
+from farkeras.data.examples import Examples, Stored, folder_of, names_in
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text, written_aside
 from farkeras.photos.face_processes import face_processes
 from farkeras.photos.landmarks import FINDER, MIN_SIDE, find_face
-from farkeras.progress import Progress
+from farkeras.progress import Progress, report
 
 FOLDER = "keypoints"
 LISTING = "without_points.txt"
@@ -150,15 +151,13 @@ def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str], source: st
 
 def annotate_command(data_dir: str | os.PathLike, source: str) -> str:
     """The command that makes the store."""
-    if source == "packed":
-        return "python -m farkeras.annotate, on the data set that was packed; then pack it again, which copies them"
     kind = "" if source == "celeba" else f" --source={source}"  # the command's default
     command = f"python -m farkeras.annotate{kind} --data_dir={shlex.quote(os.fspath(data_dir))}"
     return f"{command}, with the table's other flags" if source == "table" else command
 
 
 def annotate_images(
-    data_dir: str | os.PathLike, paths: Sequence[str], workers: int, progress: Progress | None = None
+    data_dir: str | os.PathLike, splits: Iterable[Examples], workers: int, progress: Progress | None = None
 ) -> Annotation:
     """Finds the points of all images that have none stored, in parallel processes, and stores them.
 
@@ -166,7 +165,7 @@ def annotate_images(
 
     Args:
         data_dir: The data set's folder, where the store is made, or the table that it is.
-        paths: Image files, as `Examples.paths` names them.
+        splits: Those whose images are annotated, such as the values of `filled_splits(source)`.
         workers: Processes, each with a face finder of its own (about 130 MB).
         progress: Called when the processes are ready, then every few images; counts those of earlier runs, too.
 
@@ -175,21 +174,23 @@ def annotate_images(
             part, or `workers` < 1.
     """
     if workers < 1:
-        raise FarkerasError(f"The number of workers is {workers}; expected at least 1.")
-    images = dict(zip(names_in(data_dir, paths), map(str, paths), strict=True))
+        raise FarkerasError(f"`workers` must be at least 1. Received: {workers}.")
+    images: dict[str, Stored] = {}
+    for examples in splits:
+        images |= zip(names_in(data_dir, examples.paths), examples.stored(), strict=True)
     status = _status(_read_parts(data_dir))
     to_do = [name for name in images if status.get(name, _UNDECODABLE) == _UNDECODABLE]
     tasks = [to_do[start : start + _TASK_SIZE] for start in range(0, len(to_do), _TASK_SIZE)]
     number = 1 + max((int(path.stem.removeprefix("part-")) for path in _part_paths(data_dir)), default=-1)
-    done, progress = len(images) - len(to_do), progress or (lambda *_: None)
+    done = len(images) - len(to_do)
     if tasks:
         with face_processes(min(workers, len(tasks)), _RESUMED) as pool, closing(_Writer(data_dir, number)) as writer:
-            progress(done, len(images))
+            report(progress, done, len(images))
             results = pool.map(_annotate, [[images[name] for name in task] for task in tasks])
             for task, result in zip(tasks, results, strict=True):
                 writer.add(task, *result)
                 done += len(task)
-                progress(done, len(images))
+                report(progress, done, len(images))
     return _take_stock(data_dir, list(images))
 
 
@@ -279,23 +280,26 @@ def _writing(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _annotate(paths: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The status, int8 `[n]`, and the points, uint16 `[n, 478, 2]`, of some image files."""
-    status = np.zeros(len(paths), np.int8)
-    points = np.zeros((len(paths), NUM_POINTS, 2), np.uint16)
-    for i, path in enumerate(paths):
-        image = decode_image(path)
-        pixels = None if image is None or min(image.shape[:2]) < MIN_SIDE else find_face(image, path)
+def _annotate(images: list[Stored]) -> tuple[np.ndarray, np.ndarray]:
+    """The status, int8 `[n]`, and the points, uint16 `[n, 478, 2]`, of some images."""
+    status = np.zeros(len(images), np.int8)
+    points = np.zeros((len(images), NUM_POINTS, 2), np.uint16)
+    for i, stored in enumerate(images):
+        image = decode_image(stored)
+        if image is None:
+            status[i] = _UNDECODABLE
+            continue
+        pixels = None if min(image.shape[:2]) < MIN_SIDE else find_face(image, stored.file)
+        status[i] = _NO_FACE if pixels is None else _FOUND
         if pixels is not None:
             points[i] = encode_points(fractions(pixels, *image.shape[:2]))
-        status[i] = _UNDECODABLE if image is None else _NO_FACE if pixels is None else _FOUND
     return status, points
 
 
-def decode_image(path: str | os.PathLike) -> np.ndarray | None:
+def decode_image(stored: Stored) -> np.ndarray | None:
     """The pixels as training decodes them, not turned by EXIF, `uint8 [height, width, 3]`; None for a damaged file."""
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(stored.read())) as image:
             return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow's plugins raise all of them
         return None

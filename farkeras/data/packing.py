@@ -4,9 +4,9 @@ import filecmp
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +16,19 @@ import tensorflow as tf
 from farkeras.data.examples import Examples, folder_of, names_in
 from farkeras.data.keypoints import store_of
 from farkeras.data.procedural import SETTINGS_FILE
-from farkeras.data.sources.opening import Source
+from farkeras.data.reading import encoded_images
 from farkeras.data.sources.packed_files import Index, record_lengths, write_index
+from farkeras.data.sources.source import Source, filled_splits
 from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
-from farkeras.progress import Progress
+from farkeras.progress import Progress, report
 
 _FILE_SIZE = 1000  # images to a file: 7 MB of CelebA; what a killed run may have to do again
 _TASK_SIZE = 64  # images in memory at a time
 _THREADS = 16  # files waited for at a time, which hides a slow disk's delays
+
+_Image = tuple[str, Callable[[], bytes]]  # its path, and what reads it
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Packing:
 def pack_data_set(
     source: Source, data_dir: str | os.PathLike, output: str | os.PathLike, progress: Progress | None = None
 ) -> Packing:
-    """Writes a folder that `--source=packed` reads; its key points are copied where the data set has some.
+    """Writes a folder that the source `packed` reads; its key points are copied where the data set has some.
 
     A run that was stopped, or killed, is continued by the next one, which keeps the files that are there in full. They
     are known by the names of their images: whoever replaces images packs into another folder. Packing again with other
@@ -63,26 +66,26 @@ def pack_data_set(
     Raises:
         FarkerasError: An image that cannot be read, no right or room to write, or the folder holds another data set.
     """
-    splits = _splits(source)
-    output, progress = Path(output), progress or (lambda *_: None)
+    splits, output = filled_splits(source), Path(output)
     paths = np.concatenate([examples.paths for examples in splits.values()]).tolist()
     names = names_in(data_dir, paths)
-    tasks = {}  # file -> the images in it
+    images = list(zip(paths, (read for part in splits.values() for read in encoded_images(part)), strict=True))
+    tasks: dict[str, list[_Image]] = {}  # file -> the images in it
     for start in range(0, len(paths), _FILE_SIZE):
         digest = hashlib.sha256("\n".join(names[start : start + _FILE_SIZE]).encode()).hexdigest()[:12]
-        tasks[f"images-{start // _FILE_SIZE:05}-{digest}.tfrecord"] = paths[start : start + _FILE_SIZE]
+        tasks[f"images-{start // _FILE_SIZE:05}-{digest}.tfrecord"] = images[start : start + _FILE_SIZE]
     if others := sorted({path.name for path in output.glob("images-*.tfrecord")} - set(tasks)):
         raise FarkerasError(
             f"{output} holds images of another data set, or of an older state of this one ({others[0]}). Remove it, or "
-            "name another folder with --output."
+            "name another folder with `output`."
         )
     with _writing(output):
         _write_missing(output, tasks, progress)
         lengths = [record_lengths(output / file) for file in tasks]
-        for file, images, found in zip(tasks, tasks.values(), lengths, strict=True):
-            if len(found) != len(images):
+        for file, wanted, found in zip(tasks, tasks.values(), lengths, strict=True):
+            if len(found) != len(wanted):
                 raise FarkerasError(
-                    f"{output / file} holds {len(found)} images, expected {len(images)}. Remove it and start the same "
+                    f"{output / file} holds {len(found)} images, expected {len(wanted)}. Remove it and start the same "
                     "command again."
                 )
         index = _index(splits, names, list(tasks), np.concatenate(lengths))
@@ -91,16 +94,6 @@ def pack_data_set(
             _copy(folder_of(data_dir) / SETTINGS_FILE, output / SETTINGS_FILE)
         write_index(output, index)
     return Packing(len(paths), len(tasks), int(index.sizes().sum()), keypoints)
-
-
-def _splits(source: Source) -> dict[str, Examples]:
-    splits = {}
-    for name in SPLITS:
-        with suppress(FarkerasError):  # a table may have a split without images
-            splits[name] = source.split(name)
-    if not splits:
-        raise FarkerasError(f"None of the splits {', '.join(SPLITS)} has images; there is nothing to pack.")
-    return splits
 
 
 def _index(splits: dict[str, Examples], names: list[str], files: list[str], length: np.ndarray) -> Index:
@@ -119,11 +112,11 @@ def _index(splits: dict[str, Examples], names: list[str], files: list[str], leng
     )
 
 
-def _write_missing(output: Path, tasks: dict[str, Sequence[str]], progress: Progress) -> None:
+def _write_missing(output: Path, tasks: dict[str, list[_Image]], progress: Progress | None) -> None:
     total = sum(map(len, tasks.values()))
     to_do = {file: images for file, images in tasks.items() if not (output / file).exists()}
     done = total - sum(map(len, to_do.values()))
-    progress(done, total)
+    report(progress, done, total)
     with ThreadPoolExecutor(_THREADS) as pool:
         for file, images in to_do.items():
             with written_aside(output / file) as aside, tf.io.TFRecordWriter(str(aside)) as writer:
@@ -131,16 +124,17 @@ def _write_missing(output: Path, tasks: dict[str, Sequence[str]], progress: Prog
                     for encoded in pool.map(_read, images[start : start + _TASK_SIZE]):
                         writer.write(encoded)
                         done += 1
-                    progress(done, total)
+                    report(progress, done, total)
 
 
-def _read(path: str) -> bytes:
+def _read(image: _Image) -> bytes:
+    path, read = image
     try:
-        return Path(path).read_bytes()
-    except OSError as error:
+        return read()
+    except (OSError, tf.errors.OpError) as error:
         raise FarkerasError(
-            f"Cannot read {path} ({error.strerror}); put the image there, or take it from the lists, and start the "
-            "same command again: what is packed is not done twice."
+            f"Cannot read {path} ({getattr(error, 'strerror', 'damaged')}); put the image there, or take it from the "
+            "lists, and start the same command again: what is packed is not done twice."
         ) from None
 
 

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 import tensorflow as tf
 
-from farkeras.data.examples import Examples, Records
+from farkeras.data.examples import RECORD_HEAD, RECORD_TAIL, Examples, Records
 
 IN_FLIGHT = max(16, os.cpu_count() or 1)
 """Images in the making at a time. AUTOTUNE settles at one for a core, which wait for each other: a tenth slower."""
@@ -23,16 +24,24 @@ def image_reader(examples: Examples) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda example: tf.io.read_file(paths[example])
 
 
+def encoded_images(examples: Examples) -> list[Callable[[], bytes]]:
+    """For each example what reads its image; raises `OSError`, or `tf.errors.OpError` for a damaged record."""
+    if examples.records is None:
+        return [stored.read for stored in examples.stored()]
+    read = image_reader(examples)
+    return [partial(lambda row: read(row).numpy(), row) for row in range(len(examples))]
+
+
 def _record_reader(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
     files, file_of = tf.constant(records.files.astype(str)), tf.constant(records.file_of)
     offset, length = tf.constant(records.offset), tf.constant(records.length)
 
-    def read(example):
+    def read(example: tf.Tensor) -> tf.Tensor:
         # tf.data.TFRecordDataset has no offsets. The file is opened, read at one place, checked by its sum and closed.
         dataset = tf.raw_ops.TFRecordDatasetV2(
             filenames=files[file_of[example]],
             compression_type="",
-            buffer_size=length[example] + 16,
+            buffer_size=RECORD_HEAD + length[example] + RECORD_TAIL,
             byte_offsets=offset[example],
         )
         kind = {"output_types": [tf.string], "output_shapes": [[]]}

@@ -279,7 +279,7 @@ def test_a_table_of_ones_own(tmp_path):
 
 
 def test_wrong_number_of_workers():
-    with pytest.raises(FarkerasError, match="The number of workers is 0; expected at least 1"):
+    with pytest.raises(FarkerasError, match="`workers` must be at least 1"):
         check_data_set("celeba", "folder", 0)
 
 

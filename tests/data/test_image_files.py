@@ -31,7 +31,7 @@ def test_colour_modes_give_pillows_pixels(tmp_path, kind, mode):
     np.testing.assert_array_equal(decode(encoded), np.array(Image.open(io.BytesIO(encoded)).convert("RGB")))
     (tmp_path / "a.jpg").write_bytes(encoded)
     digest = hashlib.sha256(encoded).digest()
-    assert read_image_file(tmp_path / "a.jpg") == ImageFile(digest, (218, 178))
+    assert read_image_file((tmp_path / "a.jpg").read_bytes) == ImageFile(digest, (218, 178))
 
 
 def test_one_pixel_fills_the_models_input():
@@ -60,22 +60,22 @@ def test_one_pixel_fills_the_models_input():
 )
 def test_what_training_cannot_decode(tmp_path, encoded, problem):
     (tmp_path / "a.jpg").write_bytes(encoded)
-    file = read_image_file(tmp_path / "a.jpg")
+    file = read_image_file((tmp_path / "a.jpg").read_bytes)
     assert file == ImageFile(hashlib.sha256(encoded).digest(), problem=problem)
 
 
 def test_what_is_not_a_file(tmp_path):
     (tmp_path / "link.jpg").symlink_to(tmp_path / "gone.jpg")
     for name in ("none.jpg", "link.jpg"):
-        assert read_image_file(tmp_path / name) == ImageFile(missing=True, problem="is not there")
-    assert read_image_file(tmp_path) == ImageFile(problem="cannot be read (Is a directory)")
+        assert read_image_file((tmp_path / name).read_bytes) == ImageFile(missing=True, problem="is not there")
+    assert read_image_file(tmp_path.read_bytes) == ImageFile(problem="cannot be read (Is a directory)")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_exif_orientation_is_seen_and_not_applied(tmp_path, kind):
     for orientation in (1, 6):
         (tmp_path / "a").write_bytes(bad_images.turned(kind, orientation=orientation))
-        file = read_image_file(tmp_path / "a")
+        file = read_image_file((tmp_path / "a").read_bytes)
         assert file.size == (218, 178)
         assert file.turned == (orientation == 6)
 
@@ -106,7 +106,7 @@ def test_many_files_in_order_with_progress(tmp_path):
         paths.append(tmp_path / f"{i}.png")
         paths[-1].write_bytes(encode(Image.new("RGB", (1 + i, 2)), "PNG") if i != 70 else b"")
     calls = []
-    files = read_image_files(paths, 3, lambda *call: calls.append(call))
+    files = read_image_files([path.read_bytes for path in paths], 3, lambda *call: calls.append(call))
     assert [file.size for file in files] == [(2, 1 + i) if i != 70 else None for i in range(120)]
     assert calls == [(0, 120), (50, 120), (100, 120), (120, 120)]
     assert read_image_files([], 3) == []

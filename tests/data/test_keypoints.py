@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from farkeras.data import keypoints
+from farkeras.data.examples import Examples
 from farkeras.data.keypoints import annotate_images, decode_points, encode_points, fractions, load_keypoints
 from farkeras.errors import FarkerasError
 from farkeras.photos.landmarks import FINDER, find_face
@@ -124,6 +125,11 @@ class TestLoading:
                 load_keypoints(tmp_path, [str(tmp_path / "a.jpg")])
 
 
+def annotate(folder, paths, workers, progress=None):
+    """Annotates these image files."""
+    return annotate_images(folder, [Examples((), np.array(list(map(str, paths)), str), None)], workers, progress)
+
+
 @pytest.fixture
 def few(faces_dir, tmp_path):
     """A folder of its own with five drawn faces, a blank image and a text; returned with the paths."""
@@ -146,7 +152,7 @@ class TestAnnotation:
     def test_points_lie_where_the_finder_finds_them(self, few):
         folder, paths = few
         seen = []
-        result = annotate_images(folder, paths, 1, lambda *counts: seen.append(counts))
+        result = annotate(folder, paths, 1, lambda *counts: seen.append(counts))
         assert seen == [(done, 7) for done in range(8)]
         assert (result.num_images, result.without_face, result.undecodable) == (7, ["blank.png"], ["text.jpg"])
         assert result.listing.read_text() == "blank.png\tno face found\ntext.jpg\tcannot be decoded\n"
@@ -161,14 +167,14 @@ class TestAnnotation:
         files = {"a.png": png_bomb(), "b.jpg": jpeg_bomb(), "c.jpg": half(encode(smooth_image()))}
         for name, content in files.items():
             (tmp_path / name).write_bytes(content)
-        result = annotate_images(tmp_path, [tmp_path / name for name in files], 1)
+        result = annotate(tmp_path, [tmp_path / name for name in files], 1)
         assert result.undecodable == list(files)
 
     def test_the_bytes_do_not_depend_on_the_workers(self, few):
         folder, paths = few
         stores = []
         for workers in (1, 2):
-            annotate_images(folder, paths, workers)
+            annotate(folder, paths, workers)
             stores.append({path.name: path.read_bytes() for path in (folder / "keypoints").iterdir()})
             shutil.rmtree(folder / "keypoints")
         assert stores[0] == stores[1]
@@ -182,40 +188,40 @@ class TestAnnotation:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            annotate_images(folder, paths, 2, interrupt)
+            annotate(folder, paths, 2, interrupt)
         parts = sorted((folder / "keypoints").iterdir())
         assert [len(np.load(part)["names"]) for part in parts] == [2, 1]
         before = [part.read_bytes() for part in parts]
         seen = []
-        annotate_images(folder, paths, 2, lambda *counts: seen.append(counts))
+        annotate(folder, paths, 2, lambda *counts: seen.append(counts))
         assert seen[0] == (3, 7)
         assert [part.read_bytes() for part in parts] == before
         assert load_keypoints(folder, paths).found.sum() == 5
 
     def test_only_what_is_new_or_was_undecodable_is_done(self, few):
         folder, paths = few
-        annotate_images(folder, paths[:3], 1)
-        annotate_images(folder, paths, 1)
+        annotate(folder, paths[:3], 1)
+        annotate(folder, paths, 1)
         seen = []
         shutil.copy(paths[0], folder / "text.jpg")  # mended
-        assert annotate_images(folder, paths, 1, lambda *counts: seen.append(counts)).undecodable == []
+        assert annotate(folder, paths, 1, lambda *counts: seen.append(counts)).undecodable == []
         assert seen == [(6, 7), (7, 7)]
         loaded = load_keypoints(folder, paths)
         np.testing.assert_array_equal(loaded.points[6], loaded.points[0])
-        assert annotate_images(folder, paths, 1, lambda *counts: seen.append(counts)).num_images == 7
+        assert annotate(folder, paths, 1, lambda *counts: seen.append(counts)).num_images == 7
         assert len(seen) == 2  # nothing left to do
 
     def test_images_that_another_finder_annotated_are_done_anew(self, few):
         folder, paths = few
         store(folder, 0, [path.rsplit("/", 1)[1] for path in paths], finder=None)
         seen = []
-        annotate_images(folder, paths, 1, lambda *counts: seen.append(counts))
+        annotate(folder, paths, 1, lambda *counts: seen.append(counts))
         assert (seen[0], seen[-1]) == ((0, 7), (7, 7))
         assert load_keypoints(folder, paths).found.tolist() == [True] * 5 + [False] * 2
 
     def test_an_image_that_is_too_small_for_a_face(self, tmp_path):
         Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
-        assert annotate_images(tmp_path, [tmp_path / "a.png"], 1).without_face == ["a.png"]
+        assert annotate(tmp_path, [tmp_path / "a.png"], 1).without_face == ["a.png"]
 
     def test_an_image_is_not_turned_by_exif(self, few):
         folder, paths = few
@@ -225,7 +231,7 @@ class TestAnnotation:
             image.save(folder / "exif.png", exif=exif)
             image.save(folder / "plain.png")
         both = [str(folder / "exif.png"), str(folder / "plain.png")]
-        annotate_images(folder, both, 1)
+        annotate(folder, both, 1)
         points = load_keypoints(folder, both).points
         np.testing.assert_array_equal(*points)
 
@@ -236,34 +242,35 @@ class TestAnnotation:
             multiprocessing.active_children()[0].kill()
 
         with pytest.raises(FarkerasError, match=r"A process that looks for faces died, .* with fewer --workers"):
-            annotate_images(folder, paths, 1, kill)
+            annotate(folder, paths, 1, kill)
 
     def test_no_room_to_write(self, few):
         folder, paths = few
         (folder / "keypoints").write_text("in the way")
         with pytest.raises(FarkerasError, match=r"Cannot write .*part-00000\.npz \(File exists\); make room"):
-            annotate_images(folder, paths, 1)
+            annotate(folder, paths, 1)
 
     def test_a_killed_run_is_continued_and_leaves_no_process(self, few):
         folder, paths = few
         program = (
             "import os, signal, sys\n"
             "from farkeras.data import keypoints\n"
+            "from tests.data import test_keypoints\n"
             "keypoints._PART_SIZE, keypoints._TASK_SIZE = 2, 1\n"
             "def kill(done, total):\n"
             "    if done == 3: os.kill(os.getpid(), signal.SIGKILL)\n"
-            "keypoints.annotate_images(sys.argv[1], sys.argv[2:], 2, kill)\n"
+            "test_keypoints.annotate(sys.argv[1], sys.argv[2:], 2, kill)\n"
         )
         # The pipes of the output are shared by all processes: that this returns says that all have ended.
         done = subprocess.run([sys.executable, "-c", program, folder, *paths], capture_output=True, timeout=600)
         assert done.returncode == -9
         assert [path.name for path in (folder / "keypoints").iterdir()] == ["part-00000.npz"]
         seen = []
-        annotate_images(folder, paths, 2, lambda *counts: seen.append(counts))
+        annotate(folder, paths, 2, lambda *counts: seen.append(counts))
         assert seen[0] == (2, 7)
         assert load_keypoints(folder, paths).found.sum() == 5
 
 
 def test_no_workers_is_an_error(tmp_path):
-    with pytest.raises(FarkerasError, match="number of workers is 0; expected at least 1"):
-        annotate_images(tmp_path, [], 0)
+    with pytest.raises(FarkerasError, match="`workers` must be at least 1"):
+        annotate(tmp_path, [], 0)

@@ -15,8 +15,8 @@ from farkeras.data.service import check_server, start_server
 from farkeras.data.sources.opening import open_source
 from farkeras.errors import FarkerasError
 from farkeras.models.model_file import load_model
-from farkeras.training.loop import train_and_evaluate
 from farkeras.training.reporting import Listener
+from farkeras.training.run import train_and_evaluate
 from tests.training.small_run import small_config
 
 STRONG = Augmentation(True, 0.2, 0.2, 30, 0.3, 0.3, 0.3)

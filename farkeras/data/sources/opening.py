@@ -90,16 +90,3 @@ def open_split(
     if missing := [name for name in attributes if name not in data.attributes]:
         raise FarkerasError(f"{data_dir} has no labels for {', '.join(missing)}, which the model predicts.")
     return OpenedSplit(data.split(split).select(tuple(attributes)), source, data_dir)
-
-
-def require_files(name: str, wanted: str) -> None:
-    """Refuses a packed data set where image files are needed.
-
-    Raises:
-        FarkerasError: `name` is "packed"; says that it cannot be `wanted`, such as "annotated".
-    """
-    if name == "packed":
-        raise FarkerasError(
-            f"A packed data set cannot be {wanted}, it has no image files; give the `source` and `data_dir` that it "
-            "was packed from."
-        )

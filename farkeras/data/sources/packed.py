@@ -9,6 +9,8 @@ from farkeras.data.examples import Examples, Records
 from farkeras.data.sources.packed_files import read_index
 from farkeras.data.sources.source import Source
 
+_REMAKE = "Pack again into the same folder: what is whole in it is kept."
+
 
 class Packed(Source):
     """A packed data set in a local folder; construction checks everything but the images' bytes.
@@ -19,6 +21,7 @@ class Packed(Source):
 
     Args:
         data_dir: The folder.
+        remake: What to do where it is damaged, for messages.
 
     Raises:
         FarkerasError: The folder holds no complete packed data set.
@@ -26,9 +29,9 @@ class Packed(Source):
 
     _why_empty = "it has no images, as when it was packed."
 
-    def __init__(self, data_dir: str | os.PathLike):
+    def __init__(self, data_dir: str | os.PathLike, remake: str = _REMAKE):
         self._place = Path(data_dir)
-        self._index = read_index(self._place)
+        self._index = read_index(self._place, remake)
         self._split, self._offsets = self._index.split, self._index.offsets()
         self.attributes = tuple(self._index.attributes.tolist())
 

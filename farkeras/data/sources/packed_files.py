@@ -17,13 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
+from farkeras.data.examples import RECORD_HEAD, RECORD_TAIL
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
 
 INDEX = "index.npz"
-OVERHEAD = 16
-"""Bytes of a record beside the image's."""
-
+_OVERHEAD = RECORD_HEAD + RECORD_TAIL
 _VERSION = 1
 
 
@@ -55,14 +54,14 @@ class Index:
 
     def offsets(self) -> np.ndarray:
         """`int64` array `[N]`: where each image's record begins in its file."""
-        ends = np.cumsum(self.length + OVERHEAD)
-        begins = ends - self.length - OVERHEAD
+        ends = np.cumsum(self.length + _OVERHEAD)
+        begins = ends - self.length - _OVERHEAD
         first = np.searchsorted(self.file_of, np.arange(len(self.files)))
         return begins - begins[first][self.file_of]
 
     def sizes(self) -> np.ndarray:
         """`int64` array `[F]`: bytes of each file."""
-        return np.bincount(self.file_of, self.length + OVERHEAD, len(self.files)).astype(np.int64)
+        return np.bincount(self.file_of, self.length + _OVERHEAD, len(self.files)).astype(np.int64)
 
 
 def write_index(folder: Path, index: Index) -> None:
@@ -71,8 +70,12 @@ def write_index(folder: Path, index: Index) -> None:
         np.savez_compressed(aside, version=_VERSION, **vars(index))
 
 
-def read_index(folder: Path) -> Index:
+def read_index(folder: Path, remake: str) -> Index:
     """Reads the index and checks that all files are there in full.
+
+    Args:
+        folder: The folder.
+        remake: What to do where it is damaged, for messages.
 
     Raises:
         FarkerasError: Not a packed data set, of another version, damaged, or a file is missing or of another size.
@@ -89,20 +92,19 @@ def read_index(folder: Path) -> Index:
             values = {name: stored[name] for name in Index.__dataclass_fields__ if version == _VERSION}
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         raise FarkerasError(
-            f"{path} cannot be read, it may be damaged; expected what farkeras.pack writes. Pack again into the same "
-            "folder: the images in it are kept."
+            f"{path} cannot be read, it may be damaged; expected what farkeras writes. {remake}"
         ) from None
     if version != _VERSION:
         raise FarkerasError(
-            f"{path} is of version {version}, expected {_VERSION}: written by another version of farkeras. Pack again."
+            f"{path} is of version {version}, expected {_VERSION}: written by another version of farkeras. {remake}"
         )
     index = Index(**values)
     for name, size in zip(index.files.tolist(), index.sizes().tolist(), strict=True):
         found = os.path.getsize(folder / name) if (folder / name).exists() else 0
         if found != size:
             raise FarkerasError(
-                f"{folder / name} is missing or not whole ({found:,} of {size:,} bytes). Copy it again, or remove it "
-                "and pack again: the other files are kept."
+                f"{folder / name} is missing or not whole ({found:,} of {size:,} bytes). Copy it again, or remove it. "
+                f"{remake}"
             )
     return index
 
@@ -115,10 +117,10 @@ def record_lengths(path: Path) -> np.ndarray:
     """
     lengths, end, size = [], 0, path.stat().st_size
     with open(path, "rb") as file:
-        while size - end >= OVERHEAD:
+        while size - end >= _OVERHEAD:
             file.seek(end)
             lengths.append(struct.unpack("<Q", file.read(8))[0])
-            end += lengths[-1] + OVERHEAD
+            end += lengths[-1] + _OVERHEAD
     if end != size:
         raise FarkerasError(f"{path} is damaged: it does not end with a record. Remove it and start the same command.")
     return np.array(lengths, np.int64)

@@ -126,9 +126,15 @@ def _names_in(folder: str) -> set[str]:
 
 
 def filled_splits(source: Source) -> dict[str, Examples]:
-    """The splits that have images, by name; a table or a small set may lack some."""
+    """The splits that have images, by name; a table or a small set may lack some.
+
+    Raises:
+        FarkerasError: None has.
+    """
     splits = {}
     for name in SPLITS:
         with suppress(FarkerasError):
             splits[name] = source.split(name)
+    if not splits:
+        raise FarkerasError(f"None of the splits {', '.join(SPLITS)} has images; expected at least one.")
     return splits

@@ -1,36 +1,43 @@
 """A data set that TensorFlow Datasets has prepared, such as `celeb_a` or our `lfwa`: read from its files, no network.
 
-The pipeline reads images by path, and training in any order from any place on, which TFDS's shards do not allow. So
-their encoded images are written once, byte for byte as they are stored, to the folder `farkeras` in the data set's own
-folder, with the labels beside them in `labels.npz`. That doubles the disk space, 1.4 GB for CelebA. The folder appears
-complete or not at all, goes when TFDS replaces or removes the data set, and once it is there TFDS is not needed.
+Training reads images in any order from any place on, which TFDS's shards do not allow. So the data set is packed once,
+its encoded images byte for byte as they are stored, to the folder `farkeras` in the data set's own folder. That doubles
+the disk space, 1.4 GB for CelebA. The folder appears complete or not at all, goes when TFDS replaces or removes the
+data set, and once it is there TFDS is not needed.
 """
 
 import json
+import logging
 import os
 import re
 import shlex
-import zipfile
+import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from farkeras.attributes import CELEBA_ATTRIBUTES
-from farkeras.data.examples import FULL_FRAME, Examples
+from farkeras.data.examples import FULL_FRAME
 from farkeras.data.sources import lfwa
 from farkeras.data.sources.archives import is_html
 from farkeras.data.sources.celeba import LANDMARKS
+from farkeras.data.sources.packed import Packed
+from farkeras.data.sources.packed_files import INDEX, Index, write_index
+from farkeras.data.sources.source import PAGE
 from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
-from farkeras.progress import Progress
+from farkeras.progress import Progress, report
+
+if TYPE_CHECKING:
+    from tensorflow_datasets.core import DatasetBuilder
+    from tensorflow_datasets.core.features import FeaturesDict
 
 FOLDER = "farkeras"
-LABELS = "labels.npz"
 
-_SOURCE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (non-commercial research licence)"
 _FRAMES = {"lfwa": lfwa.FRAME}
 _CELEBA_FILES = (
     "img_align_celeba.zip, list_attr_celeba.txt, list_eval_partition.txt and list_landmarks_align_celeba.txt"
@@ -41,11 +48,12 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _PNG = b"\x89PNG"
 
 
-class TFDS:
+class TFDS(Packed):
     """A data set prepared by TFDS, with an image and named booleans; construction checks everything but the pixels.
 
-    `attributes` are the booleans of its feature of this name, labels are never unknown; the splits are those that the
-    data set has. `landmarks`, where it has them as `celeb_a` does, are the five points.
+    `attributes` are the booleans of its feature of this name, in the order of `CELEBA_ATTRIBUTES` where it is these,
+    else sorted; labels are never unknown; the splits are those that the data set has, in TFDS's order. `landmarks`,
+    where it has them as `celeb_a` does, are the five points. Those of `lfwa` are framed by `lfwa.FRAME`.
 
     Args:
         data_dir: TFDS's folder, if it holds one data set, or the data set's (`tensorflow_datasets/celeb_a`), of which
@@ -58,55 +66,16 @@ class TFDS:
     """
 
     def __init__(self, data_dir: str | os.PathLike, progress: Progress | None = None):
-        self._prepared = _find_prepared(Path(data_dir))
-        self._folder = self._prepared / FOLDER
-        if not self._folder.is_dir():
-            _write_files(self._prepared, self._folder, progress)
-        self._stored = _read_labels(self._folder)
-        self._check_images()
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """The names in the order of the label columns, `CELEBA_ATTRIBUTES` where it is these, else sorted."""
-        return tuple(self._stored["attributes"].tolist())
-
-    def split(self, name: str) -> Examples:
-        """One of the splits, as TFDS has it.
-
-        Args:
-            name: "train", "validation" or "test".
-
-        Returns:
-            Examples in TFDS's order, labels 1 or 0; those of `lfwa` framed by `farkeras.data.sources.lfwa.FRAME`.
-
-        Raises:
-            FarkerasError: No such split, or it has no images.
-        """
-        if name not in SPLITS:
-            raise FarkerasError(f"{self._prepared} has no split '{name}'; expected {', '.join(SPLITS)}.")
-        images = self._stored.get(f"{name}_images", ())
-        if not len(images):
-            filled = [split for split in SPLITS if len(self._stored.get(f"{split}_images", ()))]
-            raise FarkerasError(
-                f"{self._prepared} has no images in the split '{name}', only in {', '.join(filled)}; expected "
-                f"{', '.join(SPLITS)}. Take a data set with all three, or a table of your own: --source=table."
-            )
-        paths = np.char.add(f"{self._folder}{os.sep}", images)
-        landmarks = self._stored.get(f"{name}_landmarks")
-        frame = _FRAMES.get(str(self._stored["name"]), FULL_FRAME)
-        return Examples(self.attributes, paths, self._stored[f"{name}_labels"], landmarks, frame)
-
-    def _check_images(self) -> None:
-        for split in SPLITS:
-            images = self._stored.get(f"{split}_images", np.array([], str)).tolist()
-            folder = self._folder / split
-            on_disk = {f"{split}/{name}" for name in os.listdir(folder)} if folder.is_dir() else set()
-            missing = [image for image in images if image not in on_disk]
-            if missing:
-                raise FarkerasError(
-                    f"{self._folder} lacks {len(missing)} of the {len(images)} images of the split '{split}', first "
-                    f"{missing[0]}; remove the folder, and it is made again from TFDS's files."
-                )
+        prepared = _find_prepared(Path(data_dir))
+        folder = prepared / FOLDER
+        if not (folder / INDEX).exists():
+            _pack(prepared, folder, progress)
+        super().__init__(folder, f"Remove {folder}, and it is made again from TFDS's files.")
+        filled = ", ".join(SPLITS[number] for number in np.unique(self._split))
+        self._why_empty = (
+            f"the data set has images only in {filled}. Take one with all of {', '.join(SPLITS)}, or a table of your "
+            "own: `source=table`."
+        )
 
 
 def _find_prepared(folder: Path) -> Path:
@@ -123,7 +92,7 @@ def _find_prepared(folder: Path) -> Path:
     if len(versions) > 1:
         raise FarkerasError(
             f"{folder} holds several data sets, {', '.join(sorted(str(p.relative_to(folder)) for p in versions))}; "
-            f"name one, such as --data_dir={shlex.quote(os.fspath(min(versions)))}"
+            f"name one, such as `data_dir={min(versions)}`."
         )
     (found,) = versions.values()
     return max(found, key=lambda path: [int(number) for number in path.name.split(".")])
@@ -137,8 +106,8 @@ def _not_prepared(folder: Path) -> str:
     return (
         f"{folder} holds no data set prepared by TFDS; expected a folder such as {root / name} with a version in it. "
         f"{found}Where Google Drive refuses (NonMatchingChecksumError, a bad zip, or a web page of 3 KB in place of a "
-        f"file mean over quota), get {files} with a browser from {_SOURCE} into one folder and read them without TFDS: "
-        f"--source={source} --data_dir=FOLDER. Or place them{more} in {root / 'downloads' / 'manual'} and let TFDS "
+        f"file mean over quota), get {files} with a browser from {PAGE} into one folder and read them without TFDS: "
+        f"`source={source}`, `data_dir=FOLDER`. Or place them{more} in {root / 'downloads' / 'manual'} and let TFDS "
         f"prepare them: {_prepare_command(name, root)}"
     )
 
@@ -166,17 +135,12 @@ def _refused_download(root: Path) -> Path | None:
     return None
 
 
-def _import_tfds() -> Any:
+def _pack(prepared: Path, folder: Path, progress: Progress | None) -> None:
+    """Writes images and labels of all splits to `folder`, which appears complete or not at all."""
     try:
-        import tensorflow_datasets
+        import tensorflow_datasets as tfds
     except ImportError as error:
         raise FarkerasError(f"Reading a data set of TFDS needs TFDS ({error}): pip install farkeras[tfds]") from None
-    return tensorflow_datasets
-
-
-def _write_files(prepared: Path, folder: Path, progress: Progress | None) -> None:
-    """Writes images and labels of all splits to `folder`, which appears complete or not at all."""
-    tfds = _import_tfds()
     import tensorflow as tf
 
     try:
@@ -186,11 +150,15 @@ def _write_files(prepared: Path, folder: Path, progress: Progress | None) -> Non
     attributes = _attributes(prepared, builder.info.features, tfds)
     try:
         with written_aside(folder) as aside:
-            _write_splits(builder, attributes, aside, progress, tfds)
+            aside.mkdir()
+            _pack_splits(builder, attributes, aside, progress, tfds)
+            if folder.is_dir() and not (folder / INDEX).exists():
+                logging.getLogger("farkeras").warning("Replacing %s, which an older farkeras wrote", folder)
+                shutil.rmtree(folder)
     except (tf.errors.OpError, AssertionError) as error:  # TFDS checks that all is there
         raise FarkerasError(_damaged(prepared, error)) from None
     except OSError as error:
-        if folder.is_dir():
+        if (folder / INDEX).exists():
             return  # another process was faster; its folder is as good as ours
         raise FarkerasError(
             f"Cannot write the images to {folder} ({error.strerror}); make room and {prepared} writable, or copy it to "
@@ -205,62 +173,67 @@ def _damaged(prepared: Path, error: Exception) -> str:
     return f"{prepared} is not as TFDS prepared it ({reason}); remove it and prepare it again{command}"
 
 
-def _write_splits(builder, attributes: tuple[str, ...], folder: Path, progress: Progress | None, tfds) -> None:
+def _pack_splits(
+    builder: "DatasetBuilder", attributes: tuple[str, ...], folder: Path, progress: Progress | None, tfds: ModuleType
+) -> None:
     import tensorflow as tf
 
-    features = builder.info.features
+    features, found = builder.info.features, builder.info.splits
     with_landmarks = "landmarks" in features and set(LANDMARKS) <= set(features["landmarks"])
-    splits = [name for name in SPLITS if name in builder.info.splits]
-    done, total = 0, sum(builder.info.splits[name].num_examples for name in splits)
-    stored = {"name": np.array(builder.info.name), "attributes": np.array(attributes)}
+    splits = [name for name in SPLITS if name in found and found[name].num_examples]
+    files = [f"images-{name}.tfrecord" for name in splits]
+    total = sum(found[name].num_examples for name in splits)
+    names: list[str] = []
+    file_of: list[int] = []
+    length: list[int] = []
+    labels: list[np.ndarray] = []
+    landmarks: list[np.ndarray] = []
 
-    def pick(example):
-        labels = tf.cast(tf.stack([example["attributes"][name] for name in attributes]), tf.int8)
+    def pick(example: dict) -> tuple:
+        picked = tf.cast(tf.stack([example["attributes"][name] for name in attributes]), tf.int8)
         points = tf.stack([example["landmarks"][name] for name in LANDMARKS]) if with_landmarks else ()
-        return example["image"], labels, points
+        return example["image"], picked, points
 
-    for split in splits:
-        (folder / split).mkdir(parents=True)
-        images, labels, landmarks = [], [], []
+    for number, split in enumerate(splits):
         examples = builder.as_dataset(
             split=split,
             decoders={"image": tfds.decode.SkipDecoding()},
             read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),  # in the order of the shards
         )
-        for encoded, label, points in examples.map(pick).prefetch(64).as_numpy_iterator():
-            images.append(f"{split}/{len(images):06}.{'png' if encoded.startswith(_PNG) else 'jpg'}")
-            (folder / images[-1]).write_bytes(encoded)
-            labels.append(label)
-            landmarks.append(points)
-            done += 1
-            if progress:
-                progress(done, total)
-        stored[f"{split}_images"] = np.array(images, str)
-        stored[f"{split}_labels"] = np.array(labels, np.int8).reshape(-1, len(attributes))
-        if with_landmarks:
-            stored[f"{split}_landmarks"] = np.array(landmarks, np.float32).reshape(-1, 5, 2)
-    np.savez(folder / LABELS, **stored)
+        with tf.io.TFRecordWriter(str(folder / files[number])) as writer:
+            picked = examples.map(pick).prefetch(64).as_numpy_iterator()
+            for row, (encoded, label, points) in enumerate(picked):
+                writer.write(encoded)
+                names.append(f"{split}/{row:06}.{'png' if encoded.startswith(_PNG) else 'jpg'}")
+                file_of.append(number)
+                length.append(len(encoded))
+                labels.append(label)
+                landmarks += [points] if with_landmarks else []
+                report(progress, len(names), total)
+    index = Index(
+        attributes=np.array(attributes),
+        names=np.array(names, str),
+        split=np.array([SPLITS.index(name) for name in splits], np.int8)[file_of],
+        labels=np.array(labels, np.int8).reshape(-1, len(attributes)),
+        landmarks=np.array(landmarks, np.float32).reshape(-1, 5, 2),
+        frame=np.array(_FRAMES.get(builder.info.name, FULL_FRAME)),
+        files=np.array(files),
+        file_of=np.array(file_of, np.int64),
+        length=np.array(length, np.int64),
+    )
+    write_index(folder, index)
 
 
-def _attributes(prepared: Path, features, tfds) -> tuple[str, ...]:
+def _attributes(prepared: Path, features: "FeaturesDict", tfds: ModuleType) -> tuple[str, ...]:
     """Names of the booleans, after a look at what the data set has."""
-    named = dict(features).get("attributes")
-    is_named = isinstance(named, tfds.features.FeaturesDict) and all(named[name].np_dtype == np.bool_ for name in named)
-    if "image" not in features or not isinstance(features["image"], tfds.features.Image) or not is_named:
+    image, named = (dict(features).get(name) for name in ("image", "attributes"))
+    are_booleans = isinstance(named, tfds.features.FeaturesDict) and all(
+        named[name].np_dtype == np.bool_ for name in named
+    )
+    if not isinstance(image, tfds.features.Image) or not are_booleans:
         raise FarkerasError(
             f"{prepared} has the features {', '.join(sorted(features))}; expected 'image', an image, and 'attributes', "
-            "booleans by name, as celeb_a and our lfwa have them. Use such a data set, or a table: --source=table."
+            "booleans by name, as celeb_a and our lfwa have them. Use such a data set, or a table: `source=table`."
         )
     # features.json is a map of protobuf's, whose order differs between its versions
     return CELEBA_ATTRIBUTES if set(named) == set(CELEBA_ATTRIBUTES) else tuple(sorted(named))
-
-
-def _read_labels(folder: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(folder / LABELS) as stored:
-            return dict(stored)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
-        raise FarkerasError(
-            f"{folder / LABELS} cannot be read, it may be damaged; remove {folder}, and it is made again from TFDS's "
-            "files."
-        ) from None

@@ -187,7 +187,10 @@ def test_packing_again_takes_new_labels_and_key_points(small):
 def test_a_folder_of_other_images_is_refused(small):
     small()
     small.paths[0] = small.paths[0].rename(small.paths[0].with_name("other.jpg"))
-    with pytest.raises(FarkerasError, match=r"packed holds images of another data set, or .*\(images-00000-.*--output"):
+    with pytest.raises(
+        FarkerasError,
+        match=r"packed holds images of another data set, or .*\(images-00000-.*name another folder with `output`",
+    ):
         small()
 
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +15,16 @@ import tensorflow as tf
 from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.data.check import check_data_set
 from farkeras.data.examples import FULL_FRAME
+from farkeras.data.keypoints import annotate_images, load_keypoints
+from farkeras.data.packing import pack_data_set
+from farkeras.data.reading import encoded_images
 from farkeras.data.sources.celeba import CelebA
 from farkeras.data.sources.lfwa import FRAME, LFWA
 from farkeras.data.sources.opening import open_source
-from farkeras.data.sources.tfds import FOLDER, LABELS, TFDS
+from farkeras.data.sources.packed import Packed
+from farkeras.data.sources.packed_files import INDEX
+from farkeras.data.sources.source import filled_splits
+from farkeras.data.sources.tfds import FOLDER, TFDS
 from farkeras.errors import FarkerasError
 
 pytestmark = pytest.mark.core
@@ -104,7 +109,7 @@ def prepare_code(name, data_dir, module=""):
 
 def by_pixels(examples):
     """File's bytes -> labels and landmarks."""
-    content = [Path(path).read_bytes() for path in examples.paths]
+    content = [read() for read in encoded_images(examples)]
     return dict(zip(content, zip(examples.labels.tolist(), examples.landmarks.tolist(), strict=True), strict=True))
 
 
@@ -154,7 +159,7 @@ def test_lfwa_is_framed_and_split_as_from_its_files(tmp_path, no_bucket):
         assert examples.frame == expected.frame == FRAME
         assert examples.landmarks is None
         labels = [
-            {Path(path).read_bytes(): row.tolist() for path, row in zip(part.paths, part.labels, strict=True)}
+            {read(): row.tolist() for read, row in zip(encoded_images(part), part.labels, strict=True)}
             for part in (examples, expected)
         ]
         assert labels[0] == labels[1]
@@ -169,7 +174,7 @@ def test_the_newest_version_is_read(opened):
 
 def test_several_data_sets(opened):
     shutil.copytree(opened / "celeb_a", opened / "other")
-    assert f"several data sets, celeb_a, other; name one, such as --data_dir={opened}/celeb_a" in error(opened)
+    assert f"several data sets, celeb_a, other; name one, such as `data_dir={opened}/celeb_a`." in error(opened)
     assert len(TFDS(opened / "other").split("test")) == 24
 
 
@@ -177,7 +182,7 @@ def test_nothing_prepared_says_how_and_what_to_do_when_google_drive_refuses(tmp_
     for data_dir in (tmp_path, tmp_path / "celeb_a"):
         message = error(data_dir)
         assert message.endswith(f"'{prepare_code('celeb_a', tmp_path)}'")
-        for part in ("NonMatchingChecksumError", "img_align_celeba.zip", "--source=celeba", "non-commercial"):
+        for part in ("NonMatchingChecksumError", "img_align_celeba.zip", "`source=celeba`", "non-commercial"):
             assert part in message
         assert f"Or place them, and identity_CelebA.txt, in {tmp_path}/downloads/manual" in message
 
@@ -193,7 +198,7 @@ def test_a_download_that_google_drive_refused_is_named(tmp_path, place):
 def test_lfwa_is_prepared_from_files_placed_by_hand(tmp_path):
     message = error(tmp_path / "lfwa")
     assert message.endswith(f"'{prepare_code('lfwa', tmp_path, ', farkeras.tfds.lfwa.lfwa_dataset_builder')}'")
-    assert "--source=lfwa" in message
+    assert "`source=lfwa`" in message
 
 
 def test_without_tfds_it_says_how_to_install_it(celeb_a, monkeypatch):
@@ -226,13 +231,15 @@ def test_attributes_of_ones_own_and_png(tmp_path, no_bucket):
     prepare_own(tmp_path, {"attributes": {"Hat": np.bool_, "Beard": np.bool_}}, examples)
     train = TFDS(tmp_path).split("train")
     hats = {
-        tf.io.decode_png(tf.io.read_file(path))[0, 0, 0].numpy(): labels
-        for path, labels in zip(train.paths, train.select(("Hat",)).labels.tolist(), strict=True)
+        tf.io.decode_png(read())[0, 0, 0].numpy(): labels
+        for read, labels in zip(encoded_images(train), train.select(("Hat",)).labels.tolist(), strict=True)
     }
     assert hats == {0: [1], 1: [0]}
     assert train.attributes == ("Beard", "Hat")
     assert all(path.endswith(".png") for path in train.paths)
-    with pytest.raises(FarkerasError, match="no images in the split 'test', only in train; expected train, validation"):
+    with pytest.raises(
+        FarkerasError, match=r"split 'test' of .* is empty: the data set has images only in train\. Take one with all"
+    ):
         TFDS(tmp_path).split("test")
 
 
@@ -259,12 +266,38 @@ def test_examples_that_are_missing_at_the_end_of_a_shard(celeb_a):
 
 
 def test_images_or_labels_that_are_gone(opened):
-    TFDS(opened)
     folder = opened / "celeb_a" / "2.1.0" / FOLDER
-    (folder / "test" / "000003.jpg").unlink()
-    assert "lacks 1 of the 24 images of the split 'test', first test/000003.jpg; remove the folder" in error(opened)
-    (folder / LABELS).write_bytes(b"")
-    assert f"{folder / LABELS} cannot be read, it may be damaged; remove {folder}" in error(opened)
+    whole = (folder / "images-test.tfrecord").read_bytes()
+    (folder / "images-test.tfrecord").write_bytes(whole[:-1])
+    message = error(opened)
+    assert f"{folder}/images-test.tfrecord is missing or not whole" in message
+    assert message.endswith(f"Remove {folder}, and it is made again from TFDS's files.")
+    (folder / INDEX).write_bytes(b"")
+    assert f"{folder / INDEX} cannot be read, it may be damaged" in error(opened)
+
+
+def test_the_image_files_of_an_older_farkeras_are_replaced(celeb_a, caplog):
+    folder = celeb_a / "celeb_a" / "2.1.0" / FOLDER
+    folder.mkdir()
+    (folder / "labels.npz").touch()
+    assert len(TFDS(celeb_a).split("test")) == 24
+    assert [record.getMessage() for record in caplog.records] == [f"Replacing {folder}, which an older farkeras wrote"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *(f"images-{split}.tfrecord" for split in ("test", "train", "validation")), INDEX,
+    ]  # fmt: skip
+
+
+def test_images_are_annotated_and_packed_out_of_the_records(opened, tmp_path):
+    pytest.importorskip("mediapipe")
+    splits = filled_splits(TFDS(opened))
+    assert annotate_images(opened, [splits["test"]], 1).num_images == 24
+    keypoints = load_keypoints(opened, splits["test"].paths, "tfds")
+    assert keypoints.found.sum() > 12
+    pack_data_set(TFDS(opened), opened, tmp_path / "packed")
+    packed = Packed(tmp_path / "packed").split("test")
+    assert [read() for read in encoded_images(packed)] == [read() for read in encoded_images(splits["test"])]
+    again = load_keypoints(tmp_path / "packed", packed.paths, "packed")
+    np.testing.assert_array_equal(again.points, keypoints.points)
 
 
 def test_a_split_that_does_not_exist(opened):
