@@ -50,7 +50,7 @@ def in_requests(files: Iterable[File], max_images: int, max_bytes: int) -> Itera
     """Files in their order, as many in a list as a request may hold; those with errors are among them.
 
     Args:
-        files: At least one goes into a list, whatever its size.
+        files: The files; a list holds at least one of them, of any size.
         max_images: Files in a list.
         max_bytes: Bytes of files in a list.
     """

@@ -1,4 +1,4 @@
-"""What the methods of TF Serving answer, whichever way the request came."""
+"""The answers of TF Serving's methods, for gRPC and REST."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from grpc import StatusCode
 
 from farkeras.errors import FarkerasError
 from farkeras.serving.deadline import Deadline
-from farkeras.serving.errors import RequestError
+from farkeras.serving.errors import RequestError, invalid
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.models import Models
 from farkeras.wire.protos import serving_pb2 as pb
@@ -25,9 +25,9 @@ class Answers:
         self.models, self._metrics = models, metrics
 
     def counted(self, model: Callable[[], str], api: str, entrypoint: str, answer: Callable[[], _Answer]) -> _Answer:
-        """Calls `answer`, counts it, and turns what is not a `RequestError` into INTERNAL.
+        """Calls `answer`, counts it, and turns other errors than `RequestError` into INTERNAL.
 
-        `model` is asked for the model's name afterwards: before, the request may not have been read.
+        `model` returns the model's name. It is called afterwards, because the request may not have been read before.
         """
         start, status = time.monotonic(), "OK"
         try:
@@ -53,10 +53,10 @@ class Answers:
     def metadata(self, request: pb.GetModelMetadataRequest) -> pb.GetModelMetadataResponse:
         """PredictionService.GetModelMetadata."""
         if not request.metadata_field:
-            raise _invalid("GetModelMetadataRequest must specify at least one metadata_field")
+            raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
         for field in request.metadata_field:
             if field != "signature_def":
-                raise _invalid(f"MetadataField {field} is not supported")
+                raise invalid(f"MetadataField {field} is not supported")
         with self.models.use(request.model_spec) as version:
             signatures = {name: s.SerializeToString() for name, s in version.signatures.items()}
         response = pb.GetModelMetadataResponse(model_spec=model_spec(request.model_spec.name, version.number))
@@ -86,7 +86,7 @@ class Answers:
 
 
 def model_spec(name: str, version: int, signature_name: str = "") -> pb.ModelSpec:
-    """What an answer says about where it comes from."""
+    """The part of an answer that names the model and its version."""
     spec = pb.ModelSpec(name=name, signature_name=signature_name)
     spec.version.value = version
     return spec
@@ -98,12 +98,8 @@ def _arrays(inputs: Mapping[str, pb.TensorProto]) -> dict[str, np.ndarray]:
         try:
             arrays[name] = to_array(tensor)
         except FarkerasError as error:
-            raise _invalid(f"tensor parsing error: {name}: {error}") from None
+            raise invalid(f"tensor parsing error: {name}: {error}") from None
     return arrays
-
-
-def _invalid(message: str) -> RequestError:
-    return RequestError(StatusCode.INVALID_ARGUMENT, message)
 
 
 def _internal(error: Exception) -> RequestError:

@@ -13,7 +13,7 @@ import numpy as np
 from grpc import StatusCode
 
 from farkeras.serving.deadline import Deadline
-from farkeras.serving.errors import RequestError
+from farkeras.serving.errors import RequestError, invalid
 
 Run = Callable[[str, Mapping[str, np.ndarray], Sequence[str]], list[np.ndarray]]
 """`Servable.run`."""
@@ -57,9 +57,9 @@ class _Batch:
 
 
 class Batcher:
-    """Queues of one model version, and the threads that work them off.
+    """Queues of one model version, and the threads that run their batches.
 
-    Requests are merged that have the same signature, outputs, and shapes apart from the first dimension.
+    Requests are merged if they have the same signature, outputs, and shapes apart from the first dimension.
     """
 
     def __init__(self, run: Run, settings: BatchSettings, observe_size: Callable[[int], None] = lambda size: None):
@@ -67,7 +67,7 @@ class Batcher:
         Args:
             run: The model, `Servable.run`.
             settings: Sizes and times.
-            observe_size: Called with the rows of each batch that runs.
+            observe_size: Called with the number of rows of each batch that runs.
         """
         self._run, self._settings, self._observe_size = run, settings, observe_size
         self._changed, self._closed = threading.Condition(), False
@@ -95,7 +95,7 @@ class Batcher:
             raise Deadline.exceeded() from None
 
     def close(self) -> None:
-        """Runs what waits, then ends the threads."""
+        """Runs the batches that wait, then ends the threads."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -105,15 +105,10 @@ class Batcher:
     def _rows(self, inputs: Mapping[str, np.ndarray]) -> int:
         sizes = {array.shape[:1] for array in inputs.values()}
         if len(sizes) != 1 or () in sizes:
-            raise RequestError(
-                StatusCode.INVALID_ARGUMENT, "Batching needs inputs with a first dimension, equal in all of them."
-            )
+            raise invalid("Batching needs inputs with a first dimension, equal in all of them.")
         ((size,),) = sizes
         if size > self._settings.max_batch_size:
-            raise RequestError(
-                StatusCode.INVALID_ARGUMENT,
-                f"Task size {size} is larger than maximum input batch size {self._settings.max_batch_size}",
-            )
+            raise invalid(f"Task size {size} is larger than maximum input batch size {self._settings.max_batch_size}")
         return size
 
     def _enqueue(self, key: _Key, task: _Task) -> None:
@@ -179,7 +174,7 @@ class Batcher:
 
 
 def _merged(arrays: list[np.ndarray], padding: int) -> np.ndarray:
-    """The rows of all, then the first row as often as wanted: it is known to be a valid one."""
+    """The rows of all arrays, then the first row `padding` times, because it is known to be valid."""
     if padding:
         first = next(array for array in arrays if len(array))
         arrays = [*arrays, np.repeat(first[:1], padding, axis=0)]

@@ -1,4 +1,4 @@
-"""How long a request may still take."""
+"""The time that a request may still take."""
 
 import time
 from threading import TIMEOUT_MAX
@@ -16,7 +16,7 @@ class Deadline(NamedTuple):
 
     @classmethod
     def after(cls, seconds: float | None) -> "Deadline":
-        """So many seconds from now. Where a client sets no limit, gRPC says one of 292 billion years: None, too."""
+        """So many seconds from now. Without a limit of the client gRPC gives 292 billion years, which become None."""
         return cls(None if seconds is None or seconds > TIMEOUT_MAX else time.monotonic() + seconds)
 
     def left(self) -> float | None:

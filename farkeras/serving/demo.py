@@ -14,7 +14,7 @@ Both answer for the latest version of the first model:
                "regions": [{"name": "Hair", "color": "#56b4e9", "image": "data:image/png;base64,..."}, ...]}}
 
 The alpha channel of a mask's image is the probability of the region; `masks` is null for a model that has none. Errors
-are as REST's, {"error": "..."}. Nothing is stored, and the page speaks to nobody but the server that it comes from.
+are as REST's, {"error": "..."}. Nothing is stored, and the page connects only to the server that it comes from.
 """
 
 import base64
@@ -36,13 +36,13 @@ from farkeras.photos.crops import align_face
 from farkeras.photos.reader import read_photo
 from farkeras.photos.regions import COLORS
 from farkeras.serving.deadline import Deadline
-from farkeras.serving.errors import RequestError
+from farkeras.serving.errors import RequestError, invalid
 from farkeras.serving.loaded import LoadedVersion
 from farkeras.serving.models import Models
 from farkeras.wire.protos.serving_pb2 import ModelSpec
 
 MAX_BYTES, MAX_PIXELS = 2**25, 2**26
-"""Of a photograph's file, and of its picture: 200 MB, of which one is in memory at a time."""
+"""Limits of a photograph's file and of its picture: 200 MB, and one picture is in memory at a time."""
 
 _PHOTO = "The photo"
 
@@ -59,24 +59,24 @@ class Demo:
         return files("farkeras.serving").joinpath("demo.html").read_bytes()
 
     def recognize(self, file: bytes, align: bool, deadline: Deadline) -> dict:
-        """What is said of an image, see above.
+        """The answer about an image, see above.
 
         Args:
             file: A JPEG or PNG file, or for photographs anything that Pillow reads.
             align: Whether it is a photograph.
-            deadline: Of the request.
+            deadline: Deadline of the request.
 
         Raises:
             RequestError: The image cannot be used, or the model is not one of farkeras.
         """
         if len(file) > MAX_BYTES:
-            raise _invalid(f"{_PHOTO} has {len(file):,} bytes; expected at most {MAX_BYTES:,}.")
+            raise invalid(f"{_PHOTO} has {len(file):,} bytes; expected at most {MAX_BYTES:,}.")
         try:
             with self._one_at_a_time:
                 _check_pixels(file)
                 face = align_face(file) if align else read_photo(file)
         except FarkerasError as error:
-            raise _invalid(str(error)) from None
+            raise invalid(str(error)) from None
         model = next(iter(self._models))
         with model.use(ModelSpec()) as version:
             metadata = _metadata(version)
@@ -96,7 +96,7 @@ class Demo:
 
 
 def _check_pixels(file: bytes) -> None:
-    """Raises for a picture that is too large, by its header; what is no picture is told by who reads it."""
+    """Raises for a picture that is too large, by its header; other errors are left to the reader of the image."""
     try:
         with Image.open(io.BytesIO(file)) as image:
             width, height = image.size
@@ -149,7 +149,3 @@ def _alpha(mask: np.ndarray) -> bytes:
 
 def _data_url(png_file: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png_file).decode()
-
-
-def _invalid(message: str) -> RequestError:
-    return RequestError(StatusCode.INVALID_ARGUMENT, message)

@@ -1,4 +1,4 @@
-"""An answer other than OK, with one code for gRPC and REST."""
+"""Answers other than OK, with one code for gRPC and REST."""
 
 from http import HTTPStatus
 
@@ -6,16 +6,21 @@ from grpc import StatusCode
 
 
 class RequestError(Exception):
-    """What a request is answered with when it fails.
+    """The answer to a request that fails.
 
     Attributes:
         code: gRPC's code; `http_status` gives REST's.
-        message: For the one who sent the request.
+        message: Message for the sender of the request.
     """
 
     def __init__(self, code: StatusCode, message: str):
         super().__init__(message)
         self.code, self.message = code, message
+
+
+def invalid(message: str) -> RequestError:
+    """An INVALID_ARGUMENT error."""
+    return RequestError(StatusCode.INVALID_ARGUMENT, message)
 
 
 _CODES = {code.value[0]: code for code in StatusCode}
@@ -33,10 +38,10 @@ _HTTP = {
 
 
 def http_status(code: StatusCode) -> int:
-    """REST's status for a gRPC code, as TF Serving has it; what a model's graph can raise beyond is 500."""
+    """REST's status for a gRPC code, as in TF Serving; 500 for the other codes that a model's graph can raise."""
     return int(_HTTP.get(code, HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
 def code_of_number(number: int) -> StatusCode:
-    """gRPC's code for the number of one; TensorFlow's errors have the same numbers."""
+    """gRPC's code for its number; TensorFlow's errors have the same numbers."""
     return _CODES.get(number, StatusCode.UNKNOWN)

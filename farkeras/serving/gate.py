@@ -1,4 +1,4 @@
-"""How many requests are worked on at a time."""
+"""A limit of the requests that are answered concurrently."""
 
 import threading
 from collections.abc import Iterator
@@ -7,22 +7,22 @@ from contextlib import contextmanager
 from farkeras.serving.deadline import Deadline
 
 LARGE_BYTES = 2**22
-"""Requests above this size are worked on one at a time: each takes its size several times, as JSON ten times."""
+"""Larger requests are answered one at a time: each needs several times its size in memory, as JSON ten times."""
 
 
 class Gate:
-    """Lets few requests in at a time, whichever way they came; others wait. More gain nothing and need memory."""
+    """Admits few gRPC and REST requests at a time; others wait. More would gain no throughput and need memory."""
 
     def __init__(self, num_requests: int):
         self._free, self._large = threading.BoundedSemaphore(num_requests), threading.BoundedSemaphore(1)
 
     @contextmanager
     def passed(self, size: int, deadline: Deadline) -> Iterator[None]:
-        """Waits to be let in, and is in until the block ends.
+        """Waits to be admitted; the admission lasts until the block ends.
 
         Args:
             size: Bytes of the request.
-            deadline: Of the request.
+            deadline: Deadline of the request.
 
         Raises:
             RequestError: DEADLINE_EXCEEDED.

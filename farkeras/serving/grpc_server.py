@@ -45,7 +45,7 @@ class GrpcServer:
     """Listens from `start` to the end of the process.
 
     Attributes:
-        port: Where it listens, after `start`.
+        port: Its port, after `start`.
     """
 
     def __init__(self, answers: Answers, host: str, port: int, gate: Gate):
@@ -72,7 +72,7 @@ class GrpcServer:
             (
                 _service(_PREDICTION, Predict=predict, GetModelMetadata=metadata),
                 _service(_MODEL, GetModelStatus=status),
-                # No Watch, because whoever watches would hold one of the calls without end.
+                # No Watch: each watching client would hold one of the MAX_CALLS for ever.
                 _service("grpc.health.v1.Health", Check=self._check_health),
             )
         )
@@ -86,7 +86,7 @@ class GrpcServer:
         threading.Thread(target=self._cancel_silent_calls, daemon=True).start()
 
     def drain(self, grace_seconds: float) -> None:
-        """Refuses new requests as UNAVAILABLE and answers those that are here, as far as the time allows.
+        """Refuses new requests as UNAVAILABLE and answers those that it has, as far as the time allows.
 
         The port stays open to the end of the process, since gRPC's own end would cancel requests that have just come.
         """
@@ -99,7 +99,7 @@ class GrpcServer:
     def _method(
         self, api: str, request_class: type[_Request], answer: Callable[[_Request, Deadline], Message]
     ) -> _Call:
-        """A handler: bytes to bytes, so that parsing, too, is done by few at a time."""
+        """A handler from bytes to bytes, so that few requests are parsed at a time as well."""
 
         def work(content: bytes, deadline: Deadline) -> bytes | tuple[StatusCode, str]:
             request = request_class()
@@ -146,7 +146,7 @@ class GrpcServer:
         return self._health.Check(request, context).SerializeToString()
 
     def _receive(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        """The one message of a call. The handlers are those of streams: only they see a call before its message."""
+        """The one message of a call. The handlers are for streams, because only these see a call before its message."""
         with self._lock:
             self._receiving[context] = time.monotonic()
         try:

@@ -1,4 +1,4 @@
-"""HTTP for `Rest`: a thread for each connection, limits for what a client may keep waiting."""
+"""HTTP for `Rest`: a thread for each connection, and limits for slow clients."""
 
 import socket
 import threading
@@ -10,16 +10,16 @@ from farkeras.errors import FarkerasError
 from farkeras.serving.rest import Response, Rest, error_response
 
 IDLE_SECONDS = 30.0
-"""How long a connection may be silent, and how long a request may take to arrive."""
+"""Time that a connection may be silent, and that a request may take to arrive."""
 
 _LINGER_SECONDS = 2.0
 
 
 class HttpServer(ThreadingHTTPServer):
-    """Listens from the beginning; `start` answers, `stop` ends it.
+    """Listens from the beginning; `start` begins to answer, `stop` ends it.
 
     Attributes:
-        port: Where it listens.
+        port: Its port.
     """
 
     daemon_threads = True  # an idle connection must not hold up the end
@@ -29,7 +29,7 @@ class HttpServer(ThreadingHTTPServer):
     def __init__(self, rest: Rest, host: str, port: int):
         """
         Args:
-            rest: What answers.
+            rest: Answers the requests.
             host: Name or address to listen at.
             port: 0 for any free one.
 
@@ -48,11 +48,11 @@ class HttpServer(ThreadingHTTPServer):
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
     def start(self) -> None:
-        """Begins to answer, in threads of its own."""
+        """Begins to answer, in other threads."""
         self._thread.start()
 
     def stop(self, grace_seconds: float) -> None:
-        """Takes no new connection and waits for the answers that are under way."""
+        """Accepts no new connection and waits for the answers to the requests so far."""
         self.shutdown()
         self.socket.close()
         end = time.monotonic() + grace_seconds
@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refusals of the base class, in the same form as all others."""
         self.close_connection = True
-        self.request_version = self.protocol_version  # what cannot be read passes for HTTP/0.9, without headers
+        self.request_version = self.protocol_version  # an unreadable request counts as HTTP/0.9, without headers
         self._send(error_response(int(code), message or "Malformed HTTP request"))
 
     def finish(self) -> None:

@@ -1,4 +1,4 @@
-"""Status and metadata in JSON, as TF Serving's REST interface has them: every field, 64-bit numbers as text."""
+"""Status and metadata in JSON, as in TF Serving's REST interface: every field, 64-bit numbers as text."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Tensors in JSON, as TF Serving's REST interface has them: by rows ("instances") or by columns ("inputs")."""
+"""Tensors in JSON, as in TF Serving's REST interface: by rows ("instances") or by columns ("inputs")."""
 
 import base64
 import binascii
@@ -8,10 +8,9 @@ from typing import Any, TypeGuard
 
 import numpy as np
 import tensorflow as tf
-from grpc import StatusCode
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from farkeras.serving.errors import RequestError
+from farkeras.serving.errors import invalid
 
 _Infos = Mapping[str, meta_graph_pb2.TensorInfo]
 
@@ -25,18 +24,18 @@ def parse_json(body: bytes) -> dict[str, Any]:
     try:
         values = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise _invalid(f"JSON Parse error: {error}") from None
+        raise invalid(f"JSON Parse error: {error}") from None
     if not isinstance(values, dict):
-        raise _invalid("JSON Value: Is not object")
+        raise invalid("JSON Value: Is not object")
     if not isinstance(values.get("signature_name", ""), str):
-        raise _invalid("'signature_name' key must be a string value.")
+        raise invalid("'signature_name' key must be a string value.")
     if ("instances" in values) == ("inputs" in values):
-        raise _invalid("Missing 'inputs' or 'instances' key; expecting one of them, and not both")
+        raise invalid("Missing 'inputs' or 'instances' key; expecting one of them, and not both")
     return values
 
 
 def read_inputs(values: Mapping[str, Any], signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:
-    """The inputs of a request as `parse_json` gave it.
+    """The inputs of a request that `parse_json` returned.
 
     Raises:
         RequestError: INVALID_ARGUMENT.
@@ -49,14 +48,14 @@ def read_inputs(values: Mapping[str, Any], signature: meta_graph_pb2.SignatureDe
         return {name: _array(name, value, infos) for name, value in columns.items()}
     rows = values["instances"]
     if not isinstance(rows, list) or not rows:
-        raise _invalid("Expecting 'instances' to be a list with at least one element")
+        raise invalid("Expecting 'instances' to be a list with at least one element")
     named = [isinstance(row, dict) and not _is_base64(row) for row in rows]
     if not any(named):
         name = _only(infos)
         return {name: _array(name, rows, infos)}
     for number, row in enumerate(rows):
         if not named[number] or row.keys() != infos.keys():
-            raise _invalid(
+            raise invalid(
                 f"Failed to process element: {number} of 'instances' list. Expecting an object with the keys "
                 f"{','.join(sorted(infos))}"
             )
@@ -75,7 +74,7 @@ def write_outputs(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict[str,
         return {"outputs": values if single is None else single}
     sizes = {array.shape[:1] for array in outputs.values()}
     if len(sizes) != 1 or () in sizes:
-        raise _invalid("The outputs have no equal first dimension; ask for columns with 'inputs'")
+        raise invalid("The outputs have no equal first dimension; ask for columns with 'inputs'")
     if single is not None:
         return {"predictions": single}
     return {"predictions": [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]}
@@ -83,37 +82,37 @@ def write_outputs(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict[str,
 
 def _only(infos: _Infos) -> str:
     if len(infos) != 1:
-        raise _invalid(f"Expecting objects with the keys {','.join(sorted(infos))}: the signature has several inputs")
+        raise invalid(f"Expecting objects with the keys {','.join(sorted(infos))}: the signature has several inputs")
     return next(iter(infos))
 
 
 def _array(name: str, value: object, infos: _Infos) -> np.ndarray:
     if name not in infos:
-        raise _invalid(f"JSON object: does not have named input: {name}")
+        raise invalid(f"JSON object: does not have named input: {name}")
     dtype = tf.as_dtype(infos[name].dtype).as_numpy_dtype
     try:
         if dtype is object:
             return _strings(value)
         array = np.array(value)
     except (ValueError, OverflowError, RecursionError) as error:  # lists of different lengths, among others
-        raise _invalid(f"Input {name}: {error}") from None
+        raise invalid(f"Input {name}: {error}") from None
     kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}[np.dtype(dtype).kind]
     if array.size and array.dtype.kind not in kinds:
-        raise _invalid(f"Input {name}: values are not of expected type: {np.dtype(dtype).name}")
+        raise invalid(f"Input {name}: values are not of expected type: {np.dtype(dtype).name}")
     if array.size and kinds == "iu":
         limits = np.iinfo(dtype)
         if array.min() < limits.min or array.max() > limits.max:
-            raise _invalid(f"Input {name}: values do not fit {np.dtype(dtype).name}")
+            raise invalid(f"Input {name}: values do not fit {np.dtype(dtype).name}")
     return array.astype(dtype)
 
 
 def _strings(value: object) -> np.ndarray:
-    """An object array of bytes, of text and {"b64": ...}."""
+    """An object array of bytes, from text and {"b64": ...}."""
     shape: list[int] = []
     flat: list[Any] = [value]
     while isinstance(flat[0] if flat else None, list):
         if not all(isinstance(part, list) and len(part) == len(flat[0]) for part in flat):
-            raise _invalid("Encountered lists of different sizes")
+            raise invalid("Encountered lists of different sizes")
         shape.append(len(flat[0]))
         flat = [item for part in flat for item in part]
     array = np.empty(len(flat), object)
@@ -125,11 +124,11 @@ def _bytes(value: object) -> bytes:
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
     if not _is_base64(value):
-        raise _invalid('Expecting text or {"b64": base64 text} where the signature has strings')
+        raise invalid('Expecting text or {"b64": base64 text} where the signature has strings')
     try:
         return base64.b64decode(value["b64"], validate=True)
     except (binascii.Error, ValueError):
-        raise _invalid("Unable to base64 decode") from None
+        raise invalid("Unable to base64 decode") from None
 
 
 def _is_base64(value: object) -> TypeGuard[dict[str, str]]:
@@ -147,7 +146,3 @@ def _jsonable(name: str, array: np.ndarray) -> Any:
 
 def _base64_object(value: bytes) -> dict[str, str]:
     return {"b64": base64.b64encode(value).decode("ascii")}
-
-
-def _invalid(message: str) -> RequestError:
-    return RequestError(StatusCode.INVALID_ARGUMENT, message)

@@ -16,11 +16,11 @@ from farkeras.wire.protos.serving_pb2 import PredictRequest
 from farkeras.wire.tensors import to_array
 
 
-class Settings(NamedTuple):
+class ModelSettings(NamedTuple):
     """How models run.
 
     Attributes:
-        batching: None: each request runs by itself.
+        batching: How requests are merged; None runs each request by itself.
         parallelism: Threads of the models' Sessions.
     """
 
@@ -37,8 +37,8 @@ class LoadedVersion:
         users: Requests that must be answered before `close`.
     """
 
-    def __init__(self, name: str, number: int, folder: Path, settings: Settings, metrics: Metrics):
-        """Loads; raises what TensorFlow and the warm-up raise, of many classes."""
+    def __init__(self, name: str, number: int, folder: Path, settings: ModelSettings, metrics: Metrics):
+        """Loads the version; raises the errors of TensorFlow and of the warm-up, of many classes."""
         self.number, self.folder, self.users = number, folder, Users()
         self._servable = Servable(folder, settings.parallelism)
         self.signatures, self.signature = self._servable.signatures, self._servable.signature
@@ -59,13 +59,13 @@ class LoadedVersion:
             signature_name: "" for serving_default.
             inputs: Its inputs by name; strings are object arrays of bytes.
             output_filter: The outputs wanted; none for all.
-            deadline: Of the request.
+            deadline: Deadline of the request.
 
         Returns:
             Outputs by name.
 
         Raises:
-            RequestError: Whatever is wrong.
+            RequestError: Any error of the request.
         """
         name, signature = self.signature(signature_name)
         outputs = checked_outputs(signature, inputs, output_filter)

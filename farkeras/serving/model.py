@@ -1,4 +1,4 @@
-"""A model that is served: its versions, loaded and dropped as its folder and its policy say."""
+"""A model that is served: its versions are loaded and dropped according to its folder and its policy."""
 
 import logging
 import threading
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from grpc import StatusCode
 
-from farkeras.serving.errors import RequestError
-from farkeras.serving.loaded import LoadedVersion, Settings
+from farkeras.serving.errors import RequestError, invalid
+from farkeras.serving.loaded import LoadedVersion, ModelSettings
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.versions import versions_on_disk, wanted_versions
 from farkeras.wire.protos.config_pb2 import ModelConfig
@@ -26,13 +26,13 @@ _State = ModelVersionStatus.State
 
 @dataclass
 class _Version:
-    """What is known of a version, also after it has gone.
+    """The state of a version, also after it has gone.
 
     Attributes:
-        state: Of `ModelVersionStatus`.
+        state: State of `ModelVersionStatus`.
         error: Why it did not load; "" where it did.
-        failures: Loads that failed.
-        next_try: On the monotonic clock; no load before.
+        failures: Number of loads that failed.
+        next_try: Time on the monotonic clock before which it is not loaded.
         loaded: The model itself, while it is AVAILABLE.
     """
 
@@ -44,9 +44,9 @@ class _Version:
 
 
 class Model:
-    """One model of the configuration. `refresh` is for one thread, the rest for any."""
+    """One model of the configuration. One thread may call `refresh`, all threads the other methods."""
 
-    def __init__(self, config: ModelConfig, settings: Settings, metrics: Metrics):
+    def __init__(self, config: ModelConfig, settings: ModelSettings, metrics: Metrics):
         self.name, self._config, self._settings, self._metrics = config.name, config, settings, metrics
         self._lock = threading.Lock()
         self._versions: dict[int, _Version] = {}
@@ -56,9 +56,9 @@ class Model:
         return Path(self._config.base_path)
 
     def refresh(self) -> None:
-        """Looks at the folder: loads what is new, then drops what is no longer wanted.
+        """Looks at the folder: loads new versions, then drops those that are no longer wanted.
 
-        A version that does not load leaves the others as they are, and is tried again some times.
+        A version that does not load leaves the others as they are, and is tried again up to `MAX_LOAD_RETRIES` times.
         """
         found = versions_on_disk(self.base_path)
         wanted = wanted_versions(self._config.model_version_policy, set(found))
@@ -79,7 +79,7 @@ class Model:
         """The version that a request asks for; it stays loaded inside the block.
 
         Raises:
-            RequestError: NOT_FOUND, INVALID_ARGUMENT for an unknown label.
+            RequestError: NOT_FOUND, or INVALID_ARGUMENT for an unknown label.
         """
         with self._lock:
             number = self._number(spec)
@@ -112,9 +112,7 @@ class Model:
     def _number(self, spec: ModelSpec) -> int | None:
         if spec.version_label:
             if spec.version_label not in self._config.version_labels:
-                raise RequestError(
-                    StatusCode.INVALID_ARGUMENT, f"Unrecognized servable version label: {spec.version_label}"
-                )
+                raise invalid(f"Unrecognized servable version label: {spec.version_label}")
             return self._config.version_labels[spec.version_label]
         if spec.HasField("version"):
             return spec.version.value
@@ -142,7 +140,7 @@ class Model:
         logging.getLogger(__name__).info("%s version %d loaded from %s", self.name, number, folder)
 
     def _drop(self, number: int) -> None:
-        """No new request gets the version; it is closed when the last one that has it is answered."""
+        """Gives the version to no new request, and closes it when the last request that has it is answered."""
         version = self._versions[number]
         with self._lock:
             if (loaded := version.loaded) is None:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from grpc import StatusCode
 
 from farkeras.errors import FarkerasError
-from farkeras.serving.errors import RequestError
-from farkeras.serving.loaded import LoadedVersion, Settings
+from farkeras.serving.errors import RequestError, invalid
+from farkeras.serving.loaded import LoadedVersion, ModelSettings
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.model import Model
 from farkeras.wire.protos.config_pb2 import ModelConfig
@@ -19,16 +19,16 @@ from farkeras.wire.protos.serving_pb2 import ModelSpec
 class Models:
     """All models. Loads them at once, and then follows their folders."""
 
-    def __init__(self, configs: Sequence[ModelConfig], settings: Settings, metrics: Metrics, poll_seconds: float):
+    def __init__(self, configs: Sequence[ModelConfig], settings: ModelSettings, metrics: Metrics, poll_seconds: float):
         """
         Args:
-            configs: Models, with names of their own.
+            configs: Models with different names.
             settings: How they run.
             metrics: Where loads are counted.
-            poll_seconds: Between looks at the folders.
+            poll_seconds: Seconds between looks at the folders.
 
         Raises:
-            FarkerasError: A model has no version that can be served, or a label names one that is not.
+            FarkerasError: A model has no version that can be served, or a label names a version that is not served.
         """
         self._models = {config.name: Model(config, settings, metrics) for config in configs}
         for config in configs:
@@ -46,10 +46,10 @@ class Models:
         """A model by name.
 
         Raises:
-            RequestError: INVALID_ARGUMENT for no name, NOT_FOUND for another one's.
+            RequestError: INVALID_ARGUMENT without a name, NOT_FOUND for an unknown name.
         """
         if not name:
-            raise RequestError(StatusCode.INVALID_ARGUMENT, "ModelSpec has no name specified.")
+            raise invalid("ModelSpec has no name specified.")
         if name not in self._models:
             raise RequestError(StatusCode.NOT_FOUND, f"Could not find any versions of model {name}")
         return self._models[name]
@@ -65,7 +65,7 @@ class Models:
             yield version
 
     def label(self, name: str) -> str:
-        """The name as metrics count it: "" for a model that is not served."""
+        """The name that metrics use: "" for a model that is not served."""
         return name if name in self._models else ""
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class Models:
             for model in self:
                 try:
                     model.refresh()
-                except Exception:  # whatever it is, other models and later versions are still to come
+                except Exception:  # of any kind, because other models and later versions must still load
                     logging.getLogger(__name__).exception("looking for versions of %s", model.name)
 
 

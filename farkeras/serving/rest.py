@@ -1,4 +1,4 @@
-"""TF Serving's REST interface: which path means what, and what it answers."""
+"""TF Serving's REST interface: the paths, and the answer to each."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from farkeras.clients.names import METADATA_FILE
 from farkeras.serving.answers import Answers
 from farkeras.serving.deadline import Deadline
 from farkeras.serving.demo import Demo
-from farkeras.serving.errors import RequestError, http_status
+from farkeras.serving.errors import RequestError, http_status, invalid
 from farkeras.serving.gate import Gate
 from farkeras.serving.json_messages import metadata_json, status_json
 from farkeras.serving.json_tensors import parse_json, read_inputs, write_outputs
@@ -53,13 +53,13 @@ class Rest:
         ]
 
     def answer(self, method: str, path: str, body: bytes = b"") -> Response:
-        """The answer to a request; errors are answers, too."""
+        """The answer to a request; errors become answers as well."""
         try:
             for route_method, pattern, handle in self._routes:
                 if method == route_method and (match := pattern.fullmatch(path)):
                     return handle(match, body)
             if path.startswith("/v1/"):
-                raise RequestError(StatusCode.INVALID_ARGUMENT, f"Malformed request: {method} {path}")
+                raise invalid(f"Malformed request: {method} {path}")
             raise RequestError(StatusCode.NOT_FOUND, f"Nothing is served at {path}")
         except RequestError as error:
             return error_response(http_status(error.code), error.message)
@@ -71,7 +71,7 @@ class Rest:
             with self._gate.passed(len(body), deadline):
                 values = parse_json(body)
                 with self._answers.models.use(_spec(match)) as version:
-                    # An unknown signature is 400 here as there: FAILED_PRECONDITION is.
+                    # An unknown signature is FAILED_PRECONDITION, which is 400 as in TF Serving.
                     name, signature = version.signature(values.get("signature_name", ""))
                     outputs = version.predict(name, read_inputs(values, signature), (), deadline)
                 return _json(write_outputs(outputs, by_rows="instances" in values))
@@ -93,7 +93,7 @@ class Rest:
         return Response(200, self._answers.counted(lambda: match["name"], "GetModelMetadata", "REST", metadata))
 
     def _names(self, match: re.Match, body: bytes) -> Response:
-        """The export's metadata: attributes, groups, preprocessing. TF Serving has no such thing."""
+        """The export's metadata: attributes, groups, preprocessing. TF Serving has no such path."""
         with self._answers.models.use(_spec(match)) as version:
             try:
                 return Response(200, (version.folder / METADATA_FILE).read_bytes())
@@ -103,8 +103,7 @@ class Rest:
                 ) from None
 
     def _recognize(self, match: re.Match, body: bytes) -> Response:
-        """For the demo page."""
-
+        """The answer that the demo page shows."""
         deadline = Deadline.after(PREDICT_SECONDS)
 
         def recognize() -> bytes:

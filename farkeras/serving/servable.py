@@ -10,7 +10,7 @@ import tensorflow as tf
 from grpc import StatusCode
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
-from farkeras.serving.errors import RequestError, code_of_number
+from farkeras.serving.errors import RequestError, code_of_number, invalid
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -30,7 +30,7 @@ class Parallelism(NamedTuple):
 
 
 AUTOMATIC = Parallelism()
-"""What TensorFlow chooses."""
+"""TensorFlow's own choice."""
 
 
 class Servable:
@@ -45,7 +45,7 @@ class Servable:
     """
 
     def __init__(self, folder: Path, parallelism: Parallelism = AUTOMATIC):
-        """Loads a version; raises what the loader raises, of many classes."""
+        """Loads a version; raises the loader's errors, of many classes."""
         self.folder = folder
         options = config_pb2.ConfigProto(
             allow_soft_placement=True,
@@ -69,7 +69,7 @@ class Servable:
         """The name, "" standing for serving_default, and the signature.
 
         Raises:
-            RequestError: FAILED_PRECONDITION, there is none of that name.
+            RequestError: FAILED_PRECONDITION, because there is none of that name.
         """
         name = name or DEFAULT_SIGNATURE
         if name not in self.signatures:
@@ -80,15 +80,15 @@ class Servable:
         """Runs a signature.
 
         Args:
-            name: Of a signature that exists.
+            name: Name of a signature that exists.
             inputs: Values for all its inputs; strings are object arrays of bytes.
-            outputs: Which of its outputs, all known.
+            outputs: Names of outputs that exist.
 
         Returns:
             Their values, in that order.
 
         Raises:
-            RequestError: As the graph says, INVALID_ARGUMENT for inputs of a wrong type or shape.
+            RequestError: With the graph's code, INVALID_ARGUMENT for inputs of a wrong type or shape.
         """
         call, order = self._callable(name, tuple(outputs))
         try:
@@ -98,7 +98,7 @@ class Servable:
             raise RequestError(code_of_number(error.error_code), message) from None
 
     def close(self) -> None:
-        """Frees the model; nothing may run any more."""
+        """Frees the model; no run may follow."""
         self._callables.clear()
         self._session.close()
 
@@ -111,7 +111,7 @@ class Servable:
                     feed=[signature.inputs[input_name].name for input_name in order],
                     fetch=[signature.outputs[output].name for output in outputs],
                 )
-                # Session.run would refuse in Python what the real server hands to the graph.
+                # Session.run would refuse inputs in Python that the real server hands to the graph.
                 self._callables[name, outputs] = self._session._make_callable_from_options(options), order
             return self._callables[name, outputs]
 
@@ -119,7 +119,7 @@ class Servable:
 def checked_outputs(
     signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray], output_filter: Sequence[str]
 ) -> list[str]:
-    """Checks what TF Serving checks before a graph runs: names of inputs and outputs.
+    """Checks the names of inputs and outputs, as TF Serving does before a graph runs.
 
     Returns:
         The outputs to fetch: those of the filter, or all.
@@ -133,18 +133,16 @@ def checked_outputs(
 
     extra, missing = inputs.keys() - signature.inputs.keys(), signature.inputs.keys() - inputs.keys()
     if extra or missing:
-        raise RequestError(
-            StatusCode.INVALID_ARGUMENT,
+        raise invalid(
             f"Inputs do not match the signature: expected {named(signature.inputs)}, received {named(inputs)}. "
-            f"Sent extra: {named(extra)}. Missing but required: {named(missing)}.",
+            f"Sent extra: {named(extra)}. Missing but required: {named(missing)}."
         )
     for position, output in enumerate(output_filter):
         if output not in signature.outputs:
-            raise RequestError(
-                StatusCode.INVALID_ARGUMENT,
+            raise invalid(
                 f"output tensor alias not found in signature: {output} Outputs expected to be in the set "
-                f"{named(signature.outputs)}.",
+                f"{named(signature.outputs)}."
             )
         if output in output_filter[:position]:
-            raise RequestError(StatusCode.INVALID_ARGUMENT, f"duplicate output tensor alias: {output}")
+            raise invalid(f"duplicate output tensor alias: {output}")
     return sorted(output_filter or signature.outputs)

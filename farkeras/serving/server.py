@@ -11,7 +11,7 @@ from farkeras.serving.batching import BatchSettings
 from farkeras.serving.gate import Gate
 from farkeras.serving.grpc_server import GrpcServer
 from farkeras.serving.http_server import HttpServer
-from farkeras.serving.loaded import Settings
+from farkeras.serving.loaded import ModelSettings
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.models import Models
 from farkeras.serving.rest import Rest
@@ -65,7 +65,7 @@ async def run_server(settings: ServerSettings, ready: Callable[[Running], None])
         FarkerasError: A model does not load, or a port is not free.
     """
     metrics, stop = Metrics(), _stopped_by_signals()
-    runs = Settings(settings.batching, settings.parallelism)
+    runs = ModelSettings(settings.batching, settings.parallelism)
     models = await asyncio.to_thread(Models, settings.models, runs, metrics, settings.poll_seconds)
     answers = Answers(models, metrics)
     gate = Gate(2 * (os.cpu_count() or 1) if settings.batching is None else _requests_to_fill(settings.batching))

@@ -1,4 +1,4 @@
-"""Which versions of a model lie on disk, and which of them its policy asks for."""
+"""The versions of a model on disk, and those that its policy asks for."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from farkeras.wire.protos.config_pb2 import VersionPolicy
 
 
 def versions_on_disk(base_path: Path) -> dict[int, Path]:
-    """Folders with numbers for names, as TF Serving finds them; none where `base_path` cannot be read."""
+    """Folders whose names are numbers, as TF Serving finds them; none where `base_path` cannot be read."""
     try:
         paths = list(base_path.iterdir())
     except OSError:
@@ -15,7 +15,7 @@ def versions_on_disk(base_path: Path) -> dict[int, Path]:
 
 
 def wanted_versions(policy: VersionPolicy, versions: set[int]) -> set[int]:
-    """Those to be served, of the ones that are there: by default the latest one."""
+    """The versions to serve among those on disk: by default the latest one."""
     if policy.HasField("all"):
         return versions
     if policy.HasField("specific"):

@@ -1,4 +1,4 @@
-"""Replays the requests that lie beside a model, so that the first user does not wait for it."""
+"""Replays the warm-up requests of a model, so that the first user does not wait for them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,15 +16,15 @@ def replay_warmup(folder: Path, predict: Callable[[PredictRequest], object]) -> 
     """Runs a version's warm-up records, if it has any.
 
     Args:
-        folder: Of the version.
+        folder: Folder of the version.
         predict: Answers a request, or raises.
 
     Returns:
-        How many there were.
+        Number of records.
 
     Raises:
-        ValueError: A record is no Predict request, or there are more than TF Serving takes.
-        Exception: What `predict` and TensorFlow's reader raise: a bad record fails the load, as it does there.
+        ValueError: A record is no Predict request, or there are more than TF Serving accepts.
+        Exception: Errors of `predict` and of TensorFlow's reader: a bad record fails the load, as in TF Serving.
     """
     path, number = folder / WARMUP_FILE, 0
     if not path.is_file():

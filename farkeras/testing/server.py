@@ -1,4 +1,4 @@
-"""`python -m farkeras.serve` in a process of its own."""
+"""`python -m farkeras.serve` in another process."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ class LocalServer(NamedTuple):
     """A server that answers.
 
     Attributes:
-        process: Of the server.
+        process: Process of the server.
         address: host:port of gRPC.
         rest_address: host:port of REST.
         output: The file that it prints to.
@@ -34,13 +34,13 @@ def local_server(*flags: str, port: int = 0, rest_port: int = 0, seconds: float 
     """A local server from the moment it answers to the end of the block.
 
     Args:
-        *flags: Of the command, such as "--model_dir=...".
-        port: Of gRPC; 0 for a free one.
-        rest_port: Of REST; 0 for a free one.
-        seconds: Within which it must answer.
+        *flags: Flags of the command, such as "--model_dir=...".
+        port: Port of gRPC; 0 for a free one.
+        rest_port: Port of REST; 0 for a free one.
+        seconds: Time within which the server must answer.
 
     Raises:
-        RuntimeError: It ended, or does not answer in time; with what it printed.
+        RuntimeError: The server ended, or does not answer in time; the message holds its output.
     """
     command = [sys.executable, "-m", "farkeras.serve", f"--port={port}", f"--rest_api_port={rest_port}"]
     command += ["--file_system_poll_wait_seconds=0.1", *flags]

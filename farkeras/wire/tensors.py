@@ -9,7 +9,7 @@ from farkeras.errors import FarkerasError
 from farkeras.wire.protos import serving_pb2 as pb
 
 MAX_BYTES = 2**28
-"""A tensor that says it is larger than this is refused; of a few bytes, one could ask for any size."""
+"""Limit of a tensor's size, since a message of a few bytes could claim any size."""
 
 # NumPy's type, and the field with one value for each element.
 _KINDS: dict[pb.DataType, tuple[np.dtype, str]] = {
@@ -37,8 +37,8 @@ def to_proto(array: np.ndarray, packed: bool = True) -> pb.TensorProto:
     Args:
         array: Numbers, or an `object` array of `bytes` for a string tensor. NumPy's own `S` type drops zero bytes at
             the end, and with them the end of an image file, so it is refused.
-        packed: Whether numbers are written as one string of bytes, which is quick; else each as a value of its own, as
-            TF Serving answers.
+        packed: Whether numbers are written as one string of bytes, which is fast; otherwise each is one value, as
+            in TF Serving's answers.
 
     Raises:
         FarkerasError: Another type of array.
@@ -65,8 +65,8 @@ def to_array(proto: pb.TensorProto, max_bytes: int = MAX_BYTES) -> np.ndarray:
     are left out.
 
     Args:
-        proto: From a server, or from whoever calls it.
-        max_bytes: What the array may take; strings count as 8 bytes each.
+        proto: A message of a server or of its caller.
+        max_bytes: Limit of the array's size; strings count as 8 bytes each.
 
     Raises:
         FarkerasError: A type that is not known, an unknown or impossible shape, content of another length than the

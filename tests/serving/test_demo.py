@@ -26,7 +26,7 @@ from farkeras.serving.answers import Answers
 from farkeras.serving.configuration import one_model
 from farkeras.serving.gate import Gate
 from farkeras.serving.http_server import HttpServer
-from farkeras.serving.loaded import Settings
+from farkeras.serving.loaded import ModelSettings
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.models import Models
 from farkeras.serving.rest import Rest
@@ -50,7 +50,7 @@ def export_dir(tmp_path_factory):
 def serve(folder):
     """Models, and what listens for them, both to be ended."""
     metrics = Metrics()
-    models = Models([one_model("faces", folder)], Settings(), metrics, poll_seconds=60)
+    models = Models([one_model("faces", folder)], ModelSettings(), metrics, poll_seconds=60)
     server = HttpServer(Rest(Answers(models, metrics), metrics, Gate(2)), "127.0.0.1", 0)
     server.start()
     return models, server

@@ -4,7 +4,7 @@ import pytest
 
 from farkeras.serving import model as model_module
 from farkeras.serving.errors import RequestError
-from farkeras.serving.loaded import Settings, Users
+from farkeras.serving.loaded import ModelSettings, Users
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.model import MAX_LOAD_RETRIES, SECONDS_BETWEEN_RETRIES, Model
 from farkeras.wire.protos.config_pb2 import ModelConfig
@@ -41,7 +41,7 @@ def loads(monkeypatch):
 
 @pytest.fixture
 def model(tmp_path, loads):
-    return Model(ModelConfig(name="faces", base_path=str(tmp_path)), Settings(), Metrics())
+    return Model(ModelConfig(name="faces", base_path=str(tmp_path)), ModelSettings(), Metrics())
 
 
 def publish(model, *numbers):
