@@ -1,4 +1,4 @@
-"""A picture of faces with what a model reads in them."""
+"""A picture of faces with the attributes that a model predicts for them."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from farkeras.files import written_aside
 from farkeras.report.drawing import add_frame, write
 from farkeras.report.summary import readable
 
-WIDTH, GAP, LINE = 1.7, 0.15, 0.15  # of a face, between faces, of a line of text; inches
+WIDTH, GAP, LINE = 1.7, 0.15, 0.15  # inches: width of a face, space between faces, height of a line of text
 RIGHT, WRONG, MISSED, UNLABELLED = "#1a7f37", "#cf222e", "#8a6d00", "#6e7781"
 _COLOURS = {1: RIGHT, 0: WRONG, UNKNOWN: UNLABELLED}
 

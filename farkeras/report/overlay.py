@@ -23,7 +23,7 @@ from farkeras.report.summary import readable
 Arrays = np.ndarray | Sequence[np.ndarray]
 
 MAX_PHOTOS = 50
-"""Rows of one picture; a longer one is more than viewers open."""
+"""Most photographs in one picture; viewers do not open a longer one."""
 
 GROUND, INK, SOFT = "#14181c", "#f2f4f5", "#9aa6b0"
 DPI = 150
@@ -33,7 +33,7 @@ STRIP_WIDTH, STRIP_COLUMNS, LEGEND_WIDTH = 1.7, 6, 0.95  # of a face; faces in a
 
 
 class _Line(NamedTuple):
-    """A line beside a photograph: a heading, an attribute to read there, or (with no region) a remark."""
+    """A line beside a photograph: a region's heading, one of its attributes, or (without a region) a remark."""
 
     region: str | None
     text: str
@@ -41,7 +41,7 @@ class _Line(NamedTuple):
 
 
 def check_overlay(path: str | os.PathLike, photos: Sequence[str | os.PathLike]) -> None:
-    """Raises FarkerasError for photographs that `write_overlay` does not draw into that file; reads none of them."""
+    """Raises a `FarkerasError` for a file or photographs that `write_overlay` refuses; reads no photograph."""
     check_png(path)
     if Path(path).resolve() in [Path(photo).resolve() for photo in photos]:
         raise FarkerasError(f"{path} is one of the photos; name another file for the overlay.")
@@ -52,19 +52,20 @@ def check_overlay(path: str | os.PathLike, photos: Sequence[str | os.PathLike]) 
 def write_overlay(
     path: str | os.PathLike, predictions: Sequence, groups: Mapping[str, Sequence[str]], threshold: float = 0.5
 ) -> None:
-    """Draws each photograph with the outlines of its regions, and beside it what is read from each region.
+    """Draws each photograph with the outlines of its regions, and beside it the attributes read from each region.
 
     An outline is where the mask's probability is one half. Object, which is all of the face, has a dashed outline and
-    no filling, so that it hides nothing. Of a photograph with a small face the part around it is shown.
+    no filling, so that it hides nothing. A photograph with a small face is cut to the part around the face.
 
     Args:
-        path: PNG file to write; one that is there is replaced by the complete one.
+        path: PNG file to write; an existing file is replaced once the new one is complete.
         predictions: `farkeras.inference.recognizer.Prediction`s with `regions`; those with an error are left out.
         groups: Group name -> its attributes; a group has the colour of the region whose mask it reads.
         threshold: Probability in 0..1 from which an attribute is bold.
 
     Raises:
-        FarkerasError: Nothing to draw, more than `MAX_PHOTOS`, not a PNG, or the file cannot be written there.
+        FarkerasError: There is nothing to draw or more than `MAX_PHOTOS`, the file's name does not end in .png, or it
+            cannot be written.
     """
     predictions = [prediction for prediction in predictions if not prediction.error]
     check_overlay(path, [prediction.photo for prediction in predictions])
@@ -98,7 +99,7 @@ def overlay_strip(images: Arrays, masks: Arrays) -> bytes:
 
     Args:
         images: `[N, H, W, 3]` in 0..255, N >= 1.
-        masks: `[N, h, w, R]` in 0..1, over the same frames; of the same size or another.
+        masks: `[N, h, w, R]` in 0..1, over the same frames; their size may differ from the images'.
 
     Returns:
         A PNG file.
@@ -133,10 +134,10 @@ def overlay_strip(images: Arrays, masks: Arrays) -> bytes:
 
 
 def write_strip(path: str | os.PathLike, images: Arrays, masks: Arrays) -> None:
-    """`overlay_strip` as a file; one that is there is replaced by the complete one.
+    """Writes `overlay_strip` to a file; an existing file is replaced once the new one is complete.
 
     Raises:
-        FarkerasError: No face to draw, not a PNG, or the file cannot be written there.
+        FarkerasError: There is no face to draw, the file's name does not end in .png, or it cannot be written.
     """
     check_png(path)
     if not len(images):
@@ -145,7 +146,7 @@ def write_strip(path: str | os.PathLike, images: Arrays, masks: Arrays) -> None:
 
 
 def check_png(path: str | os.PathLike) -> None:
-    """Raises FarkerasError for the name of a file that is no PNG."""
+    """Raises a `FarkerasError` unless the file's name ends in .png."""
     if Path(path).suffix.lower() != ".png":
         raise FarkerasError(f"An overlay is drawn as PNG, got {path}; give it a name that ends in .png.")
 
@@ -165,12 +166,12 @@ def _write_png(path: str | os.PathLike, png: bytes) -> None:
 
 
 def smooth_mask(face: FaceRegions, region: str, finer: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """A region's mask on a finer grid, so that the outlines of small masks are curves and no stairs.
+    """A region's mask on a finer grid, so that the outlines of small masks are curves instead of steps.
 
     It is smoothed by (1, 4, 1) / 6, a third of a pixel's variance, and is zero around the frame, where outlines close.
 
     Args:
-        face: The masks and their place.
+        face: The masks and their frame.
         region: One of `REGIONS`.
         finer: Samples per pixel of the mask, along each side.
 
@@ -187,7 +188,7 @@ def smooth_mask(face: FaceRegions, region: str, finer: int = 4) -> tuple[np.ndar
 
 
 def _fitted(face: FaceRegions, width: float, height: float) -> tuple[float, float]:
-    """Width and height of a picture as large as fits."""
+    """Width and height of the largest picture of a face that fits, in inches."""
     rows, columns = face.image.shape[:2]
     scale = min(width / columns, height / rows)
     return columns * scale, rows * scale
@@ -201,7 +202,7 @@ def _draw_face(figure: Figure, face: FaceRegions, frame: tuple[float, float, flo
     for region in REGIONS:  # Object last: its dashes let the colours below show
         mask, points = smooth_mask(face, region)
         if mask.max() < 0.5:
-            continue  # not in the picture, says the model
+            continue  # the model does not see the region
         x, y = np.moveaxis(points, -1, 0)
         style = _style(region)
         if region != "Object":
@@ -219,7 +220,7 @@ def _style(region: str) -> dict:
 
 
 def _blocks(groups: Mapping[str, Sequence[str]]) -> list[list[_Line]]:
-    """A heading and the attributes of each group, in the order of the regions; those that no group reads as well."""
+    """A heading and the attributes of each group, in the order of the regions, and regions that no group reads."""
     blocks = []
     for region in REGIONS:
         readers = [group for group in groups if region_of(group) == region]
@@ -234,7 +235,7 @@ def _blocks(groups: Mapping[str, Sequence[str]]) -> list[list[_Line]]:
 
 
 def _columns(blocks: list[list[_Line]], height: int) -> Iterator[list[_Line]]:
-    """Distributes blocks, a line apart, over columns of `height` lines; only a block taller than that is cut."""
+    """Distributes blocks, one line apart, over columns of `height` lines; only a block taller than a column is cut."""
     column: list[_Line] = []
     for block in blocks:
         if column and len(column) + 1 + len(block) > height:

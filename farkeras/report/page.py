@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that needs nothing but itself: style, charts and tables inside."""
+"""An evaluation as one HTML page that needs no other file: style, charts and tables are inside."""
 
 import base64
 import functools

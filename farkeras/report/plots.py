@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
 INK, GRID = "#010203", "#040506"
-"""Stand-ins, replaced by the page's own variables in the finished SVG."""
+"""Placeholders; the finished SVG has the page's own variables in their place."""
 
 COLORS = ("#3b82f6", "#d97706", "#059669", "#db2777", "#8b5cf6", "#0891b2", "#dc2626", "#65a30d")
 STYLE: dict = {
@@ -55,7 +55,7 @@ def is_dashed(number: int) -> bool:
 class Line:
     """One curve: `steps` and `values` `[n]`; `raw` `[n]` is drawn faintly behind smoothed values.
 
-    Of a long record `MAX_POINTS` points are kept, evenly spread: a phone shows no more, and the page stays small.
+    A long record is thinned to `MAX_POINTS` points, evenly spread: a phone shows no more, and the page stays small.
     """
 
     steps: Sequence[float] | np.ndarray
@@ -75,7 +75,7 @@ def line_chart(lines: Sequence[Line], description: str, percent: bool = False, f
 
     Args:
         lines: The curves; a value may be NaN, which leaves a gap.
-        description: What a screen reader says.
+        description: The text for screen readers.
         percent: The values are fractions and are labelled in percent.
         from_zero: The vertical axis starts at 0.
 
@@ -105,7 +105,7 @@ def line_chart(lines: Sequence[Line], description: str, percent: bool = False, f
 
 
 def dot_chart(steps: Mapping[str, float | None], description: str) -> Markup:
-    """A step per name as dots on one axis, coloured by number; a name without a step has no dot."""
+    """A dot for each name at its step, coloured by number; a name without a step has no dot."""
 
     def draw(axes: Axes) -> None:
         for number, step in enumerate(steps.values()):
@@ -121,7 +121,7 @@ def dot_chart(steps: Mapping[str, float | None], description: str) -> Markup:
 
 
 def _step_chart(draw: Callable[[Axes], None], description: str) -> Markup:
-    """What is drawn over training steps, as an `<svg>` element."""
+    """The `<svg>` element of a chart over training steps, which `draw` draws."""
     buffer = io.StringIO()
     with matplotlib.rc_context(dict(STYLE, **{"svg.hashsalt": description})):
         figure = Figure(figsize=SIZE, layout="constrained")

@@ -1,4 +1,4 @@
-"""Where regions lie in a picture, by a model's masks and by MediaPipe's landmarks."""
+"""The middle of a region in a picture, by a model's masks and by MediaPipe's landmarks."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ MESH_POINTS = {
 
 
 def region_centre(face: FaceRegions, region: str) -> np.ndarray:
-    """The middle of what the region's outline encloses: `[2]`, x, y in pixels of the image; NaN without an outline."""
+    """The middle of the area in the region's outline: `[2]`, x, y in pixels of the image; NaN without an outline."""
     mask, points = smooth_mask(face, region)
     if mask.max() < 0.5:
         return np.full(2, np.nan)
@@ -22,5 +22,5 @@ def region_centre(face: FaceRegions, region: str) -> np.ndarray:
 
 
 def mesh_centre(points: np.ndarray, region: str) -> np.ndarray:
-    """The same place by the mesh `[478, 2]` of `find_face`."""
+    """The region's middle by the mesh `[478, 2]` of `find_face`: `[2]`, x, y in pixels of the image."""
     return points[list(MESH_POINTS[region])].mean(axis=0)

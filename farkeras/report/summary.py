@@ -1,4 +1,4 @@
-"""An evaluation as text: the one way its numbers are written, and its Markdown tables."""
+"""An evaluation as text: how all its numbers are written, and its Markdown tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -34,7 +34,7 @@ def interval(bounds: Sequence[float] | None, digits: int = 2) -> str:
 
 
 def figures(values: Mapping[str, Any]) -> list[str]:
-    """Those of `COLUMNS` in percent, from an attribute's or a group's entry in an evaluation."""
+    """The figures of `COLUMNS` in percent, from an attribute's or a group's entry in an evaluation."""
     return [percent(values[name]) for name in COLUMNS]
 
 

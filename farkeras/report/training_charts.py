@@ -16,9 +16,9 @@ class Chart(NamedTuple):
     """A figure of the page.
 
     Attributes:
-        title, note: What it shows, in a few words and in a sentence.
-        svg: The chart.
-        names: Those of its curves, for a legend.
+        title, note: A few words and a sentence on what it shows.
+        svg: The drawing.
+        names: The names of its curves, for a legend.
     """
 
     title: str
