@@ -13,7 +13,7 @@ from farkeras.config import Config
 from farkeras.errors import FarkerasError
 from farkeras.flagfiles import config_from_flags, define, given, read_flagfile, save_flagfile
 from farkeras.models.backbones import backbone_names
-from farkeras.training.loop import build_model
+from farkeras.training.building import build_model
 
 pytestmark = pytest.mark.core
 

@@ -13,6 +13,7 @@ from PIL import Image
 from farkeras.attributes import CELEBA_ATTRIBUTES, GROUPINGS, Grouping
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.models import MGMTN
+from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, save_model
 
 
@@ -21,7 +22,7 @@ def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     inputs = keras.Input((16, 16, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
-    model = keras.Model(inputs, {"logits": keras.layers.Dense(40)(pooled)})
+    model = LogitsModel(inputs, {"logits": keras.layers.Dense(40)(pooled)})
     grouping = Grouping(GROUPINGS["mgmtn8"], CELEBA_ATTRIBUTES)
     save_model(model, ModelMetadata(grouping, Preprocessing((16, 16))), folder / "model.keras")
     return folder

@@ -12,7 +12,7 @@ from farkeras.report.summary import percent
 from farkeras.training.reporting import Listener
 
 if TYPE_CHECKING:
-    from farkeras.training.run import Run
+    from farkeras.training.building import Run
 
 
 class ConsoleReport(Listener):

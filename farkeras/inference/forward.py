@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -11,8 +10,10 @@ from farkeras.data.examples import Examples
 from farkeras.data.keypoints import Keypoints
 from farkeras.data.masks import region_masks
 from farkeras.data.pipeline import check_undecodable, evaluation_dataset
+from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.metrics.mask_metrics import evaluate_masks
+from farkeras.models.base import LogitsModel
 
 
 class Predictions(NamedTuple):
@@ -31,7 +32,7 @@ class Predictions(NamedTuple):
     mask_figures: dict
 
 
-def compile_forward(model: keras.Model, strategy: tf.distribute.Strategy | None = None) -> Callable:
+def compile_forward(model: LogitsModel, strategy: tf.distribute.Strategy | None = None) -> Callable:
     """The model's forward pass as one compiled function over the replicas.
 
     Returns:
@@ -41,36 +42,33 @@ def compile_forward(model: keras.Model, strategy: tf.distribute.Strategy | None 
     """
     strategy = strategy or tf.distribute.get_strategy()
 
-    def replica(batch):
-        outputs = model(batch["image"], training=False)
-        results = {
-            "example": batch["example"],
-            "probabilities": tf.sigmoid(tf.cast(outputs["logits"], tf.float32)),
-        }
+    def replica(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        answers = model.answers(batch["image"])
+        results = {"example": batch["example"], "probabilities": answers["probabilities"]}
         if "points" in batch:
             masks = region_masks(batch["points"], tuple(batch["image"].shape[1:3]))
-            results["overlaps"] = mask_overlaps(outputs["mask_logits"], masks, batch["found"])
+            results["overlaps"] = mask_overlaps(answers["masks"], masks, batch["found"])
         return results
 
     @tf.function(reduce_retracing=True)
-    def forward(batch):
+    def forward(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return strategy.run(replica, (batch,))
 
     return forward
 
 
-def mask_overlaps(mask_logits, masks, found):
+def mask_overlaps(predicted: tf.Tensor, masks: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
     """Intersections and unions of masks at threshold 0.5, at the resolution of the targets.
 
     Args:
-        mask_logits: `[B, h, w, R]`; the probabilities are resized (bilinear) to the targets' size.
+        predicted: `[B, h, w, R]` in 0..1; resized (bilinear) to the targets' size.
         masks: `[B, H, W, R]` targets in 0..1.
         found: `[B]` bool; False counts nothing.
 
     Returns:
         int64 `[B, 2, R]` pixels.
     """
-    predicted = tf.image.resize(tf.sigmoid(tf.cast(mask_logits, tf.float32)), tf.shape(masks)[1:3]) >= 0.5
+    predicted = tf.image.resize(predicted, tf.shape(masks)[1:3]) >= 0.5
     wanted, known = masks >= 0.5, found[:, None, None, None]
     both = tf.math.count_nonzero(predicted & wanted & known, axis=(1, 2))
     either = tf.math.count_nonzero((predicted | wanted) & known, axis=(1, 2))
@@ -78,9 +76,9 @@ def mask_overlaps(mask_logits, masks, found):
 
 
 def predict_examples(
-    model: keras.Model,
+    model: LogitsModel,
     examples: Examples,
-    preprocessing,
+    preprocessing: Preprocessing,
     batch_size: int,
     strategy: tf.distribute.Strategy | None = None,
     forward: Callable | None = None,
@@ -89,8 +87,7 @@ def predict_examples(
     """Predicts every example once.
 
     Args:
-        model: Images `[B, H, W, 3]` -> a dict whose `"logits"` are `[B, A]`, `A` = the examples'
-            attributes in order.
+        model: With the examples' attributes, in order.
         examples: The images and labels.
         preprocessing: What the model was trained with; see `farkeras.data.pipeline`.
         batch_size: Images in a batch of all replicas together; rounded up to a multiple of the
@@ -116,7 +113,7 @@ def predict_examples(
 
     probabilities = np.zeros(examples.labels.shape, np.float32)
     seen = np.zeros(len(examples), bool)
-    overlaps = 0
+    overlaps = np.int64(0)
     for batch in distributed:
         results = {
             name: np.concatenate(strategy.experimental_local_results(value)) for name, value in forward(batch).items()

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -13,6 +12,7 @@ from farkeras.attributes import REGIONS
 from farkeras.data.image_files import why_undecodable
 from farkeras.data.preprocessing import pixels_of
 from farkeras.errors import FarkerasError
+from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, load_model
 from farkeras.photos import alignment
 from farkeras.photos.face_landmarkers import load_face_finder
@@ -63,8 +63,7 @@ class Recognizer:
     TensorFlow's threads.
 
     Args:
-        model: Called as `model(images)["logits"]`, `[batch, attributes]`, and where it has masks as
-            `model.masks(images)`, `[batch, h, w, regions]` in 0..1 with (h, w) = `model.mask_size`.
+        model: Any with the metadata's attributes, in order.
         metadata: The attributes, their groups, and the model's preprocessing.
         batch_size: Photographs per call of the model.
 
@@ -72,23 +71,14 @@ class Recognizer:
         procedural: Whether the model learned from drawn faces; what it says of photographs then means little.
     """
 
-    def __init__(self, model: keras.Model, metadata: ModelMetadata, batch_size: int = 8):
+    def __init__(self, model: LogitsModel, metadata: ModelMetadata, batch_size: int = 8) -> None:
         self._model = model
         self._grouping = metadata.grouping
         self._preprocessing = metadata.preprocessing
         self._batch_size = batch_size
         self.procedural = metadata.procedural
         self._process = os.getpid()
-
-        @tf.function
-        def forward(images):
-            return tf.sigmoid(tf.cast(model(images, training=False)["logits"], tf.float32))
-
-        @tf.function
-        def masks(images):
-            return tf.cast(model.masks(images), tf.float32)
-
-        self._forward, self._masks = forward, masks
+        self._forward, self._masks = tf.function(model.probabilities), tf.function(model.masks)
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -190,10 +180,10 @@ class Recognizer:
         return self._in_batches(self._masks, crops, (*self._model.mask_size, len(REGIONS)))
 
     def _check_masks(self) -> None:
-        if not hasattr(self._model, "masks"):
+        if not self._model.has_masks:
             raise FarkerasError(
                 f"The model '{self._model.name}' has no masks of facial regions; expected one that has, MGMTN. "
-                "Leave out --overlay, or train with --model=mgmtn."
+                "Leave out `overlay`, or train with `model=mgmtn`."
             )
 
     def _check_process(self) -> None:

@@ -1,38 +1,97 @@
 """What every model of this package has in common: named attributes in groups, one dict of outputs."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 from keras import layers, ops
 
 from farkeras.attributes import CELEBA_ATTRIBUTES, Grouping, load_grouping
+from farkeras.config import Config
 from farkeras.models.backbones import build_backbone
 
+Attributes = Grouping | str | Sequence[str]
+"""A `Grouping`, the name or file of one over the 40 CelebA attributes, or a list of attributes (one group)."""
+Outputs = dict[str, keras.KerasTensor]
 
-class FaceAttributeModel(keras.Model):
+
+@keras.saving.register_keras_serializable(package="farkeras")
+class LogitsModel(keras.Model):
+    """A functional Keras model from images to a dict of outputs, of which `"logits"` is `(batch, attributes)`.
+
+    Prediction, evaluation and the exporters take any such model: `LogitsModel(inputs, {"logits": logits})`.
+
+    Attributes:
+        has_masks: Whether the model predicts masks of facial regions; it then has `masks` and `mask_size`.
+    """
+
+    has_masks = False
+
+    def answers(self, images: keras.KerasTensor) -> Outputs:
+        """`"probabilities"` and, of a model that has them, `"masks"`, from one forward pass in inference mode."""
+        return {"probabilities": ops.sigmoid(ops.cast(self(images, training=False)["logits"], "float32"))}
+
+    def probabilities(self, images: keras.KerasTensor) -> keras.KerasTensor:
+        """The model's input -> `(batch, attributes)` float32 in 0..1."""
+        return self.answers(images)["probabilities"]
+
+    def masks(self, images: keras.KerasTensor) -> keras.KerasTensor:
+        """The model's input -> `(batch, *mask_size, regions)` float32 in 0..1, in the order of `REGIONS`."""
+        raise NotImplementedError(f"The model '{self.name}' has no masks.")
+
+    def explain(self, images: keras.KerasTensor) -> Outputs:
+        """What can be shown of the groups' reasons, by name; empty for a model with nothing to show."""
+        return {}
+
+
+class FaceAttributeModel(LogitsModel):
     """A functional Keras model from an image to one logit per attribute.
 
     Input: `(batch, height, width, 3)` float, RGB in 0..255. Output: a dict, of which `"logits"` is
     `(batch, attributes)` float in the order of `model.grouping.attributes`.
 
-    Subclasses compute the logits in `build_outputs` and name the constructor's further arguments in `get_config`.
+    Subclasses compute the logits in `build_outputs` from their further arguments, which they pass on as `options`, and
+    say in `options_of` which settings these are.
     """
 
-    def __init__(self, attributes, backbone, image_size, backbone_alpha, backbone_weights, name, **options):
-        self_grouping = as_grouping(attributes)
+    def __init__(
+        self,
+        attributes: Attributes,
+        backbone: str | keras.Model,
+        image_size: Sequence[int],
+        backbone_alpha: float,
+        backbone_weights: str,
+        name: str,
+        options: dict[str, Any],
+    ) -> None:
+        grouping = as_grouping(attributes)
         if isinstance(backbone, str):
             network = build_backbone(backbone, tuple(image_size), backbone_alpha, backbone_weights)
         else:
             network = backbone
             image_size = network.input_shape[1:3]
-        outputs = self.build_outputs(network, self_grouping, **options)
-        super().__init__(inputs=network.inputs[0], outputs=outputs, name=name)
-        self.grouping = self_grouping
+        super().__init__(network.inputs[0], self.build_outputs(network, grouping, **options), name=name)
+        self.grouping = grouping
         self.image_size = tuple(image_size)
-        self._config = {
-            "backbone": backbone,
-            "image_size": list(self.image_size),
-            "backbone_alpha": backbone_alpha,
-            **options,
-        }
+        size = list(image_size)
+        self._config = {"backbone": backbone, "image_size": size, "backbone_alpha": backbone_alpha, **options}
+
+    @classmethod
+    def from_settings(cls, config: Config, grouping: Grouping) -> Self:
+        """The model of a run, with its first weights."""
+        return cls(
+            attributes=grouping,
+            backbone=config.backbone,
+            image_size=config.image_size,
+            backbone_alpha=config.backbone_alpha,
+            backbone_weights=config.backbone_weights,
+            **cls.options_of(config),
+        )
+
+    @staticmethod
+    def options_of(config: Config) -> dict[str, Any]:
+        """The constructor's further arguments, each from its setting."""
+        raise NotImplementedError
 
     @property
     def heads(self) -> dict[str, tuple[str, ...]]:
@@ -40,10 +99,10 @@ class FaceAttributeModel(keras.Model):
         return {head_name(group): members for group, members in self.grouping.groups.items()}
 
     @staticmethod
-    def build_outputs(backbone: keras.Model, grouping: Grouping, **options) -> dict:
+    def build_outputs(backbone: keras.Model, grouping: Grouping, *args: Any, **options: Any) -> Outputs:
         raise NotImplementedError
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = dict(self._config)
         if isinstance(config["backbone"], keras.Model):
             config["backbone"] = keras.saving.serialize_keras_object(config["backbone"])
@@ -55,7 +114,7 @@ class FaceAttributeModel(keras.Model):
         return {"attributes": grouping, **config, "name": self.name}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
         config = dict(config)
         grouping = config.pop("attributes")
         if isinstance(config["backbone"], dict):
@@ -63,8 +122,8 @@ class FaceAttributeModel(keras.Model):
         return cls(Grouping(dict(grouping["groups"]), tuple(grouping["attributes"])), **config)
 
 
-def as_grouping(attributes) -> Grouping:
-    """A `Grouping`, the name or file of one over the 40 CelebA attributes, or a list of attributes (one group)."""
+def as_grouping(attributes: Attributes) -> Grouping:
+    """The groups that a model's argument `attributes` names."""
     if isinstance(attributes, Grouping):
         return attributes
     if isinstance(attributes, str):
@@ -72,7 +131,7 @@ def as_grouping(attributes) -> Grouping:
     return Grouping({"all": tuple(attributes)}, tuple(attributes))
 
 
-def group_heads(features, grouping: Grouping, dropout: float):
+def group_heads(features: keras.KerasTensor, grouping: Grouping, dropout: float) -> keras.KerasTensor:
     """K independent fully connected layers: `(batch, K, C)` group features -> `(batch, attributes)` logits."""
     logits = []
     for g, (group, members) in enumerate(grouping.groups.items()):

@@ -1,7 +1,12 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers
 
-from farkeras.models.base import FaceAttributeModel, head_dtype
+from farkeras.attributes import Grouping
+from farkeras.config import Config
+from farkeras.models.base import Attributes, FaceAttributeModel, Outputs, head_dtype
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -14,22 +19,27 @@ class SharedTrunk(FaceAttributeModel):
 
     def __init__(
         self,
-        attributes="mgmtn8",
-        backbone="ResNet50",
-        image_size=(224, 224),
-        backbone_alpha=1.0,
-        backbone_weights="none",
-        dropout=0.0,
-        name="shared_trunk",
-    ):
-        super().__init__(attributes, backbone, image_size, backbone_alpha, backbone_weights, name, dropout=dropout)
+        attributes: Attributes = "mgmtn8",
+        backbone: str | keras.Model = "ResNet50",
+        image_size: Sequence[int] = (224, 224),
+        backbone_alpha: float = 1.0,
+        backbone_weights: str = "none",
+        dropout: float = 0.0,
+        name: str = "shared_trunk",
+    ) -> None:
+        options = {"dropout": dropout}
+        super().__init__(attributes, backbone, image_size, backbone_alpha, backbone_weights, name, options)
+
+    @staticmethod
+    def options_of(config: Config) -> dict[str, Any]:
+        return {"dropout": config.dropout}
 
     @property
-    def heads(self):
+    def heads(self) -> dict[str, tuple[str, ...]]:
         return {"head": self.grouping.attributes}
 
     @staticmethod
-    def build_outputs(backbone, grouping, dropout):
+    def build_outputs(backbone: keras.Model, grouping: Grouping, dropout: float) -> Outputs:
         pooled = layers.GlobalAveragePooling2D(name="pool")(backbone.output)
         head = layers.Dense(len(grouping.attributes), dtype=head_dtype(), name="head")
         return {"logits": head(layers.Dropout(dropout, name="dropout")(pooled))}

@@ -1,9 +1,14 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from farkeras.attributes import Grouping
+from farkeras.config import Config
 from farkeras.layers import CGFF, WSGSA
 from farkeras.models.backbones import split_at_last_block
-from farkeras.models.base import FaceAttributeModel, group_heads
+from farkeras.models.base import Attributes, FaceAttributeModel, Outputs, group_heads
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -41,28 +46,24 @@ class FARAMTN(FaceAttributeModel):
 
     def __init__(
         self,
-        attributes="mgmtn8",
-        backbone="ResNet50",
-        image_size=(224, 224),
-        backbone_alpha=1.0,
-        backbone_weights="none",
-        reduction=16,
-        dropout=0.0,
-        name="far_amtn",
-    ):
-        super().__init__(
-            attributes,
-            backbone,
-            image_size,
-            backbone_alpha,
-            backbone_weights,
-            name,
-            reduction=reduction,
-            dropout=dropout,
-        )
+        attributes: Attributes = "mgmtn8",
+        backbone: str | keras.Model = "ResNet50",
+        image_size: Sequence[int] = (224, 224),
+        backbone_alpha: float = 1.0,
+        backbone_weights: str = "none",
+        reduction: int = 16,
+        dropout: float = 0.0,
+        name: str = "far_amtn",
+    ) -> None:
+        options = {"reduction": reduction, "dropout": dropout}
+        super().__init__(attributes, backbone, image_size, backbone_alpha, backbone_weights, name, options)
 
     @staticmethod
-    def build_outputs(backbone, grouping, reduction, dropout):
+    def options_of(config: Config) -> dict[str, Any]:
+        return {"reduction": config.reduction, "dropout": config.dropout}
+
+    @staticmethod
+    def build_outputs(backbone: keras.Model, grouping: Grouping, reduction: int, dropout: float) -> Outputs:
         trunk, block = split_at_last_block(backbone)
         shared = trunk(backbone.inputs[0])
         features = WSGSA(len(grouping), reduction, block=block, name="wsgsa")(shared)  # (B, K, C)
@@ -70,7 +71,7 @@ class FARAMTN(FaceAttributeModel):
             features = CGFF(reduction, name="cgff")(features)  # (B, K, C)
         return {"logits": group_heads(features, grouping, dropout)}
 
-    def explain(self, images):
+    def explain(self, images: keras.KerasTensor) -> Outputs:
         """What the groups look at and tell one another, for visualisation.
 
         Args:

@@ -1,10 +1,14 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
-from farkeras.attributes import REGIONS, region_of
+from farkeras.attributes import REGIONS, Grouping, region_of
+from farkeras.config import Config
 from farkeras.layers import AML, G2FF
 from farkeras.models.backbones import feature_maps
-from farkeras.models.base import FaceAttributeModel, group_heads, head_dtype
+from farkeras.models.base import Attributes, FaceAttributeModel, Outputs, group_heads, head_dtype
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -36,7 +40,7 @@ class MGMTN(FaceAttributeModel):
 
     Input: see `FaceAttributeModel`. Output: a dict of `"logits"` `(batch, attributes)` in the order of
     `model.grouping.attributes` and `"mask_logits"` `(batch, h, w, R)` in the order of `farkeras.attributes.REGIONS`,
-    with `(h, w) = model.mask_size`. The mask network is `model.get_layer("aml")`.
+    with `(h, w) = model.mask_size`. The mask network is `model.mask_network`.
 
     Reference:
         MGMTN, arXiv 2601.01408.
@@ -49,36 +53,51 @@ class MGMTN(FaceAttributeModel):
     ((2, 40), (2, 48, 48, 8))
     """
 
+    has_masks = True
+
     def __init__(
         self,
-        attributes="mgmtn8",
-        backbone="ResNeSt50",
-        image_size=(227, 227),
-        backbone_alpha=1.0,
-        backbone_weights="none",
-        mask_widths=(16, 32, 64, 128),
-        mask_stride=1,
-        fusion_width=256,
-        mask_gradients=False,
-        dropout=0.0,
-        name="mgmtn",
-    ):
-        super().__init__(
-            attributes,
-            backbone,
-            image_size,
-            backbone_alpha,
-            backbone_weights,
-            name,
-            mask_widths=list(mask_widths),
-            mask_stride=mask_stride,
-            fusion_width=fusion_width,
-            mask_gradients=mask_gradients,
-            dropout=dropout,
-        )
+        attributes: Attributes = "mgmtn8",
+        backbone: str | keras.Model = "ResNeSt50",
+        image_size: Sequence[int] = (227, 227),
+        backbone_alpha: float = 1.0,
+        backbone_weights: str = "none",
+        mask_widths: Sequence[int] = (16, 32, 64, 128),
+        mask_stride: int = 1,
+        fusion_width: int = 256,
+        mask_gradients: bool = False,
+        dropout: float = 0.0,
+        name: str = "mgmtn",
+    ) -> None:
+        options = {
+            "mask_widths": list(mask_widths),
+            "mask_stride": mask_stride,
+            "fusion_width": fusion_width,
+            "mask_gradients": mask_gradients,
+            "dropout": dropout,
+        }
+        super().__init__(attributes, backbone, image_size, backbone_alpha, backbone_weights, name, options)
 
     @staticmethod
-    def build_outputs(backbone, grouping, mask_widths, mask_stride, fusion_width, mask_gradients, dropout):
+    def options_of(config: Config) -> dict[str, Any]:
+        return {
+            "mask_widths": config.mask_widths,
+            "mask_stride": config.mask_stride,
+            "fusion_width": config.fusion_width,
+            "mask_gradients": config.mask_gradients,
+            "dropout": config.dropout,
+        }
+
+    @staticmethod
+    def build_outputs(
+        backbone: keras.Model,
+        grouping: Grouping,
+        mask_widths: Sequence[int],
+        mask_stride: int,
+        fusion_width: int,
+        mask_gradients: bool,
+        dropout: float,
+    ) -> Outputs:
         images = backbone.inputs[0]
         mask_logits = ops.cast(AML(len(REGIONS), mask_widths, mask_stride, name="aml")(images), head_dtype())
         masks = group_masks(ops.sigmoid(mask_logits), grouping)
@@ -88,15 +107,23 @@ class MGMTN(FaceAttributeModel):
         return {"logits": group_heads(features, grouping, dropout), "mask_logits": mask_logits}
 
     @property
+    def mask_network(self) -> AML:
+        """The layer from images to mask logits."""
+        return self.get_layer("aml")
+
+    @property
     def mask_size(self) -> tuple[int, int]:
         """Height and width of the masks in pixels."""
-        return tuple(self.get_layer("aml").output.shape[1:3])
+        return tuple(self.mask_network.output.shape[1:3])
 
-    def masks(self, images):
-        """The regions' soft masks: the model's input -> `(batch, h, w, R)` in 0..1, in the order of `REGIONS`."""
-        return ops.sigmoid(ops.cast(self.get_layer("aml")(images), head_dtype()))
+    def answers(self, images: keras.KerasTensor) -> Outputs:
+        outputs = {name: ops.cast(x, "float32") for name, x in self(images, training=False).items()}
+        return {"probabilities": ops.sigmoid(outputs["logits"]), "masks": ops.sigmoid(outputs["mask_logits"])}
 
-    def explain(self, images):
+    def masks(self, images: keras.KerasTensor) -> keras.KerasTensor:
+        return ops.sigmoid(ops.cast(self.mask_network(images), "float32"))
+
+    def explain(self, images: keras.KerasTensor) -> Outputs:
         """Where each group looks, for visualisation.
 
         Args:
@@ -108,6 +135,6 @@ class MGMTN(FaceAttributeModel):
         return {"maps": ops.transpose(group_masks(self.masks(images), self.grouping), (0, 3, 1, 2))}
 
 
-def group_masks(masks, grouping):
+def group_masks(masks: keras.KerasTensor, grouping: Grouping) -> keras.KerasTensor:
     """The mask that each group reads: `(batch, h, w, R)` -> `(batch, h, w, K)`."""
     return ops.take(masks, [REGIONS.index(region_of(group)) for group in grouping.names], axis=-1)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import keras
 
-import farkeras.models  # noqa: F401  registers the classes that a file may name
 from farkeras.attributes import Grouping
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError

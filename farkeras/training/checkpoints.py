@@ -21,14 +21,17 @@ class RunState:
         weighting: Of the group losses.
     """
 
-    def __init__(self, folder: Path, model: keras.Model, optimizers: dict, weighting: keras.layers.Layer):
-        def variable(value, dtype):
-            return tf.Variable(value, trainable=False, dtype=dtype)
-
+    def __init__(
+        self,
+        folder: Path,
+        model: keras.Model,
+        optimizers: dict[str, keras.optimizers.Optimizer],
+        weighting: keras.layers.Layer,
+    ) -> None:
         self.optimizers = optimizers
-        self.step = variable(0, tf.int64)
-        self.next_counter = variable(0, tf.int64)
-        self.best = variable(float("-inf"), tf.float64)
+        self.step = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.next_counter = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.best = tf.Variable(float("-inf"), trainable=False, dtype=tf.float64)
         # Keras keeps the states of dropout's random generators out of `weights`, and TensorFlow does not find them.
         weights = {id(v) for v in model.weights}
         generators = [v.value for v in model.variables if id(v) not in weights]
@@ -57,13 +60,13 @@ class RunState:
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise FarkerasError(
                 f"Checkpoint {self.manager.latest_checkpoint} cannot be continued: {str(error).splitlines()[0]} "
-                "Start in another --workdir."
+                "Start in another `workdir`."
             ) from None
         taken = sum(int(optimizer.iterations.numpy()) for optimizer in self.optimizers.values())
         if taken != int(self.step):
             raise FarkerasError(
                 f"Checkpoint {self.manager.latest_checkpoint} is inconsistent: step {int(self.step)}, optimizer at "
-                f"{taken}. Start in another --workdir."
+                f"{taken}. Start in another `workdir`."
             )
         return True
 

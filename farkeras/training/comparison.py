@@ -15,8 +15,8 @@ from farkeras.errors import FarkerasError
 from farkeras.models.backbones import build_backbone
 from farkeras.models.model_file import load_model
 from farkeras.training.evaluation import evaluate_model
-from farkeras.training.loop import train_and_evaluate
 from farkeras.training.reporting import Listener
+from farkeras.training.run import train_and_evaluate
 
 FIGURES = ("mean_accuracy", "mean_balanced_accuracy", "mean_mask_iou")
 

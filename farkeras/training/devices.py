@@ -30,7 +30,7 @@ def make_strategy(replicas: int = 0) -> tf.distribute.MirroredStrategy:
             tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * wanted)
         except RuntimeError:
             raise FarkerasError(
-                f"--replicas={wanted} needs {wanted} logical CPUs, but TensorFlow has started with fewer; set it "
+                f"`replicas={wanted}` needs {wanted} logical CPUs, but TensorFlow has started with fewer; set it "
                 "before TensorFlow is used, in a fresh process."
             ) from None
     # Not the default collectives: on CPUs they are slower, and a second strategy in a process confuses them.

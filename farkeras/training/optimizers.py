@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from farkeras.config import Config
@@ -12,10 +13,10 @@ from farkeras.config import Config
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up from 0 to `peak`, then cosine or linear decay to 0 at `total_steps`, or constant."""
 
-    def __init__(self, peak: float, total_steps: int, warmup_steps: int = 0, decay: str = "cosine"):
+    def __init__(self, peak: float, total_steps: int, warmup_steps: int = 0, decay: str = "cosine") -> None:
         self.peak, self.total_steps, self.warmup_steps, self.decay = peak, total_steps, warmup_steps, decay
 
-    def __call__(self, step):
+    def __call__(self, step: int | keras.KerasTensor) -> keras.KerasTensor:
         step = ops.cast(step, "float32")
         # The step after the last warm-up step is the first at the peak; step 0 already learns a little.
         warmup = ops.minimum(1.0, (step + 1.0) / (self.warmup_steps + 1.0))
@@ -28,16 +29,13 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         }
         return self.peak * warmup * shape[self.decay]()
 
-    def get_config(self):
-        return {
-            "peak": self.peak,
-            "total_steps": self.total_steps,
-            "warmup_steps": self.warmup_steps,
-            "decay": self.decay,
-        }
+    def get_config(self) -> dict[str, float | int | str]:
+        return dict(vars(self))
 
 
-def make_optimizer(config: Config, variables, total_steps: int, steps_per_epoch: float) -> keras.optimizers.Optimizer:
+def make_optimizer(
+    config: Config, variables: list[keras.Variable], total_steps: int, steps_per_epoch: float
+) -> keras.optimizers.Optimizer:
     """An optimizer of a run, built on `variables`; weight decay leaves out everything but kernels."""
     warmup_steps = min(round(config.warmup_epochs * steps_per_epoch), total_steps - 1)
     options = {
@@ -55,7 +53,9 @@ def make_optimizer(config: Config, variables, total_steps: int, steps_per_epoch:
     return optimizer
 
 
-def averaged_weights(optimizer: keras.optimizers.Optimizer, variables, model: keras.Model) -> list:
+def averaged_weights(
+    optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable], model: keras.Model
+) -> list[np.ndarray]:
     """The model's weights as they are to be used: with averaging on, the averages in place of the trained values.
 
     Args:

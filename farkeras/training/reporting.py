@@ -11,28 +11,29 @@ from farkeras.data.pipeline import evaluation_dataset
 from farkeras.files import write_text, written_aside
 from farkeras.metrics.history import read_history
 from farkeras.report.overlay import overlay_strip
+from farkeras.training.building import Run
 
 
 class Listener:
-    """Told of a run's progress; `run` is the `farkeras.training.loop.Run`, records are JSON-ready dicts."""
+    """Told of a run's progress; records are JSON-ready dicts."""
 
-    def on_start(self, run, step: int) -> None:
+    def on_start(self, run: Run, step: int) -> None:
         """Before the first step; `step` > 0 when the run continues."""
 
-    def on_train(self, run, record: dict) -> None:
+    def on_train(self, run: Run, record: dict) -> None:
         """After each host trip: losses and weights by group, learning rate, speed."""
 
-    def on_validation(self, run, record: dict) -> None:
+    def on_validation(self, run: Run, record: dict) -> None:
         """After each validation."""
 
-    def on_end(self, run) -> None:
+    def on_end(self, run: Run) -> None:
         """After the last step."""
 
 
 class MetricsFile(Listener):
     """One JSON object a line, training and validation records in order of steps."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> list[dict]:
@@ -50,10 +51,10 @@ class MetricsFile(Listener):
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
-    def on_train(self, run, record):
+    def on_train(self, run: Run, record: dict) -> None:
         self._append(record)
 
-    def on_validation(self, run, record):
+    def on_validation(self, run: Run, record: dict) -> None:
         self._append(record)
 
 
@@ -64,10 +65,10 @@ class TensorBoard(Listener):
 
     NUM_FACES = 4
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def on_start(self, run, step):
+    def on_start(self, run: Run, step: int) -> None:
         cut_back_events(self.folder, step)
         self.writer = tf.summary.create_file_writer(str(self.folder))
         if not step:
@@ -77,20 +78,19 @@ class TensorBoard(Listener):
         batch = next(iter(evaluation_dataset(run.data.validation, run.data.preprocessing, self.NUM_FACES)))
         self.faces = batch["image"][batch["example"] >= 0]  # a split of fewer faces is filled up
 
-    def on_train(self, run, record):
+    def on_train(self, run: Run, record: dict) -> None:
         self._scalars("train", record)
 
-    def on_validation(self, run, record):
+    def on_validation(self, run: Run, record: dict) -> None:
         self._scalars("validation", record["validation"], record["step"])
         with self.writer.as_default(step=record["step"]):
-            if hasattr(run.final_model, "masks"):
+            if run.final_model.has_masks:
                 strip = overlay_strip(self.faces.numpy(), np.asarray(run.final_model.masks(self.faces)))
                 tf.summary.image("masks", tf.io.decode_png(strip, channels=3)[None])
-            elif hasattr(run.final_model, "explain"):
-                maps = run.final_model.explain(self.faces)["maps"]
+            elif (maps := run.final_model.explain(self.faces).get("maps")) is not None:
                 tf.summary.image("group_maps", heat_strips(self.faces.numpy(), np.asarray(maps)), max_outputs=8)
 
-    def on_end(self, run):
+    def on_end(self, run: Run) -> None:
         self.writer.close()
 
     def _scalars(self, prefix: str, record: dict, step: int | None = None) -> None:

@@ -9,6 +9,7 @@ from farkeras.data.examples import Examples
 from farkeras.errors import FarkerasError
 from farkeras.inference import forward as inference
 from farkeras.inference.forward import compile_forward, mask_overlaps, predict_examples
+from farkeras.models.base import LogitsModel
 
 SIDE = 4
 
@@ -26,11 +27,11 @@ def make_examples(count: int) -> Examples:
     return Examples(("a", "b", "c"), np.array([f"{i}.jpg" for i in range(count)]), labels)
 
 
-def make_model() -> keras.Model:
+def make_model() -> LogitsModel:
     inputs = keras.Input((SIDE, SIDE, 3))
     features = keras.layers.Flatten()(inputs)
     keras.utils.set_random_seed(0)
-    return keras.Model(inputs, {"logits": keras.layers.Dense(3)(features)})
+    return LogitsModel(inputs, {"logits": keras.layers.Dense(3)(features)})
 
 
 def images_of(examples: Examples) -> np.ndarray:
@@ -111,10 +112,10 @@ def test_a_caller_may_compile_once(broken):
 
 
 def test_mask_overlaps_by_hand():
-    logits = np.array([[5.0, -5.0], [5.0, 5.0]], np.float32)[None, :, :, None]  # a map of 2 x 2, resized to 4 x 4
+    seen = np.array([[0.99, 0.01], [0.99, 0.99]], np.float32)[None, :, :, None]  # a map of 2 x 2, resized to 4 x 4
     wanted = np.zeros((1, 4, 4, 1), np.float32)
     wanted[:, :, :2] = 1.0  # the left half
-    both, either = mask_overlaps(logits, wanted, np.array([True])).numpy()[0, :, 0]
+    both, either = mask_overlaps(seen, wanted, np.array([True])).numpy()[0, :, 0]
     predicted = 16 - 2 * 2 + 0  # all but the upper right corner, whose border the resize leaves where it was
     assert (both, either) == (8, predicted)
-    np.testing.assert_array_equal(mask_overlaps(logits, wanted, np.array([False])), np.zeros((1, 2, 1)))
+    np.testing.assert_array_equal(mask_overlaps(seen, wanted, np.array([False])), np.zeros((1, 2, 1)))

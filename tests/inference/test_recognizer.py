@@ -12,37 +12,24 @@ import tensorflow as tf
 from PIL import Image
 
 import farkeras
-from farkeras.attributes import REGIONS, Grouping
+from farkeras.attributes import REGIONS
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.inference import recognizer as prediction
 from farkeras.inference.recognizer import Recognizer
+from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, save_model
 from farkeras.photos.alignment import CROP_EYES
 from farkeras.photos.landmarks import find_face
 from farkeras.report.region_centres import mesh_centre, region_centre
 from tests.bad_images import jpeg_bomb, png_bomb
-
-GROUPING = Grouping({"Colour": ("Red", "Blue"), "Other": ("Green",)}, ("Red", "Green", "Blue"))
-
-
-class MeanColour(keras.Model):
-    """Logits that can be computed by hand: the mean of each channel in units of 64 levels."""
-
-    def call(self, images):
-        return {"logits": keras.ops.mean(images, axis=(1, 2)) / 64 - 2}
-
-
-@pytest.fixture
-def recognizer():
-    metadata = ModelMetadata(GROUPING, Preprocessing((8, 8)))
-    return Recognizer(MeanColour(), metadata, batch_size=2)
+from tests.inference.conftest import GROUPING, MeanColour
 
 
 class ColourSeer(MeanColour):
     """Sees Eyes where the picture is red, Nose where it is green and Mouth where it is blue."""
 
-    mask_size = (56, 48)
+    has_masks, mask_size = True, (56, 48)
 
     def masks(self, images):
         images = tf.image.resize(images, self.mask_size, antialias=True) / 255
@@ -154,7 +141,7 @@ def test_eyes_that_coincide(recognizer, monkeypatch, tmp_path):
 
 def test_load_reads_a_saved_model(tmp_path):
     inputs = keras.Input((8, 8, 3))
-    model = keras.Model(inputs, {"logits": keras.layers.GlobalAveragePooling2D()(inputs)})
+    model = LogitsModel(inputs, {"logits": keras.layers.GlobalAveragePooling2D()(inputs)})
     save_model(model, ModelMetadata(GROUPING, Preprocessing((8, 8))), tmp_path / "model.keras")
     for path in (tmp_path, tmp_path / "model.keras"):
         (result,) = farkeras.load(path)(plain(1, 0, 0), align=False)
@@ -295,7 +282,7 @@ sys.exit(os.wait()[1])
 def test_a_forked_child_is_refused(tmp_path):
     """TensorFlow would wait for ever in it."""
     inputs = keras.Input((8, 8, 3))
-    model = keras.Model(inputs, {"logits": keras.layers.GlobalAveragePooling2D()(inputs)})
+    model = LogitsModel(inputs, {"logits": keras.layers.GlobalAveragePooling2D()(inputs)})
     save_model(model, ModelMetadata(GROUPING, Preprocessing((8, 8))), tmp_path / "model.keras")
     command = [sys.executable, "-c", FORKED, tmp_path / "model.keras"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)

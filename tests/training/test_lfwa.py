@@ -20,8 +20,9 @@ from farkeras.flagfiles import read_flagfile
 from farkeras.inference.forward import predict_examples
 from farkeras.models.model_file import load_model
 from farkeras.synthetic.generate import Settings, generate
+from farkeras.training.building import open_data
 from farkeras.training.evaluation import evaluate_model
-from farkeras.training.loop import open_data, train_and_evaluate
+from farkeras.training.run import train_and_evaluate
 from tests.training.small_run import small_config
 
 

@@ -16,16 +16,11 @@ from farkeras.errors import FarkerasError
 from farkeras.flagfiles import read_flagfile, save_flagfile
 from farkeras.inference.forward import predict_examples
 from farkeras.models.model_file import load_model
-from farkeras.training.loop import (
-    Run,
-    check_finite,
-    check_workdir,
-    grouping_text,
-    open_data,
-    train_and_evaluate,
-    validation_losses,
-)
+from farkeras.training.building import Run, open_data
 from farkeras.training.reporting import Listener
+from farkeras.training.run import check_workdir, grouping_text, train_and_evaluate
+from farkeras.training.step import check_finite
+from farkeras.training.validation import validation_losses
 from tests.training.small_run import GROUPING, small_config
 
 pytestmark = pytest.mark.core
@@ -83,7 +78,7 @@ def test_a_finished_run_does_nothing_again(finished, faces_dir):
 
 def test_changed_settings_are_refused_by_name(finished, faces_dir):
     changed = small_config(faces_dir, learning_rate=1.0, dropout=0.5, steps_per_loop=7)
-    expected = r"--dropout \(was 0.0, now 0.5\), --learning_rate \(was 0.002, now 1.0\)\. Use another --workdir"
+    expected = r"`dropout` \(was 0.0, now 0.5\), `learning_rate` \(was 0.002, now 1.0\)\. Use another `workdir`"
     with pytest.raises(FarkerasError, match=expected):
         train_and_evaluate(changed, finished)
 
@@ -105,7 +100,7 @@ def test_changed_groups_of_the_same_name_are_refused(faces_dir, tmp_path):
     check_workdir(config, load_grouping(str(file)), workdir)
     groups["Eyes"].reverse()
     file.write_text(json.dumps(groups))
-    with pytest.raises(FarkerasError, match=r"was started with other groups: --grouping=.*groups\.json has changed"):
+    with pytest.raises(FarkerasError, match=r"was started with other groups: `grouping=.*groups\.json` has changed"):
         train_and_evaluate(config, workdir)
 
 
@@ -181,7 +176,7 @@ def test_undecodable_images_are_left_out_counted_and_listed(faces_dir, tmp_path,
 
 def test_a_loss_that_is_not_finite_names_step_and_group():
     figures = {"loss": np.array([1.0, np.nan]), "group_loss": np.array([[1.0, 2.0], [1.0, np.inf]])}
-    with pytest.raises(FarkerasError, match=r"not finite at step 12 \(Eyes\)\. Lower --learning_rate"):
+    with pytest.raises(FarkerasError, match=r"not finite at step 12 \(Eyes\)\. Lower `learning_rate`"):
         check_finite(figures, ["Hair", "Eyes"], 10)
 
 
@@ -194,10 +189,10 @@ def test_a_run_that_diverges_stops(faces_dir, tmp_path):
 
 def test_a_batch_that_does_not_divide(faces_dir, tmp_path):
     config = small_config(faces_dir, batch_size=15, replicas=2)
-    with pytest.raises(FarkerasError, match=r"--batch_size=15 does not divide among 2 replicas"):
+    with pytest.raises(FarkerasError, match=r"`batch_size=15` does not divide among 2 replicas"):
         Run(config, tmp_path, open_data(config))
 
 
 def test_too_few_images(faces_dir):
-    with pytest.raises(FarkerasError, match=re.escape("has 192 images, fewer than --batch_size=500")):
+    with pytest.raises(FarkerasError, match=re.escape("has 192 images, fewer than `batch_size=500`")):
         open_data(small_config(faces_dir, batch_size=500))

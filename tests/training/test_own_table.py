@@ -3,7 +3,7 @@
 import pytest
 
 from farkeras.errors import FarkerasError
-from farkeras.training.loop import open_data
+from farkeras.training.building import open_data
 from tests.own_table import NAMES, write_groups, write_own_table
 from tests.training.small_run import small_config
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from farkeras.training.building import Run, open_data
 from farkeras.training.devices import make_strategy
-from farkeras.training.loop import Run, open_data
+from farkeras.training.loop import train
 from tests.training.small_run import small_config
 
 
@@ -22,7 +23,7 @@ def weights_after_five_steps(replicas, faces_dir, workdir, **changes):
     data.train.labels[rng.random(data.train.labels.shape) < 0.3] = -1
     run = Run(config, workdir, data, make_strategy(replicas))
     assert run.total_steps == 5
-    run.train()
+    train(run)
     return run
 
 

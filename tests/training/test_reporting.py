@@ -66,7 +66,9 @@ def run(tmp_path):
     return SimpleNamespace(
         data=SimpleNamespace(validation=validation, preprocessing=Preprocessing((8, 8))),
         training_dataset=lambda start: [{"image": tf.zeros((3, 8, 8, 3))}],
-        final_model=SimpleNamespace(explain=lambda faces: {"maps": tf.random.uniform((len(faces), 3, 2, 2))}),
+        final_model=SimpleNamespace(
+            has_masks=False, explain=lambda faces: {"maps": tf.random.uniform((len(faces), 3, 2, 2))}
+        ),
     )
 
 
@@ -123,7 +125,7 @@ def test_tensorboard_of_a_continued_run_has_each_step_once(run, tmp_path):
 
 
 def test_a_model_with_masks_shows_them_on_the_faces(run, tmp_path):
-    run.final_model = SimpleNamespace(masks=lambda faces: tf.ones((len(faces), 4, 4, len(REGIONS))))
+    run.final_model = SimpleNamespace(has_masks=True, masks=lambda faces: tf.ones((len(faces), 4, 4, len(REGIONS))))
     board = TensorBoard(tmp_path / "tensorboard")
     board.on_start(run, 0)
     board.on_validation(run, VALIDATION)
@@ -137,7 +139,7 @@ def test_a_model_with_masks_shows_them_on_the_faces(run, tmp_path):
 
 
 def test_model_that_explains_nothing(run, tmp_path):
-    run.final_model = SimpleNamespace()
+    run.final_model = SimpleNamespace(has_masks=False, explain=lambda faces: {})
     board = TensorBoard(tmp_path / "tensorboard")
     board.on_start(run, 0)
     board.on_validation(run, VALIDATION)

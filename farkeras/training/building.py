@@ -1,0 +1,161 @@
+"""What a run is built of: its data, and its model, phases and state in `Run`."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from farkeras.attributes import Grouping, load_grouping
+from farkeras.config import Config
+from farkeras.data.augmentation import Augmentation
+from farkeras.data.examples import Examples
+from farkeras.data.keypoints import Keypoints, load_keypoints
+from farkeras.data.pipeline import training_dataset
+from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.sources.opening import open_source
+from farkeras.errors import FarkerasError
+from farkeras.inference.forward import compile_forward
+from farkeras.models import MODELS
+from farkeras.models.base import FaceAttributeModel
+from farkeras.models.model_file import copy_matching_weights, load_model
+from farkeras.progress import Progress
+from farkeras.training.checkpoints import RunState
+from farkeras.training.devices import make_strategy, precision, set_batch_norm_momentum, synchronize_batch_norm
+from farkeras.training.phases import make_phases
+from farkeras.weighting import make_weighting
+
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run trains and validates on; keypoints where the model learns masks from them."""
+
+    grouping: Grouping
+    train: Examples
+    validation: Examples
+    preprocessing: Preprocessing
+    augmentation: Augmentation
+    train_keypoints: Keypoints | None = None
+    validation_keypoints: Keypoints | None = None
+
+
+def open_data(config: Config, progress: Progress | None = None) -> Data:
+    """Opens the source and checks that settings and data fit.
+
+    Args:
+        config: The settings.
+        progress: Told of an archive's extraction, see `open_source`.
+
+    Raises:
+        FarkerasError: From the source or the grouping, or a split is too small.
+    """
+    source = open_source(config.source, config.data_dir, progress, config.to_dict())
+    grouping = load_grouping(config.grouping, source.attributes).without(config.excluded)
+    train, validation = (source.split(name).select(grouping.attributes) for name in ("train", "validation"))
+    if len(train) < config.batch_size:
+        raise FarkerasError(
+            f"The training split has {len(train)} images, fewer than `batch_size={config.batch_size}`; lower it."
+        )
+    keypoints = []
+    if MODELS[config.model].has_masks:
+        keypoints = [load_keypoints(config.data_dir, split.paths, config.source) for split in (train, validation)]
+    augmentation = Augmentation(
+        flip=config.augment_flip,
+        shift=config.augment_shift,
+        scale=config.augment_scale,
+        rotation=config.augment_rotation,
+        brightness=config.augment_brightness,
+        contrast=config.augment_contrast,
+        saturation=config.augment_saturation,
+    )
+    return Data(grouping, train, validation, Preprocessing(config.image_size, config.crop), augmentation, *keypoints)
+
+
+def build_model(config: Config, grouping: Grouping) -> FaceAttributeModel:
+    """The model of a run with its first weights, in the current precision policy."""
+    if config.init_from:
+        config = replace(config, backbone_weights="none")
+    model = MODELS[config.model].from_settings(config, grouping)
+    if config.batch_norm_momentum:
+        set_batch_norm_momentum(model, config.batch_norm_momentum)
+    return model
+
+
+class Run:
+    """Everything that a run holds; `farkeras.training.loop.train` takes it to its end.
+
+    Args:
+        config: All settings.
+        workdir: Folder of the run.
+        data: What `open_data` gave.
+        strategy: The devices; by default those of `config.replicas`.
+
+    Attributes:
+        phases: What is trained one after the other.
+        started_anew: With `config.init_from`, paths of the weights that the other run did not have.
+        undecodable: Paths of training images left out so far.
+        undecodable_validation: Those of the last validation.
+
+    Raises:
+        FarkerasError: The batch does not divide among the replicas, or from the model.
+    """
+
+    def __init__(
+        self, config: Config, workdir: Path, data: Data, strategy: tf.distribute.Strategy | None = None
+    ) -> None:
+        self.config, self.workdir, self.data = config, workdir, data
+        self.strategy = strategy or make_strategy(config.replicas)
+        replicas = self.strategy.num_replicas_in_sync
+        if config.batch_size % replicas:
+            raise FarkerasError(f"`batch_size={config.batch_size}` does not divide among {replicas} replicas.")
+        self.steps_per_epoch = len(data.train) / config.batch_size
+        self.started_anew: list[str] = []
+        self.undecodable: set[str] = set()
+        self.undecodable_validation: list[str] = []
+        keras.utils.set_random_seed(config.seed)
+        with self.strategy.scope():
+            self._build()
+        self.total_steps = self.phases[-1].end
+        self.optimizers = {phase.optimizer_name: phase.step.optimizer for phase in self.phases}
+        self.state = RunState(workdir / CHECKPOINTS, self.model, self.optimizers, self.weighting)
+
+    def _build(self) -> None:
+        config, grouping = self.config, self.data.grouping
+        if tf.train.latest_checkpoint(str(self.workdir / CHECKPOINTS)):
+            # All weights come from there; what the run started from may be gone by now.
+            config = replace(config, init_from="", backbone_weights="none")
+        with precision(config.precision):
+            self.model = build_model(config, grouping)
+            dtype = keras.config.dtype_policy().variable_dtype
+        if config.init_from:
+            self.started_anew = copy_matching_weights(load_model(config.init_from)[0], self.model)
+        if config.sync_batch_norm:
+            synchronize_batch_norm(self.model)
+        with precision("float32"):
+            # What is validated is what is saved: always float32, with averaged weights where averaging is on.
+            self.final_model = type(self.model).from_config(self.model.get_config())
+        self.forward = compile_forward(self.final_model, self.strategy)
+        self.weighting = make_weighting(config, grouping, self.steps_per_epoch, dtype)
+        labels = self.data.train.labels
+        self.phases = make_phases(
+            config, self.model, self.weighting, grouping, labels, self.steps_per_epoch, self.strategy
+        )
+
+    def training_dataset(self, start: int) -> tf.data.Dataset:
+        """The run's training batches from example counter `start` on."""
+        data, config = self.data, self.config
+        needed = self.total_steps * config.batch_size
+        return training_dataset(
+            data.train,
+            data.preprocessing,
+            data.augmentation,
+            config.batch_size,
+            config.seed,
+            start,
+            # Room for images that are left out; when it is used up the run has far too many of them.
+            needed + needed // 50 + config.batch_size,
+            data.train_keypoints,
+            config.data_service,
+        )

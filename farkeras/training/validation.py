@@ -1,0 +1,64 @@
+"""Validation of a run: its figures, and the model file of the best."""
+
+import numpy as np
+
+from farkeras.attributes import Grouping
+from farkeras.data.procedural import is_procedural
+from farkeras.inference.forward import predict_examples
+from farkeras.metrics.attribute_metrics import evaluate_attributes
+from farkeras.models.model_file import MODEL_FILE, ModelMetadata, current_versions, save_model
+from farkeras.training.building import Run
+from farkeras.training.phases import Phase
+
+
+def validate(run: Run, phase: Phase, step: int) -> dict:
+    """Validates a run after `step` steps, of which the last was one of `phase`; saves the model if it is the best.
+
+    Returns:
+        The record for the metrics file.
+    """
+    run.final_model.set_weights(phase.weights())
+    data, config = run.data, run.config
+    labels, probabilities, run.undecodable_validation, mask_figures = predict_examples(
+        run.final_model,
+        data.validation,
+        data.preprocessing,
+        config.batch_size,
+        run.strategy,
+        run.forward,
+        data.validation_keypoints,
+    )
+    evaluation = evaluate_attributes(labels, probabilities, data.grouping)
+    names = ("mean_accuracy", "mean_balanced_accuracy", "mean_roc_auc", "majority_accuracy")
+    figures = {
+        **{name: evaluation[name] for name in names},
+        **validation_losses(labels, probabilities, data.grouping),
+        "group_balanced_accuracy": {name: group["balanced_accuracy"] for name, group in evaluation["groups"].items()},
+        **mask_figures,
+        **({"undecodable": run.undecodable_validation} if run.undecodable_validation else {}),
+    }
+    figure = figures[config.select_by]
+    best = phase.chooses_best and figure is not None and figure > float(run.state.best)
+    if best:
+        run.state.best.assign(figure)
+        metrics, procedural = {"step": step, **figures}, is_procedural(config.data_dir)
+        metadata = ModelMetadata(
+            data.grouping, data.preprocessing, config.to_dict(), metrics, current_versions(), procedural
+        )
+        save_model(run.final_model, metadata, run.workdir / MODEL_FILE)
+    return {"step": step, "epoch": step / run.steps_per_epoch, "best": best, "validation": figures}
+
+
+def validation_losses(labels: np.ndarray, probabilities: np.ndarray, grouping: Grouping) -> dict:
+    """Unweighted cross-entropy: `loss` over all known labels and `group_loss` by group (None without a label)."""
+    p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
+    known = labels >= 0
+    losses = np.where(known, -np.log(np.where(labels == 1, p, 1 - p)), 0.0)
+    group_of = np.array(grouping.group_of)
+
+    def mean(columns: slice | np.ndarray) -> float | None:
+        count = int(known[:, columns].sum())
+        return float(losses[:, columns].sum() / count) if count else None
+
+    by_group = {name: mean(group_of == g) for g, name in enumerate(grouping.names)}
+    return {"loss": mean(slice(None)), "group_loss": by_group}
