@@ -147,8 +147,8 @@ def test_label_noise_is_in_the_file_only(faces, tmp_path):
 def test_border_and_file_size_tell_nothing(faces):
     source = CelebA(faces)
     splits = [source.split(name) for name in ("train", "validation", "test")]
-    pixels = [read_pixels(split.paths) for split in splits]
-    labels = np.concatenate([split.labels for split in splits])
+    pixels = read_pixels(splits)
+    labels = np.concatenate([part.labels for part in pixels])
     for features in ("border", "size"):
         seen = np.concatenate([getattr(p, features) for p in pixels])
         for name, score in zip(CELEBA_ATTRIBUTES, score_folds(seen, labels), strict=True):

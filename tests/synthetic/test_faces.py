@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from farkeras.attributes import CELEBA_ATTRIBUTES, CELEBA_PERCENT_POSITIVE
-from farkeras.data.shortcuts import BORDER, balanced_accuracy, score_folds, score_split
+from farkeras.data.shortcuts import BORDER
 from farkeras.errors import FarkerasError
 from farkeras.synthetic import HEIGHT, WIDTH, draw, render, sample_attributes, sample_parameters
 
@@ -92,22 +92,6 @@ def test_no_attribute_reaches_the_border(name):
 def test_an_unknown_attribute_is_named():
     with pytest.raises(FarkerasError, match="Beard_Long"):
         render({"Beard_Long": True}, np.random.default_rng(0))
-
-
-def test_balanced_accuracy_and_its_error():
-    score = balanced_accuracy(np.repeat([1, 0], [100, 300]), np.repeat([1, 0, 0, 1], [90, 10, 150, 150]))
-    assert score.value == pytest.approx((0.9 + 0.5) / 2)
-    assert score.error == pytest.approx(0.5 * np.sqrt(0.9 * 0.1 / 100 + 0.25 / 300), rel=0.1)
-    assert np.isnan(balanced_accuracy(np.zeros(10), np.zeros(10)).value)
-
-
-def test_the_linear_check_finds_a_shortcut_and_nothing_in_noise():
-    rng = np.random.default_rng(0)
-    labels = (rng.random((400, 2)) < 0.4).astype(int)
-    features = np.c_[rng.normal(size=(400, 3)), labels[:, :1] + 0.2 * rng.normal(size=(400, 1))]
-    for scores in (score_folds(features, labels), score_split(features, labels, features, labels)):
-        assert scores[0].value > 0.95
-        assert scores[1].value < 0.65
 
 
 def test_pairs_differ_in_nothing_else():
