@@ -7,6 +7,7 @@ Without --align the images are crops that are aligned as CelebA's. The server do
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -40,7 +41,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Prints what the server says; 1 when one of the images could not be used."""
+    """Prints the server's answers; returns 1 when one of the images could not be used."""
     if given.align:
         silence_native_logs()  # MediaPipe's
     photos, without_photos = find_photos(given.photos)
@@ -70,7 +71,8 @@ def _shown(answers: Iterable[Answer], errors: list[str]) -> Iterator[Answer]:
 
 
 def _print_error(error: str) -> str:
-    print(f"error: {error}", file=sys.stderr)
+    shown = re.sub(r"`(align|metadata|timeout)(?:=\w+)?`", r"--\1", error)  # settings of the client, as flags
+    print(f"error: {shown}", file=sys.stderr)
     return error
 
 

@@ -57,12 +57,11 @@ class Answers:
         for field in request.metadata_field:
             if field != "signature_def":
                 raise invalid(f"MetadataField {field} is not supported")
-        with self.models.use(request.model_spec) as version:
-            signatures = {name: s.SerializeToString() for name, s in version.signatures.items()}
-        response = pb.GetModelMetadataResponse(model_spec=model_spec(request.model_spec.name, version.number))
         signature_map = pb.SignatureDefMap()
-        for name, content in signatures.items():
-            signature_map.signature_def[name].ParseFromString(content)
+        with self.models.use(request.model_spec) as version:
+            for name, signature in version.signatures.items():
+                signature_map.signature_def[name].ParseFromString(signature.SerializeToString())
+        response = pb.GetModelMetadataResponse(model_spec=model_spec(request.model_spec.name, version.number))
         signature_def = response.metadata["signature_def"]
         signature_def.type_url = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
         signature_def.value = signature_map.SerializeToString()

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,7 +76,9 @@ def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: floa
     with local_server(f"--model_dir={models.base}") as server:
         hostile = hostile_requests(server.address, server.rest_address, MODEL, models.files[0])
         with _every(swap_seconds, lambda: _swap(models, findings)), _every(0.2, lambda: _weigh(server, findings)):
-            asyncio.run(_mixed_load(server, models, hostile, num_requests, num_hostile, callers, findings))
+            every = max(1, num_requests // max(1, num_hostile))
+            after = {every * n: hostile[n % len(hostile)] for n in range(num_hostile)}
+            asyncio.run(_mixed_load(server, models, num_requests, after, callers, findings))
         findings.require(server.process.poll() is None, "the server ended")
         findings.require(not server.process.poll() and _answers(server, models), "the server does not answer any more")
     findings.require(findings.good == {"OK": num_requests}, f"good requests: {dict(findings.good)}")
@@ -89,24 +91,18 @@ def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: floa
 
 
 async def _mixed_load(
-    server: LocalServer,
-    models: Models,
-    hostile: Sequence[Hostile],
-    num_requests: int,
-    num_hostile: int,
-    callers: int,
-    findings: Findings,
+    server: LocalServer, models: Models, num_requests: int, after: Mapping[int, Hostile], callers: int, found: Findings
 ) -> None:
+    """Good requests, and `after` those of some numbers a hostile one."""
     numbers = itertools.count()
-    hostile_every = max(1, num_requests // num_hostile) if num_hostile else 0
 
     async def caller() -> None:
         async with grpc.aio.insecure_channel(server.address, options=OPTIONS) as channel:
             call = channel.unary_unary(PREDICT)
             while (number := next(numbers)) < num_requests:
-                await _good(call, models, number, findings)
-                if hostile_every and number % hostile_every == 0 and number // hostile_every < num_hostile:
-                    await _bad(hostile[number // hostile_every % len(hostile)], findings)
+                await _good(call, models, number, found)
+                if number in after:
+                    await _bad(after[number], found)
 
     await asyncio.gather(*(caller() for _ in range(callers)))
 

@@ -63,6 +63,11 @@ def test_errors_are_one_line(command, model):
     assert "NOT_FOUND: Servable not found for request: Latest(faces)." in line
 
 
+def test_a_setting_is_named_as_a_flag(command):
+    done = command("good.jpg", "--timeout=0")
+    assert (done.returncode, done.stderr) == (1, "error: --timeout must be 0.001 to 86,400. Received: 0.0.\n")
+
+
 def test_an_empty_folder(command, tmp_path):
     (tmp_path / "empty").mkdir()
     done = command("empty")
