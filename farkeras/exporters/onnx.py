@@ -52,7 +52,7 @@ def export_onnx(
         ParityError: The export differs from the model by more than the limits; it is kept as `<target>.rejected`.
     """
     onnx = _import_onnx()
-    model, metadata = load_model(model_path)
+    model, metadata = load_model(Path(model_path))
     target, report = Path(target), None
     with new_artifact(target) as aside:
         reference = keras_reference(model, metadata, parity) if parity else None

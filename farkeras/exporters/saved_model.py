@@ -64,7 +64,7 @@ def export_saved_model(
     sizes = list(dict.fromkeys(warmup_batch_sizes))
     if len(sizes) > MAX_RECORDS or not all(size > 0 for size in sizes):
         raise FarkerasError(f"`warmup_batch_sizes` must be at most {MAX_RECORDS} numbers above 0. Received: {sizes}.")
-    model, metadata = load_model(model_path)
+    model, metadata = load_model(Path(model_path))
     reference = keras_reference(model, metadata, parity) if parity else None
     target, report = _next_version(Path(export_dir)), None
     with new_artifact(target) as aside:

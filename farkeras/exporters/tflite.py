@@ -67,7 +67,7 @@ def export_tflite(
     targets = {precision: Path(export_dir) / precision for precision in precisions}
     for target in targets.values():  # before minutes of work
         check_new(target)
-    model, metadata = load_model(model_path)
+    model, metadata = load_model(Path(model_path))
     reference = keras_reference(model, metadata, images) if images.number else None
     quantization = None
     if "int8" in precisions:
