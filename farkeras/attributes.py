@@ -287,5 +287,5 @@ def _require_celebas(name: str, attributes: Sequence[str]) -> None:
         raise FarkerasError(
             f"The grouping '{name}' is of CelebA's 40 attributes, the data has {len(attributes)}: "
             f'{", ".join(attributes)}. Write a JSON file with each of them once, {{"group": [{start}, ...], ...}}, and '
-            "name it with --grouping=FILE; or --grouping=one puts all into one group."
+            "name it with `grouping=FILE`; or `grouping=one` puts all into one group."
         )

@@ -9,7 +9,7 @@ import time
 
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
-from farkeras.synthetic.generate import LAYOUTS, Settings, generate
+from farkeras.synthetic.generate import LAYOUTS, FaceSettings, draw_faces
 from farkeras.synthetic.sheet import check_contact_sheet, write_contact_sheet
 
 
@@ -25,11 +25,11 @@ def define(flags: Flags) -> None:
 
 def main(options: Flags) -> None:
     """Writes the faces, then says how many and how fast."""
-    settings = Settings(options.num_images, options.seed, options.layout, options.label_noise)
+    settings = FaceSettings(options.num_images, options.seed, options.layout, options.label_noise)
     if options.contact_sheet:
         check_contact_sheet(options.contact_sheet)  # before minutes of drawing
     start = time.perf_counter()
-    if generate(settings, options.output, options.num_workers):
+    if draw_faces(settings, options.output, options.num_workers):
         seconds = time.perf_counter() - start
         print(
             f"{options.output}: {settings.num_images} drawn faces in {seconds:.1f} s, "

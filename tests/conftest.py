@@ -41,10 +41,10 @@ def pytest_addoption(parser):
 @pytest.fixture(scope="session")
 def faces_dir(tmp_path_factory):
     """240 procedural faces in CelebA's layout."""
-    from farkeras.synthetic.generate import Settings, generate
+    from farkeras.synthetic.generate import FaceSettings, draw_faces
 
     folder = tmp_path_factory.mktemp("data") / "faces"
-    generate(Settings(num_images=240, seed=1), folder, 2)
+    draw_faces(FaceSettings(num_images=240, seed=1), folder, 2)
     return folder
 
 

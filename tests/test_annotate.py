@@ -10,7 +10,7 @@ from PIL import Image
 
 from farkeras.data.keypoints import load_keypoints
 from farkeras.data.sources.celeba import CelebA
-from farkeras.synthetic.generate import Settings, generate
+from farkeras.synthetic.generate import FaceSettings, draw_faces
 from tests.own_table import write_own_table
 
 
@@ -27,7 +27,7 @@ def run(*arguments, **environment):
 @pytest.fixture
 def faces(tmp_path):
     """Ten drawn faces, the first of them no image."""
-    generate(Settings(num_images=10, seed=1), tmp_path / "faces")
+    draw_faces(FaceSettings(num_images=10, seed=1), tmp_path / "faces")
     (tmp_path / "faces/img_align_celeba/000001.jpg").write_text("text")
     return tmp_path / "faces"
 

@@ -109,8 +109,8 @@ def test_all_attributes_in_one_group():
 def test_a_published_grouping_for_other_attributes_says_how_to_write_ones_own(name):
     message = (
         f"The grouping '{name}' is of CelebA's 40 attributes, the data has 3: Hat, Smile, Größe. Write a JSON file "
-        'with each of them once, {"group": ["Hat", "Smile", ...], ...}, and name it with --grouping=FILE; or '
-        "--grouping=one puts all into one group."
+        'with each of them once, {"group": ["Hat", "Smile", ...], ...}, and name it with `grouping=FILE`; or '
+        "`grouping=one` puts all into one group."
     )
     with pytest.raises(FarkerasError) as raised:
         load_grouping(name, ("Hat", "Smile", "Größe"))

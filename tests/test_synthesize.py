@@ -17,7 +17,7 @@ from farkeras.data.sources.lfwa import LFWA
 from farkeras.errors import FarkerasError
 from farkeras.synthetic import generate as generation
 from farkeras.synthetic.celeba import partition
-from farkeras.synthetic.generate import Settings, generate
+from farkeras.synthetic.generate import FaceSettings, draw_faces
 from farkeras.synthetic.lfwa import portraits
 from farkeras.synthetic.sheet import check_contact_sheet, write_contact_sheet
 
@@ -26,7 +26,7 @@ from farkeras.synthetic.sheet import check_contact_sheet, write_contact_sheet
 def faces(tmp_path_factory):
     """A folder with 240 faces."""
     folder = tmp_path_factory.mktemp("synthesize") / "faces"
-    assert generate(Settings(240, seed=2), folder, num_workers=2)
+    assert draw_faces(FaceSettings(240, seed=2), folder, num_workers=2)
     return folder
 
 
@@ -64,7 +64,7 @@ def test_partition(count, parts):
 def test_the_bytes_do_not_depend_on_the_workers(faces, tmp_path):
     small = _contents(faces)
     for workers in (1, 2):
-        generate(Settings(6, seed=2), tmp_path / str(workers), workers)
+        draw_faces(FaceSettings(6, seed=2), tmp_path / str(workers), workers)
     one, two = _contents(tmp_path / "1"), _contents(tmp_path / "2")
     assert one == two
     # ... nor on how many images there are.
@@ -75,7 +75,7 @@ def test_the_bytes_do_not_depend_on_the_workers(faces, tmp_path):
 def people(tmp_path_factory):
     """A folder with 60 faces in LFWA's layout."""
     folder = tmp_path_factory.mktemp("synthesize") / "people"
-    assert generate(Settings(60, seed=2, layout="lfwa"), folder, num_workers=2)
+    assert draw_faces(FaceSettings(60, seed=2, layout="lfwa"), folder, num_workers=2)
     return folder
 
 
@@ -121,7 +121,7 @@ def test_a_person_looks_alike_in_all_images(people):
 
 def test_lfwas_bytes_depend_on_neither_the_workers_nor_the_number_of_images(people, tmp_path):
     for workers in (1, 2):
-        generate(Settings(7, seed=2, layout="lfwa"), tmp_path / str(workers), workers)
+        draw_faces(FaceSettings(7, seed=2, layout="lfwa"), tmp_path / str(workers), workers)
     one, two, more = _contents(tmp_path / "1"), _contents(tmp_path / "2"), _contents(people)
     assert one == two
     assert all(one[name] == more[name] for name in one if name.endswith(".jpg"))
@@ -134,7 +134,7 @@ def test_people_have_as_many_images_as_in_lfw():
 
 
 def test_label_noise_is_in_the_file_only(faces, tmp_path):
-    generate(Settings(12, seed=2, label_noise=0.3), tmp_path / "noisy")
+    draw_faces(FaceSettings(12, seed=2, label_noise=0.3), tmp_path / "noisy")
     labels = [
         np.array([line.split()[1:] for line in (folder / "list_attr_celeba.txt").read_text().splitlines()[2:14]])
         for folder in (faces, tmp_path / "noisy")
@@ -158,18 +158,18 @@ def test_border_and_file_size_tell_nothing(faces):
 
 def test_a_complete_set_is_left_alone(faces):
     before = _contents(faces)
-    assert not generate(Settings(240, seed=2), faces)
+    assert not draw_faces(FaceSettings(240, seed=2), faces)
     assert _contents(faces) == before
 
 
 def test_another_set_is_not_overwritten(faces, tmp_path):
     with pytest.raises(FarkerasError, match="holds faces made with"):
-        generate(Settings(240, seed=3), faces)
+        draw_faces(FaceSettings(240, seed=3), faces)
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(FarkerasError, match="not empty"):
-        generate(Settings(3), tmp_path)
+        draw_faces(FaceSettings(3), tmp_path)
     with pytest.raises(FarkerasError, match="is a file"):
-        generate(Settings(3), tmp_path / "mine.txt")
+        draw_faces(FaceSettings(3), tmp_path / "mine.txt")
 
 
 @pytest.mark.parametrize("layout", generation.LAYOUTS)
@@ -180,29 +180,29 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch, layout, step):
 
     monkeypatch.setattr(generation.LAYOUTS[layout], step, fail)
     with pytest.raises(RuntimeError, match="disk full"):
-        generate(Settings(3, layout=layout), tmp_path / "faces")
+        draw_faces(FaceSettings(3, layout=layout), tmp_path / "faces")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_images": 0}, "num_images is 0"),
+        ({"num_images": 0}, "`num_images` must be between 1 and 999999"),
         ({"num_images": 1_000_000}, "999999"),
-        ({"num_images": 3, "seed": -1}, "seed is -1"),
+        ({"num_images": 3, "seed": -1}, "`seed` must be at least 0. Received: -1"),
         ({"num_images": 3, "layout": "vgg"}, "Unknown layout 'vgg'"),
-        ({"num_images": 3, "label_noise": 0.6}, "label_noise is 0.6"),
-        ({"num_images": 3, "label_noise": float("nan")}, "label_noise is nan"),
+        ({"num_images": 3, "label_noise": 0.6}, "Received: 0.6"),
+        ({"num_images": 3, "label_noise": float("nan")}, "Received: nan"),
     ],
 )
 def test_bad_settings_are_named(settings, message):
     with pytest.raises(FarkerasError, match=message):
-        Settings(**settings)
+        FaceSettings(**settings)
 
 
 def test_no_workers_is_an_error(tmp_path):
-    with pytest.raises(FarkerasError, match="num_workers is 0"):
-        generate(Settings(3), tmp_path / "faces", num_workers=0)
+    with pytest.raises(FarkerasError, match="`num_workers` must be at least 1"):
+        draw_faces(FaceSettings(3), tmp_path / "faces", num_workers=0)
 
 
 def test_the_contact_sheets_folder_is_made(faces, tmp_path):

@@ -29,7 +29,7 @@ from farkeras.errors import FarkerasError
 from farkeras.progress import Progress
 
 _USUAL = 0.9  # the share of images that makes a size the usual one
-_SMALLEST = 32  # pixels; also the smallest --image_size
+_SMALLEST = 32  # pixels; also the smallest `image_size`
 _MOST_OBLONG = 3  # sides to each other, where there is no usual size
 
 

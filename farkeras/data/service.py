@@ -83,13 +83,13 @@ def check_server(address: str) -> None:
     except ValueError:  # the port is no number
         host = port = None
     if not host or not port or parts.scheme != "grpc":
-        raise FarkerasError(f"--data_service holds '{address}'; expected addresses such as grpc://machine:5050.")
+        raise FarkerasError(f"`data_service` holds '{address}'; expected addresses such as grpc://machine:5050.")
     try:
         socket.create_connection((host, port), _SECONDS_TO_ANSWER).close()
     except OSError as error:
         raise FarkerasError(
             f"No data server answers at {address} ({error.strerror or error}). Start it on that machine with "
-            f"python -m farkeras.serve_data --port={port}, or take it out of --data_service."
+            f"python -m farkeras.serve_data --port={port}, or take it out of `data_service`."
         ) from None
 
 
@@ -97,7 +97,7 @@ class DataServer(NamedTuple):
     """A dispatcher with one worker; they run until the object is gone.
 
     Attributes:
-        address: What `--data_service` takes.
+        address: What the setting `data_service` takes.
         dispatcher: The dispatcher.
         worker: The worker.
     """
@@ -142,5 +142,5 @@ def _require_free(port: int) -> None:
     except OSError as error:
         raise FarkerasError(
             f"Cannot serve at port {port} ({error.strerror}); expected two free ports, one after the other. Name the "
-            "first with --port."
+            "first with `port`."
         ) from None

@@ -102,7 +102,7 @@ def find_targets(places: Iterable[str | os.PathLike], output: str | os.PathLike)
         nested = folder == place and (out in searched.parents or searched in out.parents)
         if nested or out == searched:
             raise FarkerasError(
-                f"The output folder {output} and the photos of {folder} lie in each other; give --output a folder of "
+                f"The output folder {output} and the photos of {folder} lie in each other; give `output` a folder of "
                 "its own, so that no crop replaces a photo or is taken for one."
             )
         photos, without = find_photos([place], sub_folders=True)
@@ -146,7 +146,7 @@ def align_photos(
         FarkerasError: MediaPipe is not installed, no right or room to write, a process that died, or `workers` < 1.
     """
     if workers < 1:
-        raise FarkerasError(f"The number of workers is {workers}; expected at least 1.")
+        raise FarkerasError(f"`workers` must be at least 1. Received: {workers}.")
     tasks = [targets[start : start + _TASK_SIZE] for start in range(0, len(targets), _TASK_SIZE)]
     crops, errors, progress = [], [], progress or (lambda *_: None)
     try:

@@ -35,7 +35,7 @@ def face_processes(count: int, again: str) -> Iterator[ProcessPoolExecutor]:
         except BrokenProcessPool:
             raise FarkerasError(
                 "A process that looks for faces died, perhaps for want of memory; start the same command again, with "
-                f"fewer --workers: {again}."
+                f"fewer `workers`: {again}."
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

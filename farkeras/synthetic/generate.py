@@ -21,7 +21,7 @@ _DRAWING = 3
 
 
 @dataclass(frozen=True)
-class Settings:
+class FaceSettings:
     """What decides every byte of a set.
 
     Raises:
@@ -34,21 +34,23 @@ class Settings:
     label_noise: float = 0.0
     drawing: int = _DRAWING
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
             raise FarkerasError(f"Unknown layout '{self.layout}': expected one of {', '.join(LAYOUTS)}.")
         if not 1 <= self.num_images <= 999_999:
-            raise FarkerasError(f"num_images is {self.num_images}; expected 1 to 999999, the names of six digits.")
+            raise FarkerasError(
+                f"`num_images` must be between 1 and 999999, the names of six digits. Received: {self.num_images}."
+            )
         if self.seed < 0:
-            raise FarkerasError(f"seed is {self.seed}; expected 0 or more.")
+            raise FarkerasError(f"`seed` must be at least 0. Received: {self.seed}.")
         if not 0 <= self.label_noise <= 0.5:
             raise FarkerasError(
-                f"label_noise is {self.label_noise}; expected a probability between 0 (true labels) "
-                "and 0.5 (labels without information)."
+                "`label_noise` must be a probability between 0 (true labels) and 0.5 (labels without information). "
+                f"Received: {self.label_noise}."
             )
 
 
-def generate(settings: Settings, output: str | Path, num_workers: int = 1) -> bool:
+def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1) -> bool:
     """Writes a set of faces into `output`, in a data set's layout, with the settings beside it in `synthesize.json`.
 
     Args:
@@ -63,7 +65,7 @@ def generate(settings: Settings, output: str | Path, num_workers: int = 1) -> bo
         FarkerasError: `output` holds something else, or `num_workers` < 1.
     """
     if num_workers < 1:
-        raise FarkerasError(f"num_workers is {num_workers}; expected at least 1.")
+        raise FarkerasError(f"`num_workers` must be at least 1. Received: {num_workers}.")
     output = Path(output)
     if _holds(output, settings):
         return False
@@ -87,10 +89,10 @@ def _map(face: Callable, portraits: Sequence, num_workers: int) -> list:
         return list(pool.map(face, portraits, chunksize=min(64, -(-count // num_workers))))
 
 
-def _holds(output: Path, settings: Settings) -> bool:
+def _holds(output: Path, settings: FaceSettings) -> bool:
     """Whether this set is there already; False where nothing is; an error where something else is."""
     if output.is_file():
-        raise FarkerasError(f"{output} is a file; give --output a folder that does not exist yet.")
+        raise FarkerasError(f"{output} is a file; give `output` a folder that does not exist yet.")
     if not output.is_dir() or not any(output.iterdir()):
         return False
     try:
@@ -98,11 +100,11 @@ def _holds(output: Path, settings: Settings) -> bool:
     except (OSError, ValueError):
         raise FarkerasError(
             f"{output} is not empty and holds no {SETTINGS_FILE}, so it was not made by this command; "
-            "expected a new or an empty folder. Give another --output."
+            "expected a new or an empty folder. Give another `output`."
         ) from None
     if found != asdict(settings):
         raise FarkerasError(
             f"{output} holds faces made with {found}, and {asdict(settings)} is asked for. "
-            "Remove the folder or give another --output."
+            "Remove the folder or give another `output`."
         )
     return True

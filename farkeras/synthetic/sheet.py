@@ -47,7 +47,7 @@ def write_contact_sheet(
 
     Args:
         path: The file; one that is there is replaced by the complete one, a folder that is missing is made.
-        data_dir: A set that `generate` made.
+        data_dir: A set that `draw_faces` made.
         layout: Its layout.
         seed: Of the faces of the pairs.
 

@@ -241,7 +241,7 @@ class TestAnnotation:
         def kill(done, total):
             multiprocessing.active_children()[0].kill()
 
-        with pytest.raises(FarkerasError, match=r"A process that looks for faces died, .* with fewer --workers"):
+        with pytest.raises(FarkerasError, match=r"A process that looks for faces died, .* with fewer `workers`"):
             annotate(folder, paths, 1, kill)
 
     def test_no_room_to_write(self, few):

@@ -62,7 +62,7 @@ def test_folders_without_photos_are_named(tmp_path):
 def test_output_among_the_photos(tmp_path, place, output):
     touch(tmp_path, "photos/a.jpg")
     (tmp_path / "link").symlink_to(tmp_path / "photos")
-    with pytest.raises(FarkerasError, match=r"lie in each other; give --output a folder of its own"):
+    with pytest.raises(FarkerasError, match=r"lie in each other; give `output` a folder of its own"):
         find_targets([tmp_path / place], tmp_path / output)
 
 
@@ -75,7 +75,7 @@ def test_without_mediapipe(monkeypatch, tmp_path):
 
 
 def test_wrong_number_of_workers():
-    with pytest.raises(FarkerasError, match="The number of workers is 0; expected at least 1"):
+    with pytest.raises(FarkerasError, match="`workers` must be at least 1"):
         align_photos([], "crops", 0)
 
 

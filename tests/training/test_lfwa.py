@@ -19,7 +19,7 @@ from farkeras.errors import FarkerasError
 from farkeras.flagfiles import read_flagfile
 from farkeras.inference.forward import predict_examples
 from farkeras.models.model_file import load_model
-from farkeras.synthetic.generate import Settings, generate
+from farkeras.synthetic.generate import FaceSettings, draw_faces
 from farkeras.training.building import open_data
 from farkeras.training.evaluation import evaluate_model
 from farkeras.training.run import train_and_evaluate
@@ -30,7 +30,7 @@ from tests.training.small_run import small_config
 def lfwa_dir(tmp_path_factory):
     """120 drawn faces in LFWA's layout, about half of them for the test."""
     folder = tmp_path_factory.mktemp("lfwa") / "lfwa"
-    generate(Settings(num_images=120, seed=3, layout="lfwa"), folder, 2)
+    draw_faces(FaceSettings(num_images=120, seed=3, layout="lfwa"), folder, 2)
     return folder
 
 

@@ -48,7 +48,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if is_procedural(folder):
             raise FarkerasError(
                 f"{folder} holds drawn faces, which TFDS's lfwa could not tell from LFWA's; expected LFWA's own files. "
-                f"Read drawn faces with --source=lfwa --data_dir={folder}"
+                f"Read drawn faces with `source=lfwa`, `data_dir={folder}`"
             )
         source = LFWA(folder)
         return {name: self._generate_examples(source, name) for name in SPLITS}
