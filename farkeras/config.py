@@ -43,8 +43,8 @@ class Config:
     source: str = setting("celeba", "Kind of data set.", choices=("celeba", "lfwa", "packed", "table", "tfds"))
     grouping: str = setting("mgmtn8", "Attribute groups: mgmtn8, mcnn9, one, or a JSON file {group: [attributes]}.")
     exclude_attributes: tuple[str, ...] = setting((), "Attributes to leave out; 'subjective' for the subjective set.")
-    image_size: tuple[int, ...] = setting((224, 192), "Height, width of the model's input in pixels.", at_least=32)
-    crop: tuple[float, ...] = setting(
+    image_size: tuple[int, int] = setting((224, 192), "Height, width of the model's input in pixels.", at_least=32)
+    crop: tuple[float, float, float, float] = setting(
         (0.0, 0.0, 1.0, 1.0),
         "Top, left, bottom, right of the part of a face to use, as fractions of CelebA's aligned frame.",
         at_least=0,

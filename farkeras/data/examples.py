@@ -102,7 +102,7 @@ def folder_of(data_dir: str | os.PathLike) -> Path:
     return path.parent if path.is_file() else path
 
 
-def names_in(data_dir: str | os.PathLike, paths: Sequence[str]) -> list[str]:
+def names_in(data_dir: str | os.PathLike, paths: Sequence[str] | np.ndarray) -> list[str]:
     """Image files as stored data name them: relative to the data set's folder, with forward slashes."""
     root, split = folder_of(data_dir), [os.path.split(path) for path in paths]
     prefixes = {folder: Path(os.path.relpath(folder, root)).as_posix() for folder in {head for head, _ in split}}

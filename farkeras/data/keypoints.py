@@ -112,7 +112,7 @@ def store_of(data_dir: str | os.PathLike) -> Path:
     return folder_of(data_dir) / FOLDER
 
 
-def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str], source: str = "celeba") -> Keypoints:
+def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str] | np.ndarray, source: str = "celeba") -> Keypoints:
     """The stored points of images, in their order.
 
     Args:

@@ -16,7 +16,7 @@ CROP_EYES = ((69.0, 111.0), (108.0, 111.0))
 """Where CelebA's alignment puts the two pupils."""
 
 
-def similarity_from_eyes(eyes: Sequence, targets: Sequence = CROP_EYES) -> np.ndarray:
+def similarity_from_eyes(eyes: Sequence | np.ndarray, targets: Sequence = CROP_EYES) -> np.ndarray:
     """The rotation, scaling and shift that sends two eye centres to two targets.
 
     Args:
@@ -45,7 +45,7 @@ def inverse(similarity: np.ndarray) -> np.ndarray:
     return np.column_stack([back, -back @ shift])
 
 
-def cut_crop(image: np.ndarray, eyes: Sequence) -> np.ndarray:
+def cut_crop(image: np.ndarray, eyes: Sequence | np.ndarray) -> np.ndarray:
     """Cuts CelebA's aligned crop out of a photograph.
 
     A face that is shrunk is filtered first, so fine detail does not alias. Where the crop reaches
