@@ -17,6 +17,7 @@ from .inference.recognizer import load as load
 from .photos.crops import align_face as align_face
 from .photos.crops import align_faces as align_faces
 from .photos.crops import align_photos as align_photos
+from .synthetic.generate import FaceSettings as FaceSettings
 from .synthetic.generate import draw_faces as draw_faces
 from .training.comparison import compare_models as compare_models
 from .training.evaluation import evaluate_run as evaluate_run

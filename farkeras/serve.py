@@ -60,8 +60,10 @@ def main(options: Flags) -> None:
     silence_native_logs()
     try:
         import grpc  # noqa: F401
-    except ImportError:
-        raise FarkerasError("Serving needs grpcio, which is not installed: pip install 'farkeras[serving]'.") from None
+        import grpc_health  # noqa: F401
+        import prometheus_client  # noqa: F401
+    except ImportError as error:
+        raise FarkerasError(f"Serving needs {error.name}: pip install 'farkeras[serving]'.") from None
     from farkeras.serving.configuration import one_model, read_batching, read_models
     from farkeras.serving.servable import Parallelism
     from farkeras.serving.server import ServerSettings, run_server

@@ -38,9 +38,8 @@ def define(flags: Flags) -> None:
 
 def main(options: Flags) -> None:
     silence_native_logs()
-    from loadtest import steps
-
     from farkeras.serving.servable import Parallelism
+    from loadtest import steps
 
     paths = sorted(path for path in Path(options.images).glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     if not paths:

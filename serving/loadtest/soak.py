@@ -14,17 +14,17 @@ from pathlib import Path
 
 import grpc
 import numpy as np
-from loadtest.findings import Findings
-from loadtest.hostile import Hostile, hostile_requests
-from loadtest.in_process import InProcess
-from loadtest.load import OPTIONS
-from loadtest.steps import predict_request
 
 from farkeras.clients.grpc_client import PREDICT
 from farkeras.files import written_aside
 from farkeras.testing.server import LocalServer, local_server
 from farkeras.wire.protos import serving_pb2 as pb
 from farkeras.wire.tensors import to_array
+from loadtest.findings import Findings
+from loadtest.hostile import Hostile, hostile_requests
+from loadtest.in_process import InProcess
+from loadtest.load import OPTIONS
+from loadtest.steps import predict_request
 
 MODEL = "farkeras"
 TOLERANCE = 5e-5

@@ -8,8 +8,6 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from loadtest.in_process import InProcess
-from loadtest.load import Load, closed_loop, grpc_caller, open_loop
 from matplotlib.figure import Figure
 from rich.table import Table
 
@@ -17,6 +15,8 @@ from farkeras.files import write_text, written_aside
 from farkeras.serving.servable import AUTOMATIC, Parallelism
 from farkeras.wire.protos import serving_pb2 as pb
 from farkeras.wire.tensors import to_proto
+from loadtest.in_process import InProcess
+from loadtest.load import Load, closed_loop, grpc_caller, open_loop
 
 ROUNDS = 5
 """Parts of a step. They take turns with those of a comparison, so that both see the same machine."""

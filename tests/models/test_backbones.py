@@ -214,7 +214,7 @@ def test_resnet_tiny(alpha, channels):
 @pytest.mark.parametrize("name", ["ResNeSt50", "ResNetTiny"])
 def test_our_own_have_no_imagenet_weights(name):
     with pytest.raises(
-        FarkerasError, match=rf"{name} has no ImageNet weights; set --backbone_weights=none or a .weights.h5 or .keras"
+        FarkerasError, match=rf"{name} has no ImageNet weights; set `backbone_weights=none` or a .weights.h5 or .keras"
     ):
         build_backbone(name, SIZE, weights="imagenet")
 
@@ -225,7 +225,7 @@ def test_unknown_name_lists_what_is_known():
 
 
 def test_width_of_a_family_without_one():
-    with pytest.raises(FarkerasError, match=r"backbone_alpha=0.5: 'ResNet50' has no width multiplier; leave it at 1."):
+    with pytest.raises(FarkerasError, match=r"`backbone_alpha=0.5`: 'ResNet50' has no width multiplier; leave it at 1."):
         build_backbone("ResNet50", SIZE, alpha=0.5)
 
 
@@ -264,7 +264,7 @@ def test_no_network_for_imagenet_weights(monkeypatch):
     monkeypatch.setattr(backbones, "_applications", lambda: {"ResNet50": (offline, lambda x: x)})
     with pytest.raises(FarkerasError) as caught:
         build_backbone("ResNet50", SIZE, weights="imagenet")
-    assert "could not be had (URL fetch failure" in str(caught.value)
+    assert "could not be loaded (URL fetch failure" in str(caught.value)
     assert "--backbone_weights=none, or to a .weights.h5 or .keras file saved from keras.applications.ResNet50" in str(
         caught.value
     )

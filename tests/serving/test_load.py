@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+
+from farkeras.serving.servable import Parallelism
 from loadtest.hostile import hostile_requests
 from loadtest.in_process import InProcess
 from loadtest.load import closed_loop, grpc_caller, open_loop
 from loadtest.steps import closed_step, in_process_comparison, open_step, predict_requests, write
-
-from farkeras.serving.servable import Parallelism
 from tests.serving.target import code_of
 
 
