@@ -1,12 +1,24 @@
-"""The losses: cross-entropy of known labels by attribute group, and cross-entropy plus Dice of masks."""
+"""Losses that leave out unknown labels: cross-entropy of attributes and its sums by group, and the loss of masks.
 
+They give the loss of each label or image, which a training step of your own weighs and sums, on any Keras backend.
+"""
+
+from typing import TypeAlias
+
+import keras
 import numpy as np
 from keras import ops
 
 from farkeras.attributes import Grouping
 
+__all__ = ["attribute_losses", "balanced_positive_weights", "mask_losses", "membership", "sum_by_group"]
 
-def attribute_losses(labels, logits, positive_weights=None, focal_gamma: float = 0.0):
+Tensor: TypeAlias = keras.KerasTensor | np.ndarray
+
+
+def attribute_losses(
+    labels: Tensor, logits: Tensor, positive_weights: Tensor | None = None, focal_gamma: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """Loss of each label, and which labels are known.
 
     Args:
@@ -30,7 +42,7 @@ def attribute_losses(labels, logits, positive_weights=None, focal_gamma: float =
     return losses * known, known
 
 
-def mask_losses(masks, found, logits):
+def mask_losses(masks: Tensor, found: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
     """Loss of each image's masks, and which images have any.
 
     Pixel-wise binary cross-entropy (published for AML) plus soft Dice (our addition: small regions weigh as much as
@@ -61,7 +73,7 @@ def membership(grouping: Grouping) -> np.ndarray:
     return matrix
 
 
-def sum_by_group(values, grouping: Grouping):
+def sum_by_group(values: Tensor, grouping: Grouping) -> Tensor:
     """`(batch, attributes)` -> `(groups,)`: sums over the batch and each group's attributes."""
     return ops.matmul(ops.sum(values, axis=0), ops.cast(membership(grouping), values.dtype))
 

@@ -1,4 +1,4 @@
-"""Weights of the group losses under one interface: uniform, DWS, DWA, homoscedastic uncertainty.
+"""Weights of the losses of attribute groups under one interface: uniform, DWS, DWA, homoscedastic uncertainty.
 
 With `L_g` the mean loss of group g over known labels and `n_g` its number of attributes, the training loss is
 
@@ -8,11 +8,15 @@ so that uniform weights give the plain mean over all attributes. State is in var
 and part of the checkpoint.
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
 from farkeras.attributes import Grouping
 from farkeras.config import Config
+
+__all__ = ["DWA", "DWS", "TaskWeighting", "Uncertainty", "make_weighting"]
 
 
 class TaskWeighting(keras.layers.Layer):
@@ -23,23 +27,23 @@ class TaskWeighting(keras.layers.Layer):
         dtype: Of state and weights.
     """
 
-    def __init__(self, sizes, dtype="float32"):
+    def __init__(self, sizes: Sequence[int], dtype: str = "float32") -> None:
         super().__init__(dtype=dtype, name="weighting")
         self.sizes = tuple(sizes)
         self.shares = [size / sum(self.sizes) for size in self.sizes]  # n_g / sum_h n_h
-        self.updates = self.state("updates")
+        self.updates = self.state("updates", ())
         self.built = True
 
-    def state(self, name, shape=(), initializer="zeros"):
-        return self.add_weight(
-            name=name, shape=shape, initializer=initializer, trainable=False, aggregation="only_first_replica"
-        )
+    def state(self, name: str, shape: tuple[int, ...] | None = None) -> keras.Variable:
+        """A variable that starts at 0, by default one number for each group."""
+        shape = (len(self.sizes),) if shape is None else shape
+        return self.add_weight(shape, "zeros", name=name, trainable=False, aggregation="only_first_replica")
 
-    def weights_now(self):
+    def weights_now(self) -> keras.KerasTensor:
         """`(K,)`: w_g of the current step."""
         return ops.ones(len(self.sizes), dtype=self.compute_dtype)
 
-    def total(self, losses, num_replicas=1):
+    def total(self, losses: keras.KerasTensor, num_replicas: int = 1) -> keras.KerasTensor:
         """The training loss.
 
         Args:
@@ -48,7 +52,7 @@ class TaskWeighting(keras.layers.Layer):
         """
         return ops.sum(ops.stop_gradient(self.weights_now()) * self.shares * losses)
 
-    def update(self, losses, present):
+    def update(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
         """Takes note of a step.
 
         Args:
@@ -81,19 +85,25 @@ class DWS(TaskWeighting):
         FAR-AMTN, arXiv 2601.01537 (DWS, by name and purpose).
     """
 
-    def __init__(self, sizes, warmup_steps, alpha=0.5, beta=0.5, decay=0.99, dtype="float32"):
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        warmup_steps: int,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        decay: float = 0.99,
+        dtype: str = "float32",
+    ) -> None:
         super().__init__(sizes, dtype)
         self.warmup_steps, self.alpha, self.beta, self.decay = max(1, warmup_steps), alpha, beta, decay
-        groups = (len(self.sizes),)
-        self.decayed_sum = self.state("decayed_sum", groups)
-        self.decayed_count = self.state("decayed_count", groups)
-        self.initial = self.state("initial", groups)
+        self.decayed_sum, self.decayed_count = self.state("decayed_sum"), self.state("decayed_count")
+        self.initial = self.state("initial")
 
-    def running(self):
+    def running(self) -> keras.KerasTensor:
         """`(K,)`: running mean of each L_g; 0 for a group without any label so far."""
         return self.decayed_sum / ops.maximum(self.decayed_count, 1e-12)
 
-    def weights_now(self):
+    def weights_now(self) -> keras.KerasTensor:
         groups = len(self.sizes)
         seen = ops.cast(self.initial > 0, self.compute_dtype)
         count = ops.maximum(ops.sum(seen), 1.0)
@@ -106,7 +116,7 @@ class DWS(TaskWeighting):
         weight *= groups / ops.sum(weight)
         return ops.where(self.updates < self.warmup_steps, ops.ones_like(weight), weight)
 
-    def update(self, losses, present):
+    def update(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
         super().update(losses, present)
         decay = 1.0 - (1.0 - self.decay) * present  # a group absent from the batch keeps its mean
         self.decayed_sum.assign(decay * self.decayed_sum + (1.0 - decay) * losses)
@@ -128,20 +138,21 @@ class DWA(TaskWeighting):
         Liu, Johns, Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019, equation 7.
     """
 
-    def __init__(self, sizes, steps_per_epoch, temperature=2.0, dtype="float32"):
+    def __init__(
+        self, sizes: Sequence[int], steps_per_epoch: int, temperature: float = 2.0, dtype: str = "float32"
+    ) -> None:
         super().__init__(sizes, dtype)
         self.steps_per_epoch, self.temperature = max(1, steps_per_epoch), temperature
-        groups = (len(self.sizes),)
-        self.sum, self.count = self.state("sum", groups), self.state("count", groups)
-        self.last, self.before_last = self.state("last", groups), self.state("before_last", groups)
+        self.sum, self.count = self.state("sum"), self.state("count")
+        self.last, self.before_last = self.state("last"), self.state("before_last")
 
-    def weights_now(self):
+    def weights_now(self) -> keras.KerasTensor:
         known = ops.logical_and(self.last > 0, self.before_last > 0)
         rate = ops.where(known, self.last / ops.where(known, self.before_last, 1.0), 1.0)
         weight = len(self.sizes) * ops.softmax(rate / self.temperature)
         return ops.where(self.updates < 2 * self.steps_per_epoch, ops.ones_like(weight), weight)
 
-    def update(self, losses, present):
+    def update(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
         super().update(losses, present)
         self.sum.assign(self.sum + present * losses)
         self.count.assign(self.count + present)
@@ -160,14 +171,14 @@ class Uncertainty(TaskWeighting):
         Kendall, Gal, Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses, CVPR 2018.
     """
 
-    def __init__(self, sizes, dtype="float32"):
+    def __init__(self, sizes: Sequence[int], dtype: str = "float32") -> None:
         super().__init__(sizes, dtype)
         self.log_sigma = self.add_weight(name="log_sigma", shape=(len(self.sizes),), initializer="zeros")
 
-    def weights_now(self):
+    def weights_now(self) -> keras.KerasTensor:
         return ops.exp(-2.0 * self.log_sigma) / 2.0
 
-    def total(self, losses, num_replicas=1):
+    def total(self, losses: keras.KerasTensor, num_replicas: int = 1) -> keras.KerasTensor:
         # Every replica adds the same log s_g; together they must add it once.
         return ops.sum(self.shares * (self.weights_now() * losses + self.log_sigma / num_replicas))
 
@@ -177,7 +188,9 @@ def make_weighting(config: Config, grouping: Grouping, steps_per_epoch: float, d
     sizes = [len(members) for members in grouping.groups.values()]
     if config.weighting == "dws":
         warmup = round(config.weighting_warmup_epochs * steps_per_epoch)
-        return DWS(sizes, warmup, config.dws_alpha, config.dws_beta, config.weighting_decay, dtype)
+        return DWS(
+            sizes, warmup, alpha=config.dws_alpha, beta=config.dws_beta, decay=config.weighting_decay, dtype=dtype
+        )
     if config.weighting == "dwa":
-        return DWA(sizes, round(steps_per_epoch), config.dwa_temperature, dtype)
+        return DWA(sizes, round(steps_per_epoch), temperature=config.dwa_temperature, dtype=dtype)
     return {"uniform": TaskWeighting, "uncertainty": Uncertainty}[config.weighting](sizes, dtype)

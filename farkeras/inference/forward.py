@@ -113,7 +113,7 @@ def predict_examples(
 
     probabilities = np.zeros(examples.labels.shape, np.float32)
     seen = np.zeros(len(examples), bool)
-    overlaps = np.int64(0)
+    overlaps = np.zeros((), np.int64)
     for batch in distributed:
         results = {
             name: np.concatenate(strategy.experimental_local_results(value)) for name, value in forward(batch).items()
@@ -123,7 +123,7 @@ def predict_examples(
         probabilities[index] = results["probabilities"][real]
         seen[index] = True
         if keypoints:
-            overlaps += results["overlaps"].sum(axis=0)  # padding has no face
+            overlaps = overlaps + results["overlaps"].sum(axis=0)  # padding has no face
 
     undecodable = [str(path) for path in examples.paths[~seen]]
     check_undecodable(undecodable, len(examples))

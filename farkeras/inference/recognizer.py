@@ -107,7 +107,7 @@ class Recognizer:
         """
         predictions = []
         for prediction in self.predict_each(photos, align):
-            if prediction.error:
+            if prediction.probabilities is None:
                 raise FarkerasError(prediction.error)
             predictions.append(prediction.probabilities)
         return predictions
@@ -216,7 +216,7 @@ class Recognizer:
         try:
             load_face_finder()
         except FarkerasError as error:
-            raise FarkerasError(f"{error} Crops aligned as CelebA's need none: --noalign, or align=False.") from None
+            raise FarkerasError(f"{error} Crops aligned as CelebA's need none: `align=False`.") from None
         eyes = find_eyes(image, name)
         try:
             return alignment.cut_crop(image, eyes), image, alignment.inverse(alignment.similarity_from_eyes(eyes))
@@ -243,5 +243,6 @@ class Recognizer:
 
 
 def _as_list(photos: Photo | Sequence[Photo]) -> list[Photo]:
-    single_array = isinstance(photos, np.ndarray) and photos.ndim != 4
-    return [photos] if single_array or isinstance(photos, str | os.PathLike) else list(photos)
+    if isinstance(photos, str | os.PathLike) or (isinstance(photos, np.ndarray) and photos.ndim != 4):
+        return [photos]
+    return list(photos)

@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -41,7 +44,9 @@ class AML(layers.Layer):
     (2, 57, 48, 8)
     """
 
-    def __init__(self, num_masks, widths=(16, 32, 64, 128), output_stride=1, **kwargs):
+    def __init__(
+        self, num_masks: int, widths: Sequence[int] = (16, 32, 64, 128), output_stride: int = 1, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(num_masks, int) or num_masks < 1:
             raise ValueError(f"`num_masks` must be an integer of at least 1. Received: num_masks={num_masks}")
@@ -49,16 +54,14 @@ class AML(layers.Layer):
             raise ValueError(f"`widths` must be a list of integers of at least 1. Received: widths={widths}")
         strides = [2**level for level in range(len(widths))]
         if not isinstance(output_stride, int) or output_stride not in strides:
-            raise ValueError(
-                f"`output_stride` must be one of {strides} with {len(widths)} widths. "
-                f"Received: output_stride={output_stride}"
-            )
+            expected = f"`output_stride` must be one of {strides} with {len(widths)} widths"
+            raise ValueError(f"{expected}. Received: output_stride={output_stride}")
         self.num_masks = num_masks
         self.widths = tuple(widths)
         self.output_stride = output_stride
         self.input_spec = layers.InputSpec(ndim=4, axes={-1: 3})
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         if None in input_shape[1:]:
             raise ValueError(f"The images' height and width must be known. Received: input_shape={input_shape}")
         images = keras.Input(input_shape[1:], dtype=self.compute_dtype, name="images")
@@ -68,10 +71,8 @@ class AML(layers.Layer):
             x = self._convolution(x, self.widths[level], 2, f"stem{level}")
         skips = []
         for level in range(first, len(self.widths)):
-            if level == 0:
-                x = self._convolution(x, self.widths[level], 1, f"level{level}_1")
-            elif level > first:  # else the stem has brought it to this size
-                x = self._convolution(x, self.widths[level], 2, f"level{level}_1")
+            if level == 0 or level > first:  # else the stem has brought it to this size
+                x = self._convolution(x, self.widths[level], 2 if level else 1, f"level{level}_1")
             x = self._convolution(x, self.widths[level], 1, f"level{level}_2")
             skips.append(x)
         for level in reversed(range(first, len(self.widths) - 1)):
@@ -83,25 +84,20 @@ class AML(layers.Layer):
         logits = layers.Conv2D(self.num_masks, 1, dtype=self.dtype_policy, name="heads")(x)
         self.network = keras.Model(images, logits, name="unet")
 
-    def _convolution(self, x, filters, stride, name):
-        x = layers.Conv2D(
-            filters, 3, stride, padding="same", use_bias=False, dtype=self.dtype_policy, name=f"{name}_conv"
-        )(x)
+    def _convolution(self, x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
+        policy = self.dtype_policy
+        x = layers.Conv2D(filters, 3, stride, "same", use_bias=False, dtype=policy, name=f"{name}_conv")(x)
         # Momentum 0.9 as in ResNetTiny: it suits short runs.
-        x = layers.BatchNormalization(momentum=0.9, dtype=self.dtype_policy, name=f"{name}_bn")(x)
-        return layers.ReLU(dtype=self.dtype_policy, name=f"{name}_relu")(x)
+        x = layers.BatchNormalization(momentum=0.9, dtype=policy, name=f"{name}_bn")(x)
+        return layers.ReLU(dtype=policy, name=f"{name}_relu")(x)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
         return self.network(inputs, training=training)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         batch, *size, _ = input_shape
         return (batch, *(None if n is None else -(-n // self.output_stride) for n in size), self.num_masks)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_masks": self.num_masks,
-            "widths": list(self.widths),
-            "output_stride": self.output_stride,
-        }
+    def get_config(self) -> dict[str, Any]:
+        config = {"num_masks": self.num_masks, "widths": list(self.widths), "output_stride": self.output_stride}
+        return {**super().get_config(), **config}

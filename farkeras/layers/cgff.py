@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -33,14 +35,14 @@ class CGFF(layers.Layer):
     (2, 8, 64)
     """
 
-    def __init__(self, reduction=16, **kwargs):
+    def __init__(self, reduction: int = 16, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(reduction, int) or reduction < 1:
             raise ValueError(f"`reduction` must be an integer of at least 1. Received: reduction={reduction}")
         self.reduction = reduction
         self.input_spec = layers.InputSpec(ndim=3)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         channels = input_shape[-1]
         width = max(1, channels // self.reduction)
         self.scale = width**-0.5
@@ -48,7 +50,9 @@ class CGFF(layers.Layer):
         self.key_kernel = self.add_weight(shape=(channels, width), initializer="glorot_uniform", name="key_kernel")
         self.gamma = self.add_weight(shape=(), initializer="zeros", name="gamma")
 
-    def call(self, inputs, return_fusion=False):
+    def call(
+        self, inputs: keras.KerasTensor, return_fusion: bool = False
+    ) -> keras.KerasTensor | tuple[keras.KerasTensor, ...]:
         query = ops.matmul(inputs, self.query_kernel)  # (B, K, d)
         key = ops.matmul(inputs, self.key_kernel)  # (B, K, d)
         affinity = ops.matmul(query, ops.transpose(key, (0, 2, 1))) * self.scale
@@ -56,15 +60,15 @@ class CGFF(layers.Layer):
         fused = inputs + ops.matmul(fusion, inputs)
         return (fused, fusion) if return_fusion else fused
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
 
-    def compute_output_spec(self, inputs, return_fusion=False):
+    def compute_output_spec(
+        self, inputs: keras.KerasTensor, return_fusion: bool = False
+    ) -> keras.KerasTensor | tuple[keras.KerasTensor, ...]:
         fused = keras.KerasTensor(inputs.shape, self.compute_dtype)
-        if not return_fusion:
-            return fused
         batch, groups, _ = inputs.shape
-        return fused, keras.KerasTensor((batch, groups, groups), self.compute_dtype)
+        return (fused, keras.KerasTensor((batch, groups, groups), self.compute_dtype)) if return_fusion else fused
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "reduction": self.reduction}

@@ -1,6 +1,10 @@
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
+
+Shapes = tuple[list[tuple[Any, ...]], tuple[Any, ...]]  # of the maps and of the masks
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -45,13 +49,13 @@ class G2FF(layers.Layer):
     (2, 8, 32)
     """
 
-    def __init__(self, width=256, **kwargs):
+    def __init__(self, width: int = 256, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(width, int) or width < 1:
             raise ValueError(f"`width` must be an integer of at least 1. Received: width={width}")
         self.width = width
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shapes) -> None:
         maps, masks = _check_shapes(input_shape)
         groups = masks[-1]
         self.to_group = layers.Dense(self.width, dtype=self.dtype_policy, name="group")
@@ -61,7 +65,7 @@ class G2FF(layers.Layer):
         self.to_global.build((None, 1, maps[-1][-1]))
         self.to_gate.build((None, groups, 2 * self.width))
 
-    def call(self, inputs):
+    def call(self, inputs: tuple[list[keras.KerasTensor], keras.KerasTensor]) -> keras.KerasTensor:
         feature_maps, masks = inputs
         height, width, groups = masks.shape[1:]
         masks = ops.transpose(masks, (0, 3, 2, 1))  # (B, K, w, h)
@@ -79,15 +83,15 @@ class G2FF(layers.Layer):
         whole = ops.broadcast_to(whole, ops.shape(group))
         return group + self.to_gate(ops.concatenate([group, whole], axis=-1)) * whole
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shapes) -> tuple[int | None, ...]:
         _, masks = _check_shapes(input_shape)
         return (masks[0], masks[-1], self.width)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "width": self.width}
 
 
-def area_average(source, target):
+def area_average(source: int, target: int) -> np.ndarray:
     """The matrix `(target, source)` that resizes a line of cells: row i holds the shares of target cell i.
 
     Cell i covers `[i, i + 1] / target` of the line, and each source cell counts by how much of that it fills. Rows add
@@ -100,11 +104,11 @@ def area_average(source, target):
     return np.maximum(overlap, 0.0) * (target / source)
 
 
-def _constant(matrix, like):
+def _constant(matrix: np.ndarray, like: keras.KerasTensor) -> keras.KerasTensor:
     return ops.convert_to_tensor(matrix, dtype=like.dtype)
 
 
-def _check_shapes(input_shape):
+def _check_shapes(input_shape: Shapes) -> Shapes:
     try:
         maps, masks = input_shape
         maps = [tuple(shape) for shape in maps]

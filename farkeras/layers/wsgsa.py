@@ -1,3 +1,5 @@
+from typing import Any, Self
+
 import keras
 from keras import layers, ops
 
@@ -44,7 +46,7 @@ class WSGSA(layers.Layer):
     (2, 8, 64)
     """
 
-    def __init__(self, num_groups, reduction=16, block=None, **kwargs):
+    def __init__(self, num_groups: int, reduction: int = 16, block: layers.Layer | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(num_groups, int) or num_groups < 1:
             raise ValueError(f"`num_groups` must be an integer of at least 1. Received: num_groups={num_groups}")
@@ -57,12 +59,9 @@ class WSGSA(layers.Layer):
         self.block = block
         self.input_spec = layers.InputSpec(ndim=4)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         channels = input_shape[-1]
-        if self.block is None:
-            self._block = BottleneckBlock(dtype=self.dtype_policy, name="block")
-        else:
-            self._block = self.block
+        self._block = self.block or BottleneckBlock(dtype=self.dtype_policy, name="block")
         if not self._block.built:
             self._block.build(input_shape)
         features = self._block.compute_output_shape(input_shape)[-1]
@@ -70,56 +69,50 @@ class WSGSA(layers.Layer):
         # Kernels of all groups in one tensor each, drawn as if each group had Dense layers of its own.
         per_group = StackedInitializer("glorot_uniform")
         groups = self.num_groups
-        self.squeeze_kernel = self.add_weight(
-            shape=(groups, channels, hidden), initializer=per_group, name="squeeze_kernel"
-        )
-        self.squeeze_bias = self.add_weight(shape=(groups, hidden), initializer="zeros", name="squeeze_bias")
-        self.excite_kernel = self.add_weight(
-            shape=(groups, hidden, features), initializer=per_group, name="excite_kernel"
-        )
-        self.excite_bias = self.add_weight(shape=(groups, features), initializer="zeros", name="excite_bias")
+        self.squeeze_kernel = self.add_weight((groups, channels, hidden), per_group, name="squeeze_kernel")
+        self.squeeze_bias = self.add_weight((groups, hidden), "zeros", name="squeeze_bias")
+        self.excite_kernel = self.add_weight((groups, hidden, features), per_group, name="excite_kernel")
+        self.excite_bias = self.add_weight((groups, features), "zeros", name="excite_bias")
 
     @property
-    def gate_weights(self):
+    def gate_weights(self) -> list[keras.Variable]:
         """The weights of the gates, each with a leading axis of groups; the rest of the layer is shared."""
         return [self.squeeze_kernel, self.squeeze_bias, self.excite_kernel, self.excite_bias]
 
-    def gates(self, inputs):
+    def gates(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Psi: `(batch, H, W, C)` -> `(batch, K, F)`, values in (0, 1)."""
         z = ops.mean(inputs, axis=(1, 2))[:, None, None, :]  # (B, 1, 1, C)
         hidden = ops.relu(ops.matmul(z, self.squeeze_kernel)[:, :, 0, :] + self.squeeze_bias)  # (B, K, C / r)
         return ops.sigmoid(ops.matmul(hidden[:, :, None, :], self.excite_kernel)[:, :, 0, :] + self.excite_bias)
 
-    def call(self, inputs, return_maps=False, training=None):
+    def call(
+        self, inputs: keras.KerasTensor, return_maps: bool = False, training: bool | None = None
+    ) -> keras.KerasTensor | tuple[keras.KerasTensor, ...]:
         psi = self.gates(inputs)  # (B, K, F)
         shared = self._block(inputs, training=training)  # (B, H', W', F)
         pooled = ops.mean(shared, axis=(1, 2))[:, None, :] * psi
-        if not return_maps:
-            return pooled
-        return pooled, shared[:, None] * psi[:, :, None, None, :]
+        return (pooled, shared[:, None] * psi[:, :, None, None, :]) if return_maps else pooled
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         block = self.block or BottleneckBlock()
         return (input_shape[0], self.num_groups, block.compute_output_shape(input_shape)[-1])
 
-    def compute_output_spec(self, inputs, return_maps=False, training=None):
+    def compute_output_spec(
+        self, inputs: keras.KerasTensor, return_maps: bool = False, training: bool | None = None
+    ) -> keras.KerasTensor | tuple[keras.KerasTensor, ...]:
         pooled = keras.KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
-        if not return_maps:
-            return pooled
-        block = self.block or BottleneckBlock()
-        batch, *maps = block.compute_output_shape(inputs.shape)
-        return pooled, keras.KerasTensor((batch, self.num_groups, *maps), self.compute_dtype)
+        batch, *maps = (self.block or BottleneckBlock()).compute_output_shape(inputs.shape)
+        gated = keras.KerasTensor((batch, self.num_groups, *maps), self.compute_dtype)
+        return (pooled, gated) if return_maps else pooled
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         block = self.block and keras.saving.serialize_keras_object(self.block)
         return {**super().get_config(), "num_groups": self.num_groups, "reduction": self.reduction, "block": block}
 
     @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        if config.get("block") is not None:
-            config["block"] = keras.saving.deserialize_keras_object(config["block"])
-        return cls(**config)
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        block = config.get("block") and keras.saving.deserialize_keras_object(config["block"])
+        return cls(**{**config, "block": block})
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -134,7 +127,7 @@ class BottleneckBlock(layers.Layer):
         He et al., Deep Residual Learning, CVPR 2016, figure 5.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         channels = input_shape[-1]
         width = max(1, channels // 4)
         self.stack = keras.Sequential(name="stack")
@@ -145,10 +138,10 @@ class BottleneckBlock(layers.Layer):
                 self.stack.add(layers.ReLU(dtype=self.dtype_policy))
         self.stack.build(input_shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
         return ops.relu(inputs + self.stack(inputs, training=training))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
 
 
@@ -159,11 +152,11 @@ class StackedInitializer(keras.initializers.Initializer):
     Keras would take the leading axis for a receptive field and draw values that are too small.
     """
 
-    def __init__(self, initializer):
+    def __init__(self, initializer: str | dict | keras.initializers.Initializer) -> None:
         self.initializer = keras.initializers.get(initializer)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> keras.KerasTensor:
         return ops.stack([self.initializer.clone()(shape[1:], dtype=dtype) for _ in range(shape[0])])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"initializer": keras.saving.serialize_keras_object(self.initializer)}

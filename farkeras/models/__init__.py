@@ -1,11 +1,11 @@
 """The papers' models and the baselines they are compared with."""
 
-from farkeras.models.base import LogitsModel
+from farkeras.models.base import FaceAttributeModel, LogitsModel
 from farkeras.models.baselines import SharedTrunk
 from farkeras.models.far_amtn import FARAMTN
 from farkeras.models.mgmtn import MGMTN
 
 __all__ = ["FARAMTN", "MGMTN", "MODELS", "LogitsModel", "SharedTrunk"]
 
-MODELS = {"far_amtn": FARAMTN, "mgmtn": MGMTN, "shared_trunk": SharedTrunk}
+MODELS: dict[str, type[FaceAttributeModel]] = {"far_amtn": FARAMTN, "mgmtn": MGMTN, "shared_trunk": SharedTrunk}
 """Model classes by the name that the setting `model` takes."""

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import math
-import pkgutil
+from collections.abc import Callable, Iterator
 
 import keras
 
@@ -11,7 +11,7 @@ from farkeras.errors import FarkerasError
 from farkeras.models import resnest, resnet_tiny
 
 # What keras.applications lacks: name -> (builder, its preprocess_input).
-_OWN = {
+_OWN: dict[str, tuple[Callable, Callable]] = {
     "ResNeSt50": (resnest.ResNeSt50, resnest.preprocess_input),
     "ResNetTiny": (resnet_tiny.ResNetTiny, resnet_tiny.preprocess_input),
 }
@@ -22,21 +22,16 @@ def backbone_names() -> tuple[str, ...]:
     return tuple(sorted(_applications()))
 
 
-def _applications() -> dict[str, tuple]:
+def _applications() -> dict[str, tuple[Callable, Callable]]:
     """Name -> (builder, its module's preprocess_input)."""
     found = dict(_OWN)
-    for info in pkgutil.iter_modules(keras.applications.__path__):
-        module = importlib.import_module(f"keras.applications.{info.name}")
-        for name, builder in vars(module).items():
-            if name[0].isupper() and callable(builder) and hasattr(module, "preprocess_input"):
-                found[name] = (builder, module.preprocess_input)
-    for name, builder in vars(keras.applications).items():  # the MobileNetV3 classes live one level up
-        if name[:1].isupper() and callable(builder) and name not in found:
-            found[name] = (builder, keras.applications.mobilenet_v3.preprocess_input)
+    for name, builder in vars(keras.applications).items():
+        if name[0].isupper():
+            found[name] = (builder, importlib.import_module(builder.__module__).preprocess_input)
     return found
 
 
-def build_backbone(name: str, image_size: tuple[int, int], alpha: float = 1.0, weights: str = "none") -> keras.Model:
+def build_backbone(name: str, image_size: tuple[int, ...], alpha: float = 1.0, weights: str = "none") -> keras.Model:
     """An image classifier's convolutional part that takes RGB in 0..255.
 
     Args:
@@ -51,7 +46,7 @@ def build_backbone(name: str, image_size: tuple[int, int], alpha: float = 1.0, w
         its family was trained with.
 
     Raises:
-        FarkerasError: Unknown name, `alpha` for a family without one, or weights that cannot be had or do not fit.
+        FarkerasError: Unknown name, `alpha` for a family without one, or weights that cannot be loaded or do not fit.
     """
     applications = _applications()
     if name not in applications:
@@ -61,12 +56,12 @@ def build_backbone(name: str, image_size: tuple[int, int], alpha: float = 1.0, w
     options = {"include_top": False, "weights": None, "input_tensor": preprocess(images)}
     if alpha != 1.0:
         if "alpha" not in inspect.signature(builder).parameters:
-            raise FarkerasError(f"backbone_alpha={alpha}: '{name}' has no width multiplier; leave it at 1.")
+            raise FarkerasError(f"`backbone_alpha={alpha}`: '{name}' has no width multiplier; leave it at 1.")
         options["alpha"] = alpha
     if weights == "imagenet":
         if name in _OWN:
             raise FarkerasError(
-                f"{name} has no ImageNet weights; set --backbone_weights=none or a .weights.h5 or .keras file, or "
+                f"{name} has no ImageNet weights; set `backbone_weights=none` or a .weights.h5 or .keras file, or "
                 "choose ResNet50."
             )
         options["weights"] = "imagenet"
@@ -76,8 +71,8 @@ def build_backbone(name: str, image_size: tuple[int, int], alpha: float = 1.0, w
         if weights == "imagenet":
             build_backbone(name, image_size, alpha)  # raises where the weights are not the reason
             raise FarkerasError(
-                f"ImageNet weights of {name} could not be had ({_first_line(error)}). Offline, set "
-                f"--backbone_weights=none, or to a .weights.h5 or .keras file saved from keras.applications.{name}."
+                f"ImageNet weights of {name} could not be loaded ({_first_line(error)}). Offline, set "
+                f"`backbone_weights=none`, or to a .weights.h5 or .keras file saved from keras.applications.{name}."
             ) from None
         raise FarkerasError(f"Backbone {name} cannot be built for {image_size} pixels: {_first_line(error)}") from None
     if weights not in ("none", "imagenet"):
@@ -179,30 +174,34 @@ def _halvings(size: int, next_size: int) -> int:
     return round(halvings) if halvings < 1 else math.ceil(halvings - 0.6)
 
 
-def _is_padding(tensor) -> bool:
+def _is_padding(tensor: keras.KerasTensor) -> bool:
     return isinstance(tensor._keras_history.operation, keras.layers.ZeroPadding2D)
 
 
-def _passages(backbone: keras.Model):
+def _passages(backbone: keras.Model) -> Iterator[tuple[keras.KerasTensor, int]]:
     """Yields `(tensor, convolutions after it)` from the output to the input.
 
     The tensors are those through which everything after them passes: the places where a backbone can be cut in two.
 
     Raises:
-        FarkerasError: The model is not functional.
+        FarkerasError: The model is not functional, or uses a layer more than once.
     """
     if not isinstance(backbone, keras.Model) or not hasattr(backbone, "operations"):
         raise FarkerasError("The backbone must be a functional Keras model or a name of keras.applications.")
-    # `open_tensors` are the tensors that what has been visited still needs; when only one is left, everything visited
-    # depends on the input through that one tensor.
-    order = _topological_order(backbone)
     (output,) = backbone.outputs
+    operations = [op for op in backbone.operations if not isinstance(op, keras.layers.InputLayer)]
+    produced = {id(tensor) for op in operations for tensor in keras.tree.flatten(op.output)}
+    for tensor in keras.tree.flatten([output, *(op.input for op in operations)]):
+        if id(tensor) not in produced and tensor is not backbone.inputs[0]:
+            raise FarkerasError(f"'{backbone.name}' cannot be cut: a layer is used more than once.")
+    # Keras lists operations such that each comes after all that it reads. `open_tensors` are the tensors that what has
+    # been visited still needs; when only one is left, everything visited depends on the input through it.
     open_tensors = {id(output): output}
     convolutions = 0
     yield output, convolutions
-    for operation in reversed(order):
+    for operation in reversed(operations):
         node_outputs = [t for t in keras.tree.flatten(operation.output) if id(t) in open_tensors]
-        if not node_outputs or isinstance(operation, keras.layers.InputLayer):
+        if not node_outputs:
             continue
         for tensor in node_outputs:
             del open_tensors[id(tensor)]
@@ -212,21 +211,3 @@ def _passages(backbone: keras.Model):
         if len(open_tensors) == 1:
             (tensor,) = open_tensors.values()
             yield tensor, convolutions
-
-
-def _topological_order(model: keras.Model) -> list:
-    """Operations such that each comes after all that it reads."""
-    produced, order, waiting = {id(model.inputs[0])}, [], list(model.operations)
-    while waiting:
-        ready = [op for op in waiting if all(id(t) in produced for t in keras.tree.flatten(_inputs(op)))]
-        if not ready:
-            raise FarkerasError(f"'{model.name}' cannot be ordered: a layer is used more than once.")
-        for operation in ready:
-            produced.update(id(tensor) for tensor in keras.tree.flatten(operation.output))
-        order += ready
-        waiting = [op for op in waiting if op not in ready]
-    return order
-
-
-def _inputs(operation):
-    return [] if isinstance(operation, keras.layers.InputLayer) else operation.input

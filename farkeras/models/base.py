@@ -50,47 +50,38 @@ class FaceAttributeModel(LogitsModel):
     Input: `(batch, height, width, 3)` float, RGB in 0..255. Output: a dict, of which `"logits"` is
     `(batch, attributes)` float in the order of `model.grouping.attributes`.
 
-    Subclasses compute the logits in `build_outputs` from their further arguments, which they pass on as `options`, and
-    say in `options_of` which settings these are.
+    A subclass's constructor takes `attributes`, `backbone`, `image_size`, `backbone_alpha`, `backbone_weights`, `name`
+    and options of its own, which `options_of` reads from settings.
+
+    Args:
+        grouping: The attributes and their groups.
+        network: The backbone, from `as_network`.
+        outputs: The model's, of `network.inputs`.
+        config: The constructor's arguments that `network` and `grouping` do not show, for saving.
+        name: The model's.
     """
 
     def __init__(
-        self,
-        attributes: Attributes,
-        backbone: str | keras.Model,
-        image_size: Sequence[int],
-        backbone_alpha: float,
-        backbone_weights: str,
-        name: str,
-        options: dict[str, Any],
+        self, grouping: Grouping, network: keras.Model, outputs: Outputs, config: dict[str, Any], name: str
     ) -> None:
-        grouping = as_grouping(attributes)
-        if isinstance(backbone, str):
-            network = build_backbone(backbone, tuple(image_size), backbone_alpha, backbone_weights)
-        else:
-            network = backbone
-            image_size = network.input_shape[1:3]
-        super().__init__(network.inputs[0], self.build_outputs(network, grouping, **options), name=name)
-        self.grouping = grouping
-        self.image_size = tuple(image_size)
-        size = list(image_size)
-        self._config = {"backbone": backbone, "image_size": size, "backbone_alpha": backbone_alpha, **options}
+        super().__init__(network.inputs[0], outputs, name=name)
+        self.grouping, self.image_size, self._config = grouping, tuple(network.input_shape[1:3]), config
 
     @classmethod
     def from_settings(cls, config: Config, grouping: Grouping) -> Self:
         """The model of a run, with its first weights."""
-        return cls(
-            attributes=grouping,
-            backbone=config.backbone,
-            image_size=config.image_size,
-            backbone_alpha=config.backbone_alpha,
-            backbone_weights=config.backbone_weights,
-            **cls.options_of(config),
-        )
+        common: dict[str, Any] = {
+            "attributes": grouping,
+            "backbone": config.backbone,
+            "image_size": config.image_size,
+            "backbone_alpha": config.backbone_alpha,
+            "backbone_weights": config.backbone_weights,
+        }
+        return cls(**common, **cls.options_of(config))
 
     @staticmethod
     def options_of(config: Config) -> dict[str, Any]:
-        """The constructor's further arguments, each from its setting."""
+        """The constructor's arguments beyond the common ones, each from its setting."""
         raise NotImplementedError
 
     @property
@@ -98,20 +89,13 @@ class FaceAttributeModel(LogitsModel):
         """Name of each fully connected layer at the end -> the attributes of its outputs."""
         return {head_name(group): members for group, members in self.grouping.groups.items()}
 
-    @staticmethod
-    def build_outputs(backbone: keras.Model, grouping: Grouping, *args: Any, **options: Any) -> Outputs:
-        raise NotImplementedError
-
     def get_config(self) -> dict[str, Any]:
-        config = dict(self._config)
+        config = {"image_size": list(self.image_size), **self._config, "name": self.name}
         if isinstance(config["backbone"], keras.Model):
             config["backbone"] = keras.saving.serialize_keras_object(config["backbone"])
-        grouping = {
-            # A list of pairs: JSON objects need not keep their order.
-            "groups": [[name, list(members)] for name, members in self.grouping.groups.items()],
-            "attributes": list(self.grouping.attributes),
-        }
-        return {"attributes": grouping, **config, "name": self.name}
+        # A list of pairs: JSON objects need not keep their order.
+        groups = [[name, list(members)] for name, members in self.grouping.groups.items()]
+        return {"attributes": {"groups": groups, "attributes": list(self.grouping.attributes)}, **config}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
@@ -129,6 +113,11 @@ def as_grouping(attributes: Attributes) -> Grouping:
     if isinstance(attributes, str):
         return load_grouping(attributes, CELEBA_ATTRIBUTES)
     return Grouping({"all": tuple(attributes)}, tuple(attributes))
+
+
+def as_network(backbone: str | keras.Model, image_size: Sequence[int], alpha: float, weights: str) -> keras.Model:
+    """The network that a model's argument `backbone` names, see `build_backbone`, or is; the rest is for a name."""
+    return build_backbone(backbone, tuple(image_size), alpha, weights) if isinstance(backbone, str) else backbone
 
 
 def group_heads(features: keras.KerasTensor, grouping: Grouping, dropout: float) -> keras.KerasTensor:

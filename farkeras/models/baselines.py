@@ -4,9 +4,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from farkeras.attributes import Grouping
 from farkeras.config import Config
-from farkeras.models.base import Attributes, FaceAttributeModel, Outputs, head_dtype
+from farkeras.models.base import Attributes, FaceAttributeModel, as_grouping, as_network, head_dtype
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -27,8 +26,12 @@ class SharedTrunk(FaceAttributeModel):
         dropout: float = 0.0,
         name: str = "shared_trunk",
     ) -> None:
-        options = {"dropout": dropout}
-        super().__init__(attributes, backbone, image_size, backbone_alpha, backbone_weights, name, options)
+        grouping, network = as_grouping(attributes), as_network(backbone, image_size, backbone_alpha, backbone_weights)
+        pooled = layers.GlobalAveragePooling2D(name="pool")(network.output)
+        head = layers.Dense(len(grouping.attributes), dtype=head_dtype(), name="head")
+        outputs = {"logits": head(layers.Dropout(dropout, name="dropout")(pooled))}
+        config = {"backbone": backbone, "backbone_alpha": backbone_alpha, "dropout": dropout}
+        super().__init__(grouping, network, outputs, config, name)
 
     @staticmethod
     def options_of(config: Config) -> dict[str, Any]:
@@ -37,9 +40,3 @@ class SharedTrunk(FaceAttributeModel):
     @property
     def heads(self) -> dict[str, tuple[str, ...]]:
         return {"head": self.grouping.attributes}
-
-    @staticmethod
-    def build_outputs(backbone: keras.Model, grouping: Grouping, dropout: float) -> Outputs:
-        pooled = layers.GlobalAveragePooling2D(name="pool")(backbone.output)
-        head = layers.Dense(len(grouping.attributes), dtype=head_dtype(), name="head")
-        return {"logits": head(layers.Dropout(dropout, name="dropout")(pooled))}

@@ -4,11 +4,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from farkeras.attributes import Grouping
 from farkeras.config import Config
 from farkeras.layers import CGFF, WSGSA
 from farkeras.models.backbones import split_at_last_block
-from farkeras.models.base import Attributes, FaceAttributeModel, Outputs, group_heads
+from farkeras.models.base import Attributes, FaceAttributeModel, Outputs, as_grouping, as_network, group_heads
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -55,21 +54,19 @@ class FARAMTN(FaceAttributeModel):
         dropout: float = 0.0,
         name: str = "far_amtn",
     ) -> None:
-        options = {"reduction": reduction, "dropout": dropout}
-        super().__init__(attributes, backbone, image_size, backbone_alpha, backbone_weights, name, options)
+        grouping, network = as_grouping(attributes), as_network(backbone, image_size, backbone_alpha, backbone_weights)
+        trunk, block = split_at_last_block(network)
+        shared = trunk(network.inputs[0])
+        features = WSGSA(len(grouping), reduction, block=block, name="wsgsa")(shared)  # (B, K, C)
+        if len(grouping) > 1:  # a single group has nobody to exchange with
+            features = CGFF(reduction, name="cgff")(features)  # (B, K, C)
+        outputs = {"logits": group_heads(features, grouping, dropout)}
+        config = {"backbone": backbone, "backbone_alpha": backbone_alpha, "reduction": reduction, "dropout": dropout}
+        super().__init__(grouping, network, outputs, config, name)
 
     @staticmethod
     def options_of(config: Config) -> dict[str, Any]:
         return {"reduction": config.reduction, "dropout": config.dropout}
-
-    @staticmethod
-    def build_outputs(backbone: keras.Model, grouping: Grouping, reduction: int, dropout: float) -> Outputs:
-        trunk, block = split_at_last_block(backbone)
-        shared = trunk(backbone.inputs[0])
-        features = WSGSA(len(grouping), reduction, block=block, name="wsgsa")(shared)  # (B, K, C)
-        if len(grouping) > 1:  # a single group has nobody to exchange with
-            features = CGFF(reduction, name="cgff")(features)  # (B, K, C)
-        return {"logits": group_heads(features, grouping, dropout)}
 
     def explain(self, images: keras.KerasTensor) -> Outputs:
         """What the groups look at and tell one another, for visualisation.

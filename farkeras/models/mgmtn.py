@@ -8,7 +8,15 @@ from farkeras.attributes import REGIONS, Grouping, region_of
 from farkeras.config import Config
 from farkeras.layers import AML, G2FF
 from farkeras.models.backbones import feature_maps
-from farkeras.models.base import Attributes, FaceAttributeModel, Outputs, group_heads, head_dtype
+from farkeras.models.base import (
+    Attributes,
+    FaceAttributeModel,
+    Outputs,
+    as_grouping,
+    as_network,
+    group_heads,
+    head_dtype,
+)
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -24,19 +32,12 @@ class MGMTN(FaceAttributeModel):
     Ours: the UNet's size, masks used soft, G2FF's formula (see the layer), and that all `R = 8` regions are learned
     whatever the grouping is: a group reads the region of its name, else Object (`farkeras.attributes.region_of`).
 
-    Args:
-        attributes: A `farkeras.attributes.Grouping`, the name (`mgmtn8`, `mcnn9`) or JSON file of a grouping of the 40
-            CelebA attributes, or a list of attribute names (one group).
-        backbone: A class name of keras.applications, ResNeSt50 or ResNetTiny, or a functional Keras model from
-            `(batch, H, W, 3)` RGB in 0..255 to `(batch, h, w, C)`, with maps at strides 8, 16 and 32.
-        image_size: Height and width of the input in pixels (with a named backbone).
-        backbone_alpha: Width multiplier (MobileNet families).
-        backbone_weights: `none`, `imagenet` (downloaded by Keras) or a weights file.
+    Args: `attributes`, `backbone` (with maps at strides 8, 16 and 32), `image_size`, `backbone_alpha`,
+    `backbone_weights` and `dropout` as those of `FARAMTN`; beside them
         mask_widths: Channels of the UNet's levels.
         mask_stride: Pixels of the image to a pixel of the masks: 1, 2, 4 ...
         fusion_width: Length of the group features.
         mask_gradients: Whether the attributes' losses train the mask network too; otherwise only its masks' losses do.
-        dropout: Rate before the heads, in [0, 1).
 
     Input: see `FaceAttributeModel`. Output: a dict of `"logits"` `(batch, attributes)` in the order of
     `model.grouping.attributes` and `"mask_logits"` `(batch, h, w, R)` in the order of `farkeras.attributes.REGIONS`,
@@ -69,14 +70,24 @@ class MGMTN(FaceAttributeModel):
         dropout: float = 0.0,
         name: str = "mgmtn",
     ) -> None:
-        options = {
+        grouping, network = as_grouping(attributes), as_network(backbone, image_size, backbone_alpha, backbone_weights)
+        images = network.inputs[0]
+        mask_logits = ops.cast(AML(len(REGIONS), mask_widths, mask_stride, name="aml")(images), head_dtype())
+        masks = group_masks(ops.sigmoid(mask_logits), grouping)
+        if not mask_gradients:
+            masks = ops.stop_gradient(masks)
+        features = G2FF(fusion_width, name="g2ff")((feature_maps(network)(images), masks))  # (B, K, width)
+        outputs = {"logits": group_heads(features, grouping, dropout), "mask_logits": mask_logits}
+        config = {
+            "backbone": backbone,
+            "backbone_alpha": backbone_alpha,
             "mask_widths": list(mask_widths),
             "mask_stride": mask_stride,
             "fusion_width": fusion_width,
             "mask_gradients": mask_gradients,
             "dropout": dropout,
         }
-        super().__init__(attributes, backbone, image_size, backbone_alpha, backbone_weights, name, options)
+        super().__init__(grouping, network, outputs, config, name)
 
     @staticmethod
     def options_of(config: Config) -> dict[str, Any]:
@@ -87,24 +98,6 @@ class MGMTN(FaceAttributeModel):
             "mask_gradients": config.mask_gradients,
             "dropout": config.dropout,
         }
-
-    @staticmethod
-    def build_outputs(
-        backbone: keras.Model,
-        grouping: Grouping,
-        mask_widths: Sequence[int],
-        mask_stride: int,
-        fusion_width: int,
-        mask_gradients: bool,
-        dropout: float,
-    ) -> Outputs:
-        images = backbone.inputs[0]
-        mask_logits = ops.cast(AML(len(REGIONS), mask_widths, mask_stride, name="aml")(images), head_dtype())
-        masks = group_masks(ops.sigmoid(mask_logits), grouping)
-        if not mask_gradients:
-            masks = ops.stop_gradient(masks)
-        features = G2FF(fusion_width, name="g2ff")((feature_maps(backbone)(images), masks))  # (B, K, width)
-        return {"logits": group_heads(features, grouping, dropout), "mask_logits": mask_logits}
 
     @property
     def mask_network(self) -> AML:

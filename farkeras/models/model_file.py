@@ -1,6 +1,7 @@
 """A trained model as one `.keras` file that also says what it was trained on and how."""
 
 import json
+import os
 import platform
 import zipfile
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
 from farkeras.layers import WSGSA
+from farkeras.models.base import FaceAttributeModel
 
 FORMAT_VERSION = 1
 MODEL_FILE = "model.keras"
@@ -87,7 +89,7 @@ def save_model(model: keras.Model, metadata: ModelMetadata, path: str | Path) ->
             archive.writestr(_MEMBER, json.dumps(metadata.to_dict(), indent=1))
 
 
-def load_model(path: str | Path) -> tuple[keras.Model, ModelMetadata]:
+def load_model(path: str | os.PathLike) -> tuple[FaceAttributeModel, ModelMetadata]:
     """Reads a model, always in float32.
 
     Args:
@@ -101,7 +103,7 @@ def load_model(path: str | Path) -> tuple[keras.Model, ModelMetadata]:
     return keras.models.load_model(path, compile=False), metadata
 
 
-def read_metadata(path: str | Path) -> ModelMetadata:
+def read_metadata(path: str | os.PathLike) -> ModelMetadata:
     """What goes with a model's weights, without them; arguments and errors as of `load_model`."""
     path = _model_file(path)
     try:
@@ -118,12 +120,12 @@ def read_metadata(path: str | Path) -> ModelMetadata:
     return ModelMetadata.from_dict(values)
 
 
-def _model_file(path: str | Path) -> Path:
+def _model_file(path: str | os.PathLike) -> Path:
     path = Path(path)
     if path.is_dir():
         if not (path / MODEL_FILE).is_file():
             raise FarkerasError(
-                f"{path} holds no {MODEL_FILE}: expected the --workdir of a training run that has validated once. "
+                f"{path} holds no {MODEL_FILE}: expected the `workdir` of a training run that has validated once. "
                 "Train first, or wait for its first validation."
             )
         path = path / MODEL_FILE
@@ -132,7 +134,7 @@ def _model_file(path: str | Path) -> Path:
     return path
 
 
-def copy_matching_weights(source: keras.Model, target: keras.Model) -> list[str]:
+def copy_matching_weights(source: FaceAttributeModel, target: FaceAttributeModel) -> list[str]:
     """Copies weights that have the same path, shape and meaning, for training on from a model with other heads.
 
     A head is copied where both models have its group with the same members in the same order, the gates where both have
@@ -151,7 +153,7 @@ def copy_matching_weights(source: keras.Model, target: keras.Model) -> list[str]
     if copied < target.count_params() / 2:
         raise FarkerasError(
             f"Only {copied:,} of {target.count_params():,} parameters of '{target.name}' are in '{source.name}': it "
-            "has another architecture. Use the same --model, --backbone and --backbone_alpha as that run."
+            "has another architecture. Use the same `model`, `backbone` and `backbone_alpha` as that run."
         )
     for weight in fits:
         weight.assign(values[weight.path])
@@ -159,7 +161,7 @@ def copy_matching_weights(source: keras.Model, target: keras.Model) -> list[str]
     return [w.path for w in target.weights if w.path not in names]
 
 
-def _of_other_groups(source: keras.Model, target: keras.Model) -> set[str]:
+def _of_other_groups(source: FaceAttributeModel, target: FaceAttributeModel) -> set[str]:
     """Paths of the target's weights that belong to attributes or groups which the source has not, or not so."""
     weights = []
     for layer in target.layers:

@@ -7,7 +7,12 @@ MEAN = np.array([0.485, 0.456, 0.406], "float32") * 255
 STD = np.array([0.229, 0.224, 0.225], "float32") * 255
 
 
-def ResNeSt50(include_top=False, weights=None, input_tensor=None, classes=1000):
+def ResNeSt50(
+    include_top: bool = False,
+    weights: None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    classes: int = 1000,
+) -> keras.Model:
     """ResNeSt-50, a ResNet-50 whose 3x3 convolutions are split-attention blocks.
 
     Published: the network and its arithmetic, in the widely used 50-layer variant with radix 2, cardinality 1,
@@ -70,7 +75,7 @@ def ResNeSt50(include_top=False, weights=None, input_tensor=None, classes=1000):
     return keras.Model(keras.utils.get_source_inputs(input_tensor), x, name="resnest50")
 
 
-def _bottleneck(x, width, stride, project, name):
+def _bottleneck(x: keras.KerasTensor, width: int, stride: int, project: bool, name: str) -> keras.KerasTensor:
     """1x1 convolution, split attention, 1x1 convolution to four times the width, and a shortcut around them."""
     y = _convolution(x, width, 1, 1, f"{name}_conv1", f"{name}_bn1")
     y = _split_attention(y, name)
@@ -85,7 +90,7 @@ def _bottleneck(x, width, stride, project, name):
     return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([y, x]))
 
 
-def _split_attention(x, name):
+def _split_attention(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """`(batch, h, w, C)` -> `(batch, h, w, C)`; each split reads half of the channels and gives all C."""
     channels = x.shape[-1]
     u1, u2 = (
@@ -99,7 +104,16 @@ def _split_attention(x, name):
     return a1 * u1 + (1 - a1) * u2
 
 
-def _convolution(x, filters, kernel, stride, name, norm_name, use_bias=False, activate=True):
+def _convolution(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int,
+    stride: int,
+    name: str,
+    norm_name: str,
+    use_bias: bool = False,
+    activate: bool = True,
+) -> keras.KerasTensor:
     """Convolution padded alike on all sides (Keras' "same" pads strided ones right and below), normalisation, ReLU."""
     if stride > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
@@ -109,10 +123,10 @@ def _convolution(x, filters, kernel, stride, name, norm_name, use_bias=False, ac
     return layers.ReLU(name=f"{norm_name}_relu")(x) if activate else x
 
 
-def _he():
+def _he() -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
-def preprocess_input(x):
+def preprocess_input(x: keras.KerasTensor) -> keras.KerasTensor:
     """RGB 0..255 -> zero mean and unit deviation over ImageNet, per channel."""
     return (x - MEAN) / STD

@@ -2,7 +2,9 @@ import keras
 from keras import layers
 
 
-def ResNetTiny(include_top=False, weights=None, input_tensor=None, alpha=1.0):
+def ResNetTiny(
+    include_top: bool = False, weights: None = None, input_tensor: keras.KerasTensor | None = None, alpha: float = 1.0
+) -> keras.Model:
     """A small residual network for laptops and small images, made of plain 3x3 convolutions.
 
     Ours, without published weights: on a CPU it trains faster than MobileNets of the same width, since dense
@@ -21,7 +23,7 @@ def ResNetTiny(include_top=False, weights=None, input_tensor=None, alpha=1.0):
     if include_top or weights is not None:
         raise ValueError(f"ResNetTiny has no top, no weights. Received: include_top={include_top}, weights={weights}")
 
-    def convolution(x, filters, stride, name):
+    def convolution(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
         x = layers.Conv2D(filters, 3, stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
         return layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
 
@@ -36,6 +38,6 @@ def ResNetTiny(include_top=False, weights=None, input_tensor=None, alpha=1.0):
     return keras.Model(keras.utils.get_source_inputs(input_tensor), x, name="resnet_tiny")
 
 
-def preprocess_input(x):
+def preprocess_input(x: keras.KerasTensor) -> keras.KerasTensor:
     """RGB 0..255 -> -1..1."""
     return x / 127.5 - 1.0

@@ -3,26 +3,29 @@
 import inspect
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from keras import tree
 
 _BASE_CONFIG = {"name", "trainable", "dtype"}
+Structure = Any  # arrays, tensors or shapes: one, or lists, tuples and dicts of them
 
 
 def run_layer_test(
-    layer_class,
-    init_kwargs,
+    layer_class: type[keras.layers.Layer],
+    init_kwargs: dict[str, Any] | Callable[[], dict[str, Any]],
     *,
-    input_shape=None,
-    input_data=None,
-    expected_output_shape,
-    expected_num_trainable_weights,
-    expected_num_non_trainable_weights,
-    call_kwargs=None,
-):
+    input_shape: Structure | None = None,
+    input_data: Structure | None = None,
+    expected_output_shape: tuple[Any, ...],
+    expected_num_trainable_weights: int,
+    expected_num_non_trainable_weights: int,
+    call_kwargs: dict[str, Any] | None = None,
+) -> None:
     """Checks what every Keras layer must do, on whichever Keras backend is active.
 
     - The constructor's arguments are the config's keys; the config goes through JSON and gives the same layer again.
@@ -61,10 +64,10 @@ def run_layer_test(
     keras.utils.set_random_seed(0)
     if input_data is None:
         random = np.random.default_rng(0)
-        input_data = tree.map_shape_structure(lambda s: random.normal(size=s).astype("float32"), input_shape)
+        input_data = tree.map_shape_structure(lambda s: np.float32(random.normal(size=s)), input_shape)
     shapes = tree.map_structure(lambda x: tuple(x.shape), input_data)
 
-    def make_layer():
+    def make_layer() -> keras.layers.Layer:
         return layer_class(**(init_kwargs() if callable(init_kwargs) else init_kwargs))
 
     _check_config(make_layer(), init_kwargs() if callable(init_kwargs) else init_kwargs)
@@ -86,7 +89,7 @@ def run_layer_test(
         _check_training(model, input_data, outputs)
 
 
-def _check_config(layer, init_kwargs) -> None:
+def _check_config(layer: keras.layers.Layer, init_kwargs: dict[str, Any]) -> None:
     layer_class, config = type(layer), layer.get_config()
     arguments = set(inspect.signature(layer_class.__init__).parameters) - {"self", "args", "kwargs"}
     _same("keys of the config", sorted(set(config) - _BASE_CONFIG), sorted(arguments - _BASE_CONFIG))
@@ -100,10 +103,12 @@ def _check_config(layer, init_kwargs) -> None:
     _same("deserialized class", type(keras.saving.deserialize_keras_object(serialized)), layer_class)
 
 
-def _check_calls(layer, input_data, call_kwargs, expected_output_shape) -> list[np.ndarray]:
+def _check_calls(
+    layer: keras.layers.Layer, input_data: Structure, call_kwargs: dict[str, Any], expected_output_shape: tuple
+) -> list[np.ndarray]:
     """Returns the eager call's outputs as a flat list."""
 
-    def symbolic_outputs(batch):
+    def symbolic_outputs(batch: tuple[int | None, ...]) -> list[keras.KerasTensor]:
         inputs = tree.map_structure(lambda x: keras.KerasTensor((*batch, *x.shape[len(batch) :])), input_data)
         return tree.flatten(layer(inputs, **call_kwargs))
 
@@ -121,12 +126,12 @@ def _check_calls(layer, input_data, call_kwargs, expected_output_shape) -> list[
     return [keras.ops.convert_to_numpy(x) for x in eager]
 
 
-def _model(layer, input_data, call_kwargs) -> keras.Model:
+def _model(layer: keras.layers.Layer, input_data: Structure, call_kwargs: dict[str, Any]) -> keras.Model:
     inputs = tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=str(x.dtype)), input_data)
     return keras.Model(inputs, tree.flatten(layer(inputs, **call_kwargs)))
 
 
-def _check_saving(model, input_data, outputs) -> None:
+def _check_saving(model: keras.Model, input_data: Structure, outputs: list[np.ndarray]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
@@ -135,7 +140,13 @@ def _check_saving(model, input_data, outputs) -> None:
         np.testing.assert_allclose(keras.ops.convert_to_numpy(after), before, rtol=1e-5, atol=1e-6)
 
 
-def _check_mixed_precision(make_layer, layer, input_data, call_kwargs, outputs) -> None:
+def _check_mixed_precision(
+    make_layer: Callable[[], keras.layers.Layer],
+    layer: keras.layers.Layer,
+    input_data: Structure,
+    call_kwargs: dict[str, Any],
+    outputs: list[np.ndarray],
+) -> None:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -153,7 +164,7 @@ def _check_mixed_precision(make_layer, layer, input_data, call_kwargs, outputs) 
         np.testing.assert_allclose(half, full, atol=0.05 * max(np.abs(full).max(), 1e-3))
 
 
-def _check_training(model, input_data, outputs) -> None:
+def _check_training(model: keras.Model, input_data: Structure, outputs: list[np.ndarray]) -> None:
     random = np.random.default_rng(1)
     targets = [random.normal(size=x.shape).astype("float32") for x in outputs]
     before = [keras.ops.convert_to_numpy(w).copy() for w in model.trainable_weights]
@@ -165,18 +176,18 @@ def _check_training(model, input_data, outputs) -> None:
         _same(f"{weight.path} moves in two training steps", bool((after != value).any()), True)
 
 
-def _same(what: str, received, expected) -> None:
+def _same(what: str, received: object, expected: object) -> None:
     if received != expected:
         raise AssertionError(f"{what}: expected {expected}, received {received}")
 
 
-def _tensors(data):
+def _tensors(data: Structure) -> Structure:
     return tree.map_structure(keras.ops.convert_to_tensor, data)
 
 
-def _dtypes(tensors) -> list[str]:
+def _dtypes(tensors: list) -> list[str]:
     return [keras.backend.standardize_dtype(x.dtype) for x in tensors]
 
 
-def _as_json(config) -> str:
+def _as_json(config: dict[str, Any]) -> str:
     return json.dumps(config, sort_keys=True)

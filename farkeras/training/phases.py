@@ -60,7 +60,7 @@ def make_phases(
         masks = model.mask_network.trainable_variables
         # An optimizer of its own: the attributes' then starts with its own first step, warm-up and averages.
         alone = replace(config, schedule="constant", ema_decay=0.0)
-        step = MaskStep(model, make_optimizer(alone, masks, start, steps_per_epoch), masks, strategy)
+        step: Step = MaskStep(model, make_optimizer(alone, masks, start, steps_per_epoch), masks, strategy)
         # While masks are trained alone the attributes are chance.
         phases.append(Phase("mask_optimizer", step, start, chooses_best=False))
         if not config.mask_gradients:
