@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
-import keras
 import numpy as np
 
 from farkeras.errors import FarkerasError
 from farkeras.exporters import tflite
 from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.exporters.tflite_metadata import with_metadata
+from farkeras.models.base import FaceAttributeModel
 from farkeras.models.baselines import SharedTrunk
 from farkeras.models.model_file import MODEL_FILE, ModelMetadata, load_model
 
@@ -148,7 +148,7 @@ def find_exports(export_dir: str | os.PathLike) -> list[tuple[str, str, Path]]:
     return found
 
 
-def bare_backbone_file(model: keras.Model, metadata: ModelMetadata, input_size: tuple[int, int]) -> bytes:
+def bare_backbone_file(model: FaceAttributeModel, metadata: ModelMetadata, input_size: tuple[int, int]) -> bytes:
     """A model's backbone with pooling and one linear layer for all attributes as a float32 TFLite file."""
     config = model.get_config()
     bare = SharedTrunk.from_config(

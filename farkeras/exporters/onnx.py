@@ -7,7 +7,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -16,6 +15,7 @@ from farkeras.exporters.artifact import Exported, new_artifact, writing
 from farkeras.exporters.metadata import export_metadata, write_metadata
 from farkeras.exporters.parity import FLOAT32, Runtime, compare, image_runtime, write_parity
 from farkeras.exporters.reference import ParityImages, keras_reference
+from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, load_model
 from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
 
@@ -52,7 +52,7 @@ def export_onnx(
         ParityError: The export differs from the model by more than the limits; it is kept as `<target>.rejected`.
     """
     onnx = _import_onnx()
-    model, metadata = load_model(Path(model_path))
+    model, metadata = load_model(model_path)
     target, report = Path(target), None
     with new_artifact(target) as aside:
         reference = keras_reference(model, metadata, parity) if parity else None
@@ -91,7 +91,7 @@ def onnx_runtime(path: str | os.PathLike) -> Runtime:
     return image_runtime(run)
 
 
-def _convert(model: keras.Model, metadata: ModelMetadata, input_size: tuple[int, int]) -> "ModelProto":
+def _convert(model: LogitsModel, metadata: ModelMetadata, input_size: tuple[int, int]) -> "ModelProto":
     import tf2onnx
 
     def predict(images: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -16,6 +15,7 @@ from farkeras.data.procedural import is_procedural
 from farkeras.data.reading import image_reader
 from farkeras.data.sources.opening import open_split
 from farkeras.errors import FarkerasError
+from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata
 from farkeras.progress import Progress
 
@@ -78,7 +78,7 @@ class Reference:
         return _batches(self.encoded)
 
 
-def keras_reference(model: keras.Model, metadata: ModelMetadata, images: ParityImages) -> Reference:
+def keras_reference(model: LogitsModel, metadata: ModelMetadata, images: ParityImages) -> Reference:
     """Runs the Keras model on the images that exports are compared on.
 
     Raises:

@@ -17,6 +17,7 @@ from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.exporters.served_graph import check_servable
 from farkeras.exporters.served_images import MAX_PIXELS, decode_rows, put_rows
 from farkeras.exporters.warmup import MAX_RECORDS, write_warmup
+from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, load_model
 
 WARMUP_BATCH_SIZES = (1, 8)
@@ -64,7 +65,7 @@ def export_saved_model(
     sizes = list(dict.fromkeys(warmup_batch_sizes))
     if len(sizes) > MAX_RECORDS or not all(size > 0 for size in sizes):
         raise FarkerasError(f"`warmup_batch_sizes` must be at most {MAX_RECORDS} numbers above 0. Received: {sizes}.")
-    model, metadata = load_model(Path(model_path))
+    model, metadata = load_model(model_path)
     reference = keras_reference(model, metadata, parity) if parity else None
     target, report = _next_version(Path(export_dir)), None
     with new_artifact(target) as aside:
@@ -107,7 +108,7 @@ def _next_version(export_dir: Path) -> Path:
     return export_dir / str(1 + max((int(name) for name in names if name.isdecimal()), default=0))
 
 
-def _archive(model: keras.Model, metadata: ModelMetadata) -> keras.export.ExportArchive:
+def _archive(model: LogitsModel, metadata: ModelMetadata) -> keras.export.ExportArchive:
     preprocessing, num_attributes = metadata.preprocessing, len(metadata.grouping.attributes)
 
     def answers(probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -145,7 +146,7 @@ def _archive(model: keras.Model, metadata: ModelMetadata) -> keras.export.Export
     return archive
 
 
-def _described(model: keras.Model, metadata: ModelMetadata, warmup_batch_sizes: list[int]) -> dict[str, object]:
+def _described(model: LogitsModel, metadata: ModelMetadata, warmup_batch_sizes: list[int]) -> dict[str, object]:
     height, width = metadata.preprocessing.image_size
     images = {"images": "uint8 [batch, height, width, 3]: RGB, any size"}
     endpoints = {

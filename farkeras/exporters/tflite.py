@@ -20,6 +20,7 @@ from farkeras.exporters.parity import FLOAT16, FLOAT32, INT8, Runtime, compare, 
 from farkeras.exporters.quantization import FLOAT_PARTS, Quantization, check_float_parts, quantize
 from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.exporters.tflite_metadata import with_metadata
+from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, load_model
 from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
 
@@ -67,7 +68,7 @@ def export_tflite(
     targets = {precision: Path(export_dir) / precision for precision in precisions}
     for target in targets.values():  # before minutes of work
         check_new(target)
-    model, metadata = load_model(Path(model_path))
+    model, metadata = load_model(model_path)
     reference = keras_reference(model, metadata, images) if images.number else None
     quantization = None
     if "int8" in precisions:
@@ -93,7 +94,7 @@ def export_tflite(
             yield Exported(target, report)
 
 
-def write_graph(model: keras.Model, preprocessing: Preprocessing, input_size: tuple[int, int], folder: str) -> None:
+def write_graph(model: LogitsModel, preprocessing: Preprocessing, input_size: tuple[int, int], folder: str) -> None:
     """Writes preprocessing and model for one crop of fixed size as a SavedModel, for `convert`."""
 
     def probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
