@@ -55,7 +55,7 @@ demo-mgmtn: $(FACES) $(ASTRONAUT)
 
 # Two processes, each with whole files: tests share what a file's fixtures make. The longest files come first, so that
 # both processes end at the same time.
-PYTEST := -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/training tests
+PYTEST := -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/test_wheel.py tests/training tests
 
 test: lint
 	$(BIN)/python $(PYTEST)
