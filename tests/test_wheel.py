@@ -1,4 +1,4 @@
-"""The wheel, made from the source distribution and installed alone: everything from drawn faces to a server's answer."""
+"""The wheel, made from the source distribution and installed alone: from drawn faces to the answer of a server."""
 
 import json
 import os
