@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from farkeras.errors import FarkerasError
 
@@ -162,7 +163,7 @@ REGIONS: tuple[str, ...] = tuple(GROUPINGS["mgmtn8"])
 def region_of(group: str) -> str:
     """The region whose mask an attribute group reads: the one of its name, else Object."""
 
-    def plain(name):
+    def plain(name: str) -> str:
         return name.lower().replace("_", "").replace(" ", "")
 
     return next((region for region in REGIONS if plain(region) == plain(group)), "Object")
@@ -184,7 +185,7 @@ class Grouping:
     groups: Mapping[str, tuple[str, ...]]
     attributes: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         groups = {str(name): tuple(members) for name, members in self.groups.items()}
         listed = [attribute for members in groups.values() for attribute in members]
         attributes = tuple(self.attributes) or tuple(dict.fromkeys(listed))
@@ -254,7 +255,7 @@ def load_grouping(name_or_path: str | Path, attributes: Sequence[str] = CELEBA_A
         return Grouping(GROUPINGS[str(name_or_path)], tuple(attributes))
     path, expected = Path(name_or_path), f"expected {', '.join(GROUPINGS)}, one, or the path of a JSON file"
 
-    def unique(pairs):
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         for name in names:
             if names.count(name) > 1:

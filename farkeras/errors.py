@@ -1,6 +1,6 @@
 """The one exception that users are meant to read."""
 
-from collections.abc import Sequence
+from collections.abc import Sized
 
 
 class FarkerasError(Exception):
@@ -11,6 +11,6 @@ class FarkerasError(Exception):
     """
 
 
-def and_more(names: Sequence) -> str:
+def and_more(names: Sized) -> str:
     """What follows the first of several names in a message."""
     return f" (and {len(names) - 1} more)" if len(names) > 1 else ""

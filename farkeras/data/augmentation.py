@@ -55,7 +55,7 @@ class Geometry(NamedTuple):
         image = halve(image[None], self.part[2:] - self.part[:2], image_size)
         # What halving left of a pixel.
         down, across = tf.unstack(tf.cast(tf.shape(image)[1:3], tf.float32) / tf.cast(self.sides, tf.float32))
-        (height, width), angle = image_size, self.degrees * _RADIANS
+        (height, width), angle = image_size, tf.multiply(self.degrees, _RADIANS)
         scale_y, scale_x = down * (bottom - top) / height, across * (right - left) / width
         if self.flip is not None:
             scale_x = tf.where(self.flip, -scale_x, scale_x)

@@ -218,7 +218,8 @@ def _copies(images: Sequence[_Image]) -> list[Finding]:
     for place, file in images:
         if file.size:  # damaged files are named already: two empty ones are no pair
             groups[file.digest].append(place)
-    shared, duplicates = [], []
+    shared: list[Place] = []
+    duplicates: list[Place] = []
     for first, *others in (places for places in groups.values() if len(places) > 1):
         for place in others:
             copy = place._replace(detail=f"the same bytes as {first.path} ({first.split})")
@@ -233,7 +234,8 @@ def _copies(images: Sequence[_Image]) -> list[Finding]:
 
 
 def _contradictions(splits: Mapping[str, Examples], data_dir: str) -> list[Finding]:
-    places, folder = defaultdict(list), folder_of(data_dir)
+    places: dict[tuple[str, str], list[Place]] = defaultdict(list)
+    folder = folder_of(data_dir)
     for name, examples in splits.items():
         for pair, rows in contradictions(examples).items():
             places[pair] += [Place(os.path.relpath(path, folder), name) for path in examples.paths[rows].tolist()]

@@ -1,7 +1,7 @@
 """What every data source gives: names of image files with their labels."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -102,7 +102,7 @@ def folder_of(data_dir: str | os.PathLike) -> Path:
     return path.parent if path.is_file() else path
 
 
-def names_in(data_dir: str | os.PathLike, paths: Sequence[str] | np.ndarray) -> list[str]:
+def names_in(data_dir: str | os.PathLike, paths: Iterable[str]) -> list[str]:
     """Image files as stored data name them: relative to the data set's folder, with forward slashes."""
     root, split = folder_of(data_dir), [os.path.split(path) for path in paths]
     prefixes = {folder: Path(os.path.relpath(folder, root)).as_posix() for folder in {head for head, _ in split}}

@@ -18,11 +18,11 @@ import io
 import os
 import shlex
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -33,6 +33,9 @@ from farkeras.files import write_text, written_aside
 from farkeras.photos.face_processes import face_processes
 from farkeras.photos.landmarks import FINDER, MIN_SIDE, find_face
 from farkeras.progress import Progress, report
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 FOLDER = "keypoints"
 LISTING = "without_points.txt"
@@ -96,15 +99,13 @@ def encode_points(points: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((points + 0.5) * _UNITS), 0, 65535).astype(np.uint16)
 
 
-def decode_points(points):
+def decode_points(points: "np.ndarray | tf.Tensor") -> "np.ndarray | tf.Tensor":
     """uint16 array or TensorFlow tensor of any shape -> fractions, float32 in -0.5..1.5, exact."""
     if isinstance(points, np.ndarray):
-        points = points.astype(np.float32)
-    else:
-        import tensorflow as tf  # loaded already where there are tensors; the processes that annotate do without
+        return points.astype(np.float32) / _UNITS - 0.5
+    import tensorflow as tf  # loaded already where there are tensors; the processes that annotate do without
 
-        points = tf.cast(points, tf.float32)
-    return points / _UNITS - 0.5
+    return tf.cast(points, tf.float32) / _UNITS - 0.5
 
 
 def store_of(data_dir: str | os.PathLike) -> Path:
@@ -112,7 +113,7 @@ def store_of(data_dir: str | os.PathLike) -> Path:
     return folder_of(data_dir) / FOLDER
 
 
-def load_keypoints(data_dir: str | os.PathLike, paths: Sequence[str] | np.ndarray, source: str = "celeba") -> Keypoints:
+def load_keypoints(data_dir: str | os.PathLike, paths: Iterable[str], source: str = "celeba") -> Keypoints:
     """The stored points of images, in their order.
 
     Args:
@@ -240,7 +241,8 @@ def _status(parts: list[_Part]) -> dict[str, int]:
 def _read(path: Path, *arrays: str) -> list[np.ndarray]:
     try:
         with np.load(path) as part:
-            return [_OLD_FINDER if name == "finder" and name not in part else part[name] for name in arrays]
+            old = {} if "finder" in part else {"finder": np.array(_OLD_FINDER)}
+            return [old[name] if name in old else part[name] for name in arrays]
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         raise FarkerasError(
             f"{path} cannot be read, it may be damaged; expected what farkeras.annotate writes. Remove it and annotate "
@@ -252,7 +254,8 @@ class _Writer:
     """Collects results and stores them, 500 images to a part; closing stores the rest."""
 
     def __init__(self, data_dir: str | os.PathLike, number: int):
-        self._folder, self._number, self._results = store_of(data_dir), number, []
+        self._folder, self._number = store_of(data_dir), number
+        self._results: list[tuple[list[str], np.ndarray, np.ndarray]] = []
 
     def add(self, names: list[str], status: np.ndarray, points: np.ndarray) -> None:
         self._results.append((names, status, points))

@@ -156,7 +156,7 @@ def region_masks(points: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     points = tf.cast(points, tf.float32) * tf.constant(size[::-1], tf.float32)  # in mask pixels
     hulls = [hull for parts in HULLS.values() for hull in parts]
     step = max(1, min(size) // FINEST)
-    grid = tuple(-(-side // step) + 2 for side in size)  # one point beyond each border
+    grid = -(-size[0] // step) + 2, -(-size[1] // step) + 2  # one point beyond each border
     *distances, bare_face = _distances(points, [*hulls, BARE_FACE], grid, step)
     rest = iter(distances)
     # Of signed distances, the least is the union's and the largest the intersection's.
@@ -187,10 +187,10 @@ def _distances(points: tf.Tensor, hulls: Sequence[Hull], grid: tuple[int, int], 
     # Hulls with fewer points repeat their first, so that all are one array.
     rows = zip(*zip_longest(*(hull.points for hull in hulls)), strict=True)
     table = [[point or hull.points[0] for point in row] for row, hull in zip(rows, hulls, strict=True)]
-    indices, out, down = np.moveaxis(np.array(table), -1, 0)
+    indices, out, down = np.moveaxis(np.array(table, np.float32), -1, 0)
     bridge, forehead, chin = (points[..., None, i : i + 1, :] for i in (_BRIDGE, _FOREHEAD, _CHIN))
     corners = tf.gather(points, indices.astype(np.int32), axis=-2)  # [..., hulls, points, 2]
-    corners += np.float32(out)[..., None] * (corners - bridge) + np.float32(down)[..., None] * (chin - forehead)
+    corners += out[..., None] * (corners - bridge) + down[..., None] * (chin - forehead)
 
     directions = _directions(points)  # [..., T, 2]
     reach = tf.reduce_max(tf.matmul(corners, directions[..., None, :, :], transpose_b=True), axis=-2)

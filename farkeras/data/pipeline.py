@@ -5,7 +5,7 @@ Training order is a pure function of a counter that runs over all epochs: exampl
 of parallel threads changes nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,7 @@ class ShuffledOrder:
 
 
 def planned(
-    start: int, stop: int, order: ShuffledOrder, augmentation: Augmentation, crop, seed: int
+    start: int, stop: int, order: ShuffledOrder, augmentation: Augmentation, crop: Sequence[float], seed: int
 ) -> tf.data.Dataset:
     """What is to be shown at the counters from `start` to `stop`: dicts of `counter`, `index` and `change`.
 
@@ -49,7 +49,7 @@ def planned(
     of decoding. Blocks begin at multiples of `_BLOCK`, so an image's change is a function of its counter alone.
     """
 
-    def block(number):
+    def block(number: tf.Tensor) -> dict:
         counter = number * _BLOCK + tf.range(_BLOCK, dtype=tf.int64)
         draws = tf.random.stateless_uniform([_BLOCK, NUM_DRAWS], tf.stack([tf.constant(seed, tf.int64), number]), -1, 1)
         wanted = slice(tf.maximum(start - counter[0], 0), tf.minimum(stop - counter[0], _BLOCK))
@@ -93,10 +93,10 @@ def training_dataset(
     size, read_image = preprocessing.image_size, image_reader(examples)
     annotate = _annotator(examples, keypoints, size)
 
-    def read(plan):
+    def read(plan: dict) -> dict:
         return plan | {"image": preprocessing.decode(read_image(plan["index"]))}
 
-    def finish(element):
+    def finish(element: dict) -> dict:
         change, image = element.pop("change"), element["image"]
         geometry = change.geometry(tf.shape(image)[:2])
         moved = {"geometry": geometry} if keypoints else {}
@@ -124,18 +124,18 @@ def evaluation_dataset(
     preprocessing = preprocessing.within(examples.frame)
     read_image, annotate = image_reader(examples), _annotator(examples, keypoints, preprocessing.image_size)
 
-    def read(example):
+    def read(example: tf.Tensor) -> dict:
         image = preprocessing.decode(read_image(example))
         sides = tf.shape(image)[:2]
         moved = {"geometry": Geometry(sides, pixels_of(preprocessing.crop, sides))} if keypoints else {}
         return {"image": preprocessing.resize(image), "example": example} | moved
 
-    def fill_up(batch):
+    def fill_up(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         missing = batch_size - tf.shape(batch["example"])[0]
         filler = {"image": 0.0, "labels": tf.constant(UNKNOWN, tf.int8), "example": tf.constant(-1, tf.int64)}
         filler |= {"points": 0.0, "found": False}
 
-        def pad(values, filler):
+        def pad(values: tf.Tensor, filler: float | bool | tf.Tensor) -> tf.Tensor:
             padding = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)
             return tf.ensure_shape(tf.pad(values, padding, constant_values=filler), [batch_size, *values.shape[1:]])
 
@@ -163,7 +163,7 @@ def _annotator(
         labels = tf.constant(examples.labels)
         points, found = (tf.constant(keypoints.points), tf.constant(keypoints.found)) if keypoints else (None, None)
 
-    def annotate(batch, shown):
+    def annotate(batch: dict, shown: tf.Tensor) -> dict:
         batch |= {"labels": tf.gather(labels, shown)}
         if keypoints:
             moved = batch.pop("geometry").points(decode_points(tf.gather(points, shown)), image_size)
@@ -185,7 +185,7 @@ def find_undecodable(examples: Examples, preprocessing: Preprocessing) -> list[s
     return [str(examples.paths[i]) for i in left_out(seen, 0, len(examples))]
 
 
-def check_undecodable(paths, num_images: int) -> None:
+def check_undecodable(paths: Collection[str], num_images: int) -> None:
     """Refuses to go on when more than 1 % of a split's images cannot be decoded.
 
     Raises:

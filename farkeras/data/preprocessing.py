@@ -47,11 +47,9 @@ class Preprocessing:
     def within(self, frame: tuple[float, float, float, float]) -> "Preprocessing":
         """The same part of faces for images that show them in a box, see `Examples.frame`."""
         top, left, bottom, right = frame
-        crop = tuple(
-            start + fraction * (end - start)
-            for fraction, start, end in zip(self.crop, (top, left) * 2, (bottom, right) * 2, strict=True)
-        )
-        return Preprocessing(self.image_size, crop)
+        starts, ends = (top, left) * 2, (bottom, right) * 2
+        crop = [start + part * (end - start) for part, start, end in zip(self.crop, starts, ends, strict=True)]
+        return Preprocessing(self.image_size, (crop[0], crop[1], crop[2], crop[3]))
 
     def to_dict(self) -> dict:
         return {"image_size": list(self.image_size), "crop": list(self.crop)}
@@ -66,7 +64,9 @@ def are_jpeg_and_png(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.strings.substr(encoded, 0, 3) == b"\xff\xd8\xff", tf.strings.substr(encoded, 0, 8) == b"\x89PNG\r\n\x1a\n"
 
 
-def pixels_of(box: Sequence[float] | tf.Tensor, sides: Sequence[int] | tf.Tensor):
+def pixels_of(
+    box: Sequence[float] | tf.Tensor, sides: Sequence[int] | tf.Tensor
+) -> tuple[int, int, int, int] | tf.Tensor:
     """A box in fractions of an image -> the whole pixels nearest to it, at least one, none outside the image.
 
     Args:
@@ -79,11 +79,12 @@ def pixels_of(box: Sequence[float] | tf.Tensor, sides: Sequence[int] | tf.Tensor
     if not tf.is_tensor(box) and not tf.is_tensor(sides):
         ends = np.rint(np.array(box) * np.tile(sides, 2)).astype(int)
         start = np.clip(ends[:2], 0, np.array(sides) - 1)
-        return *start.tolist(), *np.clip(ends[2:], start + 1, sides).tolist()
+        (top, left), (bottom, right) = start.tolist(), np.clip(ends[2:], start + 1, sides).tolist()
+        return top, left, bottom, right
     # float64: to the same pixel as above, where a box lies half-way between two.
     ends = tf.round(tf.cast(box, tf.float64) * tf.cast(tf.concat([sides, sides], -1), tf.float64))
     start, end = tf.split(tf.cast(ends, tf.int32), 2, -1)
-    start = tf.clip_by_value(start, 0, sides - 1)
+    start = tf.clip_by_value(start, 0, tf.subtract(sides, 1))
     return tf.concat([start, tf.clip_by_value(end, start + 1, sides)], -1)
 
 
@@ -98,7 +99,7 @@ def shrink(images: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     return tf.ensure_shape(images, [images.shape[0], *size, images.shape[-1]])
 
 
-def halve(images: tf.Tensor, sides, size: tuple[int, int]) -> tf.Tensor:
+def halve(images: tf.Tensor, sides: Sequence[int] | tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     """Halves height and width of `[batch, height, width, channels]`, each until a part of `sides` is below 2 `size`.
 
     Halving is bilinear resizing to half the pixels, rounded down: of an even number, means of two by two.
@@ -111,33 +112,33 @@ def halve(images: tf.Tensor, sides, size: tuple[int, int]) -> tf.Tensor:
     Returns:
         float32.
     """
-    images, size = tf.cast(images, tf.float32), np.array(size, np.int32)
+    images, twice = tf.cast(images, tf.float32), 2 * np.array(size, np.int32)
     if not tf.is_tensor(sides):
-        while np.any(np.array(sides) >= 2 * size):
-            large = np.array(sides) >= 2 * size
+        known = np.array(sides)
+        while np.any(large := known >= twice):
             images = _bilinear(images, np.where(large, np.array(sides_of(images)) // 2, sides_of(images)))
-            sides = np.where(large, np.array(sides) // 2, sides)
+            known = np.where(large, known // 2, known)
         return images
 
-    def once(images, sides):
-        large, all_sides = sides >= 2 * size, tf.shape(images)[1:3]
+    def once(images: tf.Tensor, sides: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        large, all_sides = sides >= twice, tf.shape(images)[1:3]
         images = _bilinear(images, tf.where(large, all_sides // 2, all_sides))
         return images, tf.where(large, sides // 2, sides)
 
     unknown = tf.TensorShape([images.shape[0], None, None, images.shape[-1]])
     return tf.while_loop(
-        lambda _, sides: tf.reduce_any(sides >= 2 * size),
+        lambda _, sides: tf.reduce_any(sides >= twice),
         once,
         (images, sides),
         shape_invariants=(unknown, tf.TensorShape([2])),
     )[0]
 
 
-def sides_of(images: tf.Tensor):
+def sides_of(images: tf.Tensor) -> tuple[int, int] | tf.Tensor:
     """Height and width of `[..., height, width, channels]`: two ints where they are known, else an int32 tensor."""
     known = tuple(images.shape[-3:-1])
     return tf.shape(images)[-3:-1] if None in known else known
 
 
-def _bilinear(images: tf.Tensor, size) -> tf.Tensor:
+def _bilinear(images: tf.Tensor, size: Sequence[int] | np.ndarray | tf.Tensor) -> tf.Tensor:
     return tf.raw_ops.ResizeBilinear(images=images, size=size, half_pixel_centers=True)

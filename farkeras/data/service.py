@@ -59,10 +59,12 @@ def through_servers(
     return chunks.unbatch().filter(lambda element: element["counter"] >= 0)
 
 
-def _made(plan: tf.data.Dataset, read, finish) -> tf.data.Dataset:
+def _made(
+    plan: tf.data.Dataset, read: Callable[[Element], Element], finish: Callable[[Element], Element]
+) -> tf.data.Dataset:
     """The chunks of one server, stand-ins included."""
 
-    def read_or_stand_in(element):
+    def read_or_stand_in(element: Element) -> Element:
         stand_in = element | {"image": tf.zeros([1, 1, 3], tf.uint8), "counter": tf.constant(-1, tf.int64)}
         one = tf.data.Dataset.from_tensors(element).map(read).ignore_errors(log_warning=False)
         return one.concatenate(tf.data.Dataset.from_tensors(stand_in)).take(1).get_single_element()

@@ -85,7 +85,7 @@ def measure_throughput(
 
     num_images = -(-num_images // BATCH_SIZE) * BATCH_SIZE
     pairs = {name: [counted(name, BATCH_SIZE + more) for more in (0, num_images)] for name in (BARE, *recipes)}
-    rates = {name: [] for name in pairs}
+    rates: dict[str, list[Rate]] = {name: [] for name in pairs}
     for turn in range(rounds + 1):
         for name, (start, whole) in pairs.items():
             seconds, cpu_seconds = np.subtract(_spent(whole), _spent(start))
@@ -104,7 +104,7 @@ def _spent(counted: tf.data.Dataset) -> tuple[float, float]:
 def _bare(examples: Examples, preprocessing: Preprocessing, num_images: int) -> tf.data.Dataset:
     read_image = image_reader(examples)
 
-    def decode(counter):
+    def decode(counter: tf.Tensor) -> tf.Tensor:
         return tf.minimum(tf.size(preprocessing.decode(read_image(counter % len(examples)))), 1)
 
     return tf.data.Dataset.range(num_images).map(decode, AUTOTUNE)

@@ -1,12 +1,10 @@
 """From a photograph to CelebA's aligned crop: 178 x 218 pixels, the eyes at fixed places.
 
-Points are x, y in pixels; whole numbers are pixel centres, so (0, 0) is the centre of the top left
-pixel.
+Points are x, y in pixels; whole numbers are pixel centres, so (0, 0) is the centre of the top left pixel.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from farkeras.errors import FarkerasError
@@ -16,7 +14,7 @@ CROP_EYES = ((69.0, 111.0), (108.0, 111.0))
 """Where CelebA's alignment puts the two pupils."""
 
 
-def similarity_from_eyes(eyes: Sequence | np.ndarray, targets: Sequence = CROP_EYES) -> np.ndarray:
+def similarity_from_eyes(eyes: ArrayLike, targets: ArrayLike = CROP_EYES) -> np.ndarray:
     """The rotation, scaling and shift that sends two eye centres to two targets.
 
     Args:
@@ -45,16 +43,15 @@ def inverse(similarity: np.ndarray) -> np.ndarray:
     return np.column_stack([back, -back @ shift])
 
 
-def cut_crop(image: np.ndarray, eyes: Sequence | np.ndarray) -> np.ndarray:
+def cut_crop(image: np.ndarray, eyes: ArrayLike) -> np.ndarray:
     """Cuts CelebA's aligned crop out of a photograph.
 
-    A face that is shrunk is filtered first, so fine detail does not alias. Where the crop reaches
-    beyond the photograph, its edge pixels are repeated.
+    A face that is shrunk is filtered first, so fine detail does not alias. Where the crop reaches beyond the
+    photograph, its edge pixels are repeated.
 
     Args:
         image: `uint8` array `[height, width, 3]`.
-        eyes: `[2, 2]`, x, y of the pupils in pixels, the one that is on the left in the image
-            first.
+        eyes: `[2, 2]`, x, y of the pupils in pixels, the one that is on the left in the image first.
 
     Returns:
         `uint8` array `[218, 178, 3]` with the pupils at `CROP_EYES`.
@@ -82,7 +79,7 @@ def cut_crop(image: np.ndarray, eyes: Sequence | np.ndarray) -> np.ndarray:
     crop = patch.transform(
         (CROP_WIDTH, CROP_HEIGHT),
         Image.Transform.AFFINE,
-        coefficients.ravel(),
+        coefficients.ravel().tolist(),
         Image.Resampling.BICUBIC,
     )
     return np.array(crop)

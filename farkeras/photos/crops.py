@@ -21,7 +21,7 @@ from farkeras.photos.alignment import cut_crop
 from farkeras.photos.face_processes import face_processes
 from farkeras.photos.landmarks import EYES, NO_FACE, find_eyes, find_faces
 from farkeras.photos.reader import find_photos, read_photo
-from farkeras.progress import Progress
+from farkeras.progress import Progress, report
 
 CROPS_FILE = "crops.csv"
 
@@ -95,7 +95,9 @@ def find_targets(places: Iterable[str | os.PathLike], output: str | os.PathLike)
         FarkerasError: The output folder lies in a folder that is searched, or the other way round, or it is the folder
             of a photograph that is named.
     """
-    targets, errors, taken = [], [], set()
+    targets: list[Target] = []
+    errors: list[str] = []
+    taken: set[str] = set()
     for place in map(Path, places):
         folder = place if os.path.isdir(place) else place.parent
         out, searched = Path(os.path.realpath(output)), Path(os.path.realpath(folder))
@@ -148,7 +150,8 @@ def align_photos(
     if workers < 1:
         raise FarkerasError(f"`workers` must be at least 1. Received: {workers}.")
     tasks = [targets[start : start + _TASK_SIZE] for start in range(0, len(targets), _TASK_SIZE)]
-    crops, errors, progress = [], [], progress or (lambda *_: None)
+    crops: list[Crop] = []
+    errors: list[str] = []
     try:
         with (
             face_processes(max(1, min(workers, len(tasks))), "it does all photos again") as pool,
@@ -156,13 +159,13 @@ def align_photos(
         ):
             try:
                 done = 0
-                progress(done, len(targets))
+                report(progress, done, len(targets))
                 store = partial(_align, Path(output), listing.parent, all_faces)
                 for task, (stored, failed) in zip(tasks, pool.map(store, tasks), strict=True):
                     crops += stored
                     errors += failed
                     done += len(task)
-                    progress(done, len(targets))
+                    report(progress, done, len(targets))
             finally:
                 pool.shutdown(cancel_futures=True)  # no process writes a crop while that folder goes
             with open(listing, "w", newline="", encoding="utf-8") as file:

@@ -94,8 +94,9 @@ def check_face_finder() -> None:
 
 
 class _Pool:
-    def __init__(self):
-        self._idle = []  # the last one returned is lent first, so one thread alone keeps to one landmarker
+    def __init__(self) -> None:
+        # The last one returned is lent first, so one thread alone keeps to one landmarker.
+        self._idle: list[FaceLandmarker] = []
         self._places = threading.BoundedSemaphore(POOL_SIZE)
         self._making = threading.Lock()
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from types import ModuleType
+from typing import cast
 
 from farkeras.errors import FarkerasError
 from farkeras.photos.face_landmarkers import check_face_finder, load_face_finder
@@ -47,9 +49,10 @@ def _start_process() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # MediaPipe imports both if they are there, for parts of it that are not used: 10 s and 650 MB a process.
     for unused in ("tensorflow", "jax"):
-        sys.modules.setdefault(unused, None)
+        sys.modules.setdefault(unused, cast(ModuleType, None))  # None: `import` raises ImportError
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    if parent := multiprocessing.parent_process():
+        parent.join()
     os._exit(1)

@@ -67,7 +67,7 @@ def find_face(image: np.ndarray, name: str = "The photo") -> np.ndarray | None:
     Raises:
         FarkerasError: Another kind of array, MediaPipe or its model file is missing, or MediaPipe fails.
     """
-    faces = []
+    faces: list[np.ndarray] = []
     for side, found in _search(image, name):
         faces = _merge(faces, found)
         if faces and _width(faces[0]) >= _NEAR * side:  # every larger one would have been found as well
@@ -96,7 +96,7 @@ def find_eyes(image: np.ndarray, name: str = "The photo") -> np.ndarray:
 
 def find_faces(image: np.ndarray, name: str = "The photo") -> list[np.ndarray]:
     """As `find_face`, for all faces of the photograph, the largest first; an empty list without a face."""
-    faces = []
+    faces: list[np.ndarray] = []
     for _, found in _search(image, name):
         faces = _merge(faces, found)
     return faces
@@ -112,7 +112,7 @@ def _search(image: np.ndarray, name: str) -> Iterator[tuple[float, list[np.ndarr
         side = _largest_tile(searched) >> level
         if level and side < _LEAST_TILE:
             return
-        faces = []
+        faces: list[np.ndarray] = []
         for mesh in sorted(_meshes_in_tiles(searched, side), key=_width, reverse=True):
             if factor > 1:
                 mesh = (mesh + 0.5) * scale - 0.5

@@ -29,14 +29,13 @@ def read_photo(photo: str | os.PathLike | bytes, name: str | None = None) -> np.
         FarkerasError: No such file, empty, not an image, truncated, or too large to be a photograph
             (twice Pillow's `Image.MAX_IMAGE_PIXELS`, 179 million pixels).
     """
-    in_memory = isinstance(photo, bytes)
-    name = name or ("The photo" if in_memory else os.fspath(photo))
+    name = name or ("The photo" if isinstance(photo, bytes) else os.fspath(photo))
     try:
-        if (not photo) if in_memory else (os.path.isfile(photo) and os.path.getsize(photo) == 0):
+        if not photo if isinstance(photo, bytes) else (os.path.isfile(photo) and os.path.getsize(photo) == 0):
             raise FarkerasError(f"{name} is empty (0 bytes); copy the photo again.")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the error remains
-            with Image.open(io.BytesIO(photo) if in_memory else photo) as image:
+            with Image.open(io.BytesIO(photo) if isinstance(photo, bytes) else photo) as image:
                 return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError:
         raise FarkerasError(f"There is no file {name}; check the path.") from None
@@ -46,7 +45,8 @@ def read_photo(photo: str | os.PathLike | bytes, name: str | None = None) -> np.
         ) from None
     except Image.DecompressionBombError:
         raise FarkerasError(
-            f"{name} has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, too many for a photograph; scale it down."
+            f"{name} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, too many for a photograph; scale it "
+            "down."
         ) from None
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's plugins raise all three
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from farkeras.attributes import REGIONS
@@ -40,18 +41,18 @@ class FaceRegions:
     to_image: np.ndarray
 
     @classmethod
-    def of_frame(cls, image, masks) -> "FaceRegions":
+    def of_frame(cls, image: ArrayLike, masks: ArrayLike) -> "FaceRegions":
         """Masks whose frame is the whole image.
 
         Args:
             image: `[height, width, 3]` in 0..255, of any dtype.
             masks: `[h, w, R]` in 0..1; the size may differ from the image's.
         """
-        image = np.asarray(image).clip(0, 255).astype(np.uint8)
-        height, width = image.shape[:2]
-        return cls(image, np.asarray(masks, np.float32), np.array([[width, 0, -0.5], [0, height, -0.5]], np.float64))
+        pixels = np.asarray(image).clip(0, 255).astype(np.uint8)
+        height, width = pixels.shape[:2]
+        return cls(pixels, np.asarray(masks, np.float32), np.array([[width, 0, -0.5], [0, height, -0.5]], np.float64))
 
-    def points(self, fractions) -> np.ndarray:
+    def points(self, fractions: ArrayLike) -> np.ndarray:
         """Points of the masks' frame in the image.
 
         Args:

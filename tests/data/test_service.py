@@ -14,6 +14,7 @@ from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.service import check_server, start_server
 from farkeras.data.sources.opening import open_source
 from farkeras.errors import FarkerasError
+from farkeras.metrics.history import read_history
 from farkeras.models.model_file import load_model
 from farkeras.training.reporting import Listener
 from farkeras.training.run import train_and_evaluate
@@ -80,10 +81,8 @@ def test_a_run_continues_with_other_machines(faces_dir, servers, tmp_path):
 
     with pytest.raises(Stopped):
         train_and_evaluate(served, tmp_path / "served", [StopAt8()])
-    run = train_and_evaluate(
-        small_config(faces_dir, **settings, data_service=addresses(servers[2:])), tmp_path / "served"
-    )
-    assert run.metrics.read()[-1]["step"] == 12
+    train_and_evaluate(small_config(faces_dir, **settings, data_service=addresses(servers[2:])), tmp_path / "served")
+    assert read_history(tmp_path / "served" / "metrics.jsonl")[-1]["step"] == 12
     models = [load_model(tmp_path / name)[0] for name in ("here", "served")]
     for a, b in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -226,14 +226,13 @@ def _pack_splits(
 
 def _attributes(prepared: Path, features: "FeaturesDict", tfds: ModuleType) -> tuple[str, ...]:
     """Names of the booleans, after a look at what the data set has."""
-    image, named = (dict(features).get(name) for name in ("image", "attributes"))
-    are_booleans = isinstance(named, tfds.features.FeaturesDict) and all(
-        named[name].np_dtype == np.bool_ for name in named
-    )
+    image, named = (dict(features).get(name, {}) for name in ("image", "attributes"))
+    names = tuple(sorted(named)) if isinstance(named, tfds.features.FeaturesDict) else ()
+    are_booleans = bool(names) and all(named[name].np_dtype == np.bool_ for name in names)
     if not isinstance(image, tfds.features.Image) or not are_booleans:
         raise FarkerasError(
             f"{prepared} has the features {', '.join(sorted(features))}; expected 'image', an image, and 'attributes', "
             "booleans by name, as celeb_a and our lfwa have them. Use such a data set, or a table: `source=table`."
         )
     # features.json is a map of protobuf's, whose order differs between its versions
-    return CELEBA_ATTRIBUTES if set(named) == set(CELEBA_ATTRIBUTES) else tuple(sorted(named))
+    return CELEBA_ATTRIBUTES if set(names) == set(CELEBA_ATTRIBUTES) else names

@@ -1,5 +1,6 @@
 """`lfwa`: LFW's images with the 40 attributes of CelebA, from the files that its authors give out, placed by hand."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -43,7 +44,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             homepage="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager):
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         folder = dl_manager.manual_dir
         if is_procedural(folder):
             raise FarkerasError(
@@ -53,7 +54,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         source = LFWA(folder)
         return {name: self._generate_examples(source, name) for name in SPLITS}
 
-    def _generate_examples(self, source: LFWA, split: str):
+    def _generate_examples(self, source: LFWA, split: str) -> Iterator[tuple[str, dict]]:
         examples = source.split(split)
         for path, labels in zip(map(Path, examples.paths), examples.labels, strict=True):
             file = f"{path.parent.name}/{path.name}"
