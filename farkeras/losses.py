@@ -11,7 +11,7 @@ from keras import ops
 
 from farkeras.attributes import Grouping
 
-__all__ = ["attribute_losses", "balanced_positive_weights", "mask_losses", "membership", "sum_by_group"]
+__all__ = ["attribute_losses", "balanced_positive_weights", "mask_losses", "sum_by_group"]
 
 Tensor: TypeAlias = keras.KerasTensor | np.ndarray
 
@@ -66,16 +66,10 @@ def mask_losses(masks: Tensor, found: Tensor, logits: Tensor) -> tuple[Tensor, T
     return (cross_entropy + dice) * known, known
 
 
-def membership(grouping: Grouping) -> np.ndarray:
-    """`[attributes, groups]` float32: 1 where the attribute is in the group."""
-    matrix = np.zeros((len(grouping.attributes), len(grouping)), np.float32)
-    matrix[np.arange(len(grouping.attributes)), grouping.group_of] = 1.0
-    return matrix
-
-
 def sum_by_group(values: Tensor, grouping: Grouping) -> Tensor:
     """`(batch, attributes)` -> `(groups,)`: sums over the batch and each group's attributes."""
-    return ops.matmul(ops.sum(values, axis=0), ops.cast(membership(grouping), values.dtype))
+    membership = np.eye(len(grouping), dtype=np.float32)[list(grouping.group_of)]  # (attributes, groups)
+    return ops.matmul(ops.sum(values, axis=0), ops.cast(membership, values.dtype))
 
 
 def balanced_positive_weights(labels: np.ndarray, at_most: float = 10.0) -> np.ndarray:

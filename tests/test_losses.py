@@ -9,7 +9,6 @@ from farkeras.losses import (
     attribute_losses,
     balanced_positive_weights,
     mask_losses,
-    membership,
     sum_by_group,
 )
 
@@ -50,10 +49,6 @@ def test_focal_loss():
 def test_positive_weights_leave_negatives_alone():
     losses, _ = losses_of([[1, 1, 1], [0, 0, -1]], np.zeros((2, 3)), positive_weights=[1.0, 3.0, 0.5])
     np.testing.assert_allclose(losses / np.log(2), [[1, 3, 0.5], [1, 1, 0]], rtol=1e-6)
-
-
-def test_membership():
-    np.testing.assert_array_equal(membership(GROUPING), [[1, 0], [0, 1], [1, 0]])
 
 
 def test_sums_by_group():

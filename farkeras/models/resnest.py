@@ -8,10 +8,7 @@ STD = np.array([0.229, 0.224, 0.225], "float32") * 255
 
 
 def ResNeSt50(
-    include_top: bool = False,
-    weights: None = None,
-    input_tensor: keras.KerasTensor | None = None,
-    classes: int = 1000,
+    include_top: bool = False, weights: None = None, input_tensor: keras.KerasTensor | None = None, classes: int = 1000
 ) -> keras.Model:
     """ResNeSt-50, a ResNet-50 whose 3x3 convolutions are split-attention blocks.
 

@@ -21,7 +21,7 @@ from farkeras.models.base import FaceAttributeModel
 from farkeras.models.model_file import copy_matching_weights, load_model
 from farkeras.progress import Progress
 from farkeras.training.checkpoints import RunState
-from farkeras.training.devices import make_strategy, precision, set_batch_norm_momentum, synchronize_batch_norm
+from farkeras.training.devices import batch_norms, make_strategy, precision
 from farkeras.training.phases import make_phases
 from farkeras.weighting import make_weighting
 
@@ -78,8 +78,9 @@ def build_model(config: Config, grouping: Grouping) -> FaceAttributeModel:
     if config.init_from:
         config = replace(config, backbone_weights="none")
     model = MODELS[config.model].from_settings(config, grouping)
-    if config.batch_norm_momentum:
-        set_batch_norm_momentum(model, config.batch_norm_momentum)
+    if config.batch_norm_momentum:  # short runs need less than the 0.999 of some backbones
+        for layer in batch_norms(model):
+            layer.momentum = config.batch_norm_momentum
     return model
 
 
@@ -131,17 +132,16 @@ class Run:
             dtype = keras.config.dtype_policy().variable_dtype
         if config.init_from:
             self.started_anew = copy_matching_weights(load_model(config.init_from)[0], self.model)
-        if config.sync_batch_norm:
-            synchronize_batch_norm(self.model)
+        if config.sync_batch_norm:  # costs communication in each layer
+            for layer in batch_norms(self.model):
+                layer.synchronized = True
         with precision("float32"):
             # What is validated is what is saved: always float32, with averaged weights where averaging is on.
             self.final_model = type(self.model).from_config(self.model.get_config())
         self.forward = compile_forward(self.final_model, self.strategy)
         self.weighting = make_weighting(config, grouping, self.steps_per_epoch, dtype)
-        labels = self.data.train.labels
-        self.phases = make_phases(
-            config, self.model, self.weighting, grouping, labels, self.steps_per_epoch, self.strategy
-        )
+        labels, steps_per_epoch = self.data.train.labels, self.steps_per_epoch
+        self.phases = make_phases(config, self.model, self.weighting, grouping, labels, steps_per_epoch, self.strategy)
 
     def training_dataset(self, start: int) -> tf.data.Dataset:
         """The run's training batches from example counter `start` on."""

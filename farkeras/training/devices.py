@@ -49,15 +49,6 @@ def precision(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def synchronize_batch_norm(model: keras.Model) -> None:
-    """Makes batch normalisation use the statistics of the global batch (costs communication in each layer)."""
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = True
-
-
-def set_batch_norm_momentum(model: keras.Model, momentum: float) -> None:
-    """Sets the momentum of all moving batch statistics; short runs need less than the 0.999 of some backbones."""
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = momentum
+def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """All layers of batch normalisation in a model, those within other layers included."""
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]

@@ -70,15 +70,6 @@ def make_phases(
     steps = max(1, int(config.epochs * steps_per_epoch))
     optimizer = make_optimizer(config, variables, steps, steps_per_epoch)
     positive_weights = balanced_positive_weights(labels) if config.positive_weights == "balanced" else None
-    step = TrainStep(
-        model,
-        optimizer,
-        variables,
-        strategy,
-        weighting=weighting,
-        grouping=grouping,
-        positive_weights=positive_weights,
-        focal_gamma=config.focal_gamma,
-        mask_loss_weight=mask_loss_weight,
-    )
+    loss = (weighting, grouping, positive_weights, config.focal_gamma, mask_loss_weight)
+    step = TrainStep(model, optimizer, variables, strategy, *loss)
     return [*phases, Phase("optimizer", step, start + steps, frozen=frozen)]

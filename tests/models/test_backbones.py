@@ -225,7 +225,9 @@ def test_unknown_name_lists_what_is_known():
 
 
 def test_width_of_a_family_without_one():
-    with pytest.raises(FarkerasError, match=r"`backbone_alpha=0.5`: 'ResNet50' has no width multiplier; leave it at 1."):
+    with pytest.raises(
+        FarkerasError, match=r"`backbone_alpha=0.5`: 'ResNet50' has no width multiplier; leave it at 1."
+    ):
         build_backbone("ResNet50", SIZE, alpha=0.5)
 
 

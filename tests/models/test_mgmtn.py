@@ -11,7 +11,7 @@ from keras import ops
 from farkeras.attributes import REGIONS, Grouping
 from farkeras.errors import FarkerasError
 from farkeras.models import MGMTN
-from farkeras.training.devices import set_batch_norm_momentum, synchronize_batch_norm
+from farkeras.training.devices import batch_norms
 
 pytestmark = pytest.mark.core
 
@@ -170,8 +170,8 @@ def test_outputs_stay_float32_in_mixed_precision(model):
 
 def test_settings_of_batch_normalisation_reach_the_mask_network():
     model = small()
-    set_batch_norm_momentum(model, 0.75)
-    synchronize_batch_norm(model)
+    for layer in batch_norms(model):
+        layer.momentum, layer.synchronized = 0.75, True
     found = [x for x in model.get_layer("aml")._flatten_layers() if isinstance(x, keras.layers.BatchNormalization)]
     assert len(found) == 5
     assert {(layer.momentum, layer.synchronized) for layer in found} == {(0.75, True)}

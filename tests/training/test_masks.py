@@ -117,8 +117,8 @@ def test_a_run_continues_in_either_phase(masks_first, first_config, tmp_path, st
         np.testing.assert_array_equal(expected, found)
 
 
-def test_with_mask_gradients_the_masks_train_on(annotated_dir, tmp_path):
-    config = mask_config(annotated_dir, epochs=1 / 3, mask_epochs=1 / 3, mask_gradients=True)
+def test_with_mask_gradients_the_masks_train_on_in_bfloat16_too(annotated_dir, tmp_path):
+    config = mask_config(annotated_dir, epochs=1 / 3, mask_epochs=1 / 3, mask_gradients=True, precision="bfloat16")
     listener = Interrupt()
     train_and_evaluate(config, tmp_path, [listener])
     assert any((a != b).any() for a, b in zip(listener.masks[4], listener.masks[8], strict=True))
