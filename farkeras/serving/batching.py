@@ -124,11 +124,14 @@ class Batcher:
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
-            tasks = [task for task in batch.tasks if task.done.set_running_or_notify_cancel()]
-            late = [task for task in tasks if task.deadline.passed()]
-            for task in late:
-                task.done.set_exception(Deadline.exceeded())
-            tasks = [task for task in tasks if task not in late]
+            tasks = []
+            for task in batch.tasks:
+                if not task.done.set_running_or_notify_cancel():
+                    continue
+                if task.deadline.passed():
+                    task.done.set_exception(Deadline.exceeded())
+                else:
+                    tasks.append(task)
             if tasks:
                 self._process(batch, tasks)
 

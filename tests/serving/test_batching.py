@@ -147,6 +147,27 @@ def test_a_request_whose_deadline_passes_does_not_run(batcher, model):
     assert [batch[0, 0] for batch in model.batches] == [0, 2]
 
 
+def test_a_late_request_in_a_batch_leaves_the_others(batcher, model):
+    class JustPassed(Deadline):
+        """Its caller has not yet noticed that it has passed."""
+
+        def left(self):
+            return 30.0
+
+    batcher = batcher(max_batch_size=4)
+    with ThreadPoolExecutor() as threads:
+        running = threads.submit(ask, batcher, rows(0))
+        eventually(lambda: len(model.batches) == 1)
+        later = [threads.submit(ask, batcher, rows(1, 2), deadline=JustPassed(0.0))]
+        later.append(threads.submit(ask, batcher, rows(3, 4), deadline=Deadline.after(30.0)))
+        eventually(lambda: waiting(batcher) == 2)
+        model.go.set()
+        assert running.result() == [0]
+        with pytest.raises(RequestError, match="deadline"):
+            later[0].result()
+        assert later[1].result() == [6, 8]
+
+
 @pytest.mark.parametrize(
     "inputs",
     [{"x": np.float32(1)}, rows(1, 2, 3), {"x": np.ones(1), "z": np.ones(2)}],
