@@ -16,7 +16,11 @@ SHIPPED = Path(__file__).parent / "configs"
 """Folder of the configurations that are part of the package: `celeba.flags`, `demo.flags`, ..."""
 
 
-_DEFINE: dict[type, Callable[..., Any]] = {bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+_DEFINE: dict[type, Callable[..., Any]] = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+}
 
 
 def define(flag_values: flags.FlagValues, names: Collection[str] | None = None) -> None:

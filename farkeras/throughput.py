@@ -33,11 +33,11 @@ def main(options: Flags) -> None:
     keypoints = None
     if store_of(config.data_dir).is_dir():
         keypoints = load_keypoints(config.data_dir, data.train.paths, config.source)
-    mask_size = tuple(-(-side // config.mask_stride) for side in config.image_size)
+    height, width = config.image_size
+    mask_size = -(-height // config.mask_stride), -(-width // config.mask_stride)
     rates = measure_throughput(
         data.train, data.preprocessing, data.augmentation, keypoints, mask_size, options.num_images, options.rounds
     )
-    height, width = config.image_size
     table = Table(title=f"{config.data_dir}, {height} x {width}: medians of {options.rounds} rounds")
     table.add_column("pipeline")
     for name in ("images/s", "of the bare loop", "CPU ms", "bare CPU of it"):

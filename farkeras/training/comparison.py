@@ -19,6 +19,7 @@ from farkeras.training.reporting import Listener
 from farkeras.training.run import train_and_evaluate
 
 FIGURES = ("mean_accuracy", "mean_balanced_accuracy", "mean_mask_iou")
+BARE = "bare backbone"
 
 
 def compare_models(
@@ -49,10 +50,10 @@ def compare_models(
     """
     for name, values in (("models", models), ("seeds", seeds)):
         if not values or len(set(values)) < len(values):
-            raise FarkerasError(f"--{name} must be one or more, each once. Received: {','.join(map(str, values))}.")
+            raise FarkerasError(f"`{name}` must be one or more, each once. Received: {','.join(map(str, values))}.")
     # Seed by seed, so that an unfinished comparison has seen all models; all settings are checked before the first run.
     runs = [replace(config, model=model, seed=seed) for seed in seeds for model in models]
-    evaluations = {model: [] for model in models}
+    evaluations: dict[str, list[dict]] = {model: [] for model in models}
     for run in runs:
         keras.backend.clear_session()  # what the run before has left in memory
         name = run_name(run.model, run.seed)
@@ -83,13 +84,11 @@ def run_name(model: str, seed: int) -> str:
 
 def spread(values: Sequence[float | None]) -> dict | None:
     """Mean and standard deviation (n - 1) of figures over seeds; None where they are not defined."""
-    if None in values:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
         return None
-    return {
-        "mean": float(np.mean(values)),
-        "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        "values": list(values),
-    }
+    std = float(np.std(known, ddof=1)) if len(known) > 1 else None
+    return {"mean": float(np.mean(known)), "std": std, "values": known}
 
 
 def trainable_parameters(model: keras.Model) -> int:
@@ -121,16 +120,16 @@ def forward_times(
     """
     images = tf.random.stateless_uniform((batch_size, *backbone.input_shape[1:]), (0, 0), 0, 255)
     bare = tf.function(lambda images: tf.reduce_mean(backbone(images, training=False), axis=(1, 2)))
-    functions = {None: bare} | {name: _forward(model) for name, model in models.items()}
-    seconds = {name: [] for name in functions}
+    functions: dict[str, Callable] = {BARE: bare} | {name: _forward(model) for name, model in models.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
     for turn in range(rounds + 2):
         for name, function in functions.items():
             began = time.perf_counter()
             function(images).numpy()
             if turn >= 2:  # the first traces, the second warms the caches
                 seconds[name].append(time.perf_counter() - began)
-    return {name: float(np.median(np.divide(seconds[name], seconds[None]))) for name in models}
+    return {name: float(np.median(np.divide(seconds[name], seconds[BARE]))) for name in models}
 
 
-def _forward(model: keras.Model):
+def _forward(model: keras.Model) -> Callable:
     return tf.function(lambda images: model(images, training=False)["logits"])

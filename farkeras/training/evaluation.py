@@ -1,6 +1,9 @@
 """A trained model measured on one split of a data set."""
 
+import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -9,14 +12,20 @@ from farkeras.data.keypoints import load_keypoints, store_of
 from farkeras.data.procedural import is_procedural
 from farkeras.data.reading import image_reader
 from farkeras.data.sources.opening import open_split
+from farkeras.files import write_text
 from farkeras.inference.forward import predict_examples
 from farkeras.metrics.attribute_metrics import evaluate_attributes
-from farkeras.models.model_file import ModelMetadata, load_model
+from farkeras.metrics.evaluation_file import EVALUATION_FILE, check_same_data
+from farkeras.metrics.history import read_history
+from farkeras.models.model_file import ModelMetadata, load_model, read_metadata
 from farkeras.progress import Progress
 from farkeras.report.gallery import write_gallery
 from farkeras.report.overlay import overlay_strip
+from farkeras.report.page import write_report
+from farkeras.report.summary import markdown_report
 from farkeras.training.devices import make_strategy
 
+REPORT_FILE = "report.html"
 SHOWN_FACES = 6  # in the strip of overlays: a row
 
 
@@ -36,13 +45,45 @@ class EvaluatedModel(NamedTuple):
     overlays: bytes | None
 
 
+def evaluate_run(
+    path: str | os.PathLike,
+    split: str = "test",
+    batch_size: int = 64,
+    source: str = "",
+    data_dir: str = "",
+    output: str | os.PathLike = "",
+    gallery: str | os.PathLike = "",
+    progress: Progress | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> EvaluatedModel:
+    """Measures a trained model and writes `evaluation.json`, `evaluation.md` and the page `report.html`.
+
+    Args:
+        path: Workdir of a training run, or its `.keras` file.
+        output: Folder of the three files. By default the model's; on other data than the model was trained on it must
+            be named.
+
+    The other arguments, what is returned and what is raised are those of `evaluate_model`.
+    """
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    if not output:
+        check_same_data(read_metadata(path).config, source, data_dir, folder)
+    output = Path(output or folder)
+    evaluated = evaluate_model(path, split, batch_size, source, data_dir, gallery, progress, settings)
+    write_text(output / EVALUATION_FILE, json.dumps(evaluated.evaluation, indent=1, allow_nan=False) + "\n")
+    write_text(output / "evaluation.md", markdown_report(evaluated.evaluation))
+    history, config = read_history(folder / "metrics.jsonl"), evaluated.metadata.config
+    write_report(evaluated.evaluation, history, output / REPORT_FILE, config, evaluated.overlays)
+    return evaluated
+
+
 def evaluate_model(
-    path: str,
+    path: str | os.PathLike,
     split: str,
     batch_size: int = 64,
     source: str = "",
     data_dir: str = "",
-    gallery: str = "",
+    gallery: str | os.PathLike = "",
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> EvaluatedModel:
@@ -72,7 +113,7 @@ def evaluate_model(
         metadata.grouping.attributes, metadata.config, split, source, data_dir, progress, settings
     )
     preprocessing = metadata.preprocessing
-    has_masks, annotated = hasattr(model, "masks"), store_of(data_dir).is_dir()
+    has_masks, annotated = model.has_masks, store_of(data_dir).is_dir()
     keypoints = load_keypoints(data_dir, examples.paths, source) if has_masks and annotated else None
     labels, probabilities, undecodable, mask_figures = predict_examples(
         model, examples, preprocessing, batch_size, strategy, keypoints=keypoints
@@ -87,7 +128,7 @@ def evaluate_model(
         inputs = tf.stack([framed.resize(face) for face in faces[:SHOWN_FACES]])
         overlays = overlay_strip(inputs.numpy(), model.masks(inputs).numpy())
     run = {
-        "model": path,
+        "model": os.fspath(path),
         "source": source,
         "data_dir": data_dir,
         "split": split,
