@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from farkeras.errors import FarkerasError
+
 _ABANDONED = 24 * 3600
 """Seconds without a change after which a half-written folder has no writer any more."""
 
@@ -36,6 +38,17 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes UTF-8 text, complete or not at all."""
     with written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def writing(what: str | os.PathLike, done: str = "", other: type[Exception] = OSError) -> Iterator[None]:
+    """Makes of `OSError`, or of the `other` error, a FarkerasError that says what to do; what is `done` is not lost."""
+    try:
+        yield
+    except (OSError, other) as error:
+        again = f", and start the same command again: what is {done} is not done twice" if done else ""
+        reason = getattr(error, "strerror", None) or error
+        raise FarkerasError(f"Cannot write {what} ({reason}); make room and the folder writable{again}.") from None
 
 
 def _remove_abandoned(path: Path) -> None:

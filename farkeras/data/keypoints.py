@@ -18,8 +18,8 @@ import io
 import os
 import shlex
 import zipfile
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,7 +29,7 @@ from PIL import Image
 
 from farkeras.data.examples import Examples, Stored, folder_of, names_in
 from farkeras.errors import FarkerasError
-from farkeras.files import write_text, written_aside
+from farkeras.files import write_text, writing, written_aside
 from farkeras.photos.face_processes import face_processes
 from farkeras.photos.landmarks import FINDER, MIN_SIDE, find_face
 from farkeras.progress import Progress, report
@@ -202,7 +202,7 @@ def _take_stock(data_dir: str | os.PathLike, names: list[str]) -> Annotation:
     lines = [f"{name}\tno face found\n" for name in without_face]
     lines += [f"{name}\tcannot be decoded\n" for name in undecodable]
     listing = store_of(data_dir) / LISTING
-    with _writing(listing):
+    with writing(listing, "stored"):
         write_text(listing, "".join(lines))
     return Annotation(len(names), without_face, undecodable, listing)
 
@@ -267,20 +267,9 @@ class _Writer:
             return
         path = self._folder / f"part-{self._number:05}.npz"
         names, status, points = map(np.concatenate, zip(*self._results, strict=True))
-        with _writing(path), written_aside(path) as aside:
+        with writing(path, "stored"), written_aside(path) as aside:
             np.savez(aside, names=names, status=status, points=points, finder=FINDER)
         self._number, self._results = self._number + 1, []
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise FarkerasError(
-            f"Cannot write {path} ({error.strerror}); make room and the folder writable, and start the same command "
-            f"again: {_RESUMED}."
-        ) from None
 
 
 def _annotate(images: list[Stored]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,9 +4,8 @@ import filecmp
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from farkeras.data.sources.packed_files import Index, record_lengths, write_inde
 from farkeras.data.sources.source import Source, filled_splits
 from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
-from farkeras.files import written_aside
+from farkeras.files import writing, written_aside
 from farkeras.progress import Progress, report
 
 _FILE_SIZE = 1000  # images to a file: 7 MB of CelebA; what a killed run may have to do again
@@ -79,7 +78,7 @@ def pack_data_set(
             f"{output} holds images of another data set, or of an older state of this one ({others[0]}). Remove it, or "
             "name another folder with `output`."
         )
-    with _writing(output):
+    with writing(output, "packed", tf.errors.OpError):
         _write_missing(output, tasks, progress)
         lengths = [record_lengths(output / file) for file in tasks]
         for file, wanted, found in zip(tasks, tasks.values(), lengths, strict=True):
@@ -155,14 +154,3 @@ def _copy(path: Path, to: Path) -> None:
     if not to.exists() or not filecmp.cmp(path, to, shallow=False):
         with written_aside(to) as aside:
             shutil.copyfile(path, aside)
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        raise FarkerasError(
-            f"Cannot write {folder} ({getattr(error, 'strerror', None) or error}); make room and the folder writable, "
-            "and start the same command again: what is packed is not done twice."
-        ) from None

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from farkeras.errors import FarkerasError
-from farkeras.files import written_aside
+from farkeras.files import writing, written_aside
 from farkeras.photos.alignment import cut_crop
 from farkeras.photos.face_processes import face_processes
 from farkeras.photos.landmarks import EYES, NO_FACE, find_eyes, find_faces
@@ -152,30 +152,26 @@ def align_photos(
     tasks = [targets[start : start + _TASK_SIZE] for start in range(0, len(targets), _TASK_SIZE)]
     crops: list[Crop] = []
     errors: list[str] = []
-    try:
-        with (
-            face_processes(max(1, min(workers, len(tasks))), "it does all photos again") as pool,
-            written_aside(Path(output) / CROPS_FILE) as listing,  # whose folder is for half-written crops, too
-        ):
-            try:
-                done = 0
+    with (
+        writing(f"crops to {output}"),
+        face_processes(max(1, min(workers, len(tasks))), "it does all photos again") as pool,
+        written_aside(Path(output) / CROPS_FILE) as listing,  # whose folder is for half-written crops, too
+    ):
+        try:
+            done = 0
+            report(progress, done, len(targets))
+            store = partial(_align, Path(output), listing.parent, all_faces)
+            for task, (stored, failed) in zip(tasks, pool.map(store, tasks), strict=True):
+                crops += stored
+                errors += failed
+                done += len(task)
                 report(progress, done, len(targets))
-                store = partial(_align, Path(output), listing.parent, all_faces)
-                for task, (stored, failed) in zip(tasks, pool.map(store, tasks), strict=True):
-                    crops += stored
-                    errors += failed
-                    done += len(task)
-                    report(progress, done, len(targets))
-            finally:
-                pool.shutdown(cancel_futures=True)  # no process writes a crop while that folder goes
-            with open(listing, "w", newline="", encoding="utf-8") as file:
-                rows = csv.writer(file)
-                rows.writerow(_HEADER)
-                rows.writerows((crop.path, crop.photo, crop.face, *(f"{x:.2f}" for x in crop.eyes)) for crop in crops)
-    except OSError as error:
-        raise FarkerasError(
-            f"Cannot write crops to {output} ({error.strerror}); make room and the folder writable."
-        ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)  # no process writes a crop while that folder goes
+        with open(listing, "w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(_HEADER)
+            rows.writerows((crop.path, crop.photo, crop.face, *(f"{x:.2f}" for x in crop.eyes)) for crop in crops)
     return crops, errors
 
 

@@ -31,7 +31,7 @@ def draw_beard(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
         _draw_fur(canvas, spline(mirrored(half), 4, True), colour, 1, None, rng)
 
 
-def _draw_stubble(canvas: Canvas, face: FaceParameters, mask: Patch, rng) -> None:
+def _draw_stubble(canvas: Canvas, face: FaceParameters, mask: Patch, rng: np.random.Generator) -> None:
     """A grey veil with speckles over jaw, chin and upper lip."""
     low, high = face.head.chin_y, MOUTH_Y - 14
     half = [(0, high + 2), (14, high), (22, high + 9), (34, high - 2), (50, high - 18), (52, high + 30)]
@@ -43,7 +43,9 @@ def _draw_stubble(canvas: Canvas, face: FaceParameters, mask: Patch, rng) -> Non
     canvas.tint(Patch(veil.window, veil.alpha * (speckle > 0.72)), 0.55, strength, mask)
 
 
-def _draw_fur(canvas, shape, colour, amount: float, mask: Patch | None, rng) -> None:
+def _draw_fur(
+    canvas: Canvas, shape: np.ndarray, colour: np.ndarray, amount: float, mask: Patch | None, rng: np.random.Generator
+) -> None:
     patch = canvas.polygon(shape, soft=0.6)
     if mask is not None:
         patch = patch.within(mask)

@@ -25,12 +25,11 @@ def _draw_clothes(canvas: Canvas, face: FaceParameters) -> None:
     clothes, neck = face.clothes, face.head.neck
     colour = np.array(clothes.colour)
     low = {"round": 207.0, "vee": 219.0, "shirt": 215.0}[clothes.kind]
-    opening = [(-neck - 3, 188), (-neck + 2, 195)]
+    side = [(-neck - 3, 188), (-neck + 2, 195)]
     if clothes.kind == "round":
-        opening += [(-neck * 0.6, low - 2.0), (0, low)]
-        opening = spline(across(opening))
+        opening = spline(across([*side, (-neck * 0.6, low - 2.0), (0, low)]))
     else:
-        opening = across([*opening, (0, low)])
+        opening = across([*side, (0, low)])
     outer = np.array([(120, 202), (120, 250), (-120, 250), (-120, 202), (-70, 196)])
     cloth = np.concatenate([outer, opening, [(70, 196)]])
     canvas.paint(canvas.polygon(cloth), colour)

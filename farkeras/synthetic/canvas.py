@@ -5,10 +5,11 @@ Face coordinates are pixels of the aligned CelebA frame, with x measured from th
 rotated and shifted into the image. Masks are drawn at twice the size and reduced, so edges are smooth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFilter
 
 from farkeras.synthetic.parameters import Light, Pose
@@ -88,7 +89,7 @@ class Canvas:
         facing = 1 - light.strength + light.strength * lambert / light.z
         return np.minimum(facing, 1.25)
 
-    def place(self, points: np.ndarray, lift: float = 0.0) -> np.ndarray:
+    def place(self, points: ArrayLike, lift: float = 0.0) -> np.ndarray:
         """Where face points `[..., 2]` lie in the image, x and y in pixels; `lift`: height over the egg."""
         points = np.asarray(points, np.float32)
         x, y = points[..., 0], points[..., 1]
@@ -112,7 +113,14 @@ class Canvas:
         thick = max(1, round(2 * width))
         return self._draw(curves, lambda pen, curve: pen.line(curve, fill=255, width=thick), width, soft)
 
-    def _draw(self, shapes, draw_one, margin: float, soft: float, lift: float = 0.0) -> Patch:
+    def _draw(
+        self,
+        shapes: Sequence[np.ndarray] | np.ndarray,
+        draw_one: Callable[[ImageDraw.ImageDraw, list[float]], None],
+        margin: float,
+        soft: float,
+        lift: float = 0.0,
+    ) -> Patch:
         placed = self.place(np.concatenate(shapes), lift)
         margin += 3 * soft + 1
         low, high = placed.min(0) - margin, placed.max(0) + margin + 1
@@ -154,29 +162,14 @@ class Canvas:
             alpha[part] += spot.strength * np.exp(-0.5 * (u * u + v * v))
         return Patch(window, alpha)
 
-    def paint(
-        self,
-        patch: Patch,
-        colour: np.ndarray,
-        opacity: float = 1.0,
-        clip: Patch | None = None,
-        lit: bool = True,
-    ) -> None:
+    def paint(self, patch: Patch, colour: ArrayLike, opacity: float = 1.0, clip: Patch | None = None) -> None:
         """Lays a colour (0..255, `[3]`) over the image where the mask is."""
         alpha = _clipped(patch, opacity, clip)
         target = self.pixels[:, *patch.window]
         target *= 1 - alpha
-        if lit:
-            alpha = alpha * self._shading[patch.window]
-        target += _per_channel(colour) * alpha
+        target += _per_channel(colour) * (alpha * self._shading[patch.window])
 
-    def tint(
-        self,
-        patch: Patch,
-        factor: Sequence[float] | float,
-        opacity: float = 1.0,
-        clip: Patch | None = None,
-    ) -> None:
+    def tint(self, patch: Patch, factor: ArrayLike, opacity: float = 1.0, clip: Patch | None = None) -> None:
         """Multiplies the image by a factor (one, or one a channel) where the mask is."""
         alpha = _clipped(patch, opacity, clip)
         self.pixels[:, *patch.window] *= 1 + alpha * (_per_channel(factor) - 1)
@@ -197,6 +190,6 @@ def _clipped(patch: Patch, opacity: float, clip: Patch | None) -> np.ndarray:
     return alpha * np.float32(opacity)
 
 
-def _per_channel(values: Sequence[float] | float) -> np.ndarray:
+def _per_channel(values: ArrayLike) -> np.ndarray:
     """One value or three as float32, to be laid over `[3, rows, columns]`."""
     return np.asarray(values, np.float32).reshape(-1, 1, 1)

@@ -3,15 +3,14 @@
 from functools import cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def spline(points, steps: int = 6, closed: bool = False) -> np.ndarray:
+def spline(points: ArrayLike, steps: int = 6, closed: bool = False) -> np.ndarray:
     """A smooth (Catmull-Rom) curve through `[n, 2]` points, `steps` samples a section, float32."""
     points = np.asarray(points, np.float32)
-    if closed:
-        padded = np.concatenate([points[-1:], points, points[:2]])
-    else:
-        padded = np.concatenate([points[:1], points, points[-1:]])
+    before, after = (points[-1:], points[:2]) if closed else (points[:1], points[-1:])
+    padded = np.concatenate([before, points, after])
     sections = np.stack([padded[i : len(padded) - 3 + i] for i in range(4)], 1)
     curve = (_weights(steps) @ sections).reshape(-1, 2)
     return curve if closed else np.concatenate([curve, points[-1:]])
@@ -24,24 +23,24 @@ def _weights(steps: int) -> np.ndarray:
     return 0.5 * np.stack([2 * t**2 - t - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2], -1)
 
 
-def moved(curve, x: float, y: float) -> np.ndarray:
+def moved(curve: ArrayLike, x: float, y: float) -> np.ndarray:
     """The curve `[n, 2]` shifted by x and y."""
     return np.asarray(curve, np.float32) + np.array((x, y), np.float32)
 
 
-def pair(curve) -> list[np.ndarray]:
+def pair(curve: ArrayLike) -> list[np.ndarray]:
     """The curve `[n, 2]` of the right side and its mirror image: what comes twice is drawn at once."""
     curve = np.asarray(curve, np.float32)
     return [curve, curve * np.array((-1, 1), np.float32)]
 
 
-def mirrored(half) -> np.ndarray:
+def mirrored(half: ArrayLike) -> np.ndarray:
     """A symmetric closed outline from its right half, top to bottom, whose ends have x = 0."""
     half = np.asarray(half, np.float32)
     return np.concatenate([half, half[-2:0:-1] * (-1, 1)])
 
 
-def across(half) -> np.ndarray:
+def across(half: ArrayLike) -> np.ndarray:
     """A symmetric open curve from its left half, whose last point has x = 0."""
     half = np.asarray(half, np.float32)
     return np.concatenate([half, half[-2::-1] * (-1, 1)])
@@ -53,7 +52,7 @@ def ellipse(x: float, y: float, rx: float, ry: float, points: int = 20) -> np.nd
     return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], -1).astype(np.float32)
 
 
-def tapered(curve, width: float, end: float = 0.0) -> np.ndarray:
+def tapered(curve: ArrayLike, width: float, end: float = 0.0) -> np.ndarray:
     """A brush stroke along `[n, 2]`: a polygon, widest (`width`) in the middle, `end` of that at the tips."""
     curve = np.asarray(curve, np.float32)
     swell = end + (1 - end) * np.sin(np.linspace(0, np.pi, len(curve)))

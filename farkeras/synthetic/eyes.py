@@ -1,6 +1,7 @@
 """Eyes with their make-up, and brows."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from farkeras.synthetic.canvas import Canvas, Patch
 from farkeras.synthetic.curves import ellipse, moved, pair, spline, tapered
@@ -16,13 +17,12 @@ def draw_eyes(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
     width, slant = 10.5 * eyes.size, eyes.slant
     up, low = 1.15 * eyes.aperture * width, 0.75 * eyes.aperture * width
 
-    def at(points):  # from the eye's own frame, x towards the ear
+    def at(points: ArrayLike) -> np.ndarray:  # from the eye's own frame, x towards the ear
         return moved(points, EYE_X, EYE_Y)
 
-    upper = [(-width, 1.2), (-width * 0.5, -up * 0.75), (0.5, -up), (width * 0.6, -up * 0.75), (width, -slant)]
-    upper = at(spline(upper, 5))
-    lower = [(width, -slant), (width * 0.45, low * 0.85), (-width * 0.3, low), (-width, 1.2)]
-    lower = at(spline(lower, 5))
+    line = [(-width, 1.2), (-width * 0.5, -up * 0.75), (0.5, -up), (width * 0.6, -up * 0.75), (width, -slant)]
+    upper = at(spline(line, 5))
+    lower = at(spline([(width, -slant), (width * 0.45, low * 0.85), (-width * 0.3, low), (-width, 1.2)], 5))
     if eyes.makeup:
         lid = at(spline([(-11, 0), (-7, -10), (1, -13), (11, -10), (15, -4), (3, 3)], 4, True))
         canvas.paint(canvas.polygon(*pair(lid), soft=1.2), eyes.shadow, 0.75 * eyes.makeup, mask)
@@ -44,7 +44,7 @@ def _draw_irises(canvas: Canvas, face: FaceParameters, almond: Patch) -> None:
     """Iris, pupil and the light's glint: both eyes look the same way."""
     size, iris = face.eyes.size, np.array(face.eyes.iris)
 
-    def discs(x, y, radius):
+    def discs(x: float, y: float, radius: float) -> Patch:
         middles = (face.eyes.gaze - EYE_X, face.eyes.gaze + EYE_X)
         return canvas.polygon(*(ellipse(middle + x, EYE_Y - 0.6 + y, radius, radius, 14) for middle in middles))
 
@@ -65,7 +65,8 @@ def draw_brows(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
     starts = curve[rng.integers(0, len(curve), 26)]
     starts[:, 1] += 0.55 * brows.thickness * rng.uniform(-1, 1, 26)
     hairs = np.stack([starts, moved(starts, 2.2, -0.42 * brows.thickness)], 1)
-    strokes, strands = [], []
+    strokes: list[np.ndarray] = []
+    strands: list[np.ndarray] = []
     for side, half in ((1, 0.5 * brows.skew), (-1, -0.5 * brows.skew)):
         strokes.append(moved(tapered(curve, brows.thickness, 0.45) * (side, 1), 0, brows.y + half))
         strands.extend(moved(hairs * (side, 1), 0, brows.y + half))

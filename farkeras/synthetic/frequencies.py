@@ -12,7 +12,7 @@ import numpy as np
 
 from farkeras.attributes import CELEBA_ATTRIBUTES, CELEBA_PERCENT_POSITIVE
 
-_Faces = Mapping[str, np.ndarray]
+_Faces = Mapping[str, np.ndarray | np.bool_]
 _where = np.where
 
 # The order matters: a weight may look only at attributes above it.

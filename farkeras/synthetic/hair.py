@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from farkeras.synthetic.canvas import Canvas, Spot
+from farkeras.synthetic.canvas import Canvas, Patch, Spot
 from farkeras.synthetic.curves import across, moved, spline, waved
 from farkeras.synthetic.parameters import FaceParameters, Hair
 
@@ -24,10 +24,10 @@ def _contours(hair: Hair) -> tuple[np.ndarray, np.ndarray]:
     line, back = hair.hairline, hair.receding
     inner += [(-38, 79 - 12 * back), (-26 + 2 * back, line + 3 - 20 * back)]
     inner += [(-11, line - 13 * back), (0, line - 1 - 8 * back)]
-    outer, inner = across(outer), across(inner)
+    edge = across(inner)
     if not back:  # a parting: the hairline's top moves aside
-        inner = inner + np.exp(-((inner[:, 1:] - line) ** 2) / 200) * (0.5 * hair.part, 0)
-    return spline(outer, _SAMPLES), spline(inner, _SAMPLES)
+        edge = edge + np.exp(-((edge[:, 1:] - line) ** 2) / 200) * (0.5 * hair.part, 0)
+    return spline(across(outer), _SAMPLES), spline(edge, _SAMPLES)
 
 
 def draw_back_hair(canvas: Canvas, face: FaceParameters) -> None:
@@ -75,7 +75,7 @@ def _strands(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
     return (edges[0] + depth[:, None] * (edges[1] - edges[0])).astype(np.float32)
 
 
-def _texture(canvas: Canvas, strands: np.ndarray, hair: Hair, shape) -> None:
+def _texture(canvas: Canvas, strands: np.ndarray, hair: Hair, shape: Patch) -> None:
     """Strands along the hair: swinging locks in wavy hair, fine and sharp in straight, hardly any in plain."""
     colour = np.array(hair.colour)
     dark, light = colour * 0.5, np.minimum(colour * 1.35 + 38, 255)
@@ -93,7 +93,7 @@ def _texture(canvas: Canvas, strands: np.ndarray, hair: Hair, shape) -> None:
     canvas.paint(canvas.glow(*Spot(26, 54, 13, 5, 0.6).both()), light, 0.35, shape)
 
 
-def _draw_bangs(canvas: Canvas, hair: Hair, rng, phase: float) -> None:
+def _draw_bangs(canvas: Canvas, hair: Hair, rng: np.random.Generator, phase: float) -> None:
     sweep = 0.12 * np.sign(hair.part)
     x = np.linspace(-43, 43, 23)
     teeth = rng.uniform(-2.5, 1.5, 23)

@@ -12,7 +12,7 @@ _SHADE = (0.62, 0.54, 0.52)  # what a shadow does to skin
 def outline(head: Head) -> np.ndarray:
     """The face's outline, a closed curve `[points, 2]`."""
     chin = head.chin_y
-    half = [(0, 44), (17, 46), (32, 54), (42, 68), (head.temple, 86), (head.cheek, 106)]
+    half: list[tuple[float, float]] = [(0, 44), (17, 46), (32, 54), (42, 68), (head.temple, 86), (head.cheek, 106)]
     half += [(head.cheek, 121), (0.5 * (head.cheek + head.jaw) + 2.5, chin - 37), (head.jaw, chin - 21)]
     half += [(0.55 * head.jaw + 0.45 * head.chin, chin - 9), (0.85 * head.chin, chin - 2)]
     return spline(mirrored([*half, (0, chin)]), 5, closed=True)
@@ -80,7 +80,7 @@ def _draw_skin(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
 
 
 def _draw_wrinkles(canvas: Canvas, amount: float, mask: Patch) -> None:
-    folds = [[(-26, y + 2), (-9, y), (9, y + 0.5), (26, y + 2)] for y in (74, 81, 88)]
+    folds: list[list[tuple[float, float]]] = [[(-26, y + 2), (-9, y), (9, y + 0.5), (26, y + 2)] for y in (74, 81, 88)]
     for side in (-1, 1):
         folds += [[(side * 14, 137), (side * 21, 146), (side * 23, 158)]]  # beside the mouth
         for drop in (-4, 0, 4):  # crow's feet

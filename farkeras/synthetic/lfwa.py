@@ -26,7 +26,7 @@ _LASTING_PARTS = ("head", "skin", "eyes", "brows", "nose", "hair", "beard")
 class Portrait(NamedTuple):
     """One image to draw: its number in the set, its person and its number among the person's images, all from 0."""
 
-    index: int
+    serial: int
     person: int
     number: int
 
@@ -59,13 +59,13 @@ def write_face(folder: Path, seed: int, label_noise: float, portrait: Portrait) 
     Returns:
         The 40 labels in order.
     """
-    rng = np.random.default_rng([seed, portrait.index])
+    rng = np.random.default_rng([seed, portrait.serial])
     person_rng = np.random.default_rng([seed, portrait.person, 2])
     attributes = sample_attributes(rng, person_rng)
     person, moment = sample_parameters(attributes, person_rng), sample_parameters(attributes, rng)
     image, _ = draw(replace(moment, **{part: getattr(person, part) for part in _LASTING_PARTS}))
     image = image[np.ix_(_widened(len(image), *_ROWS), _widened(image.shape[1], *_COLUMNS))]
-    file_rng = np.random.default_rng([seed, portrait.index, 1])
+    file_rng = np.random.default_rng([seed, portrait.serial, 1])
     write_jpeg(folder / IMAGES / portrait.file, image, file_rng)
     return noisy_labels(attributes, label_noise, file_rng)
 
@@ -87,7 +87,7 @@ def write_lists(folder: Path, images: Sequence[Portrait], labels: Sequence[list[
     """
     spaced = [name.replace("_", " ") for name in CELEBA_ATTRIBUTES]
     spaced[0], spaced[-1] = f" {spaced[0]}", f"{spaced[-1]} "
-    table = {
+    table: dict[str, np.ndarray | list[str]] = {
         "AttrName": spaced,
         "label": np.array(labels, float),
         "name": [image.file.replace("/", "\\") for image in images],

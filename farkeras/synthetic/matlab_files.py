@@ -33,7 +33,7 @@ def _string(file: h5py.File, name: str, text: str) -> h5py.Reference:
     return _store(file, name, codes, "char").ref
 
 
-def _store(file: h5py.File, name: str, values: np.ndarray, kind: str, dtype=None) -> h5py.Dataset:
+def _store(file: h5py.File, name: str, values: np.ndarray, kind: str, dtype: np.dtype | None = None) -> h5py.Dataset:
     dataset = file.create_dataset(name, data=values, dtype=dtype)
     dataset.attrs["MATLAB_class"] = np.bytes_(kind)
     if kind == "char":

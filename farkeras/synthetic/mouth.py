@@ -28,14 +28,14 @@ def draw_nose(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
         sharp = np.array([(-6.5, tip - 5), (-4.2, tip + 1.5), (0, tip + 10), (4.2, tip + 1.5)])
         sharp = np.concatenate([sharp, [(6.5, tip - 5), (0, tip - 14)]])
         canvas.paint(canvas.polygon(sharp, soft=0.5, lift=10), lit, 0.6, mask)
-        edge = np.array([(-10, tip - 1), (0, tip + 12), (10, tip - 1), (0, tip + 6)])
-        canvas.tint(canvas.polygon(edge, soft=0.4, lift=8), (0.36, 0.28, 0.27), 0.95, mask)
+        point = np.array([(-10, tip - 1), (0, tip + 12), (10, tip - 1), (0, tip + 6)])
+        canvas.tint(canvas.polygon(point, soft=0.4, lift=8), (0.36, 0.28, 0.27), 0.95, mask)
     else:
         canvas.paint(canvas.glow(Spot(0, tip - 3, 5.5, 4.5)), lit, 0.7, mask)
         base = spline([(-under - 2, tip + 3.5), (0, tip + 6), (under + 2, tip + 3.5)], 6)
         canvas.tint(canvas.polygon(tapered(base, 3), soft=0.8), _SHADE, 0.9, mask)
-    wing = [(width - 4, tip - 6), (width, tip - 1), (width - 1, tip + 3), (width - 5, tip + 4.5)]
-    wing = tapered(spline(wing, 5), 2.6)
+    edge = [(width - 4, tip - 6), (width, tip - 1), (width - 1, tip + 3), (width - 5, tip + 4.5)]
+    wing = tapered(spline(edge, 5), 2.6)
     canvas.tint(canvas.polygon(*pair(wing)), (0.5, 0.4, 0.38), 0.85, mask)
     canvas.paint(canvas.glow(*Spot(width - 4.5, tip - 0.5, 0.28 * width, 3).both()), lit, 0.35, mask)
     nostril = ellipse(0.5 * width, tip + 3.4, 0.2 * width, 1.5, 12)
@@ -90,6 +90,6 @@ def draw_mouth(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
         canvas.paint(canvas.polygon(tapered(inner_up, 2.0, 0.4)), colour * 0.28, 0.9)
     if mouth.smile > 1:  # folds that a smile makes
         for side, (x, corner_y) in zip((-1, 1), (left, right), strict=True):
-            fold = [(x + side * 1, corner_y - 12), (x + side * 6, corner_y - 4)]
-            fold = spline([*fold, (x + side * 5.5, corner_y + 4)], 6)
+            steps = [(x + side * 1, corner_y - 12), (x + side * 6, corner_y - 4), (x + side * 5.5, corner_y + 4)]
+            fold = spline(steps, 6)
             canvas.tint(canvas.polygon(tapered(fold, 2.2), soft=0.6), _SHADE, 0.75, mask)

@@ -20,8 +20,9 @@ _SHADOWS = np.array([(90, 60, 190), (30, 130, 200), (190, 60, 150), (40, 26, 26)
 _IRISES = np.array([(70, 42, 22), (46, 28, 18), (60, 110, 150), (80, 120, 80), (110, 84, 40)])
 
 
-def _rgb(colour) -> Colour:
-    return tuple(float(c) for c in np.clip(colour, 4, 254))
+def _rgb(colour: np.ndarray) -> Colour:
+    red, green, blue = np.clip(colour, 4, 254).tolist()
+    return red, green, blue
 
 
 def skin(rng: np.random.Generator, pale: bool) -> Colour:

@@ -19,9 +19,8 @@ def paint_backdrop(backdrop: Backdrop) -> np.ndarray:
     first = np.array(backdrop.first, np.float32)
     small = first + np.clip(0.5 + along, 0, 1)[..., None] * (np.array(backdrop.second, np.float32) - first)
     small += 0.5 * backdrop.texture * _clouds(rng, backdrop.cells, (width, height))[..., None]
-    image = Image.fromarray(np.clip(small, 0, 255).astype(np.uint8))
-    image = np.asarray(image.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
-    pixels = np.array(image.transpose(2, 0, 1), np.float32, order="C")
+    image = Image.fromarray(np.clip(small, 0, 255).astype(np.uint8)).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+    pixels = np.array(np.asarray(image).transpose(2, 0, 1), np.float32, order="C")
     pixels += backdrop.grain * _noise(rng, (HEIGHT, WIDTH))
     return np.clip(pixels, 0, 255, out=pixels)
 
@@ -38,7 +37,7 @@ def develop(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     if camera.blur > 0.4:
         image = image.filter(ImageFilter.GaussianBlur(camera.blur))
     noisy = camera.noise * _noise(rng, (HEIGHT, WIDTH, 3))
-    noisy += image
+    noisy += np.asarray(image)
     return np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.data.sources.opening import open_source
+from farkeras.data.sources.source import filled_splits
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
 from farkeras.synthetic.canvas import HEIGHT, WIDTH
@@ -75,12 +75,9 @@ def write_contact_sheet(
 
 def _samples(layout: str, data_dir: str | Path) -> Iterator[tuple[str, tuple, tuple]]:
     """Of all images: the file, the part of it that shows CelebA's frame, and the attributes that are present."""
-    source = open_source(layout, str(data_dir))
-    for name in ("train", "validation", "test"):
-        with suppress(FarkerasError):  # a small set lacks splits
-            examples = source.split(name)
-            for path, labels in zip(examples.paths.tolist(), examples.labels, strict=True):
-                yield path, examples.frame, tuple(n for n, v in zip(examples.attributes, labels, strict=True) if v)
+    for examples in filled_splits(open_source(layout, str(data_dir))).values():
+        for path, labels in zip(examples.paths.tolist(), examples.labels, strict=True):
+            yield path, examples.frame, tuple(n for n, v in zip(examples.attributes, labels, strict=True) if v)
 
 
 def _sample(path: str, frame: tuple, present: tuple) -> Image.Image:

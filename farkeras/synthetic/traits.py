@@ -14,6 +14,7 @@ from farkeras.synthetic.parameters import (
     Beard,
     Brows,
     Clothes,
+    Colour,
     Eyes,
     FaceParameters,
     Glasses,
@@ -70,7 +71,7 @@ def _head(t: _Traits) -> Head:
     )
 
 
-def _skin(t: _Traits, colour) -> Skin:
+def _skin(t: _Traits, colour: Colour) -> Skin:
     return Skin(
         colour=colour,
         wrinkles=t.by("Young", (0, 0.0), (0.75, 1.0)),
@@ -105,7 +106,7 @@ def _brows(t: _Traits) -> Brows:
     )
 
 
-def _mouth(t: _Traits, skin) -> Mouth:
+def _mouth(t: _Traits, skin: Colour) -> Mouth:
     smile = t.by("Smiling", (6.5, 8.5), (-2.0, 0))
     return Mouth(
         width=t.between(15, 16.5) + (2.5 if t.has["Smiling"] else 0),
@@ -118,7 +119,7 @@ def _mouth(t: _Traits, skin) -> Mouth:
     )
 
 
-def _hair(t: _Traits, colour) -> Hair:
+def _hair(t: _Traits, colour: Colour) -> Hair:
     long, short = t.between(165, 235), t.between(96, 112)
     is_long = t.rng.random() < (0.25 if t.has["Male"] else 0.7)
     style = next((s for s in ("Wavy", "Straight") if t.has[f"{s}_Hair"]), "Plain").lower()
@@ -137,14 +138,14 @@ def _hair(t: _Traits, colour) -> Hair:
     )
 
 
-def _beard(t: _Traits, colour) -> Beard:
-    dark = tuple(0.8 * c for c in colour)
+def _beard(t: _Traits, colour: Colour) -> Beard:
+    red, green, blue = colour
     return Beard(
         stubble=t.by("5_o_Clock_Shadow", (0.75, 1), (0, 0)),
         mustache=t.by("Mustache", (0.85, 1), (0, 0)),
         goatee=t.by("Goatee", (0.85, 1), (0, 0)),
         sideburns=t.by("Sideburns", (0.85, 1), (0, 0)),
-        colour=dark,
+        colour=(0.8 * red, 0.8 * green, 0.8 * blue),
         seed=t.seed(),
     )
 

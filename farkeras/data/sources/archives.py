@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
-from farkeras.progress import Progress
+from farkeras.progress import Progress, report
 
 
 def is_html(head: bytes) -> bool:
@@ -30,7 +30,7 @@ def extract_zip(archive: Path, folder: Path, progress: Progress | None = None) -
         FarkerasError: Not a zip (an HTML page is named as such), truncated or damaged, a member
             that would be written outside `folder`, or no right or room to write.
     """
-    _refuse_html(archive)
+    read_head(archive, "an archive")
     by_hand = f"unzip it by hand: unzip '{archive}' -d '{folder.parent}'"
     try:
         with zipfile.ZipFile(archive) as members:
@@ -40,8 +40,7 @@ def extract_zip(archive: Path, folder: Path, progress: Progress | None = None) -
             with written_aside(folder) as partial:
                 for done, name in enumerate(names, 1):
                     members.extract(name, partial.parent if wrapped else partial)
-                    if progress:
-                        progress(done, len(names))
+                    report(progress, done, len(names))
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise FarkerasError(
             f"{archive} is truncated or not a zip archive ({archive.stat().st_size:,} bytes; "
@@ -56,18 +55,23 @@ def extract_zip(archive: Path, folder: Path, progress: Progress | None = None) -
         ) from None
 
 
-def _refuse_html(archive: Path) -> None:
+def read_head(path: Path, kind: str) -> bytes:
+    """The first 512 bytes of a downloaded file.
+
+    Raises:
+        FarkerasError: It cannot be read, or is a web page in place of `kind`, such as "an archive".
+    """
     try:
-        with open(archive, "rb") as file:
+        with open(path, "rb") as file:
             head = file.read(512)
     except OSError as error:
-        raise FarkerasError(f"Cannot read {archive} ({error.strerror}); expected a readable zip archive.") from None
+        raise FarkerasError(f"Cannot read {path} ({error.strerror}); expected {kind} that can be read.") from None
     if is_html(head):
         raise FarkerasError(
-            f"{archive} is an HTML page, not an archive: the download was refused (Google "
-            "Drive answers so when over quota). Remove it and download the archive again "
-            "with a browser or from a mirror."
+            f"{path} is an HTML page, not {kind}: the download was refused (Google Drive answers so when over quota). "
+            "Remove it and download the file again with a browser or from a mirror."
         )
+    return head
 
 
 def _refuse_traversal(archive: Path, members: zipfile.ZipFile) -> None:

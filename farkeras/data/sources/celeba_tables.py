@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from farkeras.data.sources.archives import is_html
+from farkeras.data.sources.archives import read_head
 from farkeras.errors import FarkerasError, and_more
 
 
@@ -110,15 +110,8 @@ def read_table(path: Path, columns: Sequence[str]) -> Table:
 
 
 def _read_lines(path: Path) -> list[str]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FarkerasError(f"Cannot read {path} ({error.strerror}); expected a readable file.") from None
-    if is_html(content):
-        raise FarkerasError(
-            f"{path} is an HTML page, not a list of images: the download was refused (Google "
-            "Drive over quota?). Download the file again with a browser."
-        )
+    read_head(path, "a list of images")
+    content = path.read_bytes()
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"  # as PowerShell redirects
     lines = content.decode(encoding, errors="replace").rstrip().splitlines()
     if not lines:

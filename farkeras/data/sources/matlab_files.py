@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from farkeras.data.sources.archives import is_html
+from farkeras.data.sources.archives import read_head
 from farkeras.errors import FarkerasError
 
 
@@ -73,14 +73,9 @@ def open_matlab(path: Path) -> Iterator[MatlabFile]:
         FarkerasError: Not a MATLAB v7.3 file (a web page, an older MATLAB file and an empty one are named as such), cut
             short, or damaged.
     """
-    head = _read_head(path)
+    head = read_head(path, "a MATLAB file")
     if not head:
         raise FarkerasError(f"{path} is empty; download it again.")
-    if is_html(head):
-        raise FarkerasError(
-            f"{path} is an HTML page, not a MATLAB file: the download was refused (Google Drive over quota?). Download "
-            "the file again with a browser."
-        )
     if head.startswith(b"MATLAB 5.0 MAT-file"):
         raise FarkerasError(
             f"{path} is a MATLAB v5 file; expected v7.3, as it ships. Download it again, or convert it in MATLAB: "
@@ -98,11 +93,3 @@ def open_matlab(path: Path) -> Iterator[MatlabFile]:
         raise FarkerasError(
             f"{path} is truncated or damaged ({path.stat().st_size:,} bytes; {detail}); download it again."
         ) from None
-
-
-def _read_head(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(512)
-    except OSError as error:
-        raise FarkerasError(f"Cannot read {path} ({error.strerror}); make it a readable file.") from None

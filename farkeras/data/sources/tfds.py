@@ -183,11 +183,7 @@ def _pack_splits(
     splits = [name for name in SPLITS if name in found and found[name].num_examples]
     files = [f"images-{name}.tfrecord" for name in splits]
     total = sum(found[name].num_examples for name in splits)
-    names: list[str] = []
-    file_of: list[int] = []
-    length: list[int] = []
-    labels: list[np.ndarray] = []
-    landmarks: list[np.ndarray] = []
+    rows: list[tuple[str, int, int, np.ndarray, np.ndarray]] = []  # name, file, bytes, labels, landmarks
 
     def pick(example: dict) -> tuple:
         picked = tf.cast(tf.stack([example["attributes"][name] for name in attributes]), tf.int8)
@@ -204,18 +200,16 @@ def _pack_splits(
             picked = examples.map(pick).prefetch(64).as_numpy_iterator()
             for row, (encoded, label, points) in enumerate(picked):
                 writer.write(encoded)
-                names.append(f"{split}/{row:06}.{'png' if encoded.startswith(_PNG) else 'jpg'}")
-                file_of.append(number)
-                length.append(len(encoded))
-                labels.append(label)
-                landmarks += [points] if with_landmarks else []
-                report(progress, len(names), total)
+                name = f"{split}/{row:06}.{'png' if encoded.startswith(_PNG) else 'jpg'}"
+                rows.append((name, number, len(encoded), label, points))
+                report(progress, len(rows), total)
+    names, file_of, length, labels, landmarks = zip(*rows, strict=True)
     index = Index(
         attributes=np.array(attributes),
-        names=np.array(names, str),
-        split=np.array([SPLITS.index(name) for name in splits], np.int8)[file_of],
-        labels=np.array(labels, np.int8).reshape(-1, len(attributes)),
-        landmarks=np.array(landmarks, np.float32).reshape(-1, 5, 2),
+        names=np.array(names),
+        split=np.array([SPLITS.index(name) for name in splits], np.int8)[list(file_of)],
+        labels=np.array(labels, np.int8),
+        landmarks=np.array(landmarks if with_landmarks else (), np.float32).reshape(-1, 5, 2),
         frame=np.array(_FRAMES.get(builder.info.name, FULL_FRAME)),
         files=np.array(files),
         file_of=np.array(file_of, np.int64),
