@@ -68,7 +68,7 @@ def in_requests(files: Iterable[File], max_images: int, max_bytes: int) -> Itera
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """A PNG file with the pixels `uint8 [height, width, 3]`, RGB."""
+    """A PNG file with the pixels `uint8 [height, width, 3]`, RGB; or `[height, width, 2]`, grey and alpha."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)  # a fifth larger than the smallest, and quick
     return file.getvalue()

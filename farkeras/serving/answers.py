@@ -33,7 +33,8 @@ class Answers:
         try:
             return answer()
         except Exception as error:
-            error = error if isinstance(error, RequestError) else _internal(error)
+            if not isinstance(error, RequestError):
+                error = RequestError(StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
             status = error.code.name
             raise error from None
         finally:
@@ -45,7 +46,7 @@ class Answers:
         with self.models.use(spec) as version:
             name, _ = version.signature(spec.signature_name)
             outputs = version.predict(name, _arrays(request.inputs), request.output_filter, deadline)
-        response = pb.PredictResponse(model_spec=model_spec(spec.name, version.number, name))
+        response = pb.PredictResponse(model_spec=_model_spec(spec.name, version.number, name))
         for output, array in outputs.items():
             response.outputs[output].CopyFrom(to_proto(array, packed=False))
         return response
@@ -57,15 +58,20 @@ class Answers:
         for field in request.metadata_field:
             if field != "signature_def":
                 raise invalid(f"MetadataField {field} is not supported")
-        signature_map = pb.SignatureDefMap()
-        with self.models.use(request.model_spec) as version:
-            for name, signature in version.signatures.items():
-                signature_map.signature_def[name].ParseFromString(signature.SerializeToString())
-        response = pb.GetModelMetadataResponse(model_spec=model_spec(request.model_spec.name, version.number))
+        spec, signatures = self.signatures(request.model_spec)
+        response = pb.GetModelMetadataResponse(model_spec=spec)
         signature_def = response.metadata["signature_def"]
         signature_def.type_url = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
-        signature_def.value = signature_map.SerializeToString()
+        signature_def.value = signatures.SerializeToString()
         return response
+
+    def signatures(self, spec: pb.ModelSpec) -> tuple[pb.ModelSpec, pb.SignatureDefMap]:
+        """The version that `spec` asks for, and its signatures."""
+        signatures = pb.SignatureDefMap()
+        with self.models.use(spec) as version:
+            for name, signature in version.signatures.items():
+                signatures.signature_def[name].ParseFromString(signature.SerializeToString())
+        return _model_spec(spec.name, version.number), signatures
 
     def status(self, request: pb.GetModelStatusRequest) -> pb.GetModelStatusResponse:
         """ModelService.GetModelStatus: the versions, highest first."""
@@ -84,8 +90,7 @@ class Answers:
         return response
 
 
-def model_spec(name: str, version: int, signature_name: str = "") -> pb.ModelSpec:
-    """The part of an answer that names the model and its version."""
+def _model_spec(name: str, version: int, signature_name: str = "") -> pb.ModelSpec:
     spec = pb.ModelSpec(name=name, signature_name=signature_name)
     spec.version.value = version
     return spec
@@ -99,7 +104,3 @@ def _arrays(inputs: Mapping[str, pb.TensorProto]) -> dict[str, np.ndarray]:
         except FarkerasError as error:
             raise invalid(f"tensor parsing error: {name}: {error}") from None
     return arrays
-
-
-def _internal(error: Exception) -> RequestError:
-    return RequestError(StatusCode.INTERNAL, f"{type(error).__name__}: {error}")

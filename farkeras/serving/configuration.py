@@ -8,8 +8,7 @@ from google.protobuf.message import Message
 
 from farkeras.errors import FarkerasError
 from farkeras.serving.batching import BatchSettings
-from farkeras.serving.versions import versions_on_disk
-from farkeras.wire.protos.config_pb2 import BatchingParameters, ModelConfig, ModelServerConfig
+from farkeras.wire.protos.config_pb2 import BatchingParameters, ModelConfig, ModelServerConfig, VersionPolicy
 
 _AnyMessage = TypeVar("_AnyMessage", bound=Message)
 _NUMBERS = {"max_batch_size": 1, "batch_timeout_micros": 0, "max_enqueued_batches": 1, "num_batch_threads": 1}
@@ -56,6 +55,24 @@ def one_model(name: str, model_dir: str | Path) -> ModelConfig:
             + hint
         )
     return ModelConfig(name=name, base_path=str(folder.absolute()), model_platform="tensorflow")
+
+
+def versions_on_disk(base_path: Path) -> dict[int, Path]:
+    """Folders whose names are numbers, as TF Serving finds them; none where `base_path` cannot be read."""
+    try:
+        paths = list(base_path.iterdir())
+    except OSError:
+        return {}
+    return {int(path.name): path for path in paths if path.name.isascii() and path.name.isdigit() and path.is_dir()}
+
+
+def wanted_versions(policy: VersionPolicy, versions: set[int]) -> set[int]:
+    """The versions to serve among those on disk: by default the latest one."""
+    if policy.HasField("all"):
+        return versions
+    if policy.HasField("specific"):
+        return versions & set(policy.specific.versions)
+    return set(sorted(versions)[-(policy.latest.num_versions or 1) :])
 
 
 def read_batching(path: str | Path) -> BatchSettings:

@@ -142,9 +142,8 @@ def _masks(version: LoadedVersion, face: np.ndarray, crop: list[float], deadline
 
 
 def _alpha(mask: np.ndarray) -> bytes:
-    file, alpha = io.BytesIO(), np.rint(255 * mask).astype(np.uint8)
-    Image.merge("LA", [Image.fromarray(np.full_like(alpha, 255)), Image.fromarray(alpha)]).save(file, "PNG")
-    return file.getvalue()
+    alpha = np.rint(255 * mask).astype(np.uint8)
+    return png(np.stack([np.full_like(alpha, 255), alpha], axis=-1))
 
 
 def _data_url(png_file: bytes) -> str:

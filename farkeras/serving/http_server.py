@@ -55,10 +55,8 @@ class HttpServer(ThreadingHTTPServer):
         """Accepts no new connection and waits for the answers to the requests so far."""
         self.shutdown()
         self.socket.close()
-        end = time.monotonic() + grace_seconds
         with self._idle:
-            while self._active and (left := end - time.monotonic()) > 0:
-                self._idle.wait(left)
+            self._idle.wait_for(lambda: not self._active, grace_seconds)
 
     def began(self) -> None:
         with self._idle:

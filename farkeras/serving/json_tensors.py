@@ -1,7 +1,6 @@
 """Tensors in JSON, as in TF Serving's REST interface: by rows ("instances") or by columns ("inputs")."""
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Any, TypeGuard
@@ -108,26 +107,21 @@ def _array(name: str, value: object, infos: _Infos) -> np.ndarray:
 
 def _strings(value: object) -> np.ndarray:
     """An object array of bytes, from text and {"b64": ...}."""
-    shape: list[int] = []
-    flat: list[Any] = [value]
-    while isinstance(flat[0] if flat else None, list):
-        if not all(isinstance(part, list) and len(part) == len(flat[0]) for part in flat):
-            raise invalid("Encountered lists of different sizes")
-        shape.append(len(flat[0]))
-        flat = [item for part in flat for item in part]
-    array = np.empty(len(flat), object)
-    array[:] = [_bytes(item) for item in flat]
-    return array.reshape(shape)
+    array = np.array(value, object)
+    array.flat = [_bytes(item) for item in array.flat]
+    return array
 
 
 def _bytes(value: object) -> bytes:
+    if isinstance(value, list):
+        raise invalid("Encountered lists of different sizes")
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
     if not _is_base64(value):
         raise invalid('Expecting text or {"b64": base64 text} where the signature has strings')
     try:
         return base64.b64decode(value["b64"], validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise invalid("Unable to base64 decode") from None
 
 
@@ -138,11 +132,9 @@ def _is_base64(value: object) -> TypeGuard[dict[str, str]]:
 def _jsonable(name: str, array: np.ndarray) -> Any:
     if array.dtype != object:
         return array.tolist()
-    write = _base64_object if name.endswith("_bytes") else lambda value: value.decode("utf-8", "replace")
-    written = np.empty(array.shape, object)
-    written.flat = [write(value) for value in array.flat]
+    written = array.copy()
+    if name.endswith("_bytes"):
+        written.flat = [{"b64": base64.b64encode(value).decode()} for value in array.flat]
+    else:
+        written.flat = [value.decode("utf-8", "replace") for value in array.flat]
     return written.tolist()
-
-
-def _base64_object(value: bytes) -> dict[str, str]:
-    return {"b64": base64.b64encode(value).decode("ascii")}

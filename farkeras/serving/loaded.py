@@ -1,19 +1,23 @@
-"""A version that answers requests: the SavedModel, the schedule of its runs, and its users."""
+"""A version that answers requests: the SavedModel, and the schedule of its runs."""
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from farkeras.serving.batching import Batcher, BatchSettings
 from farkeras.serving.deadline import Deadline
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.servable import AUTOMATIC, Parallelism, Servable, checked_outputs
-from farkeras.serving.warmup import replay_warmup
-from farkeras.wire.protos.serving_pb2 import PredictRequest
+from farkeras.wire.protos.serving_pb2 import PredictionLog, PredictRequest
 from farkeras.wire.tensors import to_array
+
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+MAX_RECORDS = 1000
+"""TF Serving accepts no more."""
 
 
 class ModelSettings(NamedTuple):
@@ -34,18 +38,19 @@ class LoadedVersion:
     Attributes:
         number: The version.
         folder: Its folder.
-        users: Requests that must be answered before `close`.
     """
 
     def __init__(self, name: str, number: int, folder: Path, settings: ModelSettings, metrics: Metrics):
         """Loads the version; raises the errors of TensorFlow and of the warm-up, of many classes."""
-        self.number, self.folder, self.users = number, folder, Users()
+        self.number, self.folder = number, folder
         self._servable = Servable(folder, settings.parallelism)
         self.signatures, self.signature = self._servable.signatures, self._servable.signature
         run, batching = self._servable.run, settings.batching
         self._batcher = None if batching is None else Batcher(run, batching, lambda rows: metrics.batch(name, rows))
         try:
-            replay_warmup(folder, self._warm_up)
+            for request in _warmup_requests(folder):
+                inputs = {key: to_array(tensor) for key, tensor in request.inputs.items()}
+                self.predict(request.model_spec.signature_name, inputs, request.output_filter, Deadline())
         except BaseException:
             self.close()
             raise
@@ -83,32 +88,19 @@ class LoadedVersion:
             self._batcher.close()
         self._servable.close()
 
-    def _warm_up(self, request: PredictRequest) -> None:
-        inputs = {name: to_array(tensor) for name, tensor in request.inputs.items()}
-        self.predict(request.model_spec.signature_name, inputs, request.output_filter, Deadline())
 
-
-class Users:
-    """Counts the users of an object, and calls back when it is retired and the last user has left."""
-
-    def __init__(self) -> None:
-        self._lock, self._count = threading.Lock(), 0
-        self._end: Callable[[], None] | None = None
-
-    def enter(self) -> None:
-        with self._lock:
-            self._count += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._count -= 1
-            end = self._end if self._count == 0 else None
-        if end is not None:
-            end()
-
-    def when_none(self, end: Callable[[], None]) -> None:
-        """Calls `end` when no user is left, which may be at once. Nobody may enter any more."""
-        with self._lock:
-            self._end, none_left = end, self._count == 0
-        if none_left:
-            end()
+def _warmup_requests(folder: Path) -> Iterator[PredictRequest]:
+    """The requests in a version's warm-up file, if it has one. A bad record fails the load, as in TF Serving."""
+    path = folder / WARMUP_FILE
+    if not path.is_file():
+        return
+    for number, record in enumerate(tf.data.TFRecordDataset(str(path)).as_numpy_iterator(), 1):
+        if number > MAX_RECORDS:
+            raise ValueError(f"{path} has more than {MAX_RECORDS} warm-up records")
+        try:
+            log = PredictionLog.FromString(record)
+        except DecodeError:
+            raise ValueError(f"Warm-up record {number} of {path} is no PredictionLog") from None
+        if not log.HasField("predict_log"):
+            raise ValueError(f"Warm-up record {number} of {path} is no Predict request")
+        yield log.predict_log.request

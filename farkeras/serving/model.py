@@ -5,15 +5,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from grpc import StatusCode
 
+from farkeras.serving.configuration import versions_on_disk, wanted_versions
 from farkeras.serving.errors import RequestError, invalid
 from farkeras.serving.loaded import LoadedVersion, ModelSettings
 from farkeras.serving.metrics import Metrics
-from farkeras.serving.versions import versions_on_disk, wanted_versions
 from farkeras.wire.protos.config_pb2 import ModelConfig
 from farkeras.wire.protos.serving_pb2 import ModelSpec, ModelVersionStatus
 
@@ -33,14 +33,20 @@ class _Version:
         error: Why it did not load; "" where it did.
         failures: Number of loads that failed.
         next_try: Time on the monotonic clock before which it is not loaded.
-        loaded: The model itself, while it is AVAILABLE.
+        loaded: The model itself, from AVAILABLE to the end of UNLOADING.
+        users: Requests that must be answered before the model is closed.
     """
 
     state: int = _State.START
     error: str = ""
     failures: int = 0
     next_try: float = 0.0
-    loaded: LoadedVersion | None = field(default=None, repr=False)
+    loaded: LoadedVersion | None = None
+    users: int = 0
+
+    @property
+    def available(self) -> bool:
+        return self.state == _State.AVAILABLE
 
 
 class Model:
@@ -67,7 +73,8 @@ class Model:
                 del self._versions[number]  # a folder of that number will be another version
         for number in sorted(wanted):
             version = self._versions.get(number, _Version())
-            if not version.loaded and version.failures <= MAX_LOAD_RETRIES and time.monotonic() >= version.next_try:
+            is_out = version.state in (_State.START, _State.END)
+            if is_out and version.failures <= MAX_LOAD_RETRIES and time.monotonic() >= version.next_try:
                 self._load(number, found[number])
         available = set(self.available())
         if available & wanted or not wanted:
@@ -84,20 +91,21 @@ class Model:
         with self._lock:
             number = self._number(spec)
             version = self._versions.get(number) if number is not None else None
-            if version is None or version.loaded is None:
+            if version is None or version.loaded is None or not version.available:
                 which = f"version {number}" if number is not None else "any version"
                 raise RequestError(StatusCode.NOT_FOUND, f"Servable not found for request: {self.name}, {which}")
-            loaded = version.loaded
-            loaded.users.enter()
+            loaded, version.users = version.loaded, version.users + 1
         try:
             yield loaded
         finally:
-            loaded.users.leave()
+            with self._lock:
+                version.users -= 1
+            self._close_unused(version)
 
     def available(self) -> list[int]:
         """Versions that answer, ascending."""
         with self._lock:
-            return sorted(number for number, version in self._versions.items() if version.loaded)
+            return sorted(number for number, version in self._versions.items() if version.available)
 
     def statuses(self) -> dict[int, tuple[int, str]]:
         """State and error of every version that was ever here, highest first."""
@@ -116,7 +124,7 @@ class Model:
             return self._config.version_labels[spec.version_label]
         if spec.HasField("version"):
             return spec.version.value
-        return max((number for number, version in self._versions.items() if version.loaded), default=None)
+        return max((number for number, version in self._versions.items() if version.available), default=None)
 
     def _load(self, number: int, folder: Path) -> None:
         version = self._versions.get(number) or _Version()
@@ -143,14 +151,15 @@ class Model:
         """Gives the version to no new request, and closes it when the last request that has it is answered."""
         version = self._versions[number]
         with self._lock:
-            if (loaded := version.loaded) is None:
+            version.state = _State.UNLOADING
+        self._close_unused(version)
+
+    def _close_unused(self, version: _Version) -> None:
+        with self._lock:
+            if version.state != _State.UNLOADING or version.users or version.loaded is None:
                 return
-            version.loaded, version.state = None, _State.UNLOADING
-
-        def end() -> None:
-            loaded.close()
-            with self._lock:
-                version.state = _State.END
-            logging.getLogger(__name__).info("%s version %d dropped", self.name, number)
-
-        loaded.users.when_none(end)
+            loaded, version.loaded = version.loaded, None
+        loaded.close()
+        with self._lock:
+            version.state = _State.END
+        logging.getLogger(__name__).info("%s version %d dropped", self.name, loaded.number)

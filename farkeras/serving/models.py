@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from grpc import StatusCode
 
@@ -32,9 +32,8 @@ class Models:
         """
         self._models = {config.name: Model(config, settings, metrics) for config in configs}
         for config in configs:
-            model = self._models[config.name]
-            model.refresh()
-            _require_served(model, config)
+            self._models[config.name].refresh()
+            _require_served(self._models[config.name], config)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._poll, args=(poll_seconds,), daemon=True)
         self._thread.start()
@@ -54,15 +53,9 @@ class Models:
             raise RequestError(StatusCode.NOT_FOUND, f"Could not find any versions of model {name}")
         return self._models[name]
 
-    @contextmanager
-    def use(self, spec: ModelSpec) -> Iterator[LoadedVersion]:
-        """The version that a request asks for; it stays loaded inside the block.
-
-        Raises:
-            RequestError: As `model` and `Model.use`.
-        """
-        with self.model(spec.name).use(spec) as version:
-            yield version
+    def use(self, spec: ModelSpec) -> AbstractContextManager[LoadedVersion]:
+        """As `Model.use`, of the model that the request names; raises as `model`, too."""
+        return self.model(spec.name).use(spec)
 
     def label(self, name: str) -> str:
         """The name that metrics use: "" for a model that is not served."""

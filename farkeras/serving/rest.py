@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from grpc import StatusCode
 
 from farkeras.clients.names import METADATA_FILE
@@ -13,7 +15,6 @@ from farkeras.serving.deadline import Deadline
 from farkeras.serving.demo import Demo
 from farkeras.serving.errors import RequestError, http_status, invalid
 from farkeras.serving.gate import Gate
-from farkeras.serving.json_messages import metadata_json, status_json
 from farkeras.serving.json_tensors import parse_json, read_inputs, write_outputs
 from farkeras.serving.metrics import Metrics
 from farkeras.wire.protos import serving_pb2 as pb
@@ -81,14 +82,15 @@ class Rest:
     def _status(self, match: re.Match, body: bytes) -> Response:
         def status() -> bytes:
             request = pb.GetModelStatusRequest(model_spec=_spec(match))
-            return _json(status_json(self._answers.status(request)), indent=1)
+            return _json(_fields(self._answers.status(request)), indent=1)
 
         return Response(200, self._answers.counted(lambda: match["name"], "GetModelStatus", "REST", status))
 
     def _metadata(self, match: re.Match, body: bytes) -> Response:
         def metadata() -> bytes:
-            with self._answers.models.use(_spec(match)) as version:
-                return _json(metadata_json(match["name"], version.number, version.signatures), indent=1)
+            spec, signatures = self._answers.signatures(_spec(match))
+            values = {"model_spec": _fields(spec), "metadata": {"signature_def": _fields(signatures)}}
+            return _json(values, indent=1)
 
         return Response(200, self._answers.counted(lambda: match["name"], "GetModelMetadata", "REST", metadata))
 
@@ -128,6 +130,12 @@ def _spec(match: re.Match) -> pb.ModelSpec:
     elif match["label"]:
         spec.version_label = match["label"]
     return spec
+
+
+def _fields(message: Message) -> dict[str, object]:
+    """A message in JSON, as in TF Serving's answers: 64-bit numbers are text."""
+    # Every field, under its own name: by position, because protobuf 5 renamed the first of these parameters.
+    return MessageToDict(message, True, True)
 
 
 def _json(values: Mapping[str, object], indent: int | None = None) -> bytes:

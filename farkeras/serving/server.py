@@ -68,7 +68,10 @@ async def run_server(settings: ServerSettings, ready: Callable[[Running], None])
     runs = ModelSettings(settings.batching, settings.parallelism)
     models = await asyncio.to_thread(Models, settings.models, runs, metrics, settings.poll_seconds)
     answers = Answers(models, metrics)
-    gate = Gate(2 * (os.cpu_count() or 1) if settings.batching is None else _requests_to_fill(settings.batching))
+    batching, num_requests = settings.batching, 2 * (os.cpu_count() or 1)
+    if batching:  # two batches for each thread that runs them
+        num_requests = min(256, 2 * batching.max_batch_size * batching.num_batch_threads)
+    gate = Gate(num_requests)
     grpc_server = GrpcServer(answers, settings.host, settings.port, gate)
     http_server = HttpServer(Rest(answers, metrics, gate), settings.host, settings.rest_port)
     grpc_server.start()
@@ -93,8 +96,3 @@ def _stopped_by_signals() -> asyncio.Event:
     for number in numbers:
         loop.add_signal_handler(number, first)
     return stop
-
-
-def _requests_to_fill(batching: BatchSettings) -> int:
-    """The number of requests that fill two batches for each thread that runs them."""
-    return min(256, 2 * batching.max_batch_size * batching.num_batch_threads)

@@ -4,8 +4,7 @@ import pytest
 
 from farkeras.errors import FarkerasError
 from farkeras.serving.batching import BatchSettings
-from farkeras.serving.configuration import one_model, read_batching, read_models
-from farkeras.serving.versions import versions_on_disk, wanted_versions
+from farkeras.serving.configuration import one_model, read_batching, read_models, versions_on_disk, wanted_versions
 from farkeras.wire.protos.config_pb2 import VersionPolicy
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from farkeras.serving import model as model_module
 from farkeras.serving.errors import RequestError
-from farkeras.serving.loaded import ModelSettings, Users
+from farkeras.serving.loaded import ModelSettings
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.model import MAX_LOAD_RETRIES, SECONDS_BETWEEN_RETRIES, Model
 from farkeras.wire.protos.config_pb2 import ModelConfig
@@ -26,7 +26,7 @@ class Loads:
 
 class Version:
     def __init__(self, number, events):
-        self.number, self.users, self._events = number, Users(), events
+        self.number, self._events = number, events
 
     def close(self):
         self._events.append(("close", self.number))

@@ -125,6 +125,7 @@ GOOD = {"instances": [[1, 2, 3]]}
         (400, "latest:predict", {"signature_name": "two", "instances": [1]}),
         (400, "latest:predict", {"signature_name": "two", "inputs": [1]}),
         (400, "latest:predict", {"signature_name": "two", "inputs": {"number": [1]}}),
+        (400, "latest:predict", {"signature_name": "two", "inputs": {"number": [1], "text": [["a"], ["b", "c"]]}}),
         (400, "latest:predict", {"signature_name": "zeros", "inputs": 1.5}),
         (400, "latest:predict", {"signature_name": "zeros", "inputs": 2**31}),
         (400, "faces:predict", {"instances": [{"b64": "not base64!"}]}),
