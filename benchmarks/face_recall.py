@@ -21,6 +21,8 @@ import numpy as np
 import skimage
 from PIL import Image
 
+from farkeras.photos.alignment import similarity_from_eyes
+
 SIDES = (1000, 2000, 3000, 4000)  # the longer side of the photographs, which are 3 : 2
 EYE_DISTANCES = (10, 15, 20, 30, 50, 75, 100, 200)
 TURNS = (0, 15, 30, 45)
@@ -49,18 +51,13 @@ def paste(photo: Image.Image, pupils_to: np.ndarray, mirror: bool, light: float)
     radius = np.hypot((x - centre[0]) / _RADII[0], (y - centre[1]) / _RADII[1])
     alpha = np.clip((1 - radius) * 8, 0, 1) * 255
     pixels = np.clip(np.dstack([portrait * light, alpha]), 0, 255).astype(np.uint8)
-    left, right = pupils @ (1, 1j)
-    to_left, to_right = np.asarray(pupils_to) @ (1, 1j)
-    turn = (right - left) / (to_right - to_left)  # from the photograph to the portrait
-    image = Image.fromarray(pixels)
-    if abs(turn) > 1:  # filtered first, so that fine detail does not alias
-        image = image.resize(np.ceil(np.array(image.size) / abs(turn)).astype(int).tolist(), Image.Resampling.LANCZOS)
-    shrunk = np.array(image.size) / pixels.shape[1::-1]
-    shift = left - turn * to_left
-    rows = np.array([[turn.real, -turn.imag, shift.real + 0.5], [turn.imag, turn.real, shift.imag + 0.5]])
-    rows[:, 2] -= 0.5 * rows[:, :2].sum(axis=1)
-    coefficients = (rows * shrunk[:, None]).ravel()
-    pasted = image.transform(photo.size, Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC)
+    rows = similarity_from_eyes(pupils_to, pupils)  # from the photograph to the portrait
+    image, scale = Image.fromarray(pixels), np.hypot(*rows[:, 0])
+    if scale > 1:  # filtered first, so that fine detail does not alias
+        image = image.resize(np.ceil(np.array(image.size) / scale).astype(int).tolist(), Image.Resampling.LANCZOS)
+    rows[:, 2] += 0.5 - 0.5 * rows[:, :2].sum(axis=1)
+    rows = (rows * (np.array(image.size) / pixels.shape[1::-1])[:, None]).ravel()
+    pasted = image.transform(photo.size, Image.Transform.AFFINE, rows, Image.Resampling.BICUBIC)
     photo.paste(pasted.convert("RGB"), mask=pasted.getchannel("A"))
 
 
@@ -123,8 +120,7 @@ def find(python: str, photos: Path, output: Path, *flags: str) -> tuple[dict[str
 
 
 def is_at(eyes: np.ndarray, truth: np.ndarray) -> bool:
-    away = np.linalg.norm(eyes - truth, axis=1).max()
-    return away <= _TOLERANCE * np.linalg.norm(truth[1] - truth[0])
+    return np.linalg.norm(eyes - truth, axis=1).max() <= _TOLERANCE * np.linalg.norm(truth[1] - truth[0])
 
 
 def main() -> None:
@@ -139,7 +135,7 @@ def main() -> None:
         largest, seconds = find(options.python, photos, folder / "largest")
         every, seconds_every = find(options.python, photos, folder / "every", "--all_faces")
 
-    counts = defaultdict(lambda: [0, 0])
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     false_largest = false_every = 0
     for name, (kind, faces) in truth.items():
         for eyes in faces if kind.startswith("several") else faces[:1]:
@@ -150,7 +146,10 @@ def main() -> None:
                 counts[key][1] += 1
         false_largest += sum(not any(is_at(e, t) for t in faces) for e in largest[name])
         false_every += sum(not any(is_at(e, t) for t in faces) for e in every[name])
-    cell = lambda key: "{} of {}".format(*counts[key])  # noqa: E731
+
+    def cell(key: str) -> str:
+        return "{} of {}".format(*counts[key])
+
     print("| eye distance | " + " | ".join(f"{side} pixels" for side in SIDES) + " |")
     print("| ---: |" + " ---: |" * len(SIDES))
     for distance in EYE_DISTANCES:

@@ -13,7 +13,7 @@ sizes unlike the others' ("odd size"), photographs that EXIF says are to be turn
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -189,30 +189,28 @@ def _count(examples: Examples, files: Sequence[ImageFile]) -> SplitCounts:
     )
 
 
-def _missing(images: Sequence[_Image]) -> list[Finding]:
-    places = tuple(image.place for image in images if image.file.missing)
-    summary = f"{_number(places)} listed but not there; put them back, or take them from the lists."
-    return [Finding("missing", summary, places, True)] if places else []
+def _missing(images: Sequence[_Image]) -> Iterator[Finding]:
+    if places := tuple(image.place for image in images if image.file.missing):
+        summary = f"{_number(places)} listed but not there; put them back, or take them from the lists."
+        yield Finding("missing", summary, places, training_fails=True)
 
 
-def _undecodable(images: Sequence[_Image], counts: Mapping[str, SplitCounts]) -> list[Finding]:
+def _undecodable(images: Sequence[_Image], counts: Mapping[str, SplitCounts]) -> Iterator[Finding]:
     places = tuple(place._replace(detail=file.problem) for place, file in images if file.problem and not file.missing)
     if not places:
-        return []
+        return
     too_many = [
         name
         for name, split in counts.items()
         if split.undecodable and split.missing + split.undecodable > MAX_UNDECODABLE * split.num_images
     ]
+    bearable = "so few that training leaves them out."
     if too_many:
         bearable = f"more than the {MAX_UNDECODABLE:.0%} of {', '.join(too_many)} that training bears; replace them."
-    else:
-        bearable = "so few that training leaves them out."
-    summary = f"{_number(places)} undecodable, {bearable}"
-    return [Finding("undecodable", summary, places, bool(too_many))]
+    yield Finding("undecodable", f"{_number(places)} undecodable, {bearable}", places, bool(too_many))
 
 
-def _copies(images: Sequence[_Image]) -> list[Finding]:
+def _copies(images: Sequence[_Image]) -> Iterator[Finding]:
     """Files of the same bytes: across splits, and within one."""
     groups = defaultdict(list)
     for place, file in images:
@@ -224,29 +222,24 @@ def _copies(images: Sequence[_Image]) -> list[Finding]:
         for place in others:
             copy = place._replace(detail=f"the same bytes as {first.path} ({first.split})")
             (duplicates if place.split == first.split else shared).append(copy)
-    findings = []
     if shared:
         summary = f"{_number(shared)} in another split, too: figures on it are too good; remove one of each pair."
-        findings.append(Finding("shared", summary, tuple(shared)))
+        yield Finding("shared", summary, tuple(shared))
     if duplicates:
-        findings.append(Finding("duplicate", f"{_number(duplicates)} a copy within the split.", tuple(duplicates)))
-    return findings
+        yield Finding("duplicate", f"{_number(duplicates)} a copy within the split.", tuple(duplicates))
 
 
-def _contradictions(splits: Mapping[str, Examples], data_dir: str) -> list[Finding]:
+def _contradictions(splits: Mapping[str, Examples], data_dir: str) -> Iterator[Finding]:
     places: dict[tuple[str, str], list[Place]] = defaultdict(list)
     folder = folder_of(data_dir)
     for name, examples in splits.items():
         for pair, rows in contradictions(examples).items():
             places[pair] += [Place(os.path.relpath(path, folder), name) for path in examples.paths[rows].tolist()]
-    return [
-        Finding("contradiction", f"{_number(found)} labelled both {' and '.join(pair)}.", tuple(found))
-        for pair, found in sorted(places.items(), key=lambda item: -len(item[1]))
-    ]
+    for pair, found in sorted(places.items(), key=lambda item: -len(item[1])):
+        yield Finding("contradiction", f"{_number(found)} labelled both {' and '.join(pair)}.", tuple(found))
 
 
-def _one_class(counts: Mapping[str, SplitCounts]) -> list[Finding]:
-    findings = []
+def _one_class(counts: Mapping[str, SplitCounts]) -> Iterator[Finding]:
     for name, split in counts.items():
         alike = []
         for attribute, known in split.known.items():
@@ -255,14 +248,13 @@ def _one_class(counts: Mapping[str, SplitCounts]) -> list[Finding]:
                 what = "never labelled" if not known else "never positive" if not positive else "always positive"
                 alike.append(f"{attribute} ({what})")
         if alike:
-            findings.append(Finding("one class", f"In {name} one class only: {', '.join(alike)}."))
-    return findings
+            yield Finding("one class", f"In {name} one class only: {', '.join(alike)}.")
 
 
-def _odd_sizes(images: Sequence[_Image]) -> list[Finding]:
+def _odd_sizes(images: Sequence[_Image]) -> Iterator[Finding]:
     sizes = [(place, file.size) for place, file in images if file.size]
     if not sizes:
-        return []
+        return
     usual, times = Counter(size for _, size in sizes).most_common(1)[0]
     if times >= _USUAL * len(sizes):
         odd = [(place, size) for place, size in sizes if size != usual]
@@ -270,16 +262,14 @@ def _odd_sizes(images: Sequence[_Image]) -> list[Finding]:
     else:
         odd = [(place, size) for place, size in sizes if min(size) < _SMALLEST or max(size) > _MOST_OBLONG * min(size)]
         unlike = f"smaller than {_SMALLEST} pixels or more than {_MOST_OBLONG} times as long as wide"
-    places = tuple(place._replace(detail=f"{size[1]} x {size[0]}") for place, size in odd)
-    return [Finding("odd size", f"{_number(places)} {unlike}.", places)] if places else []
+    if places := tuple(place._replace(detail=f"{size[1]} x {size[0]}") for place, size in odd):
+        yield Finding("odd size", f"{_number(places)} {unlike}.", places)
 
 
-def _turned(images: Sequence[_Image]) -> list[Finding]:
-    places = tuple(image.place for image in images if image.file.turned)
-    summary = (
-        f"{_number(places)} to be turned by EXIF, which training does not do; align them with python -m farkeras.align."
-    )
-    return [Finding("turned", summary, places)] if places else []
+def _turned(images: Sequence[_Image]) -> Iterator[Finding]:
+    if places := tuple(image.place for image in images if image.file.turned):
+        advice = "align them with python -m farkeras.align."
+        yield Finding("turned", f"{_number(places)} to be turned by EXIF, which training does not do; {advice}", places)
 
 
 def _number(places: Sequence[Place]) -> str:

@@ -12,6 +12,7 @@ region holds both sides of the face, made by one rule.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import zip_longest
 
 import numpy as np
@@ -160,9 +161,9 @@ def region_masks(points: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     *distances, bare_face = _distances(points, [*hulls, BARE_FACE], grid, step)
     rest = iter(distances)
     # Of signed distances, the least is the union's and the largest the intersection's.
-    regions = {name: _least([next(rest) for _ in parts]) for name, parts in HULLS.items()}
+    regions = {name: reduce(tf.minimum, [next(rest) for _ in parts]) for name, parts in HULLS.items()}
     regions["Hair"] = tf.maximum(regions["Hair"], -bare_face)
-    regions["Object"] = _least(list(regions.values()))
+    regions["Object"] = reduce(tf.minimum, regions.values())
     distance = tf.reshape(tf.stack(list(regions.values()), axis=-1), [-1, *grid, len(REGIONS)])
     if step > 1:
         fine = [side * step for side in grid]
@@ -170,13 +171,6 @@ def region_masks(points: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     distance = distance[:, step : step + size[0], step : step + size[1]]
     masks = tf.clip_by_value(0.5 - distance, 0.0, 1.0)
     return tf.reshape(masks, [*points.shape[:-2], *size, len(REGIONS)])
-
-
-def _least(distances: list[tf.Tensor]) -> tf.Tensor:
-    least = distances[0]
-    for distance in distances[1:]:
-        least = tf.minimum(least, distance)
-    return least
 
 
 def _distances(points: tf.Tensor, hulls: Sequence[Hull], grid: tuple[int, int], step: int) -> list[tf.Tensor]:

@@ -198,12 +198,9 @@ def _crops(photo: Photo, all_faces: bool) -> list[tuple[np.ndarray, np.ndarray]]
     """The crop, `uint8 [218, 178, 3]`, and the eyes, `float32 [2, 2]`, of the largest face or all; at least one."""
     name = os.fspath(photo) if isinstance(photo, str | os.PathLike) else "The photo"
     image = photo if isinstance(photo, np.ndarray) else read_photo(photo, name)
-    if all_faces:
-        found = [face[list(EYES)] for face in find_faces(image, name)]
-        if not found:
-            raise FarkerasError(f"{name}: {NO_FACE}")
-    else:
-        found = [find_eyes(image, name)]
+    found = [face[list(EYES)] for face in find_faces(image, name)] if all_faces else [find_eyes(image, name)]
+    if not found:
+        raise FarkerasError(f"{name}: {NO_FACE}")
     try:
         return [(cut_crop(image, eyes), eyes) for eyes in found]
     except FarkerasError as error:  # knows the eyes, not whose they are

@@ -9,7 +9,7 @@ from PIL import Image
 from farkeras.errors import FarkerasError
 from farkeras.photos import face_landmarkers
 from farkeras.photos.alignment import CROP_EYES, cut_crop
-from farkeras.photos.landmarks import EYES, NO_FACE, find_eyes, find_face, find_faces
+from farkeras.photos.landmarks import EYES, find_eyes, find_face, find_faces
 from farkeras.photos.reader import read_photo
 
 PUPILS = np.array([(203, 101), (246, 103)])  # of the portrait, read off by eye
@@ -169,7 +169,3 @@ def test_without_mediapipe(monkeypatch):
     monkeypatch.setitem(sys.modules, "mediapipe.tasks.python.vision.face_landmarker", None)
     with pytest.raises(FarkerasError, match=r"Finding faces needs MediaPipe: pip install farkeras\[keypoints\]"):
         find_face(np.zeros((99, 99, 3), np.uint8))
-
-
-def test_the_message_says_what_is_found():
-    assert "at least 3 % of the photo's longer side" in NO_FACE

@@ -58,12 +58,5 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         examples = source.split(split)
         for path, labels in zip(map(Path, examples.paths), examples.labels, strict=True):
             file = f"{path.parent.name}/{path.name}"
-            yield (
-                file,
-                {
-                    "image": path,
-                    "file": file,
-                    "person": path.parent.name,
-                    "attributes": dict(zip(CELEBA_ATTRIBUTES, (labels == 1).tolist(), strict=True)),
-                },
-            )
+            attributes = dict(zip(CELEBA_ATTRIBUTES, (labels == 1).tolist(), strict=True))
+            yield file, {"image": path, "file": file, "person": path.parent.name, "attributes": attributes}
