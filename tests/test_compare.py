@@ -30,8 +30,8 @@ def test_the_table():
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ([], "No folder for the runs given; name it with --workdir=PATH."),
-        (["--workdir=x", "--seeds=0,one"], "--seeds must be whole numbers with commas. Received: 0,one."),
+        ([], "--workdir is missing. Folder of the runs and of the results."),
+        (["--workdir=x", "--seeds=0,one"], "--seeds must be whole numbers, with commas. Received: 0,one."),
         (["--workdir=x", "mgmtn"], "Unexpected argument 'mgmtn'; settings are given as --name=value."),
     ],
 )

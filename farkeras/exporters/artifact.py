@@ -19,7 +19,7 @@ class Exported(NamedTuple):
 
     Attributes:
         path: The folder.
-        report: The result of `farkeras.exporters.parity.compare`; None without a comparison.
+        report: The result of `farkeras.exporters.parity.compare_with_reference`; None without a comparison.
     """
 
     path: Path

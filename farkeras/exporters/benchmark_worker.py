@@ -76,7 +76,7 @@ def peak_memory() -> int:
         return scale * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def serve(requests: IO[bytes], answers: IO[bytes], load: Callable[[], Run]) -> None:
+def answer_requests(requests: IO[bytes], answers: IO[bytes], load: Callable[[], Run]) -> None:
     """Answers each pickled list of crops with `(seconds, probabilities)`, and `None` with the peak memory.
 
     Before the timed calls of a list its first crop is run once without timing, as another runtime used the processor.
@@ -101,4 +101,4 @@ if __name__ == "__main__":
     os.dup2(2, 1)  # what a library prints must not mix with the answers
     silence_native_logs()
     kind, model_path, num_threads = sys.argv[1:]
-    serve(sys.stdin.buffer, own_stdout, lambda: LOADERS[kind](model_path, int(num_threads)))
+    answer_requests(sys.stdin.buffer, own_stdout, lambda: LOADERS[kind](model_path, int(num_threads)))

@@ -13,7 +13,7 @@ import tensorflow as tf
 from farkeras.errors import FarkerasError
 from farkeras.exporters.artifact import Exported, new_artifact, writing
 from farkeras.exporters.metadata import export_metadata, write_metadata
-from farkeras.exporters.parity import FLOAT32, Runtime, compare, image_runtime, write_parity
+from farkeras.exporters.parity import FLOAT32, Runtime, compare_with_reference, image_runtime, write_parity
 from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, load_model
@@ -28,7 +28,7 @@ OPSET = 17
 """The version of ONNX 1.12 (2022): it has all operations that the models need, and every runtime in use reads it."""
 
 
-def export_onnx(
+def write_onnx(
     model_path: str | os.PathLike,
     target: str | os.PathLike,
     parity: ParityImages | None = None,
@@ -68,7 +68,7 @@ def export_onnx(
             onnx.save(proto, aside / ONNX_FILE)
             write_metadata(aside, values)
         if reference:
-            report = compare(reference, {"ONNX Runtime": onnx_runtime(aside / ONNX_FILE)}, FLOAT32)
+            report = compare_with_reference(reference, {"ONNX Runtime": onnx_runtime(aside / ONNX_FILE)}, FLOAT32)
             write_parity(aside, report)
     return Exported(target, report)
 

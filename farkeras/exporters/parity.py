@@ -71,7 +71,7 @@ class ParityError(FarkerasError):
         self.report = report
 
 
-def compare(reference: Reference, runtimes: Mapping[str, Runtime], limits: Limits) -> dict:
+def compare_with_reference(reference: Reference, runtimes: Mapping[str, Runtime], limits: Limits) -> dict:
     """Runs exports on the reference's files.
 
     Args:

@@ -28,7 +28,7 @@ def export_run(
         images: What to compare on, by default 512 images of the test split trained on;
             `ParityImages(0)` leaves the comparison out.
         **options: Arguments of the format's own function, such as `precisions` or `input_size`, for one format:
-            `farkeras.exporters.saved_model.export_saved_model`, `.tflite.export_tflite`, `.onnx.export_onnx`.
+            `farkeras.exporters.saved_model.write_saved_model`, `.tflite.write_tflite`, `.onnx.write_onnx`.
 
     Returns:
         Every export with its folder and the report of its comparison, also written there as `parity.json`.
@@ -53,17 +53,17 @@ def export_each(
     folder = output or export_folder(path) / name
     parity = images if images.number else None
     if name == "saved_model":
-        from farkeras.exporters.saved_model import export_saved_model
+        from farkeras.exporters.saved_model import write_saved_model
 
-        yield export_saved_model(path, folder, parity, **options)
+        yield write_saved_model(path, folder, parity, **options)
     elif name == "onnx":
-        from farkeras.exporters.onnx import export_onnx
+        from farkeras.exporters.onnx import write_onnx
 
-        yield export_onnx(path, folder, parity, **options)
+        yield write_onnx(path, folder, parity, **options)
     else:
-        from farkeras.exporters.tflite import export_tflite
+        from farkeras.exporters.tflite import write_tflite
 
-        yield from export_tflite(path, folder, images, **options)
+        yield from write_tflite(path, folder, images, **options)
 
 
 def export_folder(path: str | os.PathLike) -> Path:

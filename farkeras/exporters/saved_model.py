@@ -12,7 +12,7 @@ from farkeras.attributes import REGIONS
 from farkeras.errors import FarkerasError
 from farkeras.exporters.artifact import Exported, new_artifact, writing
 from farkeras.exporters.metadata import export_metadata, write_metadata
-from farkeras.exporters.parity import FLOAT32, Runtime, compare, image_runtime, write_parity
+from farkeras.exporters.parity import FLOAT32, Runtime, compare_with_reference, image_runtime, write_parity
 from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.exporters.served_graph import check_servable
 from farkeras.exporters.served_images import MAX_PIXELS, decode_rows, put_rows
@@ -23,7 +23,7 @@ from farkeras.models.model_file import ModelMetadata, load_model
 WARMUP_BATCH_SIZES = (1, 8)
 
 
-def export_saved_model(
+def write_saved_model(
     model_path: str | os.PathLike,
     export_dir: str | os.PathLike,
     parity: ParityImages | None = None,
@@ -78,7 +78,7 @@ def export_saved_model(
             write_metadata(extra, export_metadata(metadata, "saved_model", (), **_described(model, metadata, sizes)))
             write_warmup(extra, sizes)
         if reference:
-            report = compare(reference, session_runtimes(aside, metadata), FLOAT32)
+            report = compare_with_reference(reference, session_runtimes(aside, metadata), FLOAT32)
             write_parity(extra, report)
     return Exported(target, report)
 

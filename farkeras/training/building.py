@@ -85,7 +85,7 @@ def build_model(config: Config, grouping: Grouping) -> FaceAttributeModel:
 
 
 class Run:
-    """Everything that a run holds; `farkeras.training.loop.train` takes it to its end.
+    """Everything that a run holds; `farkeras.training.loop.run_phases` takes it to its end.
 
     Args:
         config: All settings.

@@ -13,7 +13,7 @@ from farkeras.training.reporting import Listener, MetricsFile, TensorBoard
 from farkeras.training.validation import validate
 
 
-def train(run: Run, listeners: Sequence[Listener] = ()) -> None:
+def run_phases(run: Run, listeners: Sequence[Listener] = ()) -> None:
     """Takes a run to its end, from wherever its workdir stands.
 
     Args:

@@ -11,7 +11,7 @@ from farkeras.files import write_text
 from farkeras.flagfiles import read_flagfile, save_flagfile
 from farkeras.progress import Progress
 from farkeras.training.building import Run, open_data
-from farkeras.training.loop import train
+from farkeras.training.loop import run_phases
 from farkeras.training.reporting import Listener
 
 FLAGS_FILE = "flags.txt"
@@ -44,7 +44,7 @@ def train_and_evaluate(
     run = Run(config, workdir, data)
     save_flagfile(config, workdir / FLAGS_FILE)
     write_text(workdir / GROUPING_FILE, grouping_text(data.grouping))
-    train(run, listeners)
+    run_phases(run, listeners)
     return run
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from farkeras.clients.grpc_client import PREDICT
 from farkeras.wire.protos import serving_pb2 as pb
 from farkeras.wire.tensors import to_proto
+from loadtest.load import code_of
 
 
 class Hostile(NamedTuple):
@@ -84,22 +85,13 @@ def hostile_requests(address: str, rest_address: str, model: str, photo: bytes, 
 
 async def _rpc(address: str, content: bytes) -> str:
     async with grpc.aio.insecure_channel(address, options=[("grpc.max_send_message_length", -1)]) as channel:
-        try:
-            await channel.unary_unary(PREDICT)(content, timeout=120)
-        except grpc.aio.AioRpcError as error:
-            return error.code().name
-    return "OK"
+        return await code_of(channel.unary_unary(PREDICT)(content, timeout=120))
 
 
 async def _silent_call(address: str) -> str:
     """Opens a call, sends nothing, and ends the call after a second."""
     async with grpc.aio.insecure_channel(address) as channel:
-        call = channel.stream_unary(PREDICT)(timeout=1)
-        try:
-            await call
-        except grpc.aio.AioRpcError as error:
-            return error.code().name
-    return "OK"
+        return await code_of(channel.stream_unary(PREDICT)(timeout=1))
 
 
 async def _post(address: str, path: str, body: bytes) -> str:
@@ -122,14 +114,12 @@ async def _raw(address: str, *parts: bytes) -> str:
 
 
 async def _slow_body(address: str, path: str) -> str:
-    """Sends half of a request, waits a second, and closes the connection."""
-    host, _, port = address.rpartition(":")
-    _, writer = await asyncio.open_connection(host, int(port))
-    writer.write(f"POST {path} HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{{".encode())
-    await writer.drain()
-    await asyncio.sleep(1)
-    writer.close()
-    return "gone"
+    """Sends half of a request, and closes the connection after a second without an answer."""
+    half = f"POST {path} HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{{".encode()
+    try:
+        return await asyncio.wait_for(_raw(address, half), 1)
+    except TimeoutError:
+        return "gone"
 
 
 def _jpeg_bomb(photo: bytes) -> bytes:

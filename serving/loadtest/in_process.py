@@ -1,7 +1,6 @@
-"""The same load without a server: callers that run the model's Session themselves."""
+"""The same load without a server: the model's Session in this process."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +18,6 @@ class InProcess:
 
     def probabilities(self, files: Sequence[bytes]) -> np.ndarray:
         """The model's probabilities for image files, float32 `[files, attributes]`."""
-        return self._run(files)[self._outputs.index("probabilities")]
-
-    @contextmanager
-    def caller(self, parts: Sequence[Sequence[bytes]]) -> Iterator[Callable[[int], str]]:
-        """A caller for `closed_loop`; `parts` are the image files of each request, run in turn."""
-
-        def send(number: int) -> str:
-            self._run(parts[number % len(parts)])
-            return "OK"
-
-        yield send
-
-    def _run(self, files: Sequence[bytes]) -> list[np.ndarray]:
-        return self._servable.run(DEFAULT_SIGNATURE, {"bytes": np.array(list(files), object)}, self._outputs)
+        # All outputs are run, as for a request without a filter.
+        values = self._servable.run(DEFAULT_SIGNATURE, {"bytes": np.array(list(files), object)}, self._outputs)
+        return values[self._outputs.index("probabilities")]

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +18,8 @@ OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),  # a connection for each caller
 )
+TIMEOUT = 60.0
+"""Seconds that a request may take."""
 
 
 @dataclass
@@ -83,20 +85,14 @@ def closed_loop(caller: Callable[[], Caller], callers: int, seconds: float) -> L
 
 
 @contextmanager
-def grpc_caller(address: str, requests: Sequence[bytes], timeout: float = 60.0) -> Iterator[Callable[[int], str]]:
-    """A caller of a server, with its own connection.
-
-    Args:
-        address: host:port of gRPC.
-        requests: Serialised `PredictRequest` messages, sent in turn.
-        timeout: Seconds that a request may take.
-    """
+def grpc_caller(address: str, requests: Sequence[bytes]) -> Iterator[Callable[[int], str]]:
+    """A caller of a server at host:port, with its own connection; sends the serialised requests in turn."""
     with grpc.insecure_channel(address, options=OPTIONS) as channel:
         call = channel.unary_unary(PREDICT)
 
         def send(number: int) -> str:
             try:
-                call(requests[number % len(requests)], timeout=timeout)
+                call(requests[number % len(requests)], timeout=TIMEOUT)
             except grpc.RpcError as error:
                 return error.code().name
             return "OK"
@@ -104,9 +100,7 @@ def grpc_caller(address: str, requests: Sequence[bytes], timeout: float = 60.0) 
         yield send
 
 
-async def open_loop(
-    address: str, requests: Sequence[bytes], rate: float, seconds: float, seed: int = 0, timeout: float = 60.0
-) -> Load:
+async def open_loop(address: str, requests: Sequence[bytes], rate: float, seconds: float) -> Load:
     """Requests that come whether or not the server keeps up, at random times (a Poisson process).
 
     Args:
@@ -114,29 +108,33 @@ async def open_loop(
         requests: Serialised `PredictRequest` messages, sent in turn.
         rate: Requests a second.
         seconds: Time after which no request is sent.
-        seed: Seed of the random times.
-        timeout: Seconds that a request may take.
     """
-    gaps = np.random.default_rng(seed).exponential(1 / rate, int(2 * rate * seconds) + 100)
+    gaps = np.random.default_rng(0).exponential(1 / rate, int(2 * rate * seconds) + 100)
     load, start, sent = Load(), time.monotonic(), []
+
+    async def send(answer: Awaitable[object], due: float) -> None:
+        code = await code_of(answer)
+        load.codes[code] += 1
+        if code == "OK":
+            load.latencies.append(time.monotonic() - due)
+
     async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
         call = channel.unary_unary(PREDICT)
         for turn, due in enumerate(start + np.cumsum(gaps)):
             if due > start + seconds:
                 break
             await asyncio.sleep(due - time.monotonic())
-            request = requests[turn % len(requests)]
-            sent.append(asyncio.create_task(_send(call, request, timeout, due, load)))
+            answer = call(requests[turn % len(requests)], timeout=TIMEOUT)
+            sent.append(asyncio.create_task(send(answer, due)))
         await asyncio.gather(*sent)
     load.seconds = time.monotonic() - start
     return load
 
 
-async def _send(call: grpc.aio.UnaryUnaryMultiCallable, request: bytes, timeout: float, due: float, load: Load) -> None:
+async def code_of(answer: Awaitable[object]) -> str:
+    """The code with which a call of `grpc.aio` ends."""
     try:
-        await call(request, timeout=timeout)
+        await answer
     except grpc.aio.AioRpcError as error:
-        load.codes[error.code().name] += 1
-    else:
-        load.codes["OK"] += 1
-        load.latencies.append(time.monotonic() - due)
+        return error.code().name
+    return "OK"

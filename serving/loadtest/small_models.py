@@ -6,7 +6,7 @@ import keras
 
 from farkeras.attributes import Grouping
 from farkeras.data.preprocessing import Preprocessing
-from farkeras.exporters.saved_model import export_saved_model
+from farkeras.exporters.saved_model import write_saved_model
 from farkeras.models import FARAMTN
 from farkeras.models.model_file import ModelMetadata, save_model
 
@@ -28,5 +28,5 @@ def export_small_models(folder: Path) -> list[Path]:
             kernel = model.get_layer(head).kernel
             kernel.assign(100.0 * kernel)
         save_model(model, ModelMetadata(_GROUPING, _PREPROCESSING), folder / f"{seed}.keras")
-        exports.append(export_saved_model(folder / f"{seed}.keras", folder / f"export_{seed}").path)
+        exports.append(write_saved_model(folder / f"{seed}.keras", folder / f"export_{seed}").path)
     return exports

@@ -27,6 +27,8 @@ from loadtest.load import OPTIONS
 from loadtest.steps import predict_request
 
 MODEL = "farkeras"
+CALLERS = 8
+"""Callers, each of which sends the next good request when its last one is answered."""
 TOLERANCE = 5e-5
 PORTS = {"port": 28500, "rest_port": 28501}
 """Ports of the servers that are killed and started again."""
@@ -36,12 +38,7 @@ class Models:
     """Two models with different answers, published in turn as versions of one."""
 
     def __init__(self, exports: Sequence[Path], files: Sequence[bytes], base: Path):
-        """
-        Args:
-            exports: Two version folders of `export_saved_model`.
-            files: JPEG files.
-            base: Folder of the published versions; made here.
-        """
+        """Two version folders of `write_saved_model`, JPEG files, and the folder of the published versions."""
         self._exports, self.base, self.files = exports, base, files
         self.expected = [InProcess(export).probabilities(files) for export in exports]
         self.requests = [predict_request([file], MODEL) for file in files]
@@ -61,7 +58,7 @@ class Models:
         return version, bool(np.allclose(values, self.expected[version % 2][number], atol=TOLERANCE))
 
 
-def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: float, callers: int = 8) -> Findings:
+def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: float) -> Findings:
     """Sends good requests during hot swaps, hostile ones between them; then SIGTERM and SIGKILL.
 
     Args:
@@ -69,7 +66,6 @@ def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: floa
         num_requests: Number of good requests.
         num_hostile: Number of hostile requests, spread over the good ones.
         swap_seconds: Seconds between new versions.
-        callers: Number of callers, each of which sends the next good request when its last one is answered.
     """
     findings = Findings()
     models.publish(1)
@@ -78,20 +74,22 @@ def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: floa
         with _every(swap_seconds, lambda: _swap(models, findings)), _every(0.2, lambda: _weigh(server, findings)):
             every = max(1, num_requests // max(1, num_hostile))
             after = {every * n: hostile[n % len(hostile)] for n in range(num_hostile)}
-            asyncio.run(_mixed_load(server, models, num_requests, after, callers, findings))
+            asyncio.run(_mixed_load(server, models, num_requests, after, findings))
         findings.require(server.process.poll() is None, "the server ended")
         findings.require(not server.process.poll() and _answers(server, models), "the server does not answer any more")
     findings.require(findings.good == {"OK": num_requests}, f"good requests: {dict(findings.good)}")
     findings.require(not findings.improper, f"hostile requests: {findings.improper}")
-    _require_bounded_memory(findings)
+    quarters = findings.quarters_of_memory()
+    findings.require(quarters[3] < 1.25 * quarters[1], f"memory grows: {quarters} MiB")
+    findings.require(max(findings.memory) < findings.memory[0] + 3072, f"memory: {max(findings.memory):.0f} MiB")
     findings.require(len(findings.versions) > 1 or findings.swaps < 1, "no swap was seen")
-    _end_gracefully(models, findings, callers)
-    _kill_and_start_again(models, findings, callers)
+    _end_gracefully(models, findings)
+    _kill_and_start_again(models, findings)
     return findings
 
 
 async def _mixed_load(
-    server: LocalServer, models: Models, num_requests: int, after: Mapping[int, Hostile], callers: int, found: Findings
+    server: LocalServer, models: Models, num_requests: int, after: Mapping[int, Hostile], findings: Findings
 ) -> None:
     """Good requests, and `after` those of some numbers a hostile one."""
     numbers = itertools.count()
@@ -100,24 +98,26 @@ async def _mixed_load(
         async with grpc.aio.insecure_channel(server.address, options=OPTIONS) as channel:
             call = channel.unary_unary(PREDICT)
             while (number := next(numbers)) < num_requests:
-                await _good(call, models, number, found)
+                await _good(call, models, number, findings)
                 if number in after:
-                    await _bad(after[number], found)
+                    await _bad(after[number], findings)
 
-    await asyncio.gather(*(caller() for _ in range(callers)))
+    await asyncio.gather(*(caller() for _ in range(CALLERS)))
 
 
-async def _good(call: grpc.aio.UnaryUnaryMultiCallable, models: Models, number: int, findings: Findings) -> None:
+async def _good(call: grpc.aio.UnaryUnaryMultiCallable, models: Models, number: int, findings: Findings) -> bool:
+    """Sends a good request; whether it was answered."""
     begun, image = time.monotonic(), number % len(models.files)
     try:
         answer = await call(models.requests[image], timeout=60)
     except grpc.aio.AioRpcError as error:
         findings.good[error.code().name] += 1
-        return
+        return False
     findings.latencies.append(time.monotonic() - begun)
     version, right = models.is_right(image, answer)
     findings.versions.add(version)
     findings.good["OK" if right else "WRONG"] += 1
+    return True
 
 
 async def _bad(request: Hostile, findings: Findings) -> None:
@@ -139,31 +139,24 @@ def _swap(models: Models, findings: Findings) -> None:
 
 
 def _weigh(server: LocalServer, findings: Findings) -> None:
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    findings.memory.append(int(line.split()[1]) / 1024)
+    resident_pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
+    findings.memory.append(resident_pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
 
 
-def _require_bounded_memory(findings: Findings) -> None:
-    quarters = findings.quarters_of_memory()
-    findings.require(quarters[3] < 1.25 * quarters[1], f"memory grows: {quarters} MiB")
-    findings.require(max(findings.memory) < findings.memory[0] + 3072, f"memory: {max(findings.memory):.0f} MiB")
-
-
-def _end_gracefully(models: Models, findings: Findings, callers: int) -> None:
+def _end_gracefully(models: Models, findings: Findings) -> None:
     """SIGTERM under load: requests that the server has are answered, and the process ends with 0."""
     with local_server(f"--model_dir={models.base}") as server:
-        codes, seconds = asyncio.run(_until_it_ends(server, models, callers, signal.SIGTERM))
+        codes, seconds = asyncio.run(_until_it_ends(server, models, signal.SIGTERM))
         code = server.process.wait(30)
     findings.notes.append(f"SIGTERM under load: {dict(codes)}, exit code {code} after {seconds:.1f} s")
     findings.require(codes["OK"] > 0 and set(codes) <= {"OK", "UNAVAILABLE"}, f"SIGTERM: {dict(codes)}")
     findings.require(code == 0, f"SIGTERM: exit code {code}")
 
 
-def _kill_and_start_again(models: Models, findings: Findings, callers: int) -> None:
+def _kill_and_start_again(models: Models, findings: Findings) -> None:
     """SIGKILL under load, and a new server at the same ports."""
     with local_server(f"--model_dir={models.base}", **PORTS) as server:
-        asyncio.run(_until_it_ends(server, models, callers, signal.SIGKILL))
+        asyncio.run(_until_it_ends(server, models, signal.SIGKILL))
         server.process.wait(30)
     begun = time.monotonic()
     with local_server(f"--model_dir={models.base}", **PORTS) as server:
@@ -175,7 +168,7 @@ def _kill_and_start_again(models: Models, findings: Findings, callers: int) -> N
     findings.require(answers and seconds < 10, f"SIGKILL: a right answer {answers}, after {seconds:.1f} s")
 
 
-async def _until_it_ends(server: LocalServer, models: Models, callers: int, number: int) -> tuple[Counter[str], float]:
+async def _until_it_ends(server: LocalServer, models: Models, number: int) -> tuple[Counter[str], float]:
     """Load, a signal after two seconds, and load until no answer comes: codes, and seconds from signal to end."""
     findings, ended = Findings(), asyncio.Event()
 
@@ -183,9 +176,7 @@ async def _until_it_ends(server: LocalServer, models: Models, callers: int, numb
         async with grpc.aio.insecure_channel(server.address, options=OPTIONS) as channel:
             call = channel.unary_unary(PREDICT)
             for turn in itertools.count(first):
-                before = findings.good["OK"] + findings.good["WRONG"]
-                await _good(call, models, turn, findings)
-                if ended.is_set() and findings.good["OK"] + findings.good["WRONG"] == before:
+                if not await _good(call, models, turn, findings) and ended.is_set():
                     return
 
     async def end() -> float:
@@ -196,7 +187,7 @@ async def _until_it_ends(server: LocalServer, models: Models, callers: int, numb
         await asyncio.to_thread(server.process.wait, 60)
         return time.monotonic() - begun
 
-    *_, seconds = await asyncio.gather(*map(caller, range(callers)), end())
+    *_, seconds = await asyncio.gather(*map(caller, range(CALLERS)), end())
     return findings.good, seconds
 
 

@@ -16,7 +16,7 @@ from farkeras.clients.litert import LiteRTRecognizer, main
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.exporters.reference import ParityImages
-from farkeras.exporters.tflite import export_tflite
+from farkeras.exporters.tflite import write_tflite
 from farkeras.inference.recognizer import load
 from farkeras.models import FARAMTN
 from farkeras.models.model_file import ModelMetadata, save_model
@@ -36,7 +36,7 @@ def workdir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def file(workdir):
-    (export,) = export_tflite(workdir, workdir / "tflite", ParityImages(0), ["float32"])
+    (export,) = write_tflite(workdir, workdir / "tflite", ParityImages(0), ["float32"])
     return export.path / "model.tflite"
 
 

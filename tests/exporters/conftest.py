@@ -10,9 +10,9 @@ from PIL import Image
 
 from farkeras.attributes import Grouping
 from farkeras.data.preprocessing import Preprocessing
-from farkeras.exporters.onnx import export_onnx
+from farkeras.exporters.onnx import write_onnx
 from farkeras.exporters.reference import ParityImages
-from farkeras.exporters.saved_model import export_saved_model
+from farkeras.exporters.saved_model import write_saved_model
 from farkeras.models import FARAMTN, MGMTN
 from farkeras.models.model_file import ModelMetadata, load_model, save_model
 from tests.bad_images import encode
@@ -100,13 +100,13 @@ def expected(keras_model, photos):
 @pytest.fixture(scope="session")
 def saved_model(workdir, tmp_path_factory):
     """The workdir's model as a SavedModel."""
-    return export_saved_model(workdir, tmp_path_factory.mktemp("export") / "saved_model", ParityImages(10), (1, 3))
+    return write_saved_model(workdir, tmp_path_factory.mktemp("export") / "saved_model", ParityImages(10), (1, 3))
 
 
 @pytest.fixture(scope="session")
 def onnx_model(workdir, tmp_path_factory):
     """The workdir's model as an ONNX file."""
-    return export_onnx(workdir, tmp_path_factory.mktemp("export") / "onnx", ParityImages(10))
+    return write_onnx(workdir, tmp_path_factory.mktemp("export") / "onnx", ParityImages(10))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.exporters.benchmark import BARE_BACKBONE, Measured, find_exports, measure_exports, take_turns
 from farkeras.exporters.reference import ParityImages
-from farkeras.exporters.tflite import export_tflite
+from farkeras.exporters.tflite import write_tflite
 from farkeras.models import FARAMTN
 from farkeras.models.model_file import ModelMetadata, save_model
 
@@ -25,7 +25,7 @@ def workdir(faces_dir, tmp_path_factory):
     model = FARAMTN(grouping, "ResNetTiny", (64, 48), backbone_alpha=0.25)
     metadata = ModelMetadata(grouping, Preprocessing((64, 48)), {"source": "celeba", "data_dir": str(faces_dir)})
     save_model(model, metadata, folder / "model.keras")
-    list(export_tflite(folder, folder / "export" / "tflite", ParityImages(0), ["float32"]))
+    list(write_tflite(folder, folder / "export" / "tflite", ParityImages(0), ["float32"]))
     return folder
 
 

@@ -14,7 +14,7 @@ import tf2onnx
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.exporters import onnx as exporter
-from farkeras.exporters.onnx import OPSET, export_onnx
+from farkeras.exporters.onnx import OPSET, write_onnx
 from farkeras.exporters.reference import ParityImages
 from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, load_model, save_model
@@ -87,7 +87,7 @@ def test_constants_of_a_backbone(tmp_path):
     mean = keras.layers.GlobalAveragePooling2D()(inputs - tf.constant([[[[1.0, 2.0, 3.0]]]]))
     model = LogitsModel(inputs, {"logits": keras.layers.Dense(7)(mean / 100.0)})
     save_model(model, ModelMetadata(GROUPING, Preprocessing((8, 8))), tmp_path / "model.keras")
-    path = export_onnx(tmp_path, tmp_path / "onnx", input_size=(8, 8)).path / "model.onnx"
+    path = write_onnx(tmp_path, tmp_path / "onnx", input_size=(8, 8)).path / "model.onnx"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     crops = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
     expected = tf.sigmoid(model(crops.astype(np.float32))["logits"])
@@ -95,7 +95,7 @@ def test_constants_of_a_backbone(tmp_path):
 
 
 def test_crops_of_another_size(any_workdir, tmp_path):
-    exported = export_onnx(any_workdir, tmp_path / "onnx", input_size=(64, 48))
+    exported = write_onnx(any_workdir, tmp_path / "onnx", input_size=(64, 48))
     session = onnxruntime.InferenceSession(exported.path / "model.onnx", providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape == ["batch", 64, 48, 3]
     assert exported.report is None
@@ -104,7 +104,7 @@ def test_crops_of_another_size(any_workdir, tmp_path):
 
 def test_images_to_compare_on_of_another_size(any_workdir, tmp_path):
     with pytest.raises(FarkerasError, match=r"have 218 x 178 pixels .*takes 64 x 48: set `input_size=218,178`"):
-        export_onnx(any_workdir, tmp_path / "onnx", ParityImages(3), input_size=(64, 48))
+        write_onnx(any_workdir, tmp_path / "onnx", ParityImages(3), input_size=(64, 48))
     assert not list(tmp_path.iterdir())
 
 
@@ -118,11 +118,11 @@ def test_a_full_disk_leaves_nothing(any_workdir, tmp_path, monkeypatch, file_siz
 
     monkeypatch.setattr(exporter, "_convert", convert_then_fill_the_disk)
     with pytest.raises(FarkerasError, match=r"Cannot write the export .*onnx \(File too large\)\. Nothing was left"):
-        export_onnx(any_workdir, tmp_path / "onnx")
+        write_onnx(any_workdir, tmp_path / "onnx")
     assert not list(tmp_path.iterdir())
 
 
 def test_without_the_packages(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(FarkerasError, match=r"ONNX needs tf2onnx: pip install farkeras\[onnx\]"):
-        export_onnx(tmp_path, tmp_path / "onnx")
+        write_onnx(tmp_path, tmp_path / "onnx")

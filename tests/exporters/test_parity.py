@@ -46,7 +46,7 @@ LABELS = [[1, 0], [1, 0], [0, 1], [0, -1]]
 
 def test_figures():
     near = np.add(EXPECTED, [[0.01, 0], [-0.2, 0], [0, 0], [0, 0.01]])  # 0.6 -> 0.4: another answer, a wrong one
-    report = compare(reference(EXPECTED, LABELS), {"near": answers(near)}, Limits())
+    report = compare_with_reference(reference(EXPECTED, LABELS), {"near": answers(near)}, Limits())
     row = report["runtimes"]["near"]
     assert row == pytest.approx(
         {
@@ -76,7 +76,7 @@ def test_each_limit(limit, value, phrase):
     wider = value * (0.9 if limit == "equal_decisions" else 1.3)
 
     def exceeded(value):
-        return compare(reference(EXPECTED, LABELS), {"it": answers(near)}, Limits(**{limit: value}))["exceeded"]
+        return compare_with_reference(reference(EXPECTED, LABELS), {"it": answers(near)}, Limits(**{limit: value}))["exceeded"]
 
     assert exceeded(value) == [f"it: {phrase}"]
     assert exceeded(wider) == []
@@ -97,32 +97,32 @@ def test_the_published_limits():
 
 def test_a_better_answer_is_no_loss():
     labels = [[0, 1], [0, 1], [1, 0], [1, 0]]  # the Keras model is always wrong
-    report = compare(reference(EXPECTED, labels), {"it": answers(1 - np.array(EXPECTED))}, Limits(mean_accuracy_loss=0))
+    report = compare_with_reference(reference(EXPECTED, labels), {"it": answers(1 - np.array(EXPECTED))}, Limits(mean_accuracy_loss=0))
     assert report["exceeded"] == []
 
 
 def test_what_is_not_a_number_is_as_wrong_as_can_be():
     broken = np.array(EXPECTED)
     broken[0, 0] = np.nan
-    report = compare(reference(EXPECTED, LABELS), {"it": answers(broken)}, FLOAT32)
+    report = compare_with_reference(reference(EXPECTED, LABELS), {"it": answers(broken)}, FLOAT32)
     assert report["runtimes"]["it"]["max_difference"] == 1
     assert report["runtimes"]["it"]["equal_decisions"] == 7 / 8
     assert report["exceeded"] == ["it: max_difference 1, limit 5e-05"]
 
 
 def test_without_a_known_label():
-    report = compare(reference(EXPECTED, np.full((4, 2), -1)), {"it": answers(EXPECTED)}, INT8)
+    report = compare_with_reference(reference(EXPECTED, np.full((4, 2), -1)), {"it": answers(EXPECTED)}, INT8)
     assert report["keras"] == {"mean_accuracy": None, "mean_balanced_accuracy": None}
     assert report["exceeded"] == []
 
 
 def test_a_runtime_with_other_outputs():
     with pytest.raises(FarkerasError, match=r"it answers \[4, 1\] for \[4, 2\] probabilities"):
-        compare(reference(EXPECTED, LABELS), {"it": lambda faces: np.zeros((4, 1))}, FLOAT32)
+        compare_with_reference(reference(EXPECTED, LABELS), {"it": lambda faces: np.zeros((4, 1))}, FLOAT32)
 
 
 def test_the_file(tmp_path):
-    report = compare(reference(EXPECTED, LABELS), {"it": answers(EXPECTED)}, FLOAT32)
+    report = compare_with_reference(reference(EXPECTED, LABELS), {"it": answers(EXPECTED)}, FLOAT32)
     write_parity(tmp_path, report)
     assert json.loads((tmp_path / "parity.json").read_text(encoding="utf-8")) == report
     with pytest.raises(ParityError, match="Not the numbers of the Keras model: it: max_difference 1, limit 5e-05; b"):

@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 from farkeras.exporters.reference import ParityImages
-from farkeras.exporters.tflite import export_tflite
+from farkeras.exporters.tflite import write_tflite
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_crops_in_onnx_runtime(onnx_model, files, crops, keras_model):
 
 
 def test_crops_in_litert(workdir, files, crops, keras_model, tmp_path):
-    (exported,) = export_tflite(workdir, tmp_path, ParityImages(0), ["float32"])
+    (exported,) = write_tflite(workdir, tmp_path, ParityImages(0), ["float32"])
     run = Interpreter(str(exported.path / "model.tflite")).get_signature_runner()
     probabilities = [run(images=crop[None])["probabilities"][0] for crop in crops]
     np.testing.assert_allclose(probabilities, keras_model(files)[0], atol=5e-5)

@@ -15,7 +15,7 @@ from farkeras.errors import FarkerasError
 from farkeras.exporters import saved_model as exporter
 from farkeras.exporters.parity import ParityError
 from farkeras.exporters.reference import ParityImages
-from farkeras.exporters.saved_model import export_saved_model
+from farkeras.exporters.saved_model import write_saved_model
 from farkeras.exporters.served_images import MAX_PIXELS
 from farkeras.models.model_file import ModelMetadata, load_model
 from farkeras.wire.protos.serving_pb2 import PredictionLog
@@ -210,7 +210,7 @@ def test_warm_up_requests_can_be_served(saved_model, serve):
 
 def test_warm_up_sizes_out_of_range(any_workdir, tmp_path):
     with pytest.raises(FarkerasError, match=r"must be at most 1000 numbers above 0\. Received: \[1, 0\]"):
-        export_saved_model(any_workdir, tmp_path, warmup_batch_sizes=(1, 0))
+        write_saved_model(any_workdir, tmp_path, warmup_batch_sizes=(1, 0))
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def quick(monkeypatch):
 def test_next_version(any_workdir, tmp_path, quick):
     for name in ("2", "10", "notes", "3.partial", "11.rejected"):
         (tmp_path / name).mkdir()
-    exported = export_saved_model(any_workdir / "model.keras", tmp_path)
+    exported = write_saved_model(any_workdir / "model.keras", tmp_path)
     assert exported == (tmp_path / "11", None)
     assert not (tmp_path / "11" / "assets.extra" / "parity.json").exists()
 
@@ -238,7 +238,7 @@ def test_other_numbers_are_kept_aside(any_workdir, tmp_path, quick, monkeypatch)
     with pytest.raises(
         ParityError, match=r"images: max_difference .*, limit 5e-05\. The export is kept in .*1\.rejected"
     ):
-        export_saved_model(any_workdir, tmp_path, ParityImages(3))
+        write_saved_model(any_workdir, tmp_path, ParityImages(3))
     assert [path.name for path in tmp_path.iterdir()] == ["1.rejected"]
     report = json.loads((tmp_path / "1.rejected" / "assets.extra" / "parity.json").read_text())
     assert len(report["exceeded"]) == 1
@@ -252,17 +252,17 @@ def test_a_full_disk_leaves_no_partial_version(any_workdir, tmp_path, monkeypatc
 
     monkeypatch.setattr(exporter, "load_model", load_then_fill_the_disk)
     with pytest.raises(FarkerasError, match=r"Cannot write the export .*1 \(File too large\)\. Nothing was left"):
-        export_saved_model(any_workdir, tmp_path)
+        write_saved_model(any_workdir, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_export_dir_that_is_a_file(any_workdir, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(FarkerasError, match=r"Cannot write the export .*file"):
-        export_saved_model(any_workdir, tmp_path / "file")
+        write_saved_model(any_workdir, tmp_path / "file")
 
 
 def test_no_model(tmp_path):
     with pytest.raises(FarkerasError, match="No model at"):
-        export_saved_model(tmp_path / "nowhere", tmp_path / "export")
+        write_saved_model(tmp_path / "nowhere", tmp_path / "export")
     assert not (tmp_path / "export").exists()

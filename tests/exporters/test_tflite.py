@@ -15,7 +15,7 @@ from farkeras.exporters import tflite
 from farkeras.exporters.parity import Limits, ParityError
 from farkeras.exporters.quantization import Quantization
 from farkeras.exporters.reference import ParityImages
-from farkeras.exporters.tflite import PRECISIONS, convert, export_tflite, write_graph
+from farkeras.exporters.tflite import PRECISIONS, convert, write_tflite, write_graph
 from farkeras.flagfiles import read_flagfile
 from farkeras.models import FARAMTN, MGMTN
 from farkeras.models.base import LogitsModel
@@ -34,7 +34,7 @@ def exports(workdir, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for precision in ("dynamic", "int8"):  # an untrained model is not sure of its answers
             patch.setitem(PRECISIONS, precision, Limits(equal_decisions=0.9))
-        found = list(export_tflite(workdir, folder, ParityImages(24), calibration_images=8))
+        found = list(write_tflite(workdir, folder, ParityImages(24), calibration_images=8))
     assert [export.path for export in found] == [folder / name for name in PRECISIONS]
     return dict(zip(PRECISIONS, found, strict=True))
 
@@ -149,24 +149,24 @@ def test_mgmtns_mobile_setting(tmp_path):
 
 
 def test_all_in_8_bits(any_workdir, crops, tmp_path):
-    (int8,) = export_tflite(any_workdir, tmp_path, ParityImages(0), ["int8"], calibration_images=2, float_parts=())
+    (int8,) = write_tflite(any_workdir, tmp_path, ParityImages(0), ["int8"], calibration_images=2, float_parts=())
     assert int8.report is None
     found = operations((int8.path / MODEL).read_bytes())
     assert {kind for name, _, kind in found if name in ("CONV_2D", "SOFTMAX", "FULLY_CONNECTED")} == {"INT8"}
 
 
 def test_crops_of_another_size(any_workdir, tmp_path):
-    (export,) = export_tflite(any_workdir, tmp_path, ParityImages(0), ["float32"], input_size=(250, 250))
+    (export,) = write_tflite(any_workdir, tmp_path, ParityImages(0), ["float32"], input_size=(250, 250))
     interpreter = Interpreter(str(export.path / MODEL))
     assert interpreter.get_input_details()[0]["shape"].tolist() == [1, 250, 250, 3]
     with pytest.raises(FarkerasError, match=r"An image to compare on is uint8 \[218, 178, 3\]; the model takes"):
-        next(export_tflite(any_workdir, tmp_path / "other", ParityImages(4), ["float32"], input_size=(250, 250)))
+        next(write_tflite(any_workdir, tmp_path / "other", ParityImages(4), ["float32"], input_size=(250, 250)))
     assert not list((tmp_path / "other").iterdir())
 
 
 def test_past_a_limit(any_workdir, tmp_path, monkeypatch):
     monkeypatch.setitem(PRECISIONS, "float16", Limits(max_difference=0.0))
-    exports = export_tflite(any_workdir, tmp_path, ParityImages(4), ["float32", "float16"])
+    exports = write_tflite(any_workdir, tmp_path, ParityImages(4), ["float32", "float16"])
     assert next(exports).path == tmp_path / "float32"
     with pytest.raises(ParityError, match=r"LiteRT float16: max_difference .*float16\.rejected"):
         next(exports)
@@ -183,7 +183,7 @@ def test_past_a_limit(any_workdir, tmp_path, monkeypatch):
 )
 def test_unknown_choices(any_workdir, tmp_path, options, error):
     with pytest.raises(FarkerasError, match=error.replace(".", r"\.")):
-        next(export_tflite(any_workdir, tmp_path / "export", ParityImages(0), **options))
+        next(write_tflite(any_workdir, tmp_path / "export", ParityImages(0), **options))
     assert not (tmp_path / "export").exists()
 
 
@@ -191,12 +191,12 @@ def test_a_target_that_exists_is_found_before_any_work(any_workdir, tmp_path, mo
     (tmp_path / "int8").mkdir()
     monkeypatch.setattr(tflite, "load_model", None)
     with pytest.raises(FarkerasError, match=r"int8 exists, and an export replaces nothing"):
-        next(export_tflite(any_workdir, tmp_path, ParityImages(0)))
+        next(write_tflite(any_workdir, tmp_path, ParityImages(0)))
 
 
 def test_no_model(tmp_path):
     with pytest.raises(FarkerasError, match="No model at"):
-        next(export_tflite(tmp_path / "nowhere", tmp_path / "export", ParityImages(0)))
+        next(write_tflite(tmp_path / "nowhere", tmp_path / "export", ParityImages(0)))
     assert not (tmp_path / "export").exists()
 
 
@@ -207,7 +207,7 @@ def test_a_full_disk(any_workdir, tmp_path, monkeypatch, file_size_limit):
 
     monkeypatch.setattr(tflite, "with_metadata", fill_the_disk)
     with pytest.raises(FarkerasError, match=r"Cannot write the export .*float32 \(File too large\)\. Nothing was left"):
-        next(export_tflite(any_workdir, tmp_path, ParityImages(0), ["float32"]))
+        next(write_tflite(any_workdir, tmp_path, ParityImages(0), ["float32"]))
     assert not list(tmp_path.iterdir())
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from farkeras.attributes import Grouping
 from farkeras.data.preprocessing import Preprocessing
-from farkeras.exporters.saved_model import export_saved_model
+from farkeras.exporters.saved_model import write_saved_model
 from farkeras.files import written_aside
 from farkeras.models import FARAMTN
 from farkeras.models.model_file import ModelMetadata, save_model
@@ -74,7 +74,7 @@ def write_faces(folder: Path) -> None:
         kernel = model.get_layer(head).kernel
         kernel.assign(100.0 * kernel)
     save_model(model, ModelMetadata(GROUPING, PREPROCESSING), folder / "model.keras")
-    export_saved_model(folder, folder)
+    write_saved_model(folder, folder)
     pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
     Image.fromarray(pixels).resize((178, 218), Image.Resampling.BICUBIC).save(folder / "face.jpg")
 

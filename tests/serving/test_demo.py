@@ -18,7 +18,7 @@ from PIL import Image
 from farkeras.attributes import REGIONS, Grouping
 from farkeras.clients import RestClient
 from farkeras.data.preprocessing import Preprocessing
-from farkeras.exporters.saved_model import export_saved_model
+from farkeras.exporters.saved_model import write_saved_model
 from farkeras.models import MGMTN
 from farkeras.models.model_file import ModelMetadata, save_model
 from farkeras.serving import demo
@@ -43,7 +43,7 @@ def export_dir(tmp_path_factory):
     size = PREPROCESSING.image_size
     model = MGMTN(GROUPING, "ResNetTiny", size, backbone_alpha=0.25, mask_widths=(8, 8), mask_stride=2, fusion_width=8)
     save_model(model, ModelMetadata(GROUPING, PREPROCESSING, procedural=True), folder / "model.keras")
-    export_saved_model(folder, folder / "export")
+    write_saved_model(folder, folder / "export")
     return folder / "export"
 
 

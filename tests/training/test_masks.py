@@ -10,7 +10,7 @@ from farkeras.models.model_file import load_model
 from farkeras.training.building import Run, open_data
 from farkeras.training.devices import make_strategy
 from farkeras.training.evaluation import evaluate_model
-from farkeras.training.loop import train
+from farkeras.training.loop import run_phases
 from farkeras.training.reporting import Listener
 from farkeras.training.run import train_and_evaluate
 from tests.training.small_run import small_config
@@ -135,7 +135,7 @@ def test_two_replicas_equal_one(annotated_dir, tmp_path):
         run = Run(config, tmp_path / str(replicas), open_data(config), make_strategy(replicas))
         # Faces that were not found fall unevenly on the replicas; only a global count makes the others weigh the same.
         run.data.train_keypoints.found[::3] = False
-        train(run)
+        run_phases(run)
         runs.append(run)
     for one, two in zip(*(run.model.get_weights() for run in runs), strict=True):
         np.testing.assert_allclose(one, two, rtol=0, atol=1e-10)

@@ -5,7 +5,7 @@ import pytest
 
 from farkeras.training.building import Run, open_data
 from farkeras.training.devices import make_strategy
-from farkeras.training.loop import train
+from farkeras.training.loop import run_phases
 from tests.training.small_run import small_config
 
 
@@ -23,7 +23,7 @@ def weights_after_five_steps(replicas, faces_dir, workdir, **changes):
     data.train.labels[rng.random(data.train.labels.shape) < 0.3] = -1
     run = Run(config, workdir, data, make_strategy(replicas))
     assert run.total_steps == 5
-    train(run)
+    run_phases(run)
     return run
 
 
