@@ -55,7 +55,8 @@ class GrpcClient(Client):
         return _outputs(self._call(PREDICT, request, pb.PredictResponse))
 
     def status(self) -> list[VersionStatus]:
-        return _versions(self._call(STATUS, _status_request(self.settings), pb.GetModelStatusResponse))
+        request = pb.GetModelStatusRequest(model_spec=_spec(self.settings))
+        return _versions(self._call(STATUS, request, pb.GetModelStatusResponse))
 
     def close(self) -> None:
         self._channel.close()
@@ -83,7 +84,8 @@ class AsyncGrpcClient(AsyncClient):
         return _outputs(await self._call(PREDICT, request, pb.PredictResponse))
 
     async def status(self) -> list[VersionStatus]:
-        return _versions(await self._call(STATUS, _status_request(self.settings), pb.GetModelStatusResponse))
+        request = pb.GetModelStatusRequest(model_spec=_spec(self.settings))
+        return _versions(await self._call(STATUS, request, pb.GetModelStatusResponse))
 
     async def close(self) -> None:
         await self._channel.close()
@@ -140,10 +142,6 @@ def _spec(settings: Settings, signature: str = "") -> pb.ModelSpec:
 def _predict_request(settings: Settings, inputs: dict[str, np.ndarray], signature: str) -> pb.PredictRequest:
     tensors = {name: to_proto(array) for name, array in inputs.items()}
     return pb.PredictRequest(model_spec=_spec(settings, signature), inputs=tensors)
-
-
-def _status_request(settings: Settings) -> pb.GetModelStatusRequest:
-    return pb.GetModelStatusRequest(model_spec=_spec(settings))
 
 
 def _outputs(response: pb.PredictResponse) -> Outputs:
