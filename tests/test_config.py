@@ -86,7 +86,7 @@ def test_json_round_trip():
 
 
 def test_setting_of_another_version():
-    with pytest.raises(FarkerasError, match="Unknown settings dropuot, x: did you mean dropout?"):
+    with pytest.raises(FarkerasError, match=r"Unknown settings dropuot, x: did you mean dropout\?"):
         Config.from_dict({"x": 1, "dropuot": 0.1})
 
 

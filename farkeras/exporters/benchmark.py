@@ -167,7 +167,7 @@ def _size(path: Path) -> int:
 
 @contextmanager
 def _worker(row: Measured) -> Iterator[Callable[[Sequence[np.ndarray] | None], Any]]:
-    """The process of a runtime, as a function that asks it and gives what `benchmark_worker.answer_requests` answers."""
+    """The process of a runtime, as a function that asks it."""
     command = [sys.executable, "-m", "farkeras.exporters.benchmark_worker"]
     command += [row.runtime, str(row.path), str(row.threads)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -16,7 +16,15 @@ from farkeras.data.sources.opening import open_split
 from farkeras.errors import FarkerasError
 from farkeras.exporters.artifact import Exported, check_new, new_artifact, writing
 from farkeras.exporters.metadata import export_metadata, write_metadata
-from farkeras.exporters.parity import FLOAT16, FLOAT32, INT8, Runtime, compare_with_reference, image_runtime, write_parity
+from farkeras.exporters.parity import (
+    FLOAT16,
+    FLOAT32,
+    INT8,
+    Runtime,
+    compare_with_reference,
+    image_runtime,
+    write_parity,
+)
 from farkeras.exporters.quantization import FLOAT_PARTS, Quantization, check_float_parts, quantize
 from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.exporters.tflite_metadata import with_metadata
@@ -89,7 +97,9 @@ def write_tflite(
                 write_metadata(folder, values)
                 if reference:
                     name = f"LiteRT {precision}"
-                    report = compare_with_reference(reference, {name: runtime(folder / MODEL_FILE)}, PRECISIONS[precision])
+                    report = compare_with_reference(
+                        reference, {name: runtime(folder / MODEL_FILE)}, PRECISIONS[precision]
+                    )
                     write_parity(folder, report)
             yield Exported(target, report)
 

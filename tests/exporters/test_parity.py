@@ -18,7 +18,7 @@ from farkeras.exporters.parity import (
     INT8,
     Limits,
     ParityError,
-    compare,
+    compare_with_reference,
     image_runtime,
     write_parity,
 )
@@ -76,7 +76,9 @@ def test_each_limit(limit, value, phrase):
     wider = value * (0.9 if limit == "equal_decisions" else 1.3)
 
     def exceeded(value):
-        return compare_with_reference(reference(EXPECTED, LABELS), {"it": answers(near)}, Limits(**{limit: value}))["exceeded"]
+        return compare_with_reference(reference(EXPECTED, LABELS), {"it": answers(near)}, Limits(**{limit: value}))[
+            "exceeded"
+        ]
 
     assert exceeded(value) == [f"it: {phrase}"]
     assert exceeded(wider) == []
@@ -97,7 +99,9 @@ def test_the_published_limits():
 
 def test_a_better_answer_is_no_loss():
     labels = [[0, 1], [0, 1], [1, 0], [1, 0]]  # the Keras model is always wrong
-    report = compare_with_reference(reference(EXPECTED, labels), {"it": answers(1 - np.array(EXPECTED))}, Limits(mean_accuracy_loss=0))
+    report = compare_with_reference(
+        reference(EXPECTED, labels), {"it": answers(1 - np.array(EXPECTED))}, Limits(mean_accuracy_loss=0)
+    )
     assert report["exceeded"] == []
 
 

@@ -15,7 +15,7 @@ from farkeras.exporters import tflite
 from farkeras.exporters.parity import Limits, ParityError
 from farkeras.exporters.quantization import Quantization
 from farkeras.exporters.reference import ParityImages
-from farkeras.exporters.tflite import PRECISIONS, convert, write_tflite, write_graph
+from farkeras.exporters.tflite import PRECISIONS, convert, write_graph, write_tflite
 from farkeras.flagfiles import read_flagfile
 from farkeras.models import FARAMTN, MGMTN
 from farkeras.models.base import LogitsModel
