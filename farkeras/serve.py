@@ -13,6 +13,7 @@ import asyncio
 import logging
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from farkeras.cli.flags import Flags
@@ -21,7 +22,7 @@ from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 
 if TYPE_CHECKING:
-    from farkeras.serving.server import Running
+    from farkeras.serving.models import Models
 
 
 def define(flags: Flags) -> None:
@@ -65,10 +66,15 @@ def main(options: Flags) -> None:
     except ImportError as error:
         raise FarkerasError(f"Serving needs {error.name}: pip install 'farkeras[serving]'.") from None
     from farkeras.serving.configuration import one_model, read_batching, read_models
-    from farkeras.serving.servable import Parallelism
+    from farkeras.serving.loaded import ModelSettings
     from farkeras.serving.server import ServerSettings, run_server
 
     _log_to_stdout()
+    runs = ModelSettings(
+        read_batching(options.batching_parameters_file) if options.batching_parameters_file else None,
+        options.tensorflow_intra_op_parallelism,
+        options.tensorflow_inter_op_parallelism,
+    )
     settings = ServerSettings(
         read_models(options.model_config_file)
         if options.model_config_file
@@ -76,13 +82,12 @@ def main(options: Flags) -> None:
         options.host,
         options.port,
         options.rest_api_port,
-        read_batching(options.batching_parameters_file) if options.batching_parameters_file else None,
-        Parallelism(options.tensorflow_intra_op_parallelism, options.tensorflow_inter_op_parallelism),
+        runs,
         options.file_system_poll_wait_seconds,
     )
 
     async def serve_and_end() -> None:
-        await run_server(settings, lambda running: _announce(running, settings.host))
+        await run_server(settings, partial(_announce, settings.host))
         print("Ended.", flush=True)
         os._exit(0)  # see `run_server`
 
@@ -100,12 +105,12 @@ def _log_to_stdout() -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
-def _announce(running: "Running", host: str) -> None:
-    for model in running.models:
+def _announce(host: str, models: "Models", port: int, rest_port: int) -> None:
+    for model in models:
         versions = ", ".join(map(str, model.available()))
-        print(f"Model {model.name}, version {versions}: http://{host}:{running.rest_port}/v1/models/{model.name}")
-    print(f"Demo page: http://{host}:{running.rest_port}/")
-    print(f"Serving: gRPC at {host}:{running.port}, REST at http://{host}:{running.rest_port}")
+        print(f"Model {model.name}, version {versions}: http://{host}:{rest_port}/v1/models/{model.name}")
+    print(f"Demo page: http://{host}:{rest_port}/")
+    print(f"Serving: gRPC at {host}:{port}, REST at http://{host}:{rest_port}")
     print("For development and tests. In production use TF Serving, with the recipes in serving/.", flush=True)
 
 

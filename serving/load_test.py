@@ -8,9 +8,7 @@ answered; --rates are requests a second that come at random times, whether or no
 counted from when they were due. --compare runs the same version in this process, by turns, and gives the ratio.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from rich.console import Console
 
@@ -18,8 +16,6 @@ from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
-
-_Number = TypeVar("_Number", int, float)
 
 
 def define(flags: Flags) -> None:
@@ -38,19 +34,18 @@ def define(flags: Flags) -> None:
 
 def main(options: Flags) -> None:
     silence_native_logs()
-    from farkeras.serving.servable import Parallelism
     from loadtest import steps
 
     paths = sorted(path for path in Path(options.images).glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     if not paths:
         raise FarkerasError(f"`images={options.images}` holds no JPEG or PNG file.")
     files = [path.read_bytes() for path in paths[:64]]
-    callers, rates = _numbers("callers", options.callers, int), _numbers("rates", options.rates, float)
+    callers, rates = options.integers("callers", 1) if options.callers else [], _rates(options.rates)
     requests, parts = steps.predict_requests(files, options.images_per_request, options.model_name)
     compare = None
     if options.compare:
-        parallelism = Parallelism(options.tensorflow_intra_op_parallelism, options.tensorflow_inter_op_parallelism)
-        compare = steps.in_process_comparison(Path(options.compare), parts, parallelism)
+        threads = options.tensorflow_intra_op_parallelism, options.tensorflow_inter_op_parallelism
+        compare = steps.in_process_comparison(Path(options.compare), parts, *threads)
     steps.closed_step(options.target, requests, 4, 1.0, None)  # warm
     done = [steps.closed_step(options.target, requests, number, options.seconds, compare) for number in callers]
     done += [steps.open_step(options.target, requests, rate, options.seconds) for rate in rates]
@@ -59,14 +54,14 @@ def main(options: Flags) -> None:
         steps.write(done, Path(options.output))
 
 
-def _numbers(name: str, texts: list[str], kind: Callable[[str], _Number]) -> list[_Number]:
+def _rates(texts: list[str]) -> list[float]:
     try:
-        numbers = [kind(text) for text in texts]
-        if all(number > 0 for number in numbers):
-            return numbers
+        rates = [float(text) for text in texts]
+        if all(rate > 0 for rate in rates):
+            return rates
     except ValueError:
         pass
-    raise FarkerasError(f"`{name}` must be numbers above 0, with commas. Received: {','.join(texts)}.")
+    raise FarkerasError(f"`rates` must be numbers above 0, with commas. Received: {','.join(texts)}.")
 
 
 if __name__ == "__main__":

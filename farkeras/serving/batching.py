@@ -63,12 +63,7 @@ class Batcher:
     """
 
     def __init__(self, run: Run, settings: BatchSettings, observe_size: Callable[[int], None] = lambda size: None):
-        """
-        Args:
-            run: The model, `Servable.run`.
-            settings: Sizes and times.
-            observe_size: Called with the number of rows of each batch that runs.
-        """
+        """Starts the threads; `observe_size` is called with the number of rows of each batch that runs."""
         self._run, self._settings, self._observe_size = run, settings, observe_size
         self._changed, self._closed = threading.Condition(), False
         self._queues: dict[_Key, deque[_Batch]] = {}

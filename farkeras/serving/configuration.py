@@ -47,12 +47,10 @@ def one_model(name: str, model_dir: str | Path) -> ModelConfig:
     folder = Path(model_dir)
     if not versions_on_disk(folder):
         nested = folder / "export" / "saved_model"
-        hint = (
-            f"Did you mean `model_dir={nested}`?" if versions_on_disk(nested) else "Run export/export_saved_model.py."
-        )
+        found = versions_on_disk(nested)
         raise FarkerasError(
             f"{folder} holds no version of a SavedModel; expected folders with numbers for names, such as {folder}/1. "
-            + hint
+            + (f"Did you mean `model_dir={nested}`?" if found else "Run export/export_saved_model.py.")
         )
     return ModelConfig(name=name, base_path=str(folder.absolute()), model_platform="tensorflow")
 

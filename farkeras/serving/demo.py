@@ -64,7 +64,7 @@ class Demo:
         Args:
             file: A JPEG or PNG file, or for photographs anything that Pillow reads.
             align: Whether it is a photograph.
-            deadline: Deadline of the request.
+            deadline: When the model must have answered.
 
         Raises:
             RequestError: The image cannot be used, or the model is not one of farkeras.

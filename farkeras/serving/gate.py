@@ -18,11 +18,7 @@ class Gate:
 
     @contextmanager
     def passed(self, size: int, deadline: Deadline) -> Iterator[None]:
-        """Waits to be admitted; the admission lasts until the block ends.
-
-        Args:
-            size: Bytes of the request.
-            deadline: Deadline of the request.
+        """Waits to be admitted until the block ends, a request of `size` bytes.
 
         Raises:
             RequestError: DEADLINE_EXCEEDED.

@@ -57,11 +57,7 @@ class GrpcServer:
             self._health.set(service, HealthCheckResponse.SERVING)
 
     def start(self) -> None:
-        """Opens the port.
-
-        Raises:
-            FarkerasError: The port is not free.
-        """
+        """Opens the port, 0 for any free one; raises `FarkerasError` if it is not free."""
         threads = ThreadPoolExecutor(MAX_CALLS, "grpc")  # begins one only where none is free
         self._server = grpc.server(threads, options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         answers = self._answers

@@ -3,7 +3,8 @@
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from farkeras.errors import FarkerasError
@@ -27,15 +28,7 @@ class HttpServer(ThreadingHTTPServer):
     allow_reuse_address = True
 
     def __init__(self, rest: Rest, host: str, port: int):
-        """
-        Args:
-            rest: Answers the requests.
-            host: Name or address to listen at.
-            port: 0 for any free one.
-
-        Raises:
-            FarkerasError: The port is not free.
-        """
+        """Opens the port, 0 for any free one; raises `FarkerasError` if it is not free."""
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
@@ -45,11 +38,10 @@ class HttpServer(ThreadingHTTPServer):
             ) from None
         self.rest, self.port = rest, self.server_address[1]
         self._idle, self._active = threading.Condition(), 0
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
     def start(self) -> None:
         """Begins to answer, in other threads."""
-        self._thread.start()
+        threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True).start()
 
     def stop(self, grace_seconds: float) -> None:
         """Accepts no new connection and waits for the answers to the requests so far."""
@@ -58,14 +50,17 @@ class HttpServer(ThreadingHTTPServer):
         with self._idle:
             self._idle.wait_for(lambda: not self._active, grace_seconds)
 
-    def began(self) -> None:
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """A request for whose answer `stop` waits."""
         with self._idle:
             self._active += 1
-
-    def ended(self) -> None:
-        with self._idle:
-            self._active -= 1
-            self._idle.notify_all()
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._active -= 1
+                self._idle.notify_all()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is not an error."""
@@ -82,8 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(self.server.rest.answer("GET", self.path.partition("?")[0]))
 
     def do_POST(self) -> None:
-        self.server.began()
-        try:
+        with self.server.answering():
             body = self._body()
             if isinstance(body, Response):
                 self.close_connection = True  # the rest of the request may still come
@@ -91,8 +85,6 @@ class _Handler(BaseHTTPRequestHandler):
             elif body is not None:
                 self._send(self.server.rest.answer("POST", self.path.partition("?")[0], body))
             self.wfile.flush()
-        finally:
-            self.server.ended()
 
     def _body(self) -> bytes | Response | None:
         """The request's content, or an answer that says why it is not read; None where the client has gone."""

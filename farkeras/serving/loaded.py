@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from farkeras.serving.batching import Batcher, BatchSettings
 from farkeras.serving.deadline import Deadline
 from farkeras.serving.metrics import Metrics
-from farkeras.serving.servable import AUTOMATIC, Parallelism, Servable, checked_outputs
+from farkeras.serving.servable import Servable, checked_outputs
 from farkeras.wire.protos.serving_pb2 import PredictionLog, PredictRequest
 from farkeras.wire.tensors import to_array
 
@@ -25,11 +25,14 @@ class ModelSettings(NamedTuple):
 
     Attributes:
         batching: How requests are merged; None runs each request by itself.
-        parallelism: Threads of the models' Sessions.
+        intra_op: TensorFlow's threads for the parts of one operation; 0 leaves them to TensorFlow.
+        inter_op: Threads for operations that run at the same time, likewise; the first model of a process sets them for
+            all.
     """
 
     batching: BatchSettings | None = None
-    parallelism: Parallelism = AUTOMATIC
+    intra_op: int = 0
+    inter_op: int = 0
 
 
 class LoadedVersion:
@@ -43,7 +46,7 @@ class LoadedVersion:
     def __init__(self, name: str, number: int, folder: Path, settings: ModelSettings, metrics: Metrics):
         """Loads the version; raises the errors of TensorFlow and of the warm-up, of many classes."""
         self.number, self.folder = number, folder
-        self._servable = Servable(folder, settings.parallelism)
+        self._servable = Servable(folder, settings.intra_op, settings.inter_op)
         self.signatures, self.signature = self._servable.signatures, self._servable.signature
         run, batching = self._servable.run, settings.batching
         self._batcher = None if batching is None else Batcher(run, batching, lambda rows: metrics.batch(name, rows))

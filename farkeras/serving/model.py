@@ -78,8 +78,11 @@ class Model:
                 self._load(number, found[number])
         available = set(self.available())
         if available & wanted or not wanted:
-            for number in available - wanted:
-                self._drop(number)
+            for number in available - wanted:  # given to no new request, closed after the last that has it
+                version = self._versions[number]
+                with self._lock:
+                    version.state = _State.UNLOADING
+                self._close_unused(version)
 
     @contextmanager
     def use(self, spec: ModelSpec) -> Iterator[LoadedVersion]:
@@ -112,11 +115,6 @@ class Model:
         with self._lock:
             return {n: (v.state, v.error) for n, v in sorted(self._versions.items(), reverse=True)}
 
-    def close(self) -> None:
-        """Drops all versions."""
-        for number in self.available():
-            self._drop(number)
-
     def _number(self, spec: ModelSpec) -> int | None:
         if spec.version_label:
             if spec.version_label not in self._config.version_labels:
@@ -146,13 +144,6 @@ class Model:
             version.loaded, version.state, version.failures = loaded, _State.AVAILABLE, 0
         self._metrics.loaded(self.name, True)
         logging.getLogger(__name__).info("%s version %d loaded from %s", self.name, number, folder)
-
-    def _drop(self, number: int) -> None:
-        """Gives the version to no new request, and closes it when the last request that has it is answered."""
-        version = self._versions[number]
-        with self._lock:
-            version.state = _State.UNLOADING
-        self._close_unused(version)
 
     def _close_unused(self, version: _Version) -> None:
         with self._lock:

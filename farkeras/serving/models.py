@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
@@ -17,15 +18,10 @@ from farkeras.wire.protos.serving_pb2 import ModelSpec
 
 
 class Models:
-    """All models. Loads them at once, and then follows their folders."""
+    """All models. Loads them at once, and then follows their folders to the end of the process."""
 
     def __init__(self, configs: Sequence[ModelConfig], settings: ModelSettings, metrics: Metrics, poll_seconds: float):
-        """
-        Args:
-            configs: Models with different names.
-            settings: How they run.
-            metrics: Where loads are counted.
-            poll_seconds: Seconds between looks at the folders.
+        """Loads models of different names, and looks at their folders again every `poll_seconds`.
 
         Raises:
             FarkerasError: A model has no version that can be served, or a label names a version that is not served.
@@ -34,9 +30,7 @@ class Models:
         for config in configs:
             self._models[config.name].refresh()
             _require_served(self._models[config.name], config)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll, args=(poll_seconds,), daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._poll, args=(poll_seconds,), daemon=True).start()
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
@@ -61,15 +55,9 @@ class Models:
         """The name that metrics use: "" for a model that is not served."""
         return name if name in self._models else ""
 
-    def close(self) -> None:
-        """Stops looking for versions and frees all."""
-        self._stop.set()
-        self._thread.join()
-        for model in self:
-            model.close()
-
     def _poll(self, seconds: float) -> None:
-        while not self._stop.wait(seconds):
+        while True:
+            time.sleep(seconds)
             for model in self:
                 try:
                     model.refresh()

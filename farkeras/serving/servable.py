@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,22 +16,6 @@ DEFAULT_SIGNATURE = "serving_default"
 _Callable = tuple[Callable[..., list[np.ndarray]], list[str]]  # with the names of the inputs, in their order
 
 
-class Parallelism(NamedTuple):
-    """Threads of TensorFlow, as TF Serving's flags of these names set them; 0 leaves them to TensorFlow.
-
-    Attributes:
-        intra_op: Threads for the parts of one operation.
-        inter_op: Threads for operations that run at the same time; the first model of a process sets it for all.
-    """
-
-    intra_op: int = 0
-    inter_op: int = 0
-
-
-AUTOMATIC = Parallelism()
-"""TensorFlow's own choice."""
-
-
 class Servable:
     """A SavedModel in a Session, loaded by TensorFlow's SavedModel loader.
 
@@ -44,13 +27,13 @@ class Servable:
         signatures: `SignatureDef` messages by name.
     """
 
-    def __init__(self, folder: Path, parallelism: Parallelism = AUTOMATIC):
-        """Loads a version; raises the loader's errors, of many classes."""
+    def __init__(self, folder: Path, intra_op: int = 0, inter_op: int = 0):
+        """Loads a version, with threads as `ModelSettings` has them; raises the loader's errors, of many classes."""
         self.folder = folder
         options = config_pb2.ConfigProto(
             allow_soft_placement=True,
-            intra_op_parallelism_threads=parallelism.intra_op,
-            inter_op_parallelism_threads=parallelism.inter_op,
+            intra_op_parallelism_threads=intra_op,
+            inter_op_parallelism_threads=inter_op,
         )
         options.gpu_options.allow_growth = True  # training may share the device
         graph = tf.Graph()

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from farkeras.serving.answers import Answers
-from farkeras.serving.batching import BatchSettings
 from farkeras.serving.gate import Gate
 from farkeras.serving.grpc_server import GrpcServer
 from farkeras.serving.http_server import HttpServer
@@ -15,7 +14,6 @@ from farkeras.serving.loaded import ModelSettings
 from farkeras.serving.metrics import Metrics
 from farkeras.serving.models import Models
 from farkeras.serving.rest import Rest
-from farkeras.serving.servable import AUTOMATIC, Parallelism
 from farkeras.wire.protos.config_pb2 import ModelConfig
 
 
@@ -27,8 +25,7 @@ class ServerSettings(NamedTuple):
         host: Name or address to listen at.
         port: Port of gRPC; 0 for any free one.
         rest_port: Port of REST; 0 for any free one.
-        batching: How requests are merged; None runs each request by itself.
-        parallelism: Threads of the models' Sessions.
+        runs: How the models run.
         poll_seconds: Seconds between looks at the models' folders.
         grace_seconds: Seconds that requests may still take after the signal to end.
     """
@@ -37,21 +34,12 @@ class ServerSettings(NamedTuple):
     host: str = "127.0.0.1"
     port: int = 8500
     rest_port: int = 8501
-    batching: BatchSettings | None = None
-    parallelism: Parallelism = AUTOMATIC
+    runs: ModelSettings = ModelSettings()
     poll_seconds: float = 1.0
     grace_seconds: float = 30.0
 
 
-class Running(NamedTuple):
-    """A server that answers: its models and ports."""
-
-    models: Models
-    port: int
-    rest_port: int
-
-
-async def run_server(settings: ServerSettings, ready: Callable[[Running], None]) -> None:
+async def run_server(settings: ServerSettings, ready: Callable[[Models, int, int], None]) -> None:
     """Serves until SIGTERM or Ctrl-C, and returns when the requests so far are answered.
 
     No port is open before all models have loaded. After the return gRPC's port stays open and refuses requests, so the
@@ -59,16 +47,15 @@ async def run_server(settings: ServerSettings, ready: Callable[[Running], None])
 
     Args:
         settings: What the server serves, and where.
-        ready: Called once, when the server answers requests.
+        ready: Called once, when the server answers requests, with its models and the ports of gRPC and REST.
 
     Raises:
         FarkerasError: A model does not load, or a port is not free.
     """
     metrics, stop = Metrics(), _stopped_by_signals()
-    runs = ModelSettings(settings.batching, settings.parallelism)
-    models = await asyncio.to_thread(Models, settings.models, runs, metrics, settings.poll_seconds)
+    models = await asyncio.to_thread(Models, settings.models, settings.runs, metrics, settings.poll_seconds)
     answers = Answers(models, metrics)
-    batching, num_requests = settings.batching, 2 * (os.cpu_count() or 1)
+    batching, num_requests = settings.runs.batching, 2 * (os.cpu_count() or 1)
     if batching:  # two batches for each thread that runs them
         num_requests = min(256, 2 * batching.max_batch_size * batching.num_batch_threads)
     gate = Gate(num_requests)
@@ -76,7 +63,7 @@ async def run_server(settings: ServerSettings, ready: Callable[[Running], None])
     http_server = HttpServer(Rest(answers, metrics, gate), settings.host, settings.rest_port)
     grpc_server.start()
     http_server.start()
-    ready(Running(models, grpc_server.port, http_server.port))
+    ready(models, grpc_server.port, http_server.port)
     await stop.wait()
     await asyncio.gather(
         asyncio.to_thread(grpc_server.drain, settings.grace_seconds),

@@ -82,7 +82,8 @@ def run_layer_test(
     _same(f"number of different paths of {trainable + others}", len({*trainable, *others}), len(layer.weights))
 
     outputs = _check_calls(layer, input_data, call_kwargs, expected_output_shape)
-    model = _model(layer, input_data, call_kwargs)
+    inputs = tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=str(x.dtype)), input_data)
+    model = keras.Model(inputs, tree.flatten(layer(inputs, **call_kwargs)))
     _check_saving(model, input_data, outputs)
     _check_mixed_precision(make_layer, layer, input_data, call_kwargs, outputs)
     if layer.trainable_weights:
@@ -124,11 +125,6 @@ def _check_calls(
         shapes = [tuple(shape)] if isinstance(shape[0], int) else [tuple(s) for s in shape]
         _same("compute_output_shape", shapes, expected)
     return [keras.ops.convert_to_numpy(x) for x in eager]
-
-
-def _model(layer: keras.layers.Layer, input_data: Structure, call_kwargs: dict[str, Any]) -> keras.Model:
-    inputs = tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=str(x.dtype)), input_data)
-    return keras.Model(inputs, tree.flatten(layer(inputs, **call_kwargs)))
 
 
 def _check_saving(model: keras.Model, input_data: Structure, outputs: list[np.ndarray]) -> None:

@@ -22,9 +22,8 @@ from farkeras.wire.protos import serving_pb2 as pb
 from farkeras.wire.tensors import to_array
 from loadtest.findings import Findings
 from loadtest.hostile import Hostile, hostile_requests
-from loadtest.in_process import InProcess
 from loadtest.load import OPTIONS
-from loadtest.steps import predict_request
+from loadtest.steps import InProcess, predict_request
 
 MODEL = "farkeras"
 CALLERS = 8

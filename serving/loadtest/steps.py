@@ -13,10 +13,9 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from farkeras.files import write_text, written_aside
-from farkeras.serving.servable import AUTOMATIC, Parallelism
+from farkeras.serving.servable import DEFAULT_SIGNATURE, Servable
 from farkeras.wire.protos import serving_pb2 as pb
 from farkeras.wire.tensors import to_proto
-from loadtest.in_process import InProcess
 from loadtest.load import Load, closed_loop, grpc_caller, open_loop
 
 ROUNDS = 5
@@ -93,11 +92,25 @@ def open_step(address: str, requests: Sequence[bytes], rate: float, seconds: flo
     return Step(f"{rate:g} requests/s", asyncio.run(open_loop(address, requests, rate, seconds)), is_open=True)
 
 
+class InProcess:
+    """A version of a model in this process, to compare with a server; arguments as of `Servable`."""
+
+    def __init__(self, folder: Path, intra_op: int = 0, inter_op: int = 0):
+        self._servable = Servable(folder, intra_op, inter_op)
+        self._outputs = sorted(self._servable.signatures[DEFAULT_SIGNATURE].outputs)
+
+    def probabilities(self, files: Sequence[bytes]) -> np.ndarray:
+        """The model's probabilities for image files, float32 `[files, attributes]`."""
+        # All outputs are run, as for a request without a filter.
+        values = self._servable.run(DEFAULT_SIGNATURE, {"bytes": np.array(list(files), object)}, self._outputs)
+        return values[self._outputs.index("probabilities")]
+
+
 def in_process_comparison(
-    folder: Path, parts: list[list[bytes]], parallelism: Parallelism = AUTOMATIC
+    folder: Path, parts: list[list[bytes]], intra_op: int = 0, inter_op: int = 0
 ) -> Callable[[int, float], Load]:
     """The comparison of `closed_step`: the same images through the version in a folder."""
-    model = InProcess(folder, parallelism)
+    model = InProcess(folder, intra_op, inter_op)
     model.probabilities(parts[0])  # the first run is slower
 
     def send(number: int) -> str:

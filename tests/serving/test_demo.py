@@ -48,20 +48,19 @@ def export_dir(tmp_path_factory):
 
 
 def serve(folder):
-    """Models, and what listens for them, both to be ended."""
+    """What listens, to be stopped."""
     metrics = Metrics()
     models = Models([one_model("faces", folder)], ModelSettings(), metrics, poll_seconds=60)
     server = HttpServer(Rest(Answers(models, metrics), metrics, Gate(2)), "127.0.0.1", 0)
     server.start()
-    return models, server
+    return server
 
 
 @pytest.fixture(scope="module")
 def url(export_dir):
-    models, server = serve(export_dir)
+    server = serve(export_dir)
     yield f"http://127.0.0.1:{server.port}"
     server.stop(0)
-    models.close()
 
 
 @pytest.fixture(scope="module")
@@ -147,10 +146,9 @@ def test_what_cannot_be_used(url, monkeypatch):
 def test_another_model(export_dir, tmp_path, crop):
     shutil.copytree(export_dir, tmp_path / "export")
     (tmp_path / "export/1/assets.extra/farkeras.json").unlink()
-    models, server = serve(tmp_path / "export")
+    server = serve(tmp_path / "export")
     status, answer = post(f"http://127.0.0.1:{server.port}", "crop", crop.read_bytes())
     server.stop(0)
-    models.close()
     assert (status, answer["error"]) == (
         400,
         "The model has no assets.extra/farkeras.json; expected an export of farkeras.",

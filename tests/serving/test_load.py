@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from farkeras.serving.servable import Parallelism
 from loadtest.hostile import hostile_requests
-from loadtest.in_process import InProcess
 from loadtest.load import closed_loop, grpc_caller, open_loop
-from loadtest.steps import closed_step, in_process_comparison, open_step, predict_requests, write
+from loadtest.steps import InProcess, closed_step, in_process_comparison, open_step, predict_requests, write
 from tests.serving.target import code_of
 
 
@@ -70,7 +68,7 @@ def test_threads_of_the_session(version, monkeypatch):
     configs, session = [], tf.compat.v1.Session
     monkeypatch.setattr(tf.compat.v1, "Session", lambda graph, config: configs.append(config) or session(graph=graph))
     InProcess(version)
-    InProcess(version, Parallelism(intra_op=3, inter_op=2))
+    InProcess(version, intra_op=3, inter_op=2)
     threads = [(config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) for config in configs]
     assert threads == [(0, 0), (3, 2)]
 

@@ -114,10 +114,3 @@ def test_a_folder_that_is_emptied(model, loads):
     assert states(model) == {1: "END"}
     with pytest.raises(RequestError, match="any version"), model.use(ModelSpec()):
         pass
-
-
-def test_close(model, loads):
-    publish(model, 1)
-    model.refresh()
-    model.close()
-    assert loads.events == [("load", 1), ("close", 1)]
