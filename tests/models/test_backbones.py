@@ -267,7 +267,7 @@ def test_no_network_for_imagenet_weights(monkeypatch):
     with pytest.raises(FarkerasError) as caught:
         build_backbone("ResNet50", SIZE, weights="imagenet")
     assert "could not be loaded (URL fetch failure" in str(caught.value)
-    assert "--backbone_weights=none, or to a .weights.h5 or .keras file saved from keras.applications.ResNet50" in str(
+    assert "`backbone_weights=none`, or to a .weights.h5 or .keras file saved from keras.applications.ResNet50" in str(
         caught.value
     )
 
