@@ -8,6 +8,8 @@ from .config import Config as Config
 from .data.check import check_data_set as check_data_set
 from .data.keypoints import annotate_images as annotate_images
 from .data.packing import pack_data_set as pack_data_set
+from .data.sources.opening import open_source as open_source
+from .data.sources.source import filled_splits as filled_splits
 from .errors import FarkerasError as FarkerasError
 from .exporters.reference import ParityImages as ParityImages
 from .exporters.run import export_run as export_run

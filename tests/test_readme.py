@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +114,21 @@ def test_the_saved_model_and_prediction_name_the_attributes(folder):
     served = tf.saved_model.load(str(version)).signatures["serving_default"]
     probabilities = served(bytes=tf.constant([Path(path).read_bytes() for path in paths]))["probabilities"]
     np.testing.assert_allclose(probabilities, [list(answer.values()) for answer in answers], atol=5e-5)
+
+
+def test_the_python_interface(folder, faces_dir, monkeypatch):
+    """The block of the section "In Python", on drawn faces and with a small model."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^## In Python$.*?^```python\n(.*?)^```$", readme, re.M | re.S)
+    small = 'image_size=(32, 32), backbone="ResNetTiny", backbone_alpha=0.25, backbone_weights="none", batch_size=16'
+    code = code.replace('data_dir="/data/celeba", epochs=10', f'data_dir="{faces_dir}", epochs=0.2, {small}')
+    monkeypatch.chdir(folder)
+    shutil.copytree(faces_dir / "img_align_celeba", folder / "few", ignore=lambda _, names: sorted(names)[3:])
+    code = code.replace('"photos/")', '"few/", align=False)')
+    names: dict = {}
+    exec(code, names)
+    assert not names["report"].training_fails
+    assert 0 <= names["evaluated"].evaluation["mean_balanced_accuracy"] <= 1
+    for path in ("report.html", "export/saved_model/1/saved_model.pb", "export/onnx/model.onnx"):
+        assert (folder / "runs/celeba" / path).exists()
+    assert len((folder / "few" / "predictions.csv").read_text().splitlines()) == 4
