@@ -88,7 +88,8 @@ def test_unpacking_shows_its_progress(faces, tmp_path):
     shutil.rmtree(images)
     (tmp_path / "mediapipe").mkdir()
     (tmp_path / "mediapipe/__init__.py").write_text("raise ImportError\n")  # ends the command after that
-    code = "from farkeras import annotate, main, progress; progress.SECONDS_BETWEEN_LINES = 0; main.run(annotate.main)"
+    code = "from farkeras import annotate; from farkeras.cli import progress, run; "
+    code += "progress.SECONDS_BETWEEN_LINES = 0; run.run_command(annotate.define, annotate.main)"
     command = [sys.executable, "-c", code, f"--data_dir={faces}"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert done.stdout.splitlines()[-1].startswith("Unpacking 11/11 files  ")  # the folder is one of them

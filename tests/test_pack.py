@@ -69,7 +69,7 @@ def test_a_run_gives_the_same_numbers_as_from_the_files(packed, faces_dir, tmp_p
     ("arguments", "message"),
     [
         (["surplus"], "Unexpected argument 'surplus'; settings are given as --name=value."),
-        (["--data_dir=faces"], "No folder to write given; name it with --output=PATH."),
+        (["--data_dir=faces"], "--output is missing. Folder to write."),
         (["--output=packed"], "No data folder given; name it with --data_dir=PATH."),
     ],
 )
