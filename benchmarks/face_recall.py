@@ -1,16 +1,12 @@
 """How many faces are found, by size, turn and place: `python benchmarks/face_recall.py`.
 
 The photographs are composed: NASA's portrait of Eileen Collins (public domain, `skimage.data.astronaut`), scaled,
-turned, mirrored and made darker or lighter, on other pictures of scikit-image. `python -m farkeras.align` looks for
-their faces, so the times are those of a user. A face counts as found where both pupils are within a fifth of the eye
-distance; everything else is a false face. `--python` names the interpreter of an environment with another version of
-farkeras.
+turned, mirrored and made darker or lighter, on other pictures of scikit-image. `farkeras.align_photos` looks for their
+faces, so the times are those of a user. A face counts as found where both pupils are within a fifth of the eye
+distance; everything else is a false face.
 """
 
 import argparse
-import csv
-import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -22,6 +18,7 @@ import skimage
 from PIL import Image
 
 from farkeras.photos.alignment import similarity_from_eyes
+from farkeras.photos.crops import align_photos, find_targets
 
 SIDES = (1000, 2000, 3000, 4000)  # the longer side of the photographs, which are 3 : 2
 EYE_DISTANCES = (10, 15, 20, 30, 50, 75, 100, 200)
@@ -71,17 +68,17 @@ def eyes_at(centre: Sequence[float], distance: float, degrees: float) -> np.ndar
     return np.array([centre - half, centre + half])
 
 
-def compose(folder: Path) -> dict[str, tuple[str, list[np.ndarray]]]:
-    """Writes the photographs; name -> (kind, pupils of each face)."""
+def compose(folder: Path) -> dict[str, tuple[list[str], list[np.ndarray]]]:
+    """Writes the photographs; name -> (rows of the table to which it counts, pupils of each face)."""
     random, photos = np.random.default_rng(0), {}
 
-    def write(kind: str, side: int, faces: list[np.ndarray], name: str | None = None) -> None:
+    def write(rows: list[str], side: int, faces: list[np.ndarray], name: str | None = None) -> None:
         photo = background(name or BACKGROUNDS[len(photos) % len(BACKGROUNDS)], side, side * 2 // 3)
         for eyes in faces:
             paste(photo, eyes, random.random() < 0.5, random.uniform(0.6, 1.2))
         file = f"{len(photos):04}.jpg"
         photo.save(folder / file, quality=92)
-        photos[file] = kind, faces
+        photos[file] = rows, faces
 
     for side in SIDES:
         room = np.array([side, side * 2 // 3])
@@ -90,32 +87,29 @@ def compose(folder: Path) -> dict[str, tuple[str, list[np.ndarray]]]:
             for degrees in np.repeat(TURNS, PER_CELL):
                 turn = degrees * random.choice([-1, 1])
                 centre = random.uniform(margin, room - margin)
-                write(f"{distance} {side} {degrees}", side, [eyes_at(centre, distance, turn)])
+                write([f"{distance} {side}", f"turn {degrees}"], side, [eyes_at(centre, distance, turn)])
             if distance >= 20:  # at each border, which cuts a part of the face off
                 x, y = random.uniform(margin, room - margin)
                 places = [(distance, y), (side - distance, y), (x, 0.6 * distance), (x, room[1] - 1.2 * distance)]
                 for centre in places:
-                    write(f"border {side}", side, [eyes_at(centre, distance, 0)])
+                    write([f"border {side}"], side, [eyes_at(centre, distance, 0)])
         for shares in SEVERAL:
             places = np.array([(x, y) for y in (0.25, 0.75) for x in (0.15, 0.5, 0.85)])
             random.shuffle(places)
             faces = zip(places * room, shares, strict=False)
-            write(f"several {side}", side, [eyes_at(at, s * side, random.uniform(-20, 20)) for at, s in faces])
+            write([f"several {side}"], side, [eyes_at(at, s * side, random.uniform(-20, 20)) for at, s in faces])
         for name in FACELESS:
-            write(f"faceless {side}", side, [], name)
+            write([], side, [], name)
     return photos
 
 
-def find(python: str, photos: Path, output: Path, *flags: str) -> tuple[dict[str, list[np.ndarray]], float]:
-    """File -> pupils of the faces that `farkeras.align` finds; and the seconds it took."""
+def find(photos: Path, output: Path, all_faces: bool) -> tuple[dict[str, list[np.ndarray]], float]:
+    """File -> pupils of the faces that one process finds; and the seconds it took."""
     start = time.perf_counter()
-    command = [python, "-m", "farkeras.align", str(photos), f"--output={output}", "--workers=1", *flags]
-    subprocess.run(command, cwd=photos, capture_output=True, check=False)
+    targets, _ = find_targets([photos], output)
     found = defaultdict(list)
-    with open(output / "crops.csv", newline="") as file:
-        for row in csv.DictReader(file):
-            eyes = [[float(row[f"{side}_eye_{axis}"]) for axis in "xy"] for side in ("left", "right")]
-            found[Path(row["photo"]).name].append(np.array(eyes))
+    for crop in align_photos(targets, output, 1, all_faces)[0]:
+        found[crop.photo.name].append(np.reshape(crop.eyes, (2, 2)))
     return found, time.perf_counter() - start
 
 
@@ -125,25 +119,22 @@ def is_at(eyes: np.ndarray, truth: np.ndarray) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python", default=sys.executable, help="interpreter whose farkeras is measured")
     parser.add_argument("--photos", help="folder for the photographs, made anew; by default a temporary one")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         photos, folder = Path(options.photos or f"{folder}/photos"), Path(folder)
         photos.mkdir(parents=True, exist_ok=True)
         truth = compose(photos)
-        largest, seconds = find(options.python, photos, folder / "largest")
-        every, seconds_every = find(options.python, photos, folder / "every", "--all_faces")
+        largest, seconds = find(photos, folder / "largest", all_faces=False)
+        every, seconds_every = find(photos, folder / "every", all_faces=True)
 
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     false_largest = false_every = 0
-    for name, (kind, faces) in truth.items():
-        for eyes in faces if kind.startswith("several") else faces[:1]:
-            seen = every[name] if kind.startswith("several") else largest[name]
-            keys = [kind] if not kind[0].isdigit() else [" ".join(kind.split()[:2]), f"turn {kind.split()[2]}"]
-            for key in keys:
-                counts[key][0] += any(is_at(e, eyes) for e in seen)
-                counts[key][1] += 1
+    for name, (rows, faces) in truth.items():
+        seen = every[name] if len(faces) > 1 else largest[name]
+        for row in rows:
+            counts[row][0] += sum(any(is_at(e, eyes) for e in seen) for eyes in faces)
+            counts[row][1] += len(faces)
         false_largest += sum(not any(is_at(e, t) for t in faces) for e in largest[name])
         false_every += sum(not any(is_at(e, t) for t in faces) for e in every[name])
 

@@ -3,7 +3,6 @@
 from farkeras.cli import exports
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
-from farkeras.native_logs import silence_native_logs
 
 
 def define(flags: Flags) -> None:
@@ -12,9 +11,7 @@ def define(flags: Flags) -> None:
 
 
 def main(options: Flags) -> None:
-    size = exports.input_size(options)
-    silence_native_logs()
-    exports.run_exports("ONNX", "onnx", options, input_size=size)
+    exports.run_exports("ONNX", "onnx", options, input_size=exports.input_size(options))
 
 
 if __name__ == "__main__":

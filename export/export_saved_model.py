@@ -3,7 +3,6 @@
 from farkeras.cli import exports
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
-from farkeras.native_logs import silence_native_logs
 
 
 def define(flags: Flags) -> None:
@@ -13,7 +12,6 @@ def define(flags: Flags) -> None:
 
 def main(options: Flags) -> None:
     sizes = options.integers("warmup_batch_sizes", 1) if options.warmup_batch_sizes else []
-    silence_native_logs()
     exports.run_exports("SavedModel", "saved_model", options, warmup_batch_sizes=sizes)
 
 

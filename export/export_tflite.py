@@ -3,7 +3,6 @@
 from farkeras.cli import exports
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
-from farkeras.native_logs import silence_native_logs
 
 
 def define(flags: Flags) -> None:
@@ -17,13 +16,11 @@ def define(flags: Flags) -> None:
 
 
 def main(options: Flags) -> None:
-    size = exports.input_size(options)
-    silence_native_logs()
     exports.run_exports(
         "TFLite",
         "tflite",
         options,
-        input_size=size,
+        input_size=exports.input_size(options),
         precisions=options.precisions,
         calibration_images=options.calibration_images,
         float_parts=options.float_parts,

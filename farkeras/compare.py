@@ -6,6 +6,7 @@ beside the bare backbone's. Start the same command again after an interruption: 
 """
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 from farkeras.cli.flags import Flags
@@ -34,18 +35,15 @@ def main(options: Flags) -> None:
         from farkeras.data.procedural import is_procedural
         from farkeras.training.comparison import compare_models
 
-    reports: list[ConsoleReport] = []
+    with ExitStack() as at_end:
 
-    def listeners(name: str) -> list[ConsoleReport]:
-        print(f"\n{name}", flush=True)
-        reports.append(ConsoleReport(seconds_between=60))
-        return reports[-1:]
+        def listeners(name: str) -> list[ConsoleReport]:
+            print(f"\n{name}", flush=True)
+            report = ConsoleReport(seconds_between=60)
+            at_end.callback(report.stop)
+            return [report]
 
-    try:
         comparison = compare_models(config, options.models, seeds, options.workdir, listeners)
-    finally:
-        for report in reports:
-            report.stop()
     text = markdown(comparison, len(seeds), is_procedural(config.data_dir))
     write_text(Path(options.workdir) / "comparison.json", json.dumps(comparison, indent=1, allow_nan=False) + "\n")
     write_text(Path(options.workdir) / "comparison.md", text)

@@ -219,11 +219,7 @@ class Config:
 
 
 def _as_type_of(default: Any, value: Any, name: str) -> Any:
-    """`value` as the type of a setting's default.
-
-    Raises:
-        FarkerasError: It is of another type.
-    """
+    """`value` as the type of a setting's default; a `FarkerasError` where it is of another one."""
     kind = type(default)
     if kind is tuple and isinstance(value, list | tuple):
         # A setting without a default item lists names.

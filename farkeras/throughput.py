@@ -8,7 +8,7 @@ bare loop's, measured in turn. On a machine that others use too, go by the proce
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
@@ -38,10 +38,9 @@ def main(options: Flags) -> None:
     rates = measure_throughput(
         data.train, data.preprocessing, data.augmentation, keypoints, mask_size, options.num_images, options.rounds
     )
-    table = Table(title=f"{config.data_dir}, {height} x {width}: medians of {options.rounds} rounds")
-    table.add_column("pipeline")
-    for name in ("images/s", "of the bare loop", "CPU ms", "bare CPU of it"):
-        table.add_column(name, justify="right")
+    names = ("images/s", "of the bare loop", "CPU ms", "bare CPU of it")
+    title = f"{config.data_dir}, {height} x {width}: medians of {options.rounds} rounds"
+    table = Table("pipeline", *(Column(name, justify="right") for name in names), title=title)
     for name, values in rates.items():
         speed, cpu = np.median(values, axis=0)
         ratio, cpu_ratio = np.median(np.divide(values, rates[BARE]), axis=0)

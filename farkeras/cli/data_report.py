@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from farkeras.data.check import Report
 from farkeras.data.shortcuts import Score, score_evaluation
@@ -18,9 +18,7 @@ _SHOWN = 5  # images of a finding on the screen
 
 def split_table(report: Report) -> Table:
     """How many images each split has, and how many of them cannot be used."""
-    table = Table("split")
-    for title in ("images", "missing", "undecodable"):
-        table.add_column(title, justify="right")
+    table = Table("split", *(Column(title, justify="right") for title in ("images", "missing", "undecodable")))
     for name, split in report.splits.items():
         table.add_row(name, f"{split.num_images:,}", f"{split.missing:,}", f"{split.undecodable:,}")
     return table
@@ -28,9 +26,7 @@ def split_table(report: Report) -> Table:
 
 def attribute_table(report: Report) -> Table:
     """For each attribute and split the share of positive labels, and of how many known ones where not all are."""
-    table = Table("positive labels")
-    for name in report.splits:
-        table.add_column(name, justify="right")
+    table = Table("positive labels", *(Column(name, justify="right") for name in report.splits))
     for attribute in report.attributes:
         cells = []
         for split in report.splits.values():
@@ -81,11 +77,7 @@ def shortcut_lines(
 
 
 def write_json(path: str | os.PathLike, source: str, data_dir: str, report: Report) -> None:
-    """Writes `Report.to_dict` with the source's name and folder; the file appears when it is complete.
-
-    Raises:
-        FarkerasError: The file cannot be written there.
-    """
+    """Writes `Report.to_dict` with the source's name and folder; the file appears when it is complete."""
     content = {"source": source, "data_dir": data_dir} | report.to_dict()
     try:
         write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

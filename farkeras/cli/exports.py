@@ -9,6 +9,7 @@ from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.data.sources.table import SETTINGS
 from farkeras.errors import FarkerasError
+from farkeras.native_logs import silence_native_logs
 from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
 from farkeras.report.summary import PROCEDURAL, percent
 
@@ -30,11 +31,7 @@ def define_input_size(flags: Flags) -> None:
 
 
 def input_size(options: Flags) -> tuple[int, int]:
-    """`--input_size`: height and width.
-
-    Raises:
-        FarkerasError: It is not two numbers above 0.
-    """
+    """`--input_size`: height and width, two numbers above 0."""
     sides = options.integers("input_size", 1)
     if len(sides) != 2:
         raise FarkerasError(f"--input_size must be height,width in pixels. Received: {','.join(options.input_size)}.")
@@ -42,24 +39,15 @@ def input_size(options: Flags) -> tuple[int, int]:
 
 
 def run_exports(title: str, name: str, options: Flags, **arguments: Any) -> None:
-    """Exports in one format and prints one table, also after an export past its limits.
-
-    Args:
-        title: What the format is called.
-        name: One of `farkeras.exporters.run.FORMATS`.
-        options: The command's.
-        **arguments: Those of the format's own function.
-
-    Raises:
-        FarkerasError: As `farkeras.export_run`.
-    """
+    """Exports in the format `name`, which people call `title`, and prints one table, also after one past its limits."""
+    silence_native_logs()
     import tensorflow as tf
 
     from farkeras.exporters.parity import ParityError
     from farkeras.exporters.reference import ParityImages
     from farkeras.exporters.run import export_each
 
-    tf.get_logger().setLevel("ERROR")  # that the Session, which TF Serving is made of, is deprecated
+    tf.get_logger().setLevel("ERROR")  # else it warns that `Session` is deprecated; TF Serving uses it
     console = Console(highlight=False, soft_wrap=True)
     paths, reports = [], []
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:

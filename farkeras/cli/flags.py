@@ -59,36 +59,19 @@ class Flags(flags.FlagValues):
         flagfiles.define(self, names)
 
     def accept_arguments(self, what: str, missing: str) -> None:
-        """Has `options.arguments` hold what stands beside the flags, at least one.
-
-        Args:
-            what: Its name in the help.
-            missing: The error where there is none.
-        """
+        """Has `options.arguments` hold what stands beside the flags, `what` in the help; `missing` says what to do."""
         self.__dict__.update({"_accepted": what, "_missing": missing})
 
     def config(self) -> Config:
-        """The settings as given.
-
-        Raises:
-            FarkerasError: A value out of its range, or not a number where numbers are listed.
-        """
+        """The settings as given; see `farkeras.flagfiles.config_from_flags`."""
         return flagfiles.config_from_flags(self)
 
     def given(self, names: Collection[str]) -> dict[str, Any]:
-        """The settings among `names` that stand on the command line, as `Config.to_dict()` has them.
-
-        Raises:
-            FarkerasError: As `config`.
-        """
+        """The settings among `names` that stand on the command line; see `farkeras.flagfiles.given`."""
         return flagfiles.given(self, names)
 
     def integers(self, name: str, at_least: int = 0) -> list[int]:
-        """The value of a flag that lists whole numbers.
-
-        Raises:
-            FarkerasError: One of them is not a whole number, or is below `at_least`, or there is none.
-        """
+        """The value of a flag that lists one or more whole numbers, none below `at_least`."""
         texts: list[str] = self[name].value or []
         if not texts or not all(text.isdecimal() and int(text) >= at_least for text in texts):
             above = f" from {at_least} on" if at_least else ""
@@ -98,11 +81,7 @@ class Flags(flags.FlagValues):
         return [int(text) for text in texts]
 
     def parse(self, argv: Sequence[str]) -> None:
-        """Reads a command line, `argv[0]` being the program.
-
-        Raises:
-            FarkerasError: An unknown flag, a wrong value, a flag or an argument too many or too few.
-        """
+        """Reads a command line, `argv[0]` being the program."""
         try:
             self.__dict__["arguments"] = self(_with_shipped_flagfiles(argv))[1:]
         except flags.Error as error:

@@ -43,16 +43,8 @@ def _cell(name: str, probability: float, threshold: float) -> Text:
 
 def to_json(predictions: Iterable["Prediction | Answer"]) -> str:
     """A list of `{"photo": ..., "attributes": {name: probability}}` or `{"photo": ..., "error": ...}`."""
-    return json.dumps(
-        [
-            {"photo": p.photo, "error": p.error}
-            if p.error
-            else {
-                "photo": p.photo,
-                "attributes": {name: round(value, 6) for name, value in (p.probabilities or {}).items()},
-            }
-            for p in predictions
-        ],
-        indent=2,
-        ensure_ascii=False,
-    )
+    entries: list[dict] = []
+    for p in predictions:
+        rounded = {name: round(value, 6) for name, value in (p.probabilities or {}).items()}
+        entries.append({"photo": p.photo} | ({"error": p.error} if p.error else {"attributes": rounded}))
+    return json.dumps(entries, indent=2, ensure_ascii=False)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import keras
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from farkeras.cli.progress import Bar
 from farkeras.report.summary import percent
@@ -101,11 +101,8 @@ class ConsoleReport(Listener):
 
 def parameter_table(model: keras.Model) -> Table:
     """Parameters of each top-level layer that has any."""
-    table = Table(title=f"{model.name}: parameters")
-    table.add_column("layer")
-    table.add_column("output")
-    table.add_column("trainable", justify="right")
-    table.add_column("other", justify="right")
+    numbers = (Column(name, justify="right") for name in ("trainable", "other"))
+    table = Table("layer", "output", *numbers, title=f"{model.name}: parameters")
     total = trainable_total = 0
     for layer in model.layers:
         if count := layer.count_params():

@@ -61,11 +61,7 @@ def check_new(target: str | os.PathLike) -> None:
 
 @contextmanager
 def writing(target: str | os.PathLike) -> Iterator[None]:
-    """Encloses what writes an export with TensorFlow, which raises no `OSError` for a full disk.
-
-    Raises:
-        FarkerasError: The export cannot be written.
-    """
+    """Makes a `FarkerasError` of a failed write by TensorFlow, which raises no `OSError` for a full disk."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:

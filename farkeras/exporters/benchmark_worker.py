@@ -36,7 +36,7 @@ def load_saved_model(path: str, threads: int) -> Run:
     """A version of a SavedModel as TF Serving runs it: loader and Session."""
     import tensorflow as tf
 
-    tf.get_logger().setLevel("ERROR")  # that the Session is deprecated
+    tf.get_logger().setLevel("ERROR")  # else it warns that `Session` is deprecated
     options = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
     session = tf.compat.v1.Session(graph=tf.Graph(), config=options)
     with session.graph.as_default():

@@ -4,7 +4,6 @@ import importlib
 import json
 import os
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,7 +50,10 @@ def write_onnx(
             images to compare on do not have the input size.
         ParityError: The export differs from the model by more than the limits; it is kept as `<target>.rejected`.
     """
-    onnx = _import_onnx()
+    try:
+        onnx, *_ = [importlib.import_module(name) for name in ("onnx", "onnxruntime", "tf2onnx")]
+    except ModuleNotFoundError as error:
+        raise FarkerasError(f"ONNX needs {error.name}: pip install farkeras[onnx]") from None
     model, metadata = load_model(model_path)
     target, report = Path(target), None
     with new_artifact(target) as aside:
@@ -159,12 +161,3 @@ def _resize_bilinear(graph: "Graph", node: "Node", name: str, args: list) -> Non
     graph.make_node(
         "Transpose", resized, {"perm": [0, 2, 3, 1]}, name=node.name, outputs=node.output, shapes=shapes, dtypes=dtypes
     )
-
-
-def _import_onnx() -> ModuleType:
-    """`onnx`, when all that an export needs is installed."""
-    try:
-        onnx, *_ = [importlib.import_module(name) for name in ("onnx", "onnxruntime", "tf2onnx")]
-    except ModuleNotFoundError as error:
-        raise FarkerasError(f"ONNX needs {error.name}: pip install farkeras[onnx]") from None
-    return onnx

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +23,12 @@ def image_runtime(run: Callable[[np.ndarray], np.ndarray]) -> Runtime:
     """A runtime from a function of images of one size, `uint8 [B, height, width, 3]` -> `float32 [B, attributes]`."""
 
     def runtime(faces: Faces) -> np.ndarray:
-        rows_by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        sizes = [crop.shape for crop in faces.crops]
         answers: dict[int, np.ndarray] = {}
-        for row, crop in enumerate(faces.crops):
-            rows_by_size[crop.shape].append(row)
-        for rows in rows_by_size.values():
+        for size in dict.fromkeys(sizes):
+            rows = [row for row, shape in enumerate(sizes) if shape == size]
             answers.update(zip(rows, run(np.stack([faces.crops[row] for row in rows])), strict=True))
-        return np.stack([answers[row] for row in range(len(faces.crops))])
+        return np.stack([answers[row] for row in range(len(sizes))])
 
     return runtime
 

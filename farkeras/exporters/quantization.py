@@ -32,17 +32,11 @@ class Quantization:
             the ranges, so that more images make coarser steps, not better ones.
         image_height: Height of the network's input in pixels.
         float_parts: Names in `FLOAT_PARTS`; with none, all operations are 8-bit that TFLite has in 8 bits.
-
-    Raises:
-        FarkerasError: A part is unknown.
     """
 
     images: Sequence[np.ndarray]
     image_height: int
-    float_parts: tuple[str, ...] = FLOAT_PARTS
-
-    def __post_init__(self) -> None:
-        check_float_parts(self.float_parts)
+    float_parts: Sequence[str] = FLOAT_PARTS
 
 
 def check_float_parts(names: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ def export_run(
     path: str | os.PathLike,
     formats: Sequence[str] = FORMATS,
     output: str | os.PathLike = "",
-    images: ParityImages = ParityImages(),  # noqa: B008, it is frozen
+    images: ParityImages | None = None,
     **options: Any,
 ) -> list[Exported]:
     """Exports the model of a training run and compares every export with the Keras model on test images.
@@ -43,6 +43,7 @@ def export_run(
         raise FarkerasError(f"Unknown format '{unknown[0]}'. Known: {', '.join(FORMATS)}.")
     if len(formats) != 1 and (output or options):
         raise FarkerasError(f"An output folder and {', '.join(options) or 'options'} are of one format: give one.")
+    images = images or ParityImages()
     return [export for name in formats for export in export_each(path, name, output, images, **options)]
 
 

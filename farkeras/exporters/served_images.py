@@ -49,9 +49,12 @@ def _image_or_none(file: tf.Tensor, preprocessing: Preprocessing) -> tuple[tf.Te
     def read(file: tf.Tensor) -> tuple[tf.Tensor, bool]:
         return preprocessing.decode(_none_if_huge(file)), True
 
+    options = tf.data.Options()  # without the optimizations of long pipelines, which cost time in each request
+    options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
     image = tf.data.Dataset.from_tensors(file).map(read).ignore_errors(log_warning=False)
     none = tf.data.Dataset.from_tensors((tf.zeros([1, 1, 3], tf.uint8), False))
-    return image.concatenate(none).take(1).with_options(_options()).get_single_element()
+    return image.concatenate(none).take(1).with_options(options).get_single_element()
 
 
 def _none_if_huge(file: tf.Tensor) -> tf.Tensor:
@@ -69,11 +72,3 @@ def _none_if_huge(file: tf.Tensor) -> tf.Tensor:
     sides = tf.case([(is_jpeg, jpeg), (is_png, png)], lambda: tf.zeros([2], tf.int64))
     fits = tf.reduce_all(sides > 0) & (tf.reduce_prod(sides) <= MAX_PIXELS)
     return tf.where(fits, file, "")
-
-
-def _options() -> tf.data.Options:
-    """Options without the optimizations of long pipelines, which cost time in each request."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    options.experimental_optimization.apply_default_optimizations = False
-    return options

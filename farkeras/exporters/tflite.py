@@ -81,7 +81,7 @@ def write_tflite(
     quantization = None
     if "int8" in precisions:
         crops = read_calibration_images(metadata, images, calibration_images, input_size)
-        quantization = Quantization(crops, metadata.preprocessing.image_size[0], tuple(float_parts))
+        quantization = Quantization(crops, metadata.preprocessing.image_size[0], float_parts)
     with tempfile.TemporaryDirectory() as saved_model:
         with writing(next(iter(targets.values()), export_dir)):
             write_graph(model, metadata.preprocessing, input_size, saved_model)
@@ -118,15 +118,9 @@ def write_graph(model: LogitsModel, preprocessing: Preprocessing, input_size: tu
 
 
 def convert(saved_model: str, precision: str, quantization: Quantization | None = None) -> bytes:
-    """A SavedModel as a TFLite model.
+    """The SavedModel of a folder as a TFLite model; raises `FarkerasError` where TFLite's builtins cannot run it.
 
-    Args:
-        saved_model: Its folder.
-        precision: A key of `PRECISIONS`.
-        quantization: How it becomes int8; only for "int8".
-
-    Raises:
-        FarkerasError: It needs more than TFLite's builtin operations.
+    `quantization` is how it becomes int8, for that precision alone.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -151,9 +145,6 @@ def read_calibration_images(
     """Crops of training images, spread evenly over the split: uint8 `[height, width, 3]`.
 
     Images that show more than CelebA's frame are cut to the frame, and crops of other sizes are resized.
-
-    Raises:
-        FarkerasError: There is no such data, or no training image in it can be decoded.
     """
     where = (images.source, images.data_dir, images.progress, images.settings)
     examples, _, data_dir = open_split(metadata.grouping.attributes, metadata.config, "train", *where)

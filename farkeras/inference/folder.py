@@ -9,7 +9,7 @@ from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
 from farkeras.inference.recognizer import Prediction, Recognizer, load
 from farkeras.photos.reader import find_photos
-from farkeras.progress import Progress
+from farkeras.progress import Progress, report
 
 
 def predict_folder(
@@ -44,8 +44,7 @@ def predict_folder(
     def each() -> Iterator[Prediction]:
         for prediction in recognizer.predict_each(photos, align):
             predictions.append(prediction)
-            if progress:
-                progress(len(predictions), len(photos))
+            report(progress, len(predictions), len(photos))
             yield prediction
 
     write_predictions(output or Path(folder) / "predictions.csv", recognizer.attributes, each())

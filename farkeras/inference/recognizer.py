@@ -68,27 +68,20 @@ class Recognizer:
         batch_size: Photographs per call of the model.
 
     Attributes:
+        attributes: The attributes in the order of all results.
+        groups: Group name -> its attributes.
         procedural: Whether the model learned from drawn faces; what it says of photographs then means little.
     """
 
     def __init__(self, model: LogitsModel, metadata: ModelMetadata, batch_size: int = 8) -> None:
         self._model = model
-        self._grouping = metadata.grouping
+        self.attributes = metadata.grouping.attributes
+        self.groups: Mapping[str, tuple[str, ...]] = metadata.grouping.groups
         self._preprocessing = metadata.preprocessing
         self._batch_size = batch_size
         self.procedural = metadata.procedural
         self._process = os.getpid()
         self._forward, self._masks = tf.function(model.probabilities), tf.function(model.masks)
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """The attributes in the order of all results."""
-        return self._grouping.attributes
-
-    @property
-    def groups(self) -> Mapping[str, tuple[str, ...]]:
-        """Group name -> its attributes."""
-        return self._grouping.groups
 
     def __call__(self, photos: Photo | Sequence[Photo], align: bool = True) -> list[dict[str, float]]:
         """Recognises the attributes of each photograph's largest face.
@@ -199,8 +192,7 @@ class Recognizer:
         for start in range(0, len(crops), self._batch_size):
             part = crops[start : start + self._batch_size]
             images = tf.stack([self._preprocessing.resize(crop) for crop in part])
-            missing = self._batch_size - len(part)
-            images = tf.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)])
+            images = tf.pad(images, [(0, self._batch_size - len(part)), (0, 0), (0, 0), (0, 0)])
             results.append(function(images)[: len(part)].numpy())
         return np.concatenate(results)
 

@@ -13,10 +13,8 @@ WINDOW = 5
 
 def running_mean(values: npt.ArrayLike, window: int = WINDOW) -> np.ndarray:
     """The mean of each value and up to `window - 1` before it, `[n]` -> `[n]`."""
-    sums = np.cumsum(np.concatenate([[0.0], np.asarray(values, dtype=np.float64)]))
-    ends = np.arange(1, len(sums))
-    starts = np.maximum(ends - window, 0)
-    return (sums[ends] - sums[starts]) / (ends - starts)
+    sums = np.convolve(np.asarray(values, dtype=np.float64), np.ones(window))[: np.size(values)]
+    return sums / np.minimum(np.arange(1, len(sums) + 1), window)
 
 
 def convergence_steps(

@@ -25,7 +25,8 @@ def read_evaluation(folder: str | os.PathLike, data_dir: str | os.PathLike, spli
         FarkerasError: The folder holds none, it cannot be read, or it is of other data or of another split.
     """
     path = Path(folder) / EVALUATION_FILE
-    command = f"python -m farkeras.evaluate --workdir={_quoted(folder)} --data_dir={_quoted(data_dir)} --split={split}"
+    own, data = shlex.quote(str(folder)), shlex.quote(str(data_dir))
+    command = f"python -m farkeras.evaluate --workdir={own} --data_dir={data} --split={split}"
     try:
         evaluation = json.loads(path.read_text(encoding="utf-8"))
         run, _ = evaluation["run"], evaluation["attributes"]
@@ -60,9 +61,5 @@ def check_same_data(trained: dict, source: str, data_dir: str, folder: Path) -> 
     if source != own[0] or os.path.realpath(data_dir) != os.path.realpath(own[1]):
         raise FarkerasError(
             f"The model was trained on {own[0]} in {own[1]}; results on {source} in {data_dir} would take the place of "
-            f"its own in {folder}. Name another folder for them: `output={_quoted(folder / f'on_{source}')}`."
+            f"its own in {folder}. Name another folder for them: `output={shlex.quote(str(folder / f'on_{source}'))}`."
         )
-
-
-def _quoted(path: str | os.PathLike) -> str:
-    return shlex.quote(os.fspath(path))

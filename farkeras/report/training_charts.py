@@ -18,18 +18,13 @@ class Chart(NamedTuple):
     Attributes:
         title, note: A few words and a sentence on what it shows.
         svg: The drawing.
-        names: The names of its curves, for a legend.
+        legend: Name, colour and whether it is dashed, for each curve.
     """
 
     title: str
     note: str
     svg: Markup
-    names: Sequence[str] = ()
-
-    @property
-    def legend(self) -> list[tuple[str, str, bool]]:
-        """Name, colour and whether it is dashed, for each curve."""
-        return [(name, color_of(number), is_dashed(number)) for number, name in enumerate(self.names)]
+    legend: Sequence[tuple[str, str, bool]] = ()
 
 
 def training_charts(history: list[dict]) -> list[Chart]:
@@ -91,7 +86,8 @@ def _chart(
 ) -> Chart | None:
     if not curves:
         return None
-    return Chart(title, note, line_chart(list(curves.values()), title, percent, from_zero), list(curves))
+    legend = [(name, color_of(number), is_dashed(number)) for number, name in enumerate(curves)]
+    return Chart(title, note, line_chart(list(curves.values()), title, percent, from_zero), legend)
 
 
 def _losses(training: list[dict], validation: list[dict]) -> dict[str, Line]:
