@@ -59,12 +59,7 @@ class Demo:
         return files("farkeras.serving").joinpath("demo.html").read_bytes()
 
     def recognize(self, file: bytes, align: bool, deadline: Deadline) -> dict:
-        """The answer about an image, see above.
-
-        Args:
-            file: A JPEG or PNG file, or for photographs anything that Pillow reads.
-            align: Whether it is a photograph.
-            deadline: When the model must have answered.
+        """The answer, see above, about a crop's JPEG or PNG file; with `align` about a photograph that Pillow reads.
 
         Raises:
             RequestError: The image cannot be used, or the model is not one of farkeras.

@@ -61,16 +61,7 @@ class LoadedVersion:
     def predict(
         self, signature_name: str, inputs: Mapping[str, np.ndarray], output_filter: Sequence[str], deadline: Deadline
     ) -> dict[str, np.ndarray]:
-        """Runs a signature.
-
-        Args:
-            signature_name: "" for serving_default.
-            inputs: Its inputs by name; strings are object arrays of bytes.
-            output_filter: The outputs wanted; none for all.
-            deadline: Deadline of the request.
-
-        Returns:
-            Outputs by name.
+        """Runs a signature, "" for serving_default: the outputs of `output_filter` by name, or all where it is empty.
 
         Raises:
             RequestError: Any error of the request.

@@ -53,13 +53,10 @@ class Model:
     """One model of the configuration. One thread may call `refresh`, all threads the other methods."""
 
     def __init__(self, config: ModelConfig, settings: ModelSettings, metrics: Metrics):
-        self.name, self._config, self._settings, self._metrics = config.name, config, settings, metrics
+        self.name, self.base_path = config.name, Path(config.base_path)
+        self._config, self._settings, self._metrics = config, settings, metrics
         self._lock = threading.Lock()
         self._versions: dict[int, _Version] = {}
-
-    @property
-    def base_path(self) -> Path:
-        return Path(self._config.base_path)
 
     def refresh(self) -> None:
         """Looks at the folder: loads new versions, then drops those that are no longer wanted.

@@ -156,7 +156,6 @@ def _kill_and_start_again(models: Models, findings: Findings) -> None:
     """SIGKILL under load, and a new server at the same ports."""
     with local_server(f"--model_dir={models.base}", **PORTS) as server:
         asyncio.run(_until_it_ends(server, models, signal.SIGKILL))
-        server.process.wait(30)
     begun = time.monotonic()
     with local_server(f"--model_dir={models.base}", **PORTS) as server:
         answers, seconds = _answers(server, models), time.monotonic() - begun
