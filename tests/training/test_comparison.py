@@ -39,7 +39,7 @@ def test_a_model_has_its_run_and_its_row(compared):
 
 def test_wrong_settings_end_before_the_first_run(tmp_path):
     with pytest.raises(
-        FarkerasError, match=r"--model must be one of far_amtn, mgmtn, shared_trunk\. Received: resnet\."
+        FarkerasError, match=r"`model` must be one of far_amtn, mgmtn, shared_trunk\. Received: resnet\."
     ):
         compare_models(Config(), ["shared_trunk", "resnet"], [0], tmp_path)
     assert not list(tmp_path.iterdir())
@@ -48,9 +48,9 @@ def test_wrong_settings_end_before_the_first_run(tmp_path):
 @pytest.mark.parametrize(
     ("models", "seeds", "error"),
     [
-        ([], [0], r"--models must be one or more, each once\. Received: \."),
-        (["mgmtn", "mgmtn"], [0], r"--models must be one or more, each once\. Received: mgmtn,mgmtn\."),
-        (["mgmtn"], [1, 2, 1], r"--seeds must be one or more, each once\. Received: 1,2,1\."),
+        ([], [0], r"`models` must be one or more, each once\. Received: \."),
+        (["mgmtn", "mgmtn"], [0], r"`models` must be one or more, each once\. Received: mgmtn,mgmtn\."),
+        (["mgmtn"], [1, 2, 1], r"`seeds` must be one or more, each once\. Received: 1,2,1\."),
     ],
 )
 def test_nothing_to_compare_and_things_named_twice(models, seeds, error, tmp_path):
