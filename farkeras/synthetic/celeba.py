@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,11 +15,8 @@ IMAGES = "img_align_celeba"
 _LANDMARKS = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"
 
 
-class Row(NamedTuple):
-    """What the text files say of one image: 40 values 1 / -1, and 10 integers x, y, x, y ..."""
-
-    labels: list[int]
-    landmarks: list[int]
+Row = tuple[list[int], list[int]]
+"""What the text files say of one image: labels, 40 values 1 / -1, and landmarks, 10 integers x, y, x, y ..."""
 
 
 def file_name(index: int) -> str:
@@ -47,7 +43,7 @@ def write_face(folder: Path, seed: int, label_noise: float, index: int) -> Row:
     file_rng = np.random.default_rng([seed, index, 1])
     write_jpeg(folder / IMAGES / file_name(index), image, file_rng)
     labels = [1 if label else -1 for label in noisy_labels(attributes, label_noise, file_rng)]
-    return Row(labels, [int(v) for v in np.rint(landmarks).ravel()])
+    return labels, [int(v) for v in np.rint(landmarks).ravel()]
 
 
 def partition(count: int) -> list[int]:
@@ -58,18 +54,17 @@ def partition(count: int) -> list[int]:
 
 def write_lists(folder: Path, images: Sequence[int], rows: Sequence[Row]) -> None:
     """Writes `list_attr_celeba.txt`, `list_eval_partition.txt`, `list_landmarks_align_celeba.txt`."""
-    count = len(rows)
+    labels, landmarks = zip(*rows, strict=True)
     names = [file_name(index) for index in images]
 
     def write(name: str, lines: list[str]) -> None:
         (folder / name).write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
 
-    def table(header: str, values: list[list[int]], width: int) -> list[str]:
+    def table(header: str, values: Sequence[list[int]], width: int) -> list[str]:
         cells = [" ".join(f"{v:>{width}}" for v in row) for row in values]
-        return [str(count), header, *(f"{n} {c}" for n, c in zip(names, cells, strict=True))]
+        return [str(len(rows)), header, *(f"{n} {c}" for n, c in zip(names, cells, strict=True))]
 
     header = " ".join(CELEBA_ATTRIBUTES) + " "  # the official header ends with a blank
-    write("list_attr_celeba.txt", table(header, [row.labels for row in rows], 2))
-    write("list_landmarks_align_celeba.txt", table(_LANDMARKS, [r.landmarks for r in rows], 4))
-    parts = partition(count)
-    write("list_eval_partition.txt", [f"{n} {p}" for n, p in zip(names, parts, strict=True)])
+    write("list_attr_celeba.txt", table(header, labels, 2))
+    write("list_landmarks_align_celeba.txt", table(_LANDMARKS, landmarks, 4))
+    write("list_eval_partition.txt", [f"{n} {p}" for n, p in zip(names, partition(len(rows)), strict=True)])

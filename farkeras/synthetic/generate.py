@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -73,20 +72,17 @@ def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1)
     with written_aside(output) as making:
         making.mkdir(parents=True)
         portraits = layout.portraits(settings.seed, settings.num_images)
-        face = partial(layout.write_face, making, settings.seed, settings.label_noise)
-        layout.write_lists(making, portraits, _map(face, portraits, num_workers))
+        draw = partial(layout.write_face, making, settings.seed, settings.label_noise)
+        if num_workers == 1:
+            rows = list(map(draw, portraits))
+        else:
+            # "spawn", since a fork copies the locks of whatever threads the caller has.
+            context, count = multiprocessing.get_context("spawn"), len(portraits)
+            with ProcessPoolExecutor(min(num_workers, count), mp_context=context) as pool:
+                rows = list(pool.map(draw, portraits, chunksize=min(64, -(-count // num_workers))))
+        layout.write_lists(making, portraits, rows)
         (making / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=2) + "\n")
     return True
-
-
-def _map(face: Callable, portraits: Sequence, num_workers: int) -> list:
-    if num_workers == 1:
-        return [face(portrait) for portrait in portraits]
-    # "spawn", since a fork copies the locks of whatever threads the caller has.
-    context = multiprocessing.get_context("spawn")
-    count = len(portraits)
-    with ProcessPoolExecutor(min(num_workers, count), mp_context=context) as pool:
-        return list(pool.map(face, portraits, chunksize=min(64, -(-count // num_workers))))
 
 
 def _holds(output: Path, settings: FaceSettings) -> bool:

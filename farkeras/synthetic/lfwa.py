@@ -1,7 +1,6 @@
 """Writing drawn faces as LFWA's official files: people with one or several images, and MATLAB's lists."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +62,7 @@ def write_face(folder: Path, seed: int, label_noise: float, portrait: Portrait) 
     person_rng = np.random.default_rng([seed, portrait.person, 2])
     attributes = sample_attributes(rng, person_rng)
     person, moment = sample_parameters(attributes, person_rng), sample_parameters(attributes, rng)
-    image, _ = draw(replace(moment, **{part: getattr(person, part) for part in _LASTING_PARTS}))
+    image, _ = draw(moment._replace(**{part: getattr(person, part) for part in _LASTING_PARTS}))
     image = image[np.ix_(_widened(len(image), *_ROWS), _widened(image.shape[1], *_COLUMNS))]
     file_rng = np.random.default_rng([seed, portrait.serial, 1])
     write_jpeg(folder / IMAGES / portrait.file, image, file_rng)
@@ -72,11 +71,8 @@ def write_face(folder: Path, seed: int, label_noise: float, portrait: Portrait) 
 
 def _widened(length: int, before: int, after: int) -> np.ndarray:
     """Which pixels of a line of `length` make one that is longer on either side."""
-    place = np.arange(-before, length + after)
-    beyond = np.maximum(-1 - place, place - length)  # 0 for the first pixel outside
-    depth = beyond % (2 * _MIRRORED)
-    depth = np.minimum(depth, 2 * _MIRRORED - 1 - depth)
-    return np.where(beyond < 0, place, np.where(place < 0, depth, length - 1 - depth))
+    start, middle, end = np.split(np.arange(length), [_MIRRORED, length - _MIRRORED])
+    return np.concatenate([np.pad(start, (before, 0), "symmetric"), middle, np.pad(end, (0, after), "symmetric")])
 
 
 def write_lists(folder: Path, images: Sequence[Portrait], labels: Sequence[list[bool]]) -> None:

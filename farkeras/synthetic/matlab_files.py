@@ -20,17 +20,13 @@ def write_matlab(path: Path, variables: Mapping[str, np.ndarray | Sequence[str]]
             if isinstance(value, np.ndarray):
                 _store(file, name, value.T.astype(np.float64), "double")
             else:
-                references = [_string(file, f"#refs#/{name}{i}", text) for i, text in enumerate(value)]
-                cells = np.array(references, h5py.ref_dtype).reshape(1, -1)
+                codes = [np.frombuffer(text.encode("utf-16-le"), "<u2").reshape(-1, 1) for text in value]
+                texts = [_store(file, f"#refs#/{name}{i}", text, "char") for i, text in enumerate(codes)]
+                cells = np.array([text.ref for text in texts], h5py.ref_dtype).reshape(1, -1)
                 _store(file, name, cells, "cell", h5py.ref_dtype)
     with open(path, "r+b") as file:
         # Text, eight bytes that say nothing, the version, and the order of the bytes.
         file.write(_HEADER.ljust(116) + bytes(8) + b"\x00\x02IM")
-
-
-def _string(file: h5py.File, name: str, text: str) -> h5py.Reference:
-    codes = np.frombuffer(text.encode("utf-16-le"), "<u2").reshape(-1, 1)
-    return _store(file, name, codes, "char").ref
 
 
 def _store(file: h5py.File, name: str, values: np.ndarray, kind: str, dtype: np.dtype | None = None) -> h5py.Dataset:

@@ -16,8 +16,9 @@ _HAIR = {
 # Hair that is none of the four: red, and now and then dyed.
 _OTHER_HAIR = np.array([(176, 70, 24), (196, 90, 34), (150, 44, 28), (122, 24, 44), (40, 110, 120), (120, 70, 150)])
 _LIPSTICKS = np.array([(196, 20, 44), (150, 14, 48), (224, 50, 130), (110, 20, 80), (236, 70, 60)])
-_SHADOWS = np.array([(90, 60, 190), (30, 130, 200), (190, 60, 150), (40, 26, 26), (50, 170, 100), (250, 210, 120)])
-_IRISES = np.array([(70, 42, 22), (46, 28, 18), (60, 110, 150), (80, 120, 80), (110, 84, 40)])
+SHADOWS = np.array([(90, 60, 190), (30, 130, 200), (190, 60, 150), (40, 26, 26), (50, 170, 100), (250, 210, 120)])
+IRISES = np.array([(70, 42, 22), (46, 28, 18), (60, 110, 150), (80, 120, 80), (110, 84, 40)])
+METALS = np.array([(236, 190, 60), (225, 228, 235), (60, 180, 200), (200, 40, 70), (40, 40, 48)])  # and gems
 
 
 def _rgb(colour: np.ndarray) -> Colour:
@@ -51,22 +52,11 @@ def lips(rng: np.random.Generator, over: Colour, lipstick: bool) -> Colour:
     return _rgb(painted if lipstick else own)
 
 
-def eye_shadow(rng: np.random.Generator) -> Colour:
-    """A colour of eye make-up."""
-    return _rgb(_SHADOWS[rng.integers(len(_SHADOWS))] + rng.uniform(-15, 15, 3))
-
-
-def iris(rng: np.random.Generator) -> Colour:
-    """A colour of the iris."""
-    return _rgb(_IRISES[rng.integers(len(_IRISES))] + rng.uniform(-10, 10, 3))
+def one_of(colours: np.ndarray, rng: np.random.Generator, spread: float) -> Colour:
+    """One of the colours `[n, 3]`, or one at most `spread` from it in each channel."""
+    return _rgb(colours[rng.integers(len(colours))] + rng.uniform(-spread, spread, 3))
 
 
 def anything(rng: np.random.Generator) -> Colour:
     """Any colour, for things that come in all colours."""
     return _rgb(rng.uniform(0, 1, 3) ** rng.uniform(0.5, 1.8) * 235 + 10)
-
-
-def metal(rng: np.random.Generator) -> Colour:
-    """Gold, silver, or a gem's colour."""
-    gems = np.array([(236, 190, 60), (225, 228, 235), (60, 180, 200), (200, 40, 70), (40, 40, 48)])
-    return _rgb(gems[rng.integers(len(gems))] + rng.uniform(-12, 12, 3))

@@ -4,13 +4,12 @@ Lengths are pixels of the aligned 178 x 218 frame, angles radians, colours RGB t
 unless said otherwise. A thing that is not worn is None.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Colour = tuple[float, float, float]
 
 
-@dataclass(frozen=True)
-class Pose:
+class Pose(NamedTuple):
     """How the head stands and is built: yaw and pitch turn it, roll, scale and shift move it in the image.
 
     `widths` are factors of the width from forehead to jaw, `drops` move hairline, brows, nose, mouth and chin down.
@@ -26,8 +25,7 @@ class Pose:
     drops: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Light:
+class Light(NamedTuple):
     """A direction (unit vector; z towards the viewer, y down) and its share of the light."""
 
     x: float
@@ -36,8 +34,7 @@ class Light:
     strength: float
 
 
-@dataclass(frozen=True)
-class Backdrop:
+class Backdrop(NamedTuple):
     """Two colours blended along an angle, with a texture of a given coarseness (cells across) and amount."""
 
     first: Colour
@@ -49,8 +46,7 @@ class Backdrop:
     seed: int
 
 
-@dataclass(frozen=True)
-class Camera:
+class Camera(NamedTuple):
     """What the camera makes of the whole image: blur (sigma, pixels), noise (sigma, levels), exposure.
 
     `patches` is the depth of light and shadow that lie over everything, `cells` how many across.
@@ -65,8 +61,7 @@ class Camera:
     seed: int
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """The outline: half widths in pixels at temple, cheek and jaw; where the chin ends; how square it is."""
 
     temple: float
@@ -78,8 +73,7 @@ class Head:
     double_chin: float
 
 
-@dataclass(frozen=True)
-class Skin:
+class Skin(NamedTuple):
     """The skin's colour and what lies on it; `wrinkles`, `bags`, `rosy`, `cheekbones` in 0..1."""
 
     colour: Colour
@@ -91,8 +85,7 @@ class Skin:
     blotches: float
 
 
-@dataclass(frozen=True)
-class Eyes:
+class Eyes(NamedTuple):
     """`size` scales the eye, `aperture` is its opening over its width; shadow and liner are make-up."""
 
     size: float
@@ -105,8 +98,7 @@ class Eyes:
     slant: float
 
 
-@dataclass(frozen=True)
-class Brows:
+class Brows(NamedTuple):
     """Thickness and arch in pixels; `skew` lifts one brow over the other."""
 
     thickness: float
@@ -116,8 +108,7 @@ class Brows:
     skew: float
 
 
-@dataclass(frozen=True)
-class Nose:
+class Nose(NamedTuple):
     """Half width at the wings, y of the tip, and how pointed (1) or round (0) the tip is."""
 
     width: float
@@ -125,8 +116,7 @@ class Nose:
     point: float
 
 
-@dataclass(frozen=True)
-class Mouth:
+class Mouth(NamedTuple):
     """Half width, gap and lip thickness in pixels; `smile` lifts the corners by pixels, `skew` one of them."""
 
     width: float
@@ -138,8 +128,7 @@ class Mouth:
     lipstick: float
 
 
-@dataclass(frozen=True)
-class Hair:
+class Hair(NamedTuple):
     """`length` is the y where it ends, `volume` pixels over the skull, `hairline` the y above the brow.
 
     `style` is "wavy", "straight" or "plain"; `bald` leaves it out.
@@ -158,8 +147,7 @@ class Hair:
     seed: int
 
 
-@dataclass(frozen=True)
-class Beard:
+class Beard(NamedTuple):
     """Amounts of each form, 0 for none; `colour` of the hair."""
 
     stubble: float
@@ -170,8 +158,7 @@ class Beard:
     seed: int
 
 
-@dataclass(frozen=True)
-class Hat:
+class Hat(NamedTuple):
     """`kind` is "beanie", "cap" or "brim"."""
 
     kind: str
@@ -179,8 +166,7 @@ class Hat:
     band: Colour
 
 
-@dataclass(frozen=True)
-class Glasses:
+class Glasses(NamedTuple):
     """`roundness` of the lenses 0..1, frame `width` in pixels, `tint` of the lenses 0..1."""
 
     roundness: float
@@ -189,8 +175,7 @@ class Glasses:
     tint: float
 
 
-@dataclass(frozen=True)
-class Jewel:
+class Jewel(NamedTuple):
     """An earring or a necklace: `kind` 0, 1 or 2, its `size` in pixels and colour."""
 
     kind: int
@@ -198,8 +183,7 @@ class Jewel:
     colour: Colour
 
 
-@dataclass(frozen=True)
-class Clothes:
+class Clothes(NamedTuple):
     """`kind` is "round", "vee" or "shirt"; a necktie is worn with a shirt, which is `closed` or shows the neck."""
 
     kind: str
@@ -210,8 +194,7 @@ class Clothes:
     stripes: float
 
 
-@dataclass(frozen=True)
-class FaceParameters:
+class FaceParameters(NamedTuple):
     """One face in its scene."""
 
     pose: Pose

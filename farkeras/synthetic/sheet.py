@@ -16,6 +16,7 @@ from farkeras.synthetic.canvas import HEIGHT, WIDTH
 from farkeras.synthetic.drawing import render
 
 _COLUMNS, _CAPTION = 10, 84
+_SEED = 7  # of the faces of the pairs
 # The face of the pairs, and what an attribute needs around it to be seen as it occurs.
 _BASE = ("Attractive", "Brown_Hair", "No_Beard", "Young")
 _COMPANY = {
@@ -40,16 +41,13 @@ def check_contact_sheet(path: str | Path) -> None:
         raise FarkerasError(f"Cannot write {path}: {file} is a file; choose another place for the contact sheet.")
 
 
-def write_contact_sheet(
-    path: str | Path, data_dir: str | Path, layout: str = "celeba", rows: int = 4, seed: int = 7
-) -> None:
+def write_contact_sheet(path: str | Path, data_dir: str | Path, layout: str = "celeba", rows: int = 4) -> None:
     """Writes a PNG: `rows` rows of the set's first faces with their labels, then 40 pairs without / with.
 
     Args:
         path: The file; one that is there is replaced by the complete one, a folder that is missing is made.
         data_dir: A set that `draw_faces` made.
         layout: Its layout.
-        seed: Of the faces of the pairs.
 
     Raises:
         FarkerasError: Not a PNG, or the file cannot be written there.
@@ -59,7 +57,7 @@ def write_contact_sheet(
     tiles = [_sample(*sample) for sample in samples]
     tiles += [_tile(None, "") for _ in range(-len(tiles) % _COLUMNS)]
     for number, name in enumerate(CELEBA_ATTRIBUTES):
-        tiles += _pair(name, [seed, number])
+        tiles += _pair(name, [_SEED, number])
     sheet = Image.new("RGB", (_COLUMNS * WIDTH, -(-len(tiles) // _COLUMNS) * (HEIGHT + _CAPTION)), "white")
     for number, tile in enumerate(tiles):
         row, column = divmod(number, _COLUMNS)

@@ -10,22 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from farkeras.synthetic import palette
-from farkeras.synthetic.parameters import (
-    Beard,
-    Brows,
-    Clothes,
-    Colour,
-    Eyes,
-    FaceParameters,
-    Glasses,
-    Hair,
-    Hat,
-    Head,
-    Jewel,
-    Mouth,
-    Nose,
-    Skin,
-)
+from farkeras.synthetic import parameters as drawn
+from farkeras.synthetic.parameters import Colour, FaceParameters, Jewel
 from farkeras.synthetic.scenes import sample_scene
 
 _HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
@@ -47,7 +33,7 @@ class _Traits:
         return int(self.rng.integers(2**31))
 
 
-def _head(t: _Traits) -> Head:
+def _head(t: _Traits) -> drawn.Head:
     cheek = t.between(45.5, 49.5)
     jaw = t.by("Male", (37.5, 40.5), (31.5, 35.5))
     chin = t.by("Male", (17, 21), (11, 14))
@@ -60,7 +46,7 @@ def _head(t: _Traits) -> Head:
     fat = t.between(10, 13)
     if t.has["Chubby"]:
         cheek, jaw, chin = cheek + 0.6 * fat, jaw + fat, chin + 0.5 * fat
-    return Head(
+    return drawn.Head(
         temple=t.between(45, 47.5) - 1.5 * t.has["Oval_Face"],
         cheek=cheek,
         jaw=jaw,
@@ -71,8 +57,8 @@ def _head(t: _Traits) -> Head:
     )
 
 
-def _skin(t: _Traits, colour: Colour) -> Skin:
-    return Skin(
+def _skin(t: _Traits, colour: Colour) -> drawn.Skin:
+    return drawn.Skin(
         colour=colour,
         wrinkles=t.by("Young", (0, 0.0), (0.75, 1.0)),
         bags=t.by("Bags_Under_Eyes", (0.75, 1), (0, 0.08)),
@@ -83,21 +69,21 @@ def _skin(t: _Traits, colour: Colour) -> Skin:
     )
 
 
-def _eyes(t: _Traits) -> Eyes:
-    return Eyes(
+def _eyes(t: _Traits) -> drawn.Eyes:
+    return drawn.Eyes(
         size=t.by("Attractive", (1.1, 1.18), (0.92, 1.0)),
         aperture=t.by("Narrow_Eyes", (0.16, 0.22), (0.55, 0.65)),
-        iris=palette.iris(t.rng),
+        iris=palette.one_of(palette.IRISES, t.rng, 10),
         gaze=t.between(-1.2, 1.2),
-        shadow=palette.eye_shadow(t.rng),
+        shadow=palette.one_of(palette.SHADOWS, t.rng, 15),
         makeup=t.by("Heavy_Makeup", (0.75, 1), (0, 0)),
         lashes=t.by("Male", (0.1, 0.3), (0.5, 0.7)),
         slant=t.between(-0.6, 1.2),
     )
 
 
-def _brows(t: _Traits) -> Brows:
-    return Brows(
+def _brows(t: _Traits) -> drawn.Brows:
+    return drawn.Brows(
         thickness=t.by("Bushy_Eyebrows", (8.5, 10.5), (3.0, 4.0)) + t.has["Male"] * 0.6,
         arch=t.by("Arched_Eyebrows", (8, 10), (0, 1.2)),
         y=t.by("Male", (98, 99.5), (96, 97.5)),
@@ -106,9 +92,9 @@ def _brows(t: _Traits) -> Brows:
     )
 
 
-def _mouth(t: _Traits, skin: Colour) -> Mouth:
+def _mouth(t: _Traits, skin: Colour) -> drawn.Mouth:
     smile = t.by("Smiling", (6.5, 8.5), (-2.0, 0))
-    return Mouth(
+    return drawn.Mouth(
         width=t.between(15, 16.5) + (2.5 if t.has["Smiling"] else 0),
         gap=t.by("Mouth_Slightly_Open", (7.5, 11), (0, 0)),
         lips=t.by("Big_Lips", (9, 10.5), (3.0, 4.0)),
@@ -119,11 +105,11 @@ def _mouth(t: _Traits, skin: Colour) -> Mouth:
     )
 
 
-def _hair(t: _Traits, colour: Colour) -> Hair:
+def _hair(t: _Traits, colour: Colour) -> drawn.Hair:
     long, short = t.between(165, 235), t.between(96, 112)
     is_long = t.rng.random() < (0.25 if t.has["Male"] else 0.7)
     style = next((s for s in ("Wavy", "Straight") if t.has[f"{s}_Hair"]), "Plain").lower()
-    return Hair(
+    return drawn.Hair(
         bald=t.has["Bald"],
         colour=colour,
         length=long if is_long else short,
@@ -138,9 +124,9 @@ def _hair(t: _Traits, colour: Colour) -> Hair:
     )
 
 
-def _beard(t: _Traits, colour: Colour) -> Beard:
+def _beard(t: _Traits, colour: Colour) -> drawn.Beard:
     red, green, blue = colour
-    return Beard(
+    return drawn.Beard(
         stubble=t.by("5_o_Clock_Shadow", (0.75, 1), (0, 0)),
         mustache=t.by("Mustache", (0.85, 1), (0, 0)),
         goatee=t.by("Goatee", (0.85, 1), (0, 0)),
@@ -150,13 +136,13 @@ def _beard(t: _Traits, colour: Colour) -> Beard:
     )
 
 
-def _clothes(t: _Traits) -> Clothes:
+def _clothes(t: _Traits) -> drawn.Clothes:
     kind = ("round", "vee", "shirt")[t.rng.integers(3)]
     bright = t.between(60, 250)
     shirt = tuple(np.clip(bright + t.rng.uniform(-20, 20, 3), 20, 252))
     tie = palette.anything(t.rng)
     closed = t.rng.random() < 0.5
-    return Clothes(
+    return drawn.Clothes(
         kind="shirt" if t.has["Wearing_Necktie"] else kind,
         colour=palette.anything(t.rng),
         shirt=shirt,
@@ -178,14 +164,14 @@ def sample_parameters(attributes: Mapping[str, bool], rng: np.random.Generator) 
     t = _Traits(attributes, face_rng)
     skin = palette.skin(face_rng, attributes["Pale_Skin"])
     colour = palette.hair(face_rng, next((n for n in _HAIR_COLOURS if attributes[n]), None))
-    hat = Hat(
+    hat = drawn.Hat(
         ("beanie", "cap", "brim")[face_rng.integers(3)],
         palette.anything(face_rng),
         palette.anything(face_rng),
     )
-    glasses = Glasses(t.between(0, 1), t.between(2.5, 3.6), palette.anything(face_rng), t.between(0.0, 0.3))
-    earrings = Jewel(int(face_rng.integers(3)), t.between(1.2, 1.5), palette.metal(face_rng))
-    necklace = Jewel(int(face_rng.integers(3)), t.between(1.2, 1.5), palette.metal(face_rng))
+    glasses = drawn.Glasses(t.between(0, 1), t.between(2.5, 3.6), palette.anything(face_rng), t.between(0.0, 0.3))
+    earrings = Jewel(int(face_rng.integers(3)), t.between(1.2, 1.5), palette.one_of(palette.METALS, face_rng, 12))
+    necklace = Jewel(int(face_rng.integers(3)), t.between(1.2, 1.5), palette.one_of(palette.METALS, face_rng, 12))
     return FaceParameters(
         pose=pose,
         light=light,
@@ -195,7 +181,7 @@ def sample_parameters(attributes: Mapping[str, bool], rng: np.random.Generator) 
         skin=_skin(t, skin),
         eyes=_eyes(t),
         brows=_brows(t),
-        nose=Nose(
+        nose=drawn.Nose(
             width=t.by("Big_Nose", (18.5, 21), (10, 12)),
             tip_y=t.between(134, 136) + (2.5 if attributes["Big_Nose"] else 0),
             point=float(attributes["Pointy_Nose"]),

@@ -101,5 +101,5 @@ def test_pairs_differ_in_nothing_else():
     plain, hatted = (
         sample_parameters(names | {"Wearing_Hat": hat}, rng) for hat, rng in zip((False, True), rngs, strict=True)
     )
-    different = [field for field in vars(plain) if getattr(plain, field) != getattr(hatted, field)]
+    different = [field for field in plain._fields if getattr(plain, field) != getattr(hatted, field)]
     assert different == ["hat"]
