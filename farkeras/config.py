@@ -148,11 +148,8 @@ class Config:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _as_type_of(field.default, getattr(self, field.name), field.name))
-        if len(self.image_size) != 2:
-            raise FarkerasError(f"`image_size` must be height,width. Received: {self.image_size}.")
-        for field in dataclasses.fields(self):
-            value, limits = getattr(self, field.name), field.metadata
+            value, limits = _as_type_of(field.default, getattr(self, field.name), field.name), field.metadata
+            object.__setattr__(self, field.name, value)
             for number in value if isinstance(value, tuple) else (value,):
                 low, high = limits["at_least"], limits["at_most"]
                 if (low is not None and number < low) or (high is not None and number > high) or number != number:
@@ -160,6 +157,8 @@ class Config:
                     raise FarkerasError(f"`{field.name}` must be {bounds}. Received: {number}.")
             if limits["choices"] and value not in limits["choices"]:
                 raise FarkerasError(f"`{field.name}` must be one of {', '.join(limits['choices'])}. Received: {value}.")
+        if len(self.image_size) != 2:
+            raise FarkerasError(f"`image_size` must be height,width. Received: {self.image_size}.")
         if len(self.crop) != 4 or not (self.crop[0] < self.crop[2] <= 1 and self.crop[1] < self.crop[3] <= 1):
             raise FarkerasError(
                 f"`crop` must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: {self.crop}."
@@ -174,7 +173,6 @@ class Config:
                 f"`mask_stride` must be a power of two below {2 ** len(self.mask_widths)}, the stride that the "
                 f"{len(self.mask_widths)} `mask_widths` end before. Received: {self.mask_stride}."
             )
-
         if self.model == "mgmtn" and not (self.mask_loss_weight or self.mask_epochs or self.mask_gradients):
             raise FarkerasError(
                 "`mask_loss_weight=0` leaves the mask network untrained; expected a weight above 0, `mask_epochs` or "

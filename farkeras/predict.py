@@ -1,10 +1,9 @@
 """Face attributes of photographs: `python -m farkeras.predict PHOTO... --workdir=runs/demo`.
 
-The largest face of each photograph is found and aligned. Photographs are shown as tables, or as
-JSON with `--json`. Where one of the places is a folder, all its photographs are taken and the
-results go to a CSV file. `--overlay=out.png` also draws where a model with masks (MGMTN) sees the
-regions of the face, and what it reads from each. A photograph that cannot be used, or a folder
-without one, costs one line on stderr and exit code 1; the others are done all the same.
+The largest face of each photograph is found and aligned. Photographs are shown as tables, or as JSON with `--json`.
+Where one of the places is a folder, all its photographs are taken and the results go to a CSV file. `--overlay=out.png`
+also draws where a model with masks (MGMTN) sees the regions of the face, and what it reads from each. A photograph that
+cannot be used, or a folder without one, costs one line on stderr and exit code 1; the others are done all the same.
 """
 
 import sys
@@ -82,8 +81,7 @@ def main(options: Flags) -> int:
         console = Console()
         for prediction in predictions():
             if prediction.probabilities:
-                table = probability_table(prediction, recognizer.groups, options.threshold)
-                console.print(table)
+                console.print(probability_table(prediction, recognizer.groups, options.threshold))
     if drawn:
         write_overlay(options.overlay, drawn, recognizer.groups, options.threshold)
         print(

@@ -114,13 +114,8 @@ def measure_exports(
 
 
 def take_turns(rows: Sequence[Measured], crops: Sequence[np.ndarray], rounds: int, expected: np.ndarray) -> None:
-    """Runs every crop `rounds` times in every row's runtime, and writes what is measured into the rows.
-
-    Args:
-        rows: The runtimes.
-        crops: `uint8 [height, width, 3]` each.
-        rounds: How often every runtime takes every crop.
-        expected: The Keras model's probabilities, `float32 [crops, attributes]`.
+    """Runs every crop (`uint8 [height, width, 3]`) `rounds` times in every row's runtime, and writes what is measured
+    into the rows; the Keras model's probabilities, `float32 [crops, attributes]`, are `expected`.
     """
     with ExitStack() as stack:
         workers = [stack.enter_context(_worker(row)) for row in rows]
@@ -150,10 +145,8 @@ def find_exports(export_dir: str | os.PathLike) -> list[tuple[str, str, Path]]:
 
 def bare_backbone_file(model: FaceAttributeModel, metadata: ModelMetadata, input_size: tuple[int, int]) -> bytes:
     """A model's backbone with pooling and one linear layer for all attributes as a float32 TFLite file."""
-    config = model.get_config()
-    bare = SharedTrunk.from_config(
-        {name: config[name] for name in ("attributes", "backbone", "image_size", "backbone_alpha")}
-    )
+    config, names = model.get_config(), ("attributes", "backbone", "image_size", "backbone_alpha")
+    bare = SharedTrunk.from_config({name: config[name] for name in names})
     with tempfile.TemporaryDirectory() as folder:
         tflite.write_graph(bare, metadata.preprocessing, input_size, folder)
         converted = tflite.convert(folder, "float32")

@@ -22,7 +22,6 @@ from farkeras.exporters.parity import (
     INT8,
     Runtime,
     compare_with_reference,
-    image_runtime,
     write_parity,
 )
 from farkeras.exporters.quantization import FLOAT_PARTS, Quantization, check_float_parts, quantize
@@ -163,8 +162,4 @@ def read_calibration_images(
 def runtime(path: str | os.PathLike) -> Runtime:
     """An exported file in LiteRT."""
     recognizer = LiteRTRecognizer(path)
-
-    def run(images: np.ndarray) -> np.ndarray:
-        return np.stack([recognizer.probabilities(image, "An image to compare on") for image in images])
-
-    return image_runtime(run)
+    return lambda faces: np.stack([recognizer.probabilities(crop, "An image to compare on") for crop in faces.crops])

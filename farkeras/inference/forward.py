@@ -90,11 +90,9 @@ def predict_examples(
         model: With the examples' attributes, in order.
         examples: The images and labels.
         preprocessing: What the model was trained with; see `farkeras.data.pipeline`.
-        batch_size: Images in a batch of all replicas together; rounded up to a multiple of the
-            replicas.
+        batch_size: Images in a batch of all replicas together; rounded up to a multiple of the replicas.
         strategy: The devices; by default the current strategy.
-        forward: `compile_forward(model, strategy)`, for a caller that predicts many times and
-            compiles once.
+        forward: `compile_forward(model, strategy)`, for a caller that predicts many times and compiles once.
         keypoints: Of the examples, for models with masks: those are compared at the image's size.
 
     Raises:

@@ -46,8 +46,7 @@ def load(path: str | os.PathLike, batch_size: int = 8) -> "Recognizer":
 
     Args:
         path: The folder of a training run, or a `.keras` file.
-        batch_size: Photographs per call of the model; the last batch is filled up, so that one
-            compiled function serves all.
+        batch_size: Photographs per call of the model; the last batch is filled up, so one compiled function serves all.
 
     Raises:
         FarkerasError: No model there, or one that farkeras did not write.

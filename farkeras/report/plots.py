@@ -51,7 +51,7 @@ def is_dashed(number: int) -> bool:
     return (number // len(COLORS)) % 2 == 1
 
 
-@dataclass(frozen=True)
+@dataclass
 class Line:
     """One curve: `steps` and `values` `[n]`; `raw` `[n]` is drawn faintly behind smoothed values.
 
@@ -65,9 +65,8 @@ class Line:
     def __post_init__(self) -> None:
         count = len(self.steps)
         kept = np.linspace(0, count - 1, min(count, MAX_POINTS)).round().astype(int)
-        for name in ("steps", "values", "raw"):
-            if (values := getattr(self, name)) is not None:
-                object.__setattr__(self, name, np.asarray(values, dtype=np.float64)[kept])
+        for name, values in list(vars(self).items()):
+            setattr(self, name, None if values is None else np.asarray(values, dtype=np.float64)[kept])
 
 
 def line_chart(lines: Sequence[Line], description: str, percent: bool = False, from_zero: bool = False) -> Markup:

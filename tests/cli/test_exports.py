@@ -51,6 +51,7 @@ def exporting(monkeypatch, *results):
             yield result
 
     monkeypatch.setattr(run, "export_each", export_each)
+    monkeypatch.setattr(exports, "silence_native_logs", lambda: None)  # it holds to the end of the process
     return calls
 
 
