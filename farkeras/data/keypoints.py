@@ -19,8 +19,7 @@ import os
 import shlex
 import zipfile
 from collections.abc import Iterable
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,8 +48,7 @@ _RESUMED = "what is stored is not done twice"
 _UNITS = 32768  # steps of a stored point to an image's width or height: 0.005 pixels of a CelebA crop
 
 
-@dataclass(frozen=True)
-class Keypoints:
+class Keypoints(NamedTuple):
     """The points of a list of images.
 
     Attributes:
@@ -63,8 +61,7 @@ class Keypoints:
     found: np.ndarray
 
 
-@dataclass(frozen=True)
-class Annotation:
+class Annotation(NamedTuple):
     """What came of annotating a data set.
 
     Attributes:
@@ -125,13 +122,14 @@ def load_keypoints(data_dir: str | os.PathLike, paths: Iterable[str], source: st
         FarkerasError: Images that have not been annotated, or by another finder only; a damaged part.
     """
     names = names_in(data_dir, paths)
-    parts = _read_parts(data_dir)
+    all_parts = _read_parts(data_dir)
+    parts = [part for part in all_parts if part.finder == FINDER]
     listed = (name for part in parts for name in part.names)
     row_of = {name: row for row, name in enumerate(listed)}  # over all parts; of two the later one
     rows = np.array([row_of.get(name, -1) for name in names], np.int64)
     missing = np.flatnonzero(rows < 0)
     if len(missing):
-        others = sorted({part.finder for part in _read_all_parts(data_dir)} - {FINDER})
+        others = sorted({part.finder for part in all_parts} - {FINDER})
         why = f" (those of {' and '.join(others)} are not used, expected {FINDER})" if others else ""
         raise FarkerasError(
             f"{len(missing):,} of {len(names):,} images have no keypoints in {store_of(data_dir)}{why}, the first is "
@@ -179,32 +177,31 @@ def annotate_images(
     images: dict[str, Stored] = {}
     for examples in splits:
         images |= zip(names_in(data_dir, examples.paths), examples.stored(), strict=True)
-    status = _status(_read_parts(data_dir))
+    status = _status(data_dir)
     to_do = [name for name in images if status.get(name, _UNDECODABLE) == _UNDECODABLE]
     tasks = [to_do[start : start + _TASK_SIZE] for start in range(0, len(to_do), _TASK_SIZE)]
-    number = 1 + max((int(path.stem.removeprefix("part-")) for path in _part_paths(data_dir)), default=-1)
     done = len(images) - len(to_do)
     if tasks:
-        with face_processes(min(workers, len(tasks)), _RESUMED) as pool, closing(_Writer(data_dir, number)) as writer:
+        with face_processes(min(workers, len(tasks)), _RESUMED) as pool, ExitStack() as at_end:
+            waiting: list[tuple[list[str], np.ndarray, np.ndarray]] = []  # names, status and points of a task each
+            at_end.callback(_store, data_dir, waiting)
             report(progress, done, len(images))
             results = pool.map(_annotate, [[images[name] for name in task] for task in tasks])
-            for task, result in zip(tasks, results, strict=True):
-                writer.add(task, *result)
+            for task, (found, points) in zip(tasks, results, strict=True):
+                waiting.append((task, found, points))
+                if sum(len(names) for names, *_ in waiting) >= _PART_SIZE:
+                    _store(data_dir, waiting)
                 done += len(task)
                 report(progress, done, len(images))
-    return _take_stock(data_dir, list(images))
-
-
-def _take_stock(data_dir: str | os.PathLike, names: list[str]) -> Annotation:
-    status = _status(_read_parts(data_dir))
-    without_face = [name for name in names if status[name] == _NO_FACE]
-    undecodable = [name for name in names if status[name] == _UNDECODABLE]
+    status = _status(data_dir)
+    without_face = [name for name in images if status[name] == _NO_FACE]
+    undecodable = [name for name in images if status[name] == _UNDECODABLE]
     lines = [f"{name}\tno face found\n" for name in without_face]
     lines += [f"{name}\tcannot be decoded\n" for name in undecodable]
     listing = store_of(data_dir) / LISTING
     with writing(listing, "stored"):
         write_text(listing, "".join(lines))
-    return Annotation(len(names), without_face, undecodable, listing)
+    return Annotation(len(images), without_face, undecodable, listing)
 
 
 # The store's files.
@@ -222,11 +219,7 @@ def _part_paths(data_dir: str | os.PathLike) -> list[Path]:
 
 
 def _read_parts(data_dir: str | os.PathLike) -> list[_Part]:
-    """The parts of this finder without their points, oldest first."""
-    return [part for part in _read_all_parts(data_dir) if part.finder == FINDER]
-
-
-def _read_all_parts(data_dir: str | os.PathLike) -> list[_Part]:
+    """The parts of all finders without their points, oldest first."""
     parts = []
     for path in _part_paths(data_dir):
         names, status, finder = _read(path, "names", "status", "finder")
@@ -234,7 +227,9 @@ def _read_all_parts(data_dir: str | os.PathLike) -> list[_Part]:
     return parts
 
 
-def _status(parts: list[_Part]) -> dict[str, int]:
+def _status(data_dir: str | os.PathLike) -> dict[str, int]:
+    """Image -> its status by this finder."""
+    parts = [part for part in _read_parts(data_dir) if part.finder == FINDER]
     return {name: state for part in parts for name, state in zip(part.names, part.status.tolist(), strict=True)}
 
 
@@ -250,26 +245,16 @@ def _read(path: Path, *arrays: str) -> list[np.ndarray]:
         ) from None
 
 
-class _Writer:
-    """Collects results and stores them, 500 images to a part; closing stores the rest."""
-
-    def __init__(self, data_dir: str | os.PathLike, number: int):
-        self._folder, self._number = store_of(data_dir), number
-        self._results: list[tuple[list[str], np.ndarray, np.ndarray]] = []
-
-    def add(self, names: list[str], status: np.ndarray, points: np.ndarray) -> None:
-        self._results.append((names, status, points))
-        if sum(len(names) for names, *_ in self._results) >= _PART_SIZE:
-            self.close()
-
-    def close(self) -> None:
-        if not self._results:
-            return
-        path = self._folder / f"part-{self._number:05}.npz"
-        names, status, points = map(np.concatenate, zip(*self._results, strict=True))
-        with writing(path, "stored"), written_aside(path) as aside:
-            np.savez(aside, names=names, status=status, points=points, finder=FINDER)
-        self._number, self._results = self._number + 1, []
+def _store(data_dir: str | os.PathLike, results: list[tuple[list[str], np.ndarray, np.ndarray]]) -> None:
+    """Moves results, if there are any, to a new part."""
+    if not results:
+        return
+    number = 1 + max((int(path.stem.removeprefix("part-")) for path in _part_paths(data_dir)), default=-1)
+    path = store_of(data_dir) / f"part-{number:05}.npz"
+    names, status, points = map(np.concatenate, zip(*results, strict=True))
+    with writing(path, "stored"), written_aside(path) as aside:
+        np.savez(aside, names=names, status=status, points=points, finder=FINDER)
+    results.clear()
 
 
 def _annotate(images: list[Stored]) -> tuple[np.ndarray, np.ndarray]:

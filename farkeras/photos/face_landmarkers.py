@@ -68,16 +68,11 @@ def _detect(landmarker: "FaceLandmarker", pixels: np.ndarray) -> np.ndarray:
         faces = np.zeros((result.face_landmarks_count, NUM_LANDMARKS, 2))
         for face, found in zip(faces, result.face_landmarks[: len(faces)], strict=True):
             landmarks = ctypes.cast(found.landmarks, ctypes.POINTER(type(found.landmarks.contents) * NUM_LANDMARKS))
-            face[:] = _x_and_y(landmarks.contents)
+            numbers = np.frombuffer(landmarks.contents, np.uint8).reshape(NUM_LANDMARKS, -1)
+            face[:] = numbers[:, :8].copy().view(np.float32)  # x and y, the first two of each landmark
         return faces
     finally:
         landmarker._lib.MpFaceLandmarkerCloseResult(ctypes.byref(result))
-
-
-def _x_and_y(landmarks: ctypes.Array) -> np.ndarray:
-    """The first two numbers of each structure in a C array, `float32 [landmarks, 2]`."""
-    rows = np.frombuffer(landmarks, np.uint8).reshape(len(landmarks), -1)
-    return rows[:, :8].copy().view(np.float32)
 
 
 def load_face_finder() -> None:

@@ -59,11 +59,6 @@ def read_face_model() -> bytes:
     return _read_cached() or _download(cached_face_model())
 
 
-def has_face_model() -> bool:
-    """Whether `read_face_model` needs no download."""
-    return bool(os.environ.get(VARIABLE) or _read_cached())
-
-
 def is_face_model(content: bytes) -> bool:
     """Whether this is the content of the expected file."""
     return hashlib.sha256(content).hexdigest() == SHA256

@@ -97,17 +97,11 @@ def find_photos(places: Iterable[str | os.PathLike], sub_folders: bool = False) 
     return photos, errors
 
 
-def _search(folder: Path, sub_folders: bool) -> tuple[list[Path], list[str]]:
-    try:
-        files = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
-    except OSError as error:
-        return [], [f"Cannot read the folder {folder} ({error.strerror}); make it readable."]
-    below = {file: None for file in files if sub_folders and os.path.isdir(file)}
-    photos = [file for file in files if file.suffix.lower() in PHOTO_SUFFIXES and file not in below]
-    errors = []
-    for sub_folder in below:
-        if not sub_folder.is_symlink():  # which may lead back here
-            found, unreadable = _search(sub_folder, sub_folders)
-            photos += found
-            errors += unreadable
-    return photos, errors
+def _search(place: Path, sub_folders: bool) -> tuple[list[Path], list[str]]:
+    unreadable: list[OSError] = []
+    photos: list[Path] = []
+    for folder, below, files in os.walk(place, onerror=unreadable.append):  # does not follow links
+        below[:] = sorted(name for name in below if sub_folders and not name.startswith("."))
+        names = [name for name in sorted(files) if not name.startswith(".")]
+        photos += [Path(folder, name) for name in names if Path(name).suffix.lower() in PHOTO_SUFFIXES]
+    return photos, [f"Cannot read the folder {e.filename} ({e.strerror}); make it readable." for e in unreadable]

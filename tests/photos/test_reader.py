@@ -1,5 +1,6 @@
 """Photographs of every kind are read upright and RGB; what is no photograph gets one sentence."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -110,10 +111,10 @@ def test_find_photos_goes_on_after_an_empty_folder(tmp_path):
 
 
 def test_find_photos_goes_on_after_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
-    def refuse(self):
-        raise PermissionError(13, "Permission denied")
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     found, errors = find_photos([tmp_path, "a.jpg"])
     assert found == [Path("a.jpg")]
     assert errors == [f"Cannot read the folder {tmp_path} (Permission denied); make it readable."]

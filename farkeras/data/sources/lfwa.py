@@ -7,7 +7,7 @@ import numpy as np
 
 from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.data.examples import Examples
-from farkeras.data.sources.lfwa_tables import Indices, read_indices, read_labels
+from farkeras.data.sources.lfwa_tables import read_indices, read_labels
 from farkeras.data.sources.source import OfficialSource
 from farkeras.errors import FarkerasError, and_more
 from farkeras.progress import Progress
@@ -50,12 +50,18 @@ class LFWA(OfficialSource):
     def __init__(self, data_dir: str | os.PathLike, progress: Progress | None = None):
         super().__init__(data_dir)
         self._images, self._labels = read_labels(self._require("lfw_att_40.mat"))
-        indices = read_indices(self._require("indices_train_test.mat"), len(self._images))
+        splits = self._require("indices_train_test.mat")
+        train, test = read_indices(splits, len(self._images))
         files = [(person, name) for person, _, name in (image.partition("/") for image in self._images)]
         people = np.array([person for person, _ in files])
-        _check_people(self._images, indices, people)
+        if len(both := np.intersect1d(people[train], people[test])):
+            images = [self._images[part[people[part] == both[0]][0]] for part in (train, test)]
+            raise FarkerasError(
+                f"{splits}: {both[0]}{and_more(both)} is in the training split ({images[0]}) and in the test "
+                f"split ({images[1]}), which share no person as they ship; take the file as it ships."
+            )
         self._split = np.full(len(people), -1, np.int8)
-        for number, rows in enumerate((*_carve(indices.train, people), indices.test)):
+        for number, rows in enumerate((*_carve(train, people), test)):
             self._split[rows] = number
         self._folder = self._image_folder("lfw", progress)
         files = [(str(self._folder / person), name) for person, name in files]
@@ -64,16 +70,6 @@ class LFWA(OfficialSource):
     def _examples(self, rows: np.ndarray) -> Examples:
         paths = np.array([str(self._folder / self._images[row]) for row in rows])
         return Examples(self.attributes, paths, self._labels[rows], frame=FRAME)
-
-
-def _check_people(images: list[str], indices: Indices, people: np.ndarray) -> None:
-    both = np.intersect1d(people[indices.train], people[indices.test])
-    if len(both):
-        rows = [part[people[part] == both[0]][0] for part in (indices.train, indices.test)]
-        raise FarkerasError(
-            f"{indices.path}: {both[0]}{and_more(both)} is in the training split ({images[rows[0]]}) and in the "
-            f"test split ({images[rows[1]]}), which share no person as they ship; take the file as it ships."
-        )
 
 
 def _carve(rows: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,9 +5,7 @@ cell, `Person\\Person_0001.jpg`) and `label` (a row an image, a column an attrib
 `indices_train_test.mat` has `indices_img_train` and `indices_img_test`: numbers of images, from 1, as doubles.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,35 +14,12 @@ from farkeras.data.sources.matlab_files import MatlabFile, open_matlab
 from farkeras.errors import FarkerasError, and_more
 
 
-class Labels(NamedTuple):
-    """`lfw_att_40.mat`.
+def read_labels(path: Path) -> tuple[list[str], np.ndarray]:
+    """Reads `lfw_att_40.mat`; attributes are found by name.
 
-    Attributes:
-        images: `[N]`, each once: person's folder and file, with a slash.
-        values: `int8` array `[N, 40]`, 1 or 0, in the order of `CELEBA_ATTRIBUTES`.
-    """
-
-    images: list[str]
-    values: np.ndarray
-
-
-@dataclass(frozen=True)
-class Indices:
-    """`indices_train_test.mat`.
-
-    Attributes:
-        path: The file, for messages.
-        train: `int64` array, rows of `Labels` counted from 0, ascending.
-        test: The same of the test split; no row is in both.
-    """
-
-    path: Path
-    train: np.ndarray
-    test: np.ndarray
-
-
-def read_labels(path: Path) -> Labels:
-    """Reads images and labels; attributes are found by name.
+    Returns:
+        The N images, each once: person's folder and file, with a slash; and their labels, `int8` array `[N, 40]`, 1 or
+        0, in the order of `CELEBA_ATTRIBUTES`.
 
     Raises:
         FarkerasError: Not such a file, an attribute is unknown, missing or there twice, an image is there twice or its
@@ -67,15 +42,18 @@ def read_labels(path: Path) -> Labels:
             f"{path}: the label of {images[row]}, {names[column].strip()} is {labels[row, column]:g}; expected "
             f"{negative} or 1, as in the rest of the file. Correct it or take the file as it ships."
         )
-    return Labels(images, (labels[:, order] == 1).astype(np.int8))
+    return images, (labels[:, order] == 1).astype(np.int8)
 
 
-def read_indices(path: Path, num_images: int) -> Indices:
-    """Reads the official splits.
+def read_indices(path: Path, num_images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Reads the official splits, `indices_train_test.mat`.
 
     Args:
         path: The file.
         num_images: How many images `lfw_att_40.mat` lists.
+
+    Returns:
+        Of the training and of the test split: `int64` array, images counted from 0, ascending; no image is in both.
 
     Raises:
         FarkerasError: Not such a file, a number that is none of an image, or one that is there twice.
@@ -88,7 +66,7 @@ def read_indices(path: Path, num_images: int) -> Indices:
             f"{path}: image {both[0] + 1}{and_more(both)} is in 'indices_img_train' and in 'indices_img_test'; take "
             "the file as it ships."
         )
-    return Indices(path, train, test)
+    return train, test
 
 
 def _match_attributes(path: Path, names: list[str]) -> list[int]:

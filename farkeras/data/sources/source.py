@@ -112,17 +112,15 @@ def missing_files(files: Sequence[tuple[str, str]]) -> list[int]:
     Raises:
         FarkerasError: A folder that cannot be listed.
     """
-    on_disk = {folder: _names_in(folder) for folder in {folder for folder, _ in files}}
+    on_disk: dict[str, set[str]] = {}
+    for folder in {folder for folder, _ in files}:
+        try:
+            on_disk[folder] = set(os.listdir(folder or "."))
+        except FileNotFoundError:
+            on_disk[folder] = set()
+        except OSError as error:
+            raise FarkerasError(f"Cannot read {folder} ({error.strerror}); expected a folder with images.") from None
     return [row for row, (folder, name) in enumerate(files) if name not in on_disk[folder]]
-
-
-def _names_in(folder: str) -> set[str]:
-    try:
-        return set(os.listdir(folder or "."))
-    except FileNotFoundError:
-        return set()
-    except OSError as error:
-        raise FarkerasError(f"Cannot read {folder} ({error.strerror}); expected a folder with images.") from None
 
 
 def filled_splits(source: Source) -> dict[str, Examples]:

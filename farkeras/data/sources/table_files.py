@@ -7,6 +7,7 @@ divided by commas (or, as some spreadsheets save them, by semicolons or tabs), q
 import csv
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -54,7 +55,13 @@ class TableFile:
         Raises:
             FarkerasError: The column holds no plain values, but lists or bytes, say.
         """
-        column = self._column(name)
+        try:
+            if self._csv is not None:
+                column = self._csv.column(self.names.index(name))
+            else:
+                column = self._parquet.read(columns=[name]).column(name)
+        except (pa.ArrowException, OSError):
+            raise self._damaged() from None
         try:
             return pc.fill_null(pc.utf8_trim_whitespace(pc.cast(column, pa.string())), "")
         except pa.ArrowException:
@@ -63,22 +70,11 @@ class TableFile:
                 f"is no attribute, leave it out with `ignore_columns={name}`."
             ) from None
 
-    def _column(self, name: str) -> pa.ChunkedArray:
-        if self._csv is not None:
-            return self._csv.column(self.names.index(name))
-        try:
-            return self._parquet.read(columns=[name]).column(name)
-        except (pa.ArrowException, OSError):
-            raise self._damaged() from None
-
     def place(self, row: int) -> str:
         """Where a row, counted from 0, is found: "faces.csv, line 7" or "faces.parquet, row 6"."""
-        if self._csv is None:
-            return f"{self.path}, row {row + 1}"
-        for number, (line, _) in enumerate(self._records(), -1):
-            if number == row:
-                return f"{self.path}, line {line}"
-        return f"{self.path}, row {row + 1}"
+        records = iter(()) if self._csv is None else self._records()
+        line, _ = next(islice(records, row + 1, None), (None, None))
+        return f"{self.path}, line {line}" if line else f"{self.path}, row {row + 1}"
 
     # Parquet.
 
