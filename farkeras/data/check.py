@@ -14,7 +14,6 @@ sizes unlike the others' ("odd size"), photographs that EXIF says are to be turn
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from farkeras.data.contradictions import contradictions
@@ -41,8 +40,7 @@ class Place(NamedTuple):
     detail: str | None = None
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that is wrong.
 
     Attributes:
@@ -58,8 +56,7 @@ class Finding:
     training_fails: bool = False
 
 
-@dataclass(frozen=True)
-class SplitCounts:
+class SplitCounts(NamedTuple):
     """What a split holds.
 
     Attributes:
@@ -77,8 +74,7 @@ class SplitCounts:
     positive: dict[str, int]
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """What a data set holds and what is wrong with it, the worst first.
 
     Attributes:
@@ -98,10 +94,9 @@ class Report:
 
     def to_dict(self) -> dict:
         """JSON-ready, with every image of every finding."""
-        findings = [
-            asdict(finding) | {"images": [place._asdict() for place in finding.images]} for finding in self.findings
-        ]
-        splits = {name: asdict(counts) for name, counts in self.splits.items()}
+        images = [[place._asdict() for place in finding.images] for finding in self.findings]
+        findings = [one._asdict() | {"images": places} for one, places in zip(self.findings, images, strict=True)]
+        splits = {name: counts._asdict() for name, counts in self.splits.items()}
         return {"training_fails": self.training_fails, "splits": splits, "findings": findings}
 
 
@@ -166,14 +161,9 @@ def _open_splits(source: Source) -> tuple[dict[str, Examples], list[Finding]]:
     splits, findings = {}, []
     for name in SPLITS:
         try:
-            examples = source.split(name)
+            splits[name] = source.split(name)
         except FarkerasError as error:
             findings.append(Finding("split", str(error), training_fails=True))
-            continue
-        if len(examples):
-            splits[name] = examples
-        else:
-            findings.append(Finding("split", f"The split '{name}' is empty.", training_fails=True))
     return splits, findings
 
 

@@ -39,8 +39,7 @@ class Stored(NamedTuple):
             return file.read(self.length)
 
 
-@dataclass(frozen=True)
-class Records:
+class Records(NamedTuple):
     """Where the images of a packed data set lie: each is one record of a TFRecord file (see `packed_files`).
 
     Attributes:

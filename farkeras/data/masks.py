@@ -11,9 +11,9 @@ region holds both sides of the face, made by one rule.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from itertools import zip_longest
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -33,8 +33,7 @@ _BRIDGE, _FOREHEAD, _CHIN = 6, 10, 152
 _EYE_CORNERS = (33, 263)  # the outer ones, from the image's left to its right
 
 
-@dataclass(frozen=True)
-class Hull:
+class Hull(NamedTuple):
     """The convex hull of some points, dilated.
 
     Attributes:

@@ -6,15 +6,15 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from farkeras.data.examples import Examples, folder_of, names_in
 from farkeras.data.keypoints import store_of
-from farkeras.data.procedural import SETTINGS_FILE
+from farkeras.data.procedural import SETTINGS_FILE, is_procedural
 from farkeras.data.reading import encoded_images
 from farkeras.data.sources.packed_files import Index, record_lengths, write_index
 from farkeras.data.sources.source import Source, filled_splits
@@ -30,8 +30,7 @@ _THREADS = 16  # files waited for at a time, which hides a slow disk's delays
 _Image = tuple[str, Callable[[], bytes]]  # its path, and what reads it
 
 
-@dataclass(frozen=True)
-class Packing:
+class Packing(NamedTuple):
     """What came of packing a data set.
 
     Attributes:
@@ -89,7 +88,7 @@ def pack_data_set(
                 )
         index = _index(splits, names, list(tasks), np.concatenate(lengths))
         keypoints = _copy_keypoints(store_of(data_dir), store_of(output))
-        if (folder_of(data_dir) / SETTINGS_FILE).is_file():  # drawn faces stay known as such
+        if is_procedural(data_dir):  # drawn faces stay known as such
             _copy(folder_of(data_dir) / SETTINGS_FILE, output / SETTINGS_FILE)
         write_index(output, index)
     return Packing(len(paths), len(tasks), int(index.sizes().sum()), keypoints)
@@ -141,9 +140,9 @@ def _copy_keypoints(store: Path, to: Path) -> bool:
     """Makes `to` hold what `store` holds, if there is one."""
     if not store.is_dir():
         return False
-    files = [path for path in store.iterdir() if path.is_file()]
-    for path in files:
-        _copy(path, to / path.name)
+    for path in store.iterdir():
+        if path.is_file():
+            _copy(path, to / path.name)
     for path in to.iterdir():
         if path.is_file() and not (store / path.name).exists():
             path.unlink()

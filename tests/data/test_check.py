@@ -193,6 +193,8 @@ class Memory:
 
     def split(self, name):
         paths, labels = self._splits[name]
+        if not paths:
+            raise FarkerasError(f"The split '{name}' is empty.")
         labels = np.array(labels, np.int8).reshape(-1, len(self.attributes))
         return Examples(self.attributes, np.array([str(path) for path in paths], str), labels)
 

@@ -8,8 +8,8 @@ A list file has a row per image: its name, then integers. `list_attr_celeba.txt`
 import re
 import warnings
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,7 @@ from farkeras.data.sources.archives import read_head
 from farkeras.errors import FarkerasError, and_more
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """One list file.
 
     Attributes:

@@ -12,8 +12,8 @@ The index, `index.npz`, is written last: a folder without it is not a packed dat
 import os
 import struct
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,7 @@ _OVERHEAD = RECORD_HEAD + RECORD_TAIL
 _VERSION = 1
 
 
-@dataclass(frozen=True)
-class Index:
+class Index(NamedTuple):
     """All of a packed data set but the pixels; rows are split by split, each in the source's order.
 
     Attributes:
@@ -67,7 +66,7 @@ class Index:
 def write_index(folder: Path, index: Index) -> None:
     """Writes the index, in place of an older one."""
     with written_aside(folder / INDEX) as aside:
-        np.savez_compressed(aside, version=_VERSION, **vars(index))
+        np.savez_compressed(aside, version=_VERSION, **index._asdict())
 
 
 def read_index(folder: Path, remake: str) -> Index:
@@ -89,7 +88,7 @@ def read_index(folder: Path, remake: str) -> Index:
     try:
         with np.load(path) as stored:
             version = int(stored["version"])
-            values = {name: stored[name] for name in Index.__dataclass_fields__ if version == _VERSION}
+            values = {name: stored[name] for name in Index._fields if version == _VERSION}
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         raise FarkerasError(
             f"{path} cannot be read, it may be damaged; expected what farkeras writes. {remake}"
