@@ -115,7 +115,8 @@ def halve(images: tf.Tensor, sides: Sequence[int] | tf.Tensor, size: tuple[int, 
     images, twice = tf.cast(images, tf.float32), 2 * np.array(size, np.int32)
     if not tf.is_tensor(sides):
         known = np.array(sides)
-        while np.any(large := known >= twice):
+        while np.any(known >= twice):  # AutoGraph refuses ":="
+            large = known >= twice
             images = _bilinear(images, np.where(large, np.array(sides_of(images)) // 2, sides_of(images)))
             known = np.where(large, known // 2, known)
         return images
