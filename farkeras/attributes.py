@@ -191,7 +191,13 @@ def load_grouping(name_or_path: str | Path, attributes: Sequence[str] = CELEBA_A
     if str(name_or_path) == "one":
         return Grouping({"All": tuple(attributes)}, tuple(attributes))
     if str(name_or_path) in GROUPINGS:
-        _require_celebas(str(name_or_path), attributes)
+        if set(attributes) != set(CELEBA_ATTRIBUTES):
+            start = ", ".join(json.dumps(attribute, ensure_ascii=False) for attribute in attributes[:2])
+            raise FarkerasError(
+                f"The grouping '{name_or_path}' is of CelebA's 40 attributes, the data has {len(attributes)}: "
+                f'{", ".join(attributes)}. Write a JSON file with each of them once, {{"group": [{start}, ...], ...}}, '
+                "and name it with `grouping=FILE`; or `grouping=one` puts all into one group."
+            )
         return Grouping(GROUPINGS[str(name_or_path)], tuple(attributes))
     path, expected = Path(name_or_path), f"expected {', '.join(GROUPINGS)}, one, or the path of a JSON file"
 
@@ -220,13 +226,3 @@ def load_grouping(name_or_path: str | Path, attributes: Sequence[str] = CELEBA_A
         return Grouping(groups, tuple(attributes))
     except FarkerasError as error:
         raise FarkerasError(f"{path}: {error}") from None
-
-
-def _require_celebas(name: str, attributes: Sequence[str]) -> None:
-    if set(attributes) != set(CELEBA_ATTRIBUTES):
-        start = ", ".join(json.dumps(attribute, ensure_ascii=False) for attribute in attributes[:2])
-        raise FarkerasError(
-            f"The grouping '{name}' is of CelebA's 40 attributes, the data has {len(attributes)}: "
-            f'{", ".join(attributes)}. Write a JSON file with each of them once, {{"group": [{start}, ...], ...}}, and '
-            "name it with `grouping=FILE`; or `grouping=one` puts all into one group."
-        )

@@ -40,6 +40,9 @@ class Place(NamedTuple):
     detail: str | None = None
 
 
+_Images = Sequence[tuple[Place, ImageFile]]
+
+
 class Finding(NamedTuple):
     """One thing that is wrong.
 
@@ -134,9 +137,9 @@ def check_data_set(
     ]
     readers = [read for examples in splits.values() for read in encoded_images(examples)]
     files = read_image_files(readers, workers or os.cpu_count() or 1, progress)
-    images = list(map(_Image, places, files))
+    images = list(zip(places, files, strict=True))
     counts = {
-        name: _count(examples, [image.file for image in images if image.place.split == name])
+        name: _count(examples, [file for place, file in images if place.split == name])
         for name, examples in splits.items()
     }
     findings += [
@@ -150,11 +153,6 @@ def check_data_set(
     ]
     findings.sort(key=lambda finding: not finding.training_fails)
     return Report(tuple(opened.attributes), counts, tuple(findings))
-
-
-class _Image(NamedTuple):
-    place: Place
-    file: ImageFile
 
 
 def _open_splits(source: Source) -> tuple[dict[str, Examples], list[Finding]]:
@@ -179,13 +177,13 @@ def _count(examples: Examples, files: Sequence[ImageFile]) -> SplitCounts:
     )
 
 
-def _missing(images: Sequence[_Image]) -> Iterator[Finding]:
-    if places := tuple(image.place for image in images if image.file.missing):
+def _missing(images: _Images) -> Iterator[Finding]:
+    if places := tuple(place for place, file in images if file.missing):
         summary = f"{_number(places)} listed but not there; put them back, or take them from the lists."
         yield Finding("missing", summary, places, training_fails=True)
 
 
-def _undecodable(images: Sequence[_Image], counts: Mapping[str, SplitCounts]) -> Iterator[Finding]:
+def _undecodable(images: _Images, counts: Mapping[str, SplitCounts]) -> Iterator[Finding]:
     places = tuple(place._replace(detail=file.problem) for place, file in images if file.problem and not file.missing)
     if not places:
         return
@@ -200,7 +198,7 @@ def _undecodable(images: Sequence[_Image], counts: Mapping[str, SplitCounts]) ->
     yield Finding("undecodable", f"{_number(places)} undecodable, {bearable}", places, bool(too_many))
 
 
-def _copies(images: Sequence[_Image]) -> Iterator[Finding]:
+def _copies(images: _Images) -> Iterator[Finding]:
     """Files of the same bytes: across splits, and within one."""
     groups = defaultdict(list)
     for place, file in images:
@@ -241,7 +239,7 @@ def _one_class(counts: Mapping[str, SplitCounts]) -> Iterator[Finding]:
             yield Finding("one class", f"In {name} one class only: {', '.join(alike)}.")
 
 
-def _odd_sizes(images: Sequence[_Image]) -> Iterator[Finding]:
+def _odd_sizes(images: _Images) -> Iterator[Finding]:
     sizes = [(place, file.size) for place, file in images if file.size]
     if not sizes:
         return
@@ -256,8 +254,8 @@ def _odd_sizes(images: Sequence[_Image]) -> Iterator[Finding]:
         yield Finding("odd size", f"{_number(places)} {unlike}.", places)
 
 
-def _turned(images: Sequence[_Image]) -> Iterator[Finding]:
-    if places := tuple(image.place for image in images if image.file.turned):
+def _turned(images: _Images) -> Iterator[Finding]:
+    if places := tuple(place for place, file in images if file.turned):
         advice = "align them with python -m farkeras.align."
         yield Finding("turned", f"{_number(places)} to be turned by EXIF, which training does not do; {advice}", places)
 

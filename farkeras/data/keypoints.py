@@ -19,7 +19,6 @@ import os
 import shlex
 import zipfile
 from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,7 +43,6 @@ _FOUND, _NO_FACE, _UNDECODABLE = 1, 0, -1
 _OLD_FINDER = "mediapipe-0.10.21"  # of parts that name none
 _PART_SIZE = 500  # images to a file: what a killed run may have to do again, some seconds' work
 _TASK_SIZE = 20  # images handed to a process at a time
-_RESUMED = "what is stored is not done twice"
 _UNITS = 32768  # steps of a stored point to an image's width or height: 0.005 pixels of a CelebA crop
 
 
@@ -182,17 +180,19 @@ def annotate_images(
     tasks = [to_do[start : start + _TASK_SIZE] for start in range(0, len(to_do), _TASK_SIZE)]
     done = len(images) - len(to_do)
     if tasks:
-        with face_processes(min(workers, len(tasks)), _RESUMED) as pool, ExitStack() as at_end:
+        with face_processes(min(workers, len(tasks)), "what is stored is not done twice") as pool:
             waiting: list[tuple[list[str], np.ndarray, np.ndarray]] = []  # names, status and points of a task each
-            at_end.callback(_store, data_dir, waiting)
             report(progress, done, len(images))
             results = pool.map(_annotate, [[images[name] for name in task] for task in tasks])
-            for task, (found, points) in zip(tasks, results, strict=True):
-                waiting.append((task, found, points))
-                if sum(len(names) for names, *_ in waiting) >= _PART_SIZE:
-                    _store(data_dir, waiting)
-                done += len(task)
-                report(progress, done, len(images))
+            try:
+                for task, (found, points) in zip(tasks, results, strict=True):
+                    waiting.append((task, found, points))
+                    if sum(len(names) for names, *_ in waiting) >= _PART_SIZE:
+                        _store(data_dir, waiting)
+                    done += len(task)
+                    report(progress, done, len(images))
+            finally:
+                _store(data_dir, waiting)
     status = _status(data_dir)
     without_face = [name for name in images if status[name] == _NO_FACE]
     undecodable = [name for name in images if status[name] == _UNDECODABLE]

@@ -48,29 +48,22 @@ def through_servers(
     """
     for server in servers:
         check_server(server)
-    chunks = plan.batch(CHUNK)
-    parts = []
-    for number, server in enumerate(servers):
-        part = _made(chunks.shard(len(servers), number).unbatch(), read, finish)
-        sent = tf.data.experimental.service.distribute(tf.data.experimental.service.ShardingPolicy.OFF, server)
-        parts.append(part.apply(sent).prefetch(2))
-    turns = tf.data.Dataset.range(-(-length // CHUNK)).map(lambda chunk: chunk % len(servers))
-    chunks = tf.data.Dataset.choose_from_datasets(parts, turns, stop_on_empty_dataset=False)
-    return chunks.unbatch().filter(lambda element: element["counter"] >= 0)
-
-
-def _made(
-    plan: tf.data.Dataset, read: Callable[[Element], Element], finish: Callable[[Element], Element]
-) -> tf.data.Dataset:
-    """The chunks of one server, stand-ins included."""
 
     def read_or_stand_in(element: Element) -> Element:
         stand_in = element | {"image": tf.zeros([1, 1, 3], tf.uint8), "counter": tf.constant(-1, tf.int64)}
         one = tf.data.Dataset.from_tensors(element).map(read).ignore_errors(log_warning=False)
         return one.concatenate(tf.data.Dataset.from_tensors(stand_in)).take(1).get_single_element()
 
-    dataset = plan.map(read_or_stand_in, IN_FLIGHT).map(finish, IN_FLIGHT)
-    return dataset.batch(CHUNK).prefetch(tf.data.AUTOTUNE)
+    chunks = plan.batch(CHUNK)
+    parts = []
+    for number, server in enumerate(servers):
+        part = chunks.shard(len(servers), number).unbatch()
+        part = part.map(read_or_stand_in, IN_FLIGHT).map(finish, IN_FLIGHT).batch(CHUNK).prefetch(tf.data.AUTOTUNE)
+        sent = tf.data.experimental.service.distribute(tf.data.experimental.service.ShardingPolicy.OFF, server)
+        parts.append(part.apply(sent).prefetch(2))
+    turns = tf.data.Dataset.range(-(-length // CHUNK)).map(lambda chunk: chunk % len(servers))
+    chunks = tf.data.Dataset.choose_from_datasets(parts, turns, stop_on_empty_dataset=False)
+    return chunks.unbatch().filter(lambda element: element["counter"] >= 0)
 
 
 def check_server(address: str) -> None:
@@ -120,7 +113,15 @@ def start_server(host: str = "localhost", port: int = 0) -> DataServer:
         FarkerasError: A port is taken.
     """
     for wanted in (port, port + 1) if port else ():
-        _require_free(wanted)
+        try:  # gRPC itself would share a port with another server and answer every other call
+            with socket.socket() as free:
+                free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # soon after another server has ended
+                free.bind(("", wanted))
+        except OSError as error:
+            raise FarkerasError(
+                f"Cannot serve at port {wanted} ({error.strerror}); expected two free ports, one after the other. "
+                "Name the first with `port`."
+            ) from None
     service = tf.data.experimental.service
     dispatcher = service.DispatchServer(service.DispatcherConfig(port=port))
     own_port = urlsplit(dispatcher.target).port
@@ -133,16 +134,3 @@ def start_server(host: str = "localhost", port: int = 0) -> DataServer:
         )
     )
     return DataServer(f"grpc://{host}:{own_port}", dispatcher, worker)
-
-
-def _require_free(port: int) -> None:
-    """gRPC itself would share a port with another server and answer every other call."""
-    try:
-        with socket.socket() as free:
-            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # soon after another server has ended
-            free.bind(("", port))
-    except OSError as error:
-        raise FarkerasError(
-            f"Cannot serve at port {port} ({error.strerror}); expected two free ports, one after the other. Name the "
-            "first with `port`."
-        ) from None

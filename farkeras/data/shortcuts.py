@@ -150,14 +150,10 @@ def _score(column: np.ndarray, answer: np.ndarray, predict: Callable[..., np.nda
 def score_evaluation(attributes: Sequence[str], evaluated: Mapping[str, Mapping[str, int]]) -> list[Score]:
     """Scores a model by what was counted of it, `evaluation["attributes"]`; NaN for what it was not trained on."""
     scores = []
-    for name in attributes:
-        found = evaluated.get(name)
-        if not found:
-            scores.append(_UNTOLD)
-            continue
-        right = found["true_positives"], found["true_negatives"]
-        counts = right[0] + found["false_negatives"], right[1] + found["false_positives"]
-        scores.append(_score_counts(np.array(right), np.array(counts)))
+    for found in map(evaluated.get, attributes):
+        right = np.array([found["true_positives"], found["true_negatives"]] if found else [0, 0])
+        wrong = np.array([found["false_negatives"], found["false_positives"]] if found else [0, 0])
+        scores.append(_score_counts(right, right + wrong))
     return scores
 
 

@@ -73,10 +73,15 @@ def measure_throughput(
         **({POINTS: (augmentation, keypoints), MASKS: (augmentation, keypoints)} if keypoints else {}),
     }
 
+    read_image = image_reader(examples)
+
+    def decode(counter: tf.Tensor) -> tf.Tensor:
+        return tf.minimum(tf.size(preprocessing.decode(read_image(counter % len(examples)))), 1)
+
     def counted(name: str, stop: int) -> tf.data.Dataset:
         """Numbers of images, `stop` in all."""
         if name == BARE:
-            return _bare(examples, preprocessing, stop)
+            return tf.data.Dataset.range(stop).map(decode, AUTOTUNE)
         changed, shown = recipes[name]
         dataset = training_dataset(examples, preprocessing, changed, BATCH_SIZE, 0, 0, stop, shown)
         if name == MASKS:
@@ -99,12 +104,3 @@ def _spent(counted: tf.data.Dataset) -> tuple[float, float]:
     began = time.perf_counter(), time.process_time()
     counted.reduce(0, tf.add)
     return time.perf_counter() - began[0], time.process_time() - began[1]
-
-
-def _bare(examples: Examples, preprocessing: Preprocessing, num_images: int) -> tf.data.Dataset:
-    read_image = image_reader(examples)
-
-    def decode(counter: tf.Tensor) -> tf.Tensor:
-        return tf.minimum(tf.size(preprocessing.decode(read_image(counter % len(examples)))), 1)
-
-    return tf.data.Dataset.range(num_images).map(decode, AUTOTUNE)

@@ -7,7 +7,7 @@ stores it as a JPEG of quality 95 without chroma subsampling.
 import csv
 import itertools
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -97,7 +97,7 @@ def find_targets(places: Iterable[str | os.PathLike], output: str | os.PathLike)
     """
     targets: list[Target] = []
     errors: list[str] = []
-    taken: set[str] = set()
+    taken: set[str] = set()  # stems in lower case
     for place in map(Path, places):
         folder = place if os.path.isdir(place) else place.parent
         out, searched = Path(os.path.realpath(output)), Path(os.path.realpath(folder))
@@ -111,16 +111,12 @@ def find_targets(places: Iterable[str | os.PathLike], output: str | os.PathLike)
         errors += without
         for photo in photos:
             relative = photo.relative_to(folder).as_posix()
-            stem = _unused(relative.removesuffix(".jpg"), taken)
+            first = relative.removesuffix(".jpg")
+            names = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
+            stem = next(name for name in names if name.lower() not in taken)  # some disks do not tell A.jpg from a.jpg
             taken.add(stem.lower())
             targets.append(Target(photo, stem))
     return targets, errors
-
-
-def _unused(stem: str, taken: Collection[str]) -> str:
-    """The stem, or with the first number that makes it unlike all in `taken`, which are in lower case."""
-    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-    return next(name for name in names if name.lower() not in taken)  # some disks do not tell A.jpg from a.jpg
 
 
 def align_photos(

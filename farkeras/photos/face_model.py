@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import urllib.request
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -56,21 +57,16 @@ def read_face_model() -> bytes:
                 f"{hashlib.sha256(content).hexdigest()}, expected {SHA256}); set it to the file that {ADDRESS} gives."
             )
         return content
-    return _read_cached() or _download(cached_face_model())
+    path = cached_face_model()
+    with suppress(OSError):
+        if is_face_model(content := path.read_bytes()):
+            return content
+    return _download(path)  # none yet, or a damaged one
 
 
 def is_face_model(content: bytes) -> bool:
     """Whether this is the content of the expected file."""
     return hashlib.sha256(content).hexdigest() == SHA256
-
-
-def _read_cached() -> bytes | None:
-    """The content of the file in the cache folder; None where there is none, or a damaged one."""
-    try:
-        content = cached_face_model().read_bytes()
-    except OSError:
-        return None
-    return content if is_face_model(content) else None
 
 
 def _download(path: Path) -> bytes:

@@ -76,11 +76,7 @@ def find_face(image: np.ndarray, name: str = "The photo") -> np.ndarray | None:
 
 
 def find_eyes(image: np.ndarray, name: str = "The photo") -> np.ndarray:
-    """The iris centres of the largest face, by which `farkeras.photos.alignment.cut_crop` cuts its crop.
-
-    Args:
-        image: As for `find_face`.
-        name: What errors call the photograph.
+    """As `find_face`, the iris centres, by which `farkeras.photos.alignment.cut_crop` cuts its crop.
 
     Returns:
         `float32` array `[2, 2]`: x, y in pixels, the eye on the left of an upright photograph first.

@@ -155,10 +155,7 @@ class Canvas:
             cos, sin = np.float32(np.cos(angle) / self._pose.scale), np.float32(np.sin(angle) / self._pose.scale)
             u = (cos / spot.rx) * dx + (sin / spot.rx) * dy
             v = (cos / spot.ry) * dy - (sin / spot.ry) * dx
-            part = (
-                slice(y.start - rows.start, y.stop - rows.start),
-                slice(x.start - columns.start, x.stop - columns.start),
-            )
+            part, _ = zip(*map(_overlap, window, (y, x)), strict=True)
             alpha[part] += spot.strength * np.exp(-0.5 * (u * u + v * v))
         return Patch(window, alpha)
 

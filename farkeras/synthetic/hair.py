@@ -50,8 +50,7 @@ def draw_hair(canvas: Canvas, face: FaceParameters) -> None:
     outer, inner = _contours(hair)
     reach = np.linalg.norm(np.diff(outer, axis=0), axis=1).sum()
     phase = rng.uniform(0, 6.28)
-    wavy = hair.style == "wavy"
-    if wavy:
+    if hair.style == "wavy":
         waves = reach / 24
         outer = waved(outer, 2.8, waves, phase)
         inner = waved(inner, 1.6, waves, phase)

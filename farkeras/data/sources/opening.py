@@ -1,7 +1,7 @@
 """Data sources by the name that the setting `source` takes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from farkeras.data.examples import Examples
 from farkeras.data.sources.celeba import CelebA
@@ -48,20 +48,6 @@ def open_source(
     return SOURCES[name](data_dir, progress, settings or {})
 
 
-class OpenedSplit(NamedTuple):
-    """What `open_split` opened.
-
-    Attributes:
-        examples: With the wanted attributes, in their order.
-        source: Kind of data set.
-        data_dir: Its folder, or the table.
-    """
-
-    examples: Examples
-    source: str
-    data_dir: str
-
-
 def open_split(
     attributes: Sequence[str],
     trained: Mapping[str, Any],
@@ -70,7 +56,7 @@ def open_split(
     data_dir: str = "",
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
-) -> OpenedSplit:
+) -> tuple[Examples, str, str]:
     """One split of the data that a model was trained on, or of other data that has its attributes.
 
     Args:
@@ -82,6 +68,9 @@ def open_split(
         progress: See `open_source`.
         settings: How to read a table, in place of the settings trained with.
 
+    Returns:
+        The examples with these attributes, the source and the `data_dir` that they are from.
+
     Raises:
         FarkerasError: As `open_source`, or the data lack an attribute.
     """
@@ -89,4 +78,4 @@ def open_split(
     data = open_source(source, data_dir, progress, dict(trained) | dict(settings or {}))
     if missing := [name for name in attributes if name not in data.attributes]:
         raise FarkerasError(f"{data_dir} has no labels for {', '.join(missing)}, which the model predicts.")
-    return OpenedSplit(data.split(split).select(tuple(attributes)), source, data_dir)
+    return data.split(split).select(tuple(attributes)), source, data_dir

@@ -80,7 +80,10 @@ class OwnTable(Source):
     def __init__(self, data_dir: str | os.PathLike, settings: TableSettings | None = None):
         settings = settings or TableSettings()
         self._place = Path(data_dir)
-        _refuse_folder(self._place)
+        if self._place.is_dir():
+            tables = sorted(file for file in self._place.iterdir() if file.suffix.lower() in (".csv", ".parquet"))
+            found = " or ".join(f"`data_dir={table}`" for table in tables[:3]) or "it holds no .csv or .parquet"
+            raise FarkerasError(f"{self._place} is a folder; expected the table itself: {found}.")
         self._file = TableFile(data_dir)
         self._ignored = tuple(settings.ignore_columns)
         self._require_column(settings.image_column, "the images' paths", "image_column")
@@ -207,14 +210,6 @@ class OwnTable(Source):
                 f"disk: {', '.join(self._paths[row] for row in missing[:3])}{more}. Paths must be absolute or relative "
                 "to the table's folder; correct them, or remove the lines."
             )
-
-
-def _refuse_folder(path: Path) -> None:
-    if not path.is_dir():
-        return
-    tables = sorted(file for file in path.iterdir() if file.suffix.lower() in (".csv", ".parquet"))
-    found = " or ".join(f"`data_dir={table}`" for table in tables[:3]) or "it holds no .csv or .parquet"
-    raise FarkerasError(f"{path} is a folder; expected the table itself: {found}.")
 
 
 def _look_up(texts: pa.ChunkedArray, known: list[str]) -> np.ndarray:

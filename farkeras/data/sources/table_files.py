@@ -41,7 +41,10 @@ class TableFile:
             raise FarkerasError(f"Cannot read the table {self.path} ({error.strerror}); check the path.") from None
         self._csv = None
         if head.startswith(b"PAR1"):
-            self._parquet = self._open_parquet()
+            try:
+                self._parquet = pa.parquet.ParquetFile(self.path)
+            except (pa.ArrowException, OSError):
+                raise self._damaged() from None
             self.names, self.num_rows = tuple(self._parquet.schema_arrow.names), self._parquet.metadata.num_rows
         else:
             self._refuse_others(head)
@@ -76,18 +79,8 @@ class TableFile:
         line, _ = next(islice(records, row + 1, None), (None, None))
         return f"{self.path}, line {line}" if line else f"{self.path}, row {row + 1}"
 
-    # Parquet.
-
-    def _open_parquet(self) -> pa.parquet.ParquetFile:
-        try:
-            return pa.parquet.ParquetFile(self.path)
-        except (pa.ArrowException, OSError):
-            raise self._damaged() from None
-
     def _damaged(self) -> FarkerasError:
         return FarkerasError(f"{self.path} is a damaged or half written Parquet file; copy it again.")
-
-    # CSV.
 
     def _read_csv(self) -> tuple[tuple[str, ...], pa.Table]:
         try:
@@ -154,8 +147,6 @@ class TableFile:
                 except UnicodeDecodeError:
                     return number
         return 1
-
-    # Both.
 
     def _refuse_others(self, head: bytes) -> None:
         expected = "expected a table, CSV or Parquet"
