@@ -53,9 +53,8 @@ demo-mgmtn: $(FACES) $(ASTRONAUT)
 	$(BIN)/python -m farkeras.evaluate --workdir=runs/demo_mgmtn
 	$(BIN)/python -m farkeras.predict $(ASTRONAUT) --workdir=runs/demo_mgmtn --overlay=runs/demo_mgmtn/astronaut.png
 
-# Two processes, each with whole files: tests share what a file's fixtures make. The longest files come first, so that
-# both processes end at the same time.
-PYTEST := -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/test_wheel.py tests/training tests
+# Two processes, each with whole files: tests share what a file's fixtures make. tests/conftest.py puts the longest first.
+PYTEST := -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests
 
 test: lint
 	$(BIN)/python $(PYTEST)
