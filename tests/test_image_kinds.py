@@ -15,6 +15,7 @@ from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.exporters.served_images import decode_rows
 from farkeras.inference.recognizer import Recognizer
+from farkeras.models import LogitsModel
 from farkeras.models.model_file import ModelMetadata
 from tests.bad_images import encode, smooth_image
 
@@ -51,12 +52,14 @@ def test_the_decoder(crop, call):
 
 def test_a_check_of_the_data(crop):
     path, problem = crop
-    assert read_image_file(path).problem == problem
+    assert read_image_file(path.read_bytes).problem == problem
 
 
 def test_prediction_of_a_crop(crop):
     path, problem = crop
-    recognizer = Recognizer(keras.Sequential(), ModelMetadata(Grouping({"all": ("a",)}, ("a",)), PREPROCESSING))
+    image = keras.Input((8, 8, 3))
+    model = LogitsModel(image, {"logits": keras.layers.Flatten()(image)[:, :1]})
+    recognizer = Recognizer(model, ModelMetadata(Grouping({"all": ("a",)}, ("a",)), PREPROCESSING))
     with pytest.raises(FarkerasError) as raised:
         recognizer(path, align=False)
     assert str(raised.value) == f"{path} {problem}; expected a whole JPEG or PNG image."
