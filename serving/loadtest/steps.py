@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -96,6 +97,7 @@ class InProcess:
     """A version of a model in this process, to compare with a server; arguments as of `Servable`."""
 
     def __init__(self, folder: Path, intra_op: int = 0, inter_op: int = 0):
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # else it warns that `Session` is deprecated
         self._servable = Servable(folder, intra_op, inter_op)
         self._outputs = sorted(self._servable.signatures[DEFAULT_SIGNATURE].outputs)
 
