@@ -95,7 +95,8 @@ def find_flagfile(name: str | os.PathLike) -> Path:
     """A flagfile that exists, else the configuration of that name in the package; what is neither stays as it is."""
     path = Path(name)
     shipped = SHIPPED / f"{path.name.removesuffix('.flags')}.flags"
-    return shipped if not path.exists() and path.parent.name in ("", "configs") and shipped.exists() else path
+    by_name = str(path.parent) in (".", "configs")  # a wrong path elsewhere must not become another file
+    return shipped if by_name and not path.exists() and shipped.exists() else path
 
 
 def save_flagfile(config: Config, path: Path) -> None:

@@ -11,7 +11,16 @@ import farkeras
 from farkeras.attributes import load_grouping
 from farkeras.config import Config
 from farkeras.errors import FarkerasError
-from farkeras.flagfiles import config_from_flags, define, given, read_flagfile, save_flagfile
+from farkeras.flagfiles import (
+    SHIPPED,
+    config_from_flags,
+    define,
+    find_flagfile,
+    given,
+    load_config,
+    read_flagfile,
+    save_flagfile,
+)
 from farkeras.models.backbones import backbone_names
 from farkeras.training.building import build_model
 
@@ -149,3 +158,18 @@ def test_there_are_configs():
     of_both = {"celeba", "celeba_mgmtn", "celeba_mgmtn_mobile", "celeba_mobile"}
     expected = of_both | {name.replace("celeba", "demo") for name in of_both} | {"lfwa"}
     assert {path.stem for path in CONFIGS} == expected
+
+
+@pytest.mark.parametrize("name", ["demo", "demo.flags", "configs/demo.flags"])
+def test_a_configuration_of_the_package_by_its_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_flagfile(name) == SHIPPED / "demo.flags"
+    assert load_config(name, seed=3) == dataclasses.replace(read_flagfile(SHIPPED / "demo.flags"), seed=3)
+
+
+@pytest.mark.parametrize("name", ["/demo", "elsewhere/configs/demo.flags", "/configs/demo.flags", "../demo.flags"])
+def test_a_wrong_path_is_not_taken_for_a_configuration_of_the_package(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_flagfile(name) == Path(name)
+    with pytest.raises(FarkerasError, match=f"^{name}: "):
+        load_config(name)
