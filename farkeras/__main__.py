@@ -4,7 +4,7 @@ import runpy
 import sys
 
 from farkeras import __version__
-from farkeras.cli.commands import commands, suggestion
+from farkeras.cli.commands import command_names, commands, suggestion
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
         width = max(map(len, known))
         print("Face attribute recognition. Usage: farkeras COMMAND [--help] ...\n")
         print("\n".join(f"  {command:<{width}}  {what}" for command, what in known.items()))
-    elif name not in commands():
+    elif name not in command_names():
         print(f"error: '{name}' is not a command of farkeras. {suggestion(name)}", file=sys.stderr)
         sys.exit(2)
     else:

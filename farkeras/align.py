@@ -32,7 +32,7 @@ def define(flags: Flags) -> None:
 
 
 def main(options: Flags) -> int:
-    """Aligns the photographs named in `argv`; 1 when one of them has no crop."""
+    """Aligns the photographs named on the command line; 1 when one of them has no crop."""
     targets, errors = find_targets(options.arguments, options.output)
     for error in errors:
         print(f"error: {error}", file=sys.stderr)

@@ -35,7 +35,7 @@ def define(flags: Flags) -> None:
 
 
 def main(options: Flags) -> int:
-    """Recognises the photographs named in `argv`; 1 when one of them could not be used."""
+    """Recognises the photographs named on the command line; 1 when one of them could not be used."""
     places = options.arguments
     if bool(options.workdir) == bool(options.model):
         raise FarkerasError("Name the model with either --workdir=DIR or --model=FILE.keras.")

@@ -8,9 +8,14 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 
 
+def command_names() -> list[str]:
+    """The commands in alphabetic order."""
+    return sorted(path.stem for path in PACKAGE.glob("[a-z]*.py") if _can_run(path))
+
+
 def commands() -> dict[str, str]:
     """Name -> the first sentence of what it does, in alphabetic order."""
-    return {path.stem: _first_sentence(path) for path in sorted(PACKAGE.glob("[a-z]*.py")) if _can_run(path)}
+    return {name: _first_sentence(PACKAGE / f"{name}.py") for name in command_names()}
 
 
 def why_not_a_command(original_argv: Sequence[str]) -> str | None:
@@ -32,7 +37,7 @@ def why_not_a_command(original_argv: Sequence[str]) -> str | None:
 
 def suggestion(name: str) -> str:
     """The commands that exist, or the one that was probably meant."""
-    known = list(commands())
+    known = command_names()
     close = difflib.get_close_matches(name, known, 1)
     return f"Did you mean {close[0]}?" if close else f"Commands: {', '.join(known)}."
 

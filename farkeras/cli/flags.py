@@ -96,7 +96,7 @@ class Flags(flags.FlagValues):
 
     def usage(self, program: str, text: str) -> str:
         """What `--help` prints: the command's text, then its flags."""
-        # absl puts each flag under the name of the module that defined it, which is always the same one here.
+        # absl puts flags under the names of the modules that defined them, which say nothing to a user.
         listed = re.sub(r"^\S.*:\n", "", self.get_help(include_special_flags=False), flags=re.MULTILINE).strip("\n")
         arguments = f" {self.__dict__['_accepted']}" if self.__dict__["_accepted"] else ""
         return f"{text.strip()}\n\nUsage: {program}{arguments} [--flag=value ...] [--flagfile=FILE]\n\n{listed}"

@@ -117,8 +117,8 @@ def check_data_set(
         source: A name that `open_source` knows.
         data_dir: The data set's folder, or the table.
         workers: Threads; by default one for each core.
-        unpacking: Told of an archive's extraction, see `open_source`.
-        progress: Told of images read.
+        unpacking: Called while an archive is extracted, see `open_source`.
+        progress: Called as `progress(images_read, images_total)`.
         settings: How to read a table, see `open_source`.
 
     Raises:

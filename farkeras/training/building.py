@@ -46,7 +46,7 @@ def open_data(config: Config, progress: Progress | None = None) -> Data:
 
     Args:
         config: The settings.
-        progress: Told of an archive's extraction, see `open_source`.
+        progress: Called while an archive is extracted, see `open_source`.
 
     Raises:
         FarkerasError: From the source or the grouping, or a split is too small.

@@ -97,7 +97,7 @@ def evaluate_model(
             part of the face is taken, see `Examples.frame`.
         data_dir: Its folder, or the table; by default the one that the model was trained on.
         gallery: PNG file to write with the split's first 12 faces and what was predicted; none by default.
-        progress: Told of an archive's extraction, see `open_source`.
+        progress: Called while an archive is extracted, see `open_source`.
         settings: How to read a table, in place of the settings that the model was trained with.
 
     Masks are measured where the data set has been annotated (`python -m farkeras.annotate`); else the evaluation has no

@@ -18,7 +18,7 @@ def run_phases(run: Run, listeners: Sequence[Listener] = ()) -> None:
 
     Args:
         run: The run.
-        listeners: Told of progress, beside the metrics file and TensorBoard.
+        listeners: Called as the run goes on, beside the metrics file and TensorBoard.
 
     Raises:
         FarkerasError: The checkpoint does not fit, too many images cannot be decoded, or the loss is not finite.

@@ -1,4 +1,4 @@
-"""Who is told of a run's progress: the metrics file, TensorBoard, and whoever else listens."""
+"""Listeners of a run: the metrics file, TensorBoard, and the base class of any other."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from farkeras.training.building import Run
 
 
 class Listener:
-    """Told of a run's progress; records are JSON-ready dicts."""
+    """Its methods are called as a run goes on; records are JSON-ready dicts."""
 
     def on_start(self, run: Run, step: int) -> None:
         """Before the first step; `step` > 0 when the run continues."""

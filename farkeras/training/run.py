@@ -29,8 +29,8 @@ def train_and_evaluate(
     Args:
         config: All settings.
         workdir: Folder of the run.
-        listeners: Told of progress, beside the metrics file and TensorBoard.
-        progress: Told of an archive's extraction, see `open_source`.
+        listeners: Called as the run goes on, beside the metrics file and TensorBoard.
+        progress: Called while an archive is extracted, see `open_source`.
 
     Returns:
         The finished run.
