@@ -46,10 +46,8 @@ def main(options: Flags) -> int:
     silence_native_logs()
     import tensorflow as tf
 
-    from farkeras.cli.data_report import attribute_table, print_findings, shortcut_lines, split_table, write_json
+    from farkeras.cli.data_report import attribute_table, print_findings, split_table, write_json
     from farkeras.data.check import check_data_set
-    from farkeras.data.shortcuts import measure_shortcuts
-    from farkeras.data.sources.opening import open_source
 
     tf.config.set_visible_devices([], "GPU")  # images are decoded on the CPU; a run may have the GPU
     console = Console(highlight=False, soft_wrap=True)
@@ -63,6 +61,10 @@ def main(options: Flags) -> int:
     verdict = "training would fail" if report.training_fails else "nothing that stops training"
     console.print(f"{config.data_dir}: {number}, {verdict}.", markup=False)
     if options.shortcuts and report.splits and not report.training_fails:
+        from farkeras.cli.shortcut_report import shortcut_lines
+        from farkeras.data.shortcuts import measure_shortcuts
+        from farkeras.data.sources.opening import open_source
+
         source = open_source(config.source, config.data_dir, settings=config.to_dict())
         with ProgressDisplay(console, "Looking for shortcuts") as looking:
             console.print(*shortcut_lines(source.attributes, measure_shortcuts(source, looking), evaluation), sep="\n")

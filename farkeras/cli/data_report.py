@@ -2,14 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
 
-import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
 from farkeras.data.check import Report
-from farkeras.data.shortcuts import Score, score_evaluation
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
 
@@ -48,32 +45,6 @@ def print_findings(console: Console, report: Report) -> None:
             console.print(f"  {place.path} ({place.split}){detail}", markup=False)
         if len(finding.images) > _SHOWN:
             console.print(f"  ... and {len(finding.images) - _SHOWN:,} more; --json=FILE lists all.")
-
-
-def shortcut_lines(
-    attributes: Sequence[str], scores: dict[str, list[Score]], evaluation: dict | None = None
-) -> Iterator[str]:
-    """A row an attribute, then the means, then how far a model is above the regression on 32 x 32 pixels.
-
-    Args:
-        attributes: Names of the rows.
-        scores: As `farkeras.data.shortcuts.measure_shortcuts` gives them.
-        evaluation: The model's, see `farkeras.metrics.evaluation_file`.
-    """
-    if evaluation:
-        model = score_evaluation(attributes, evaluation["attributes"])
-        scores = {"32x32": scores["32x32"], "model": model} | scores
-    yield f"{'balanced accuracy':<20}" + "".join(f"{name:>16}" for name in scores)
-    for row, name in enumerate(attributes):
-        cells = (f"{column[row].value:.3f} ± {column[row].error:.3f}" for column in scores.values())
-        yield f"{name:<20}" + "".join(f"{cell:>16}" for cell in cells)
-    values = {name: np.array([score.value for score in column]) for name, column in scores.items()}
-    means = (column[np.isfinite(column)].mean() if np.isfinite(column).any() else np.nan for column in values.values())
-    yield f"{'mean':<20}" + "".join(f"{mean:>16.3f}" for mean in means)
-    if evaluation:
-        gaps = values["model"] - values["32x32"]
-        known = np.isfinite(gaps)  # the same attributes on both sides
-        yield f"model - 32x32: {100 * np.mean(gaps, where=known):+.1f} points, mean of {known.sum()} attributes"
 
 
 def write_json(path: str | os.PathLike, source: str, data_dir: str, report: Report) -> None:
