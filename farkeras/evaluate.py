@@ -39,7 +39,7 @@ def main(options: Flags) -> None:
     if bool(options.workdir) == bool(options.model):
         raise FarkerasError("Give either --workdir=FOLDER of a training run or --model=FILE.keras.")
     with without_native_logs():  # TensorFlow, once the flags are right
-        from farkeras.training.evaluation import REPORT_FILE, evaluate_run
+        from farkeras.training.evaluation import REPORT_FILE, evaluate_run, results_folder
 
     path = options.workdir or options.model
     console = Console(highlight=False, soft_wrap=True)
@@ -55,8 +55,8 @@ def main(options: Flags) -> None:
             unpacking,
             options.given(SETTINGS),
         )
-    folder = Path(options.output or (options.workdir if Path(path).is_dir() else Path(path).parent))
-    _show(console, evaluated.evaluation, evaluated.undecodable, folder / REPORT_FILE)
+    report = results_folder(path, options.output) / REPORT_FILE
+    _show(console, evaluated.evaluation, evaluated.undecodable, report)
 
 
 def _show(console: Console, evaluation: dict, undecodable: list[str], report: Path) -> None:

@@ -45,6 +45,11 @@ class EvaluatedModel(NamedTuple):
     overlays: bytes | None
 
 
+def results_folder(path: str | os.PathLike, output: str | os.PathLike = "") -> Path:
+    """Where the results of a workdir or `.keras` file go: `output`, or the folder of the model."""
+    return Path(output or (path if Path(path).is_dir() else Path(path).parent))
+
+
 def evaluate_run(
     path: str | os.PathLike,
     split: str = "test",
@@ -65,10 +70,10 @@ def evaluate_run(
 
     The other arguments, what is returned and what is raised are those of `evaluate_model`.
     """
-    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    folder = results_folder(path)
     if not output:
         check_same_data(read_metadata(path).config, source, data_dir, folder)
-    output = Path(output or folder)
+    output = results_folder(path, output)
     evaluated = evaluate_model(path, split, batch_size, source, data_dir, gallery, progress, settings)
     write_text(output / EVALUATION_FILE, json.dumps(evaluated.evaluation, indent=1, allow_nan=False) + "\n")
     write_text(output / "evaluation.md", markdown_report(evaluated.evaluation))
