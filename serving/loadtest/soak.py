@@ -185,7 +185,7 @@ async def _until_it_ends(server: LocalServer, models: Models, number: int) -> tu
         await asyncio.to_thread(server.process.wait, 60)
         return time.monotonic() - begun
 
-    *_, seconds = await asyncio.gather(*map(caller, range(CALLERS)), end())
+    seconds, _ = await asyncio.gather(end(), asyncio.gather(*map(caller, range(CALLERS))))
     return findings.good, seconds
 
 
