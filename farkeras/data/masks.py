@@ -15,10 +15,13 @@ from functools import reduce
 from itertools import zip_longest
 from typing import NamedTuple
 
+import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from farkeras.attributes import REGIONS
+
+Tensor = keras.KerasTensor | np.ndarray
 
 OVAL = tuple(
     map(
@@ -138,8 +141,8 @@ _TURNS = 2 * np.pi * np.arange(_NUM_DIRECTIONS) / _NUM_DIRECTIONS
 _CIRCLE = np.stack([np.cos(_TURNS), np.sin(_TURNS)], axis=-1).astype(np.float32)
 
 
-def region_masks(points: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """The regions' masks in the frame in which the points lie.
+def region_masks(points: Tensor, size: tuple[int, int]) -> keras.KerasTensor:
+    """The regions' masks in the frame in which the points lie, on any Keras backend.
 
     A convex hull is taken as the intersection of half planes in 24 directions that turn with the face, so a turned or
     mirrored face has turned or mirrored masks (in 24 directions a hull is a little larger than in all, by 2 to 6 % of
@@ -153,26 +156,28 @@ def region_masks(points: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     Returns:
         float32 `[h, w, R]` or `[B, h, w, R]` in 0..1, regions in the order of `REGIONS`.
     """
-    points = tf.cast(points, tf.float32) * tf.constant(size[::-1], tf.float32)  # in mask pixels
+    points = ops.cast(points, "float32") * np.array(size[::-1], np.float32)  # in mask pixels
     hulls = [hull for parts in HULLS.values() for hull in parts]
     step = max(1, min(size) // FINEST)
     grid = -(-size[0] // step) + 2, -(-size[1] // step) + 2  # one point beyond each border
     *distances, bare_face = _distances(points, [*hulls, BARE_FACE], grid, step)
     rest = iter(distances)
     # Of signed distances, the least is the union's and the largest the intersection's.
-    regions = {name: reduce(tf.minimum, [next(rest) for _ in parts]) for name, parts in HULLS.items()}
-    regions["Hair"] = tf.maximum(regions["Hair"], -bare_face)
-    regions["Object"] = reduce(tf.minimum, regions.values())
-    distance = tf.reshape(tf.stack(list(regions.values()), axis=-1), [-1, *grid, len(REGIONS)])
+    regions = {name: reduce(ops.minimum, [next(rest) for _ in parts]) for name, parts in HULLS.items()}
+    regions["Hair"] = ops.maximum(regions["Hair"], -bare_face)
+    regions["Object"] = reduce(ops.minimum, regions.values())
+    distance = ops.reshape(ops.stack(list(regions.values()), axis=-1), (-1, *grid, len(REGIONS)))
     if step > 1:
-        fine = [side * step for side in grid]
-        distance = tf.raw_ops.ResizeBilinear(images=distance, size=fine, half_pixel_centers=True)
+        fine = tuple(side * step for side in grid)
+        distance = ops.image.resize(distance, fine, "bilinear", data_format="channels_last")
     distance = distance[:, step : step + size[0], step : step + size[1]]
-    masks = tf.clip_by_value(0.5 - distance, 0.0, 1.0)
-    return tf.reshape(masks, [*points.shape[:-2], *size, len(REGIONS)])
+    masks = ops.clip(0.5 - distance, 0.0, 1.0)
+    return masks if len(points.shape) == 3 else masks[0]
 
 
-def _distances(points: tf.Tensor, hulls: Sequence[Hull], grid: tuple[int, int], step: int) -> list[tf.Tensor]:
+def _distances(
+    points: keras.KerasTensor, hulls: Sequence[Hull], grid: tuple[int, int], step: int
+) -> list[keras.KerasTensor]:
     """For each hull the distance to its border, in pixels, negative inside: `[..., grid]`.
 
     Rows and columns of the grid are `step` pixels wide, and the first lies before the first pixel.
@@ -182,30 +187,31 @@ def _distances(points: tf.Tensor, hulls: Sequence[Hull], grid: tuple[int, int], 
     table = [[point or hull.points[0] for point in row] for row, hull in zip(rows, hulls, strict=True)]
     indices, out, down = np.moveaxis(np.array(table, np.float32), -1, 0)
     bridge, forehead, chin = (points[..., None, i : i + 1, :] for i in (_BRIDGE, _FOREHEAD, _CHIN))
-    corners = tf.gather(points, indices.astype(np.int32), axis=-2)  # [..., hulls, points, 2]
+    corners = ops.take(points, indices.astype(np.int32), axis=-2)  # [..., hulls, points, 2]
     corners += out[..., None] * (corners - bridge) + down[..., None] * (chin - forehead)
 
     directions = _directions(points)  # [..., T, 2]
-    reach = tf.reduce_max(tf.matmul(corners, directions[..., None, :, :], transpose_b=True), axis=-2)
+    reach = ops.max(ops.matmul(corners, ops.swapaxes(directions[..., None, :, :], -1, -2)), axis=-2)
     dilations = np.array([hull.dilation for hull in hulls], np.float32)
     reach += (dilations * _face_size(points)[..., None])[..., None]  # [..., hulls, T]
 
     y, x = step * (np.mgrid[: grid[0], : grid[1]] - 0.5)
-    pixels = tf.matmul(directions, np.stack([x.ravel(), y.ravel()]).astype(np.float32))  # [..., T, grid]
+    pixels = ops.matmul(directions, np.stack([x.ravel(), y.ravel()]).astype(np.float32))  # [..., T, grid]
     # A hull at a time keeps the largest array in the processor's cache: faster than all at once.
-    return [tf.reduce_max(pixels - border[..., None], axis=-2) for border in tf.unstack(reach, axis=-2)]
+    return [ops.max(pixels - reach[..., hull, :, None], axis=-2) for hull in range(len(hulls))]
 
 
-def _directions(points: tf.Tensor) -> tf.Tensor:
+def _directions(points: keras.KerasTensor) -> keras.KerasTensor:
     """Unit vectors `[..., T, 2]`, evenly around, the first from eye to eye."""
     right, left = (points[..., i, :] for i in _EYE_CORNERS)
-    across = tf.math.divide_no_nan(left - right, tf.norm(left - right, axis=-1, keepdims=True))
-    down = tf.stack([-across[..., 1], across[..., 0]], axis=-1)
-    return tf.matmul(_CIRCLE, tf.stack([across, down], axis=-2))
+    across = ops.divide_no_nan(left - right, ops.norm(left - right, axis=-1, keepdims=True))
+    down = ops.stack([-across[..., 1], across[..., 0]], axis=-1)
+    return ops.matmul(_CIRCLE, ops.stack([across, down], axis=-2))
 
 
-def _face_size(points: tf.Tensor) -> tf.Tensor:
+def _face_size(points: keras.KerasTensor) -> keras.KerasTensor:
     """The square root of the area that the face's outline encloses, `[...]`."""
-    x, y = tf.unstack(tf.gather(points, OVAL, axis=-2), axis=-1)
-    area = tf.reduce_sum(x * tf.roll(y, -1, axis=-1) - y * tf.roll(x, -1, axis=-1), axis=-1) / 2
-    return tf.sqrt(tf.abs(area))
+    outline = ops.take(points, OVAL, axis=-2)
+    x, y = outline[..., 0], outline[..., 1]
+    area = ops.sum(x * ops.roll(y, -1, axis=-1) - y * ops.roll(x, -1, axis=-1), axis=-1) / 2
+    return ops.sqrt(ops.abs(area))
