@@ -177,6 +177,19 @@ class Grouping:
         return Grouping(groups, tuple(name for name in self.attributes if name not in excluded))
 
 
+Attributes = Grouping | str | Sequence[str]
+"""A `Grouping`, the name or file of one over the 40 CelebA attributes, or a list of attributes (one group)."""
+
+
+def as_grouping(attributes: Attributes) -> Grouping:
+    """The groups that an argument `attributes` names."""
+    if isinstance(attributes, Grouping):
+        return attributes
+    if isinstance(attributes, str):
+        return load_grouping(attributes, CELEBA_ATTRIBUTES)
+    return Grouping({"all": tuple(attributes)}, tuple(attributes))
+
+
 def load_grouping(name_or_path: str | Path, attributes: Sequence[str] = CELEBA_ATTRIBUTES) -> Grouping:
     """A published grouping by name, or a user's own from a JSON file (`{"group": ["attribute", ...], ...}`).
 

@@ -1,19 +1,193 @@
-"""Losses that leave out unknown labels: cross-entropy of attributes and its sums by group, and the loss of masks.
+"""Losses that leave out unknown labels: of attributes and of facial masks.
 
-They give the loss of each label or image, which a training step of your own weighs and sums, on any Keras backend.
+`MaskedBinaryCrossentropy` and `RegionMaskLoss` are Keras losses for `compile`, on any Keras backend. The functions give
+the loss of each label or image, which a training step of your own weighs and sums.
 """
 
-from typing import TypeAlias
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from farkeras.attributes import Grouping
+from farkeras.data.masks import region_masks
 
-__all__ = ["attribute_losses", "balanced_positive_weights", "mask_losses", "sum_by_group"]
+__all__ = [
+    "MaskedBinaryCrossentropy",
+    "MaskedLoss",
+    "RegionMaskLoss",
+    "attribute_losses",
+    "balanced_positive_weights",
+    "mask_losses",
+    "sum_by_group",
+]
 
-Tensor: TypeAlias = keras.KerasTensor | np.ndarray
+Tensor = keras.KerasTensor | np.ndarray
+
+
+class MaskedLoss(keras.losses.Loss):
+    """The base of losses whose targets may be unknown: those weigh nothing.
+
+    An unknown target has sample weight 0. So the default reduction, `"mean_with_sample_weight"`, is the mean over the
+    known targets, and 0 where none is known. A subclass gives `call`, finite for unknown targets as well, and `known`.
+
+    Args:
+        reduction: As of `keras.losses.Loss`: `"sum_over_batch_size"` also counts the unknown targets.
+        name: Optional name.
+        dtype: Of the computation; by default `keras.config.floatx()`.
+    """
+
+    def __init__(
+        self, reduction: str | None = "mean_with_sample_weight", name: str | None = None, dtype: str | None = None
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def known(self, y_true: Tensor) -> Tensor:
+        """True where a target is known; of the shape of what `call` returns."""
+        raise NotImplementedError
+
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        return super().__call__(y_true, y_pred, self.weights(y_true, sample_weight, self.dtype))
+
+    def weights(self, y_true: Tensor, sample_weight: Tensor | None, dtype: str) -> Tensor:
+        """Of each target: 0 where it is unknown, else its sample weight."""
+        known = ops.cast(self.known(y_true), dtype)
+        if sample_weight is None:
+            return known
+        weight = ops.convert_to_tensor(sample_weight, dtype)
+        return known * ops.reshape(weight, (*weight.shape, *[1] * (len(known.shape) - len(weight.shape))))
+
+    def sums(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The weighted losses and the weights, of the shape of what `call` returns, in the predictions' dtype.
+
+        The sum of the first over the sum of the second is the mean, also over parts of a batch on several devices.
+        """
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        weights = self.weights(y_true, sample_weight, keras.backend.standardize_dtype(y_pred.dtype))
+        return self.call(y_true, y_pred) * weights, weights
+
+
+@keras.saving.register_keras_serializable(package="farkeras")
+class MaskedBinaryCrossentropy(MaskedLoss):
+    """Binary cross-entropy of attributes, some of which may be unknown; with weights of positives and a focal term.
+
+    With logit `x` and `p = sigmoid(x)` the loss of a positive label is `-w (1 - p)^gamma log p`, of a negative one
+    `-p^gamma log(1 - p)`, of an unknown one 0. By default the mean over all known labels is returned.
+
+    Args:
+        positive_weights: Factor `w` for the loss of positive labels: `(attributes,)` numbers, see
+            `balanced_positive_weights`, or None for 1.
+        focal_gamma: Exponent of focal loss (Lin et al., ICCV 2017), at least 0.
+        from_logits: Whether predictions are logits, as those of this package's models; else probabilities.
+        reduction: As of `keras.losses.Loss`; see `MaskedLoss`.
+        name: Optional name.
+        dtype: Of the computation; by default `keras.config.floatx()`.
+
+    Call arguments:
+        y_true: `(batch, attributes)`: 1, 0, or -1 for unknown.
+        y_pred: `(batch, attributes)` float.
+        sample_weight: Optional, of images, `(batch,)`, or of labels, `(batch, attributes)`.
+
+    Example:
+
+    >>> loss = MaskedBinaryCrossentropy()
+    >>> float(loss([[1, 0, -1]], [[0.0, 0.0, 5.0]]))
+    0.6931471824645996
+    """
+
+    def __init__(
+        self,
+        positive_weights: Any = None,
+        focal_gamma: float = 0.0,
+        from_logits: bool = True,
+        reduction: str | None = "mean_with_sample_weight",
+        name: str | None = "masked_binary_crossentropy",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name, dtype)
+        if focal_gamma < 0:
+            raise ValueError(f"`focal_gamma` must be at least 0. Received: focal_gamma={focal_gamma}")
+        if positive_weights is not None and np.ndim(positive_weights) != 1:
+            raise ValueError(f"`positive_weights` must be one number per attribute. Received: {positive_weights}")
+        self.positive_weights = None if positive_weights is None else np.asarray(positive_weights)
+        self.focal_gamma, self.from_logits = focal_gamma, from_logits
+
+    def known(self, y_true: Tensor) -> Tensor:
+        return ops.not_equal(y_true, -1)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        if len(y_true.shape) != 2 or len(y_pred.shape) != 2 or y_true.shape[1] != y_pred.shape[1]:
+            raise ValueError(
+                "Labels and predictions must be (batch, attributes), with as many attributes. Received: "
+                f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
+            )
+        if not self.from_logits:
+            epsilon = keras.config.epsilon()
+            y_pred = ops.clip(y_pred, epsilon, 1.0 - epsilon)
+            y_pred = ops.log(y_pred) - ops.log1p(-y_pred)
+        return attribute_losses(y_true, y_pred, self.positive_weights, self.focal_gamma)[0]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "positive_weights": None if self.positive_weights is None else self.positive_weights.tolist(),
+            "focal_gamma": self.focal_gamma,
+            "from_logits": self.from_logits,
+            "dtype": self.dtype,
+        }
+
+
+@keras.saving.register_keras_serializable(package="farkeras")
+class RegionMaskLoss(MaskedLoss):
+    """Cross-entropy and Dice loss of the masks of facial regions, see `mask_losses`; for MGMTN's `"mask_logits"`.
+
+    Targets are masks, or the key points of a face from which they are drawn (`farkeras.data.masks.region_masks`), which
+    take a thousandth of the room. An image without a face that was found counts nothing.
+
+    Args:
+        reduction: As of `keras.losses.Loss`; see `MaskedLoss`.
+        name: Optional name.
+        dtype: Of the computation; by default `keras.config.floatx()`.
+
+    Call arguments:
+        y_true: Masks `(batch, h, w, R)` in 0..1, -1 throughout an image whose masks are unknown; or key points
+            `(batch, 478, 2)`, x, y as fractions of the image, NaN for an image whose face was not found.
+        y_pred: Mask logits `(batch, h, w, R)`.
+        sample_weight: Optional `(batch,)`.
+
+    Reference:
+        MGMTN, arXiv 2601.01408 (AML's cross-entropy; the Dice term is our addition).
+    """
+
+    def __init__(
+        self,
+        reduction: str | None = "mean_with_sample_weight",
+        name: str | None = "region_mask_loss",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name, dtype)
+
+    def known(self, y_true: Tensor) -> Tensor:
+        axes = tuple(range(1, len(y_true.shape)))
+        if len(axes) == 2:
+            return ops.all(ops.isfinite(y_true), axis=axes)
+        return ops.all(y_true >= 0, axis=axes)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        if len(y_true.shape) == 3:
+            y_true = ops.where(ops.isfinite(y_true), y_true, 0.0)
+            y_true = region_masks(y_true, tuple(y_pred.shape[1:3]))
+        if y_true.shape[1:] != y_pred.shape[1:]:
+            raise ValueError(
+                "Targets must be masks of the predictions' shape, or key points (batch, 478, 2). Received: "
+                f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
+            )
+        return mask_losses(y_true, ops.ones_like(y_pred[:, 0, 0, 0]), y_pred)[0]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dtype": self.dtype}
 
 
 def attribute_losses(

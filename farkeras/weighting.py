@@ -1,49 +1,91 @@
-"""Weights of the losses of attribute groups under one interface: uniform, DWS, DWA, homoscedastic uncertainty.
+"""Weights of the losses of attribute groups, or of other tasks: uniform, DWS, DWA, homoscedastic uncertainty.
 
 With `L_g` the mean loss of group g over known labels and `n_g` its number of attributes, the training loss is
 
     total = sum_g w_g n_g L_g / sum_g n_g
 
-so that uniform weights give the plain mean over all attributes. State is in variables: it is the same on all replicas
-and part of the checkpoint.
+so that uniform weights give the plain mean over all attributes. `model.compile(..., weighting="dws")` of this package's
+models applies them in `fit`, see `farkeras.models.MultiTaskModel`; `farkeras.train` uses the same objects.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import keras
+import numpy as np
 from keras import ops
 
-from farkeras.attributes import Grouping
 from farkeras.config import Config
 
-__all__ = ["DWA", "DWS", "TaskWeighting", "Uncertainty", "make_weighting"]
+__all__ = ["DWA", "DWS", "TaskWeighting", "Uncertainty", "get", "make_weighting"]
+
+Tensor = keras.KerasTensor | np.ndarray
 
 
-class TaskWeighting(keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="farkeras")
+class TaskWeighting:
     """Uniform weights, and the interface of the others.
 
-    Args:
+    The state is in `keras.Variable`s: it is the same on all replicas and part of a run's checkpoint. A weighting is no
+    layer, so that its state stays out of the files and exports of a model that `fit` trains with it.
+
+    Attributes:
         sizes: Number of attributes in each group.
         dtype: Of state and weights.
+        variables: The state, after `build`.
     """
 
-    def __init__(self, sizes: Sequence[int], dtype: str = "float32") -> None:
-        super().__init__(dtype=dtype, name="weighting")
-        self.sizes = tuple(sizes)
-        self.shares = [size / sum(self.sizes) for size in self.sizes]  # n_g / sum_h n_h
-        self.updates = self.state("updates", ())
-        self.built = True
+    def __init__(self) -> None:
+        self.sizes: tuple[float, ...] = ()
+        self.dtype = ""
+        self.variables: list[keras.Variable] = []
 
-    def state(self, name: str, shape: tuple[int, ...] | None = None) -> keras.Variable:
+    def build(self, sizes: Sequence[float], dtype: str | None = None) -> Self:
+        """Makes the state.
+
+        Args:
+            sizes: Number of attributes in each group, n_g; of other tasks, how much each counts.
+            dtype: Of state and weights; by default `keras.config.floatx()`.
+
+        Raises:
+            ValueError: This weighting has been built before, for the losses of another model.
+        """
+        if self.variables:
+            raise ValueError(
+                f"This {type(self).__name__} has the state of another training: expected a new one. Make one for each "
+                "call of `compile`."
+            )
+        self.sizes, self.dtype = tuple(sizes), dtype or keras.config.floatx()
+        self.make_state()
+        return self
+
+    def make_state(self) -> None:
+        """Makes the variables; `sizes` and `dtype` are known."""
+        self.updates = self.state("updates", ())
+
+    def state(self, name: str, shape: tuple[int, ...] | None = None, trainable: bool = False) -> keras.Variable:
         """A variable that starts at 0, by default one number for each group."""
         shape = (len(self.sizes),) if shape is None else shape
-        return self.add_weight(shape, "zeros", name=name, trainable=False, aggregation="only_first_replica")
+        aggregation = "none" if trainable else "only_first_replica"
+        variable = keras.Variable("zeros", shape, self.dtype, trainable, aggregation=aggregation, name=name)
+        self.variables.append(variable)
+        return variable
 
-    def weights_now(self) -> keras.KerasTensor:
+    @property
+    def trainable_variables(self) -> list[keras.Variable]:
+        """Those of `variables` that the optimizer trains."""
+        return [v for v in self.variables if v.trainable]
+
+    @property
+    def shares(self) -> Tensor:
+        """`(K,)`: n_g / sum_h n_h."""
+        return ops.convert_to_tensor([size / sum(self.sizes) for size in self.sizes], self.dtype)
+
+    def weights_now(self) -> Tensor:
         """`(K,)`: w_g of the current step."""
-        return ops.ones(len(self.sizes), dtype=self.compute_dtype)
+        return ops.ones(len(self.sizes), dtype=self.dtype)
 
-    def total(self, losses: keras.KerasTensor, num_replicas: int = 1) -> keras.KerasTensor:
+    def total(self, losses: Tensor, num_replicas: int = 1) -> Tensor:
         """The training loss.
 
         Args:
@@ -52,7 +94,7 @@ class TaskWeighting(keras.layers.Layer):
         """
         return ops.sum(ops.stop_gradient(self.weights_now()) * self.shares * losses)
 
-    def update(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
+    def update(self, losses: Tensor, present: Tensor) -> None:
         """Takes note of a step.
 
         Args:
@@ -61,7 +103,16 @@ class TaskWeighting(keras.layers.Layer):
         """
         self.updates.assign(self.updates + 1)
 
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; the state is not among them."""
+        return {}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="farkeras")
 class DWS(TaskWeighting):
     """Dynamic Weighting Strategy: groups that lag behind weigh more, so that groups converge in step.
 
@@ -75,8 +126,7 @@ class DWS(TaskWeighting):
     this one is our formulation. r is the relative inverse training rate of GradNorm (Chen et al., ICML 2018).
 
     Args:
-        sizes: Number of attributes in each group.
-        warmup_steps: Steps with uniform weights, at least 1.
+        warmup_steps: Steps with uniform weights, at least 1: about an epoch.
         alpha: Strength of the scale term, in [0, 1].
         beta: Strength of the lag term, in [0, 1].
         decay: Of the running mean, per step.
@@ -86,51 +136,56 @@ class DWS(TaskWeighting):
     """
 
     def __init__(
-        self,
-        sizes: Sequence[int],
-        warmup_steps: int,
-        alpha: float = 0.5,
-        beta: float = 0.5,
-        decay: float = 0.99,
-        dtype: str = "float32",
+        self, warmup_steps: int = 100, alpha: float = 0.5, beta: float = 0.5, decay: float = 0.99
     ) -> None:
-        super().__init__(sizes, dtype)
+        super().__init__()
+        _check_range("alpha", alpha, 0, 1)
+        _check_range("beta", beta, 0, 1)
+        _check_range("decay", decay, 0, 0.99999)
         self.warmup_steps, self.alpha, self.beta, self.decay = max(1, warmup_steps), alpha, beta, decay
+
+    def make_state(self) -> None:
+        super().make_state()
         self.decayed_sum, self.decayed_count = self.state("decayed_sum"), self.state("decayed_count")
         self.initial = self.state("initial")
 
-    def running(self) -> keras.KerasTensor:
+    def running(self) -> Tensor:
         """`(K,)`: running mean of each L_g; 0 for a group without any label so far."""
-        return self.decayed_sum / ops.maximum(self.decayed_count, 1e-12)
+        return self.decayed_sum / ops.maximum(ops.convert_to_tensor(self.decayed_count), 1e-12)
 
-    def weights_now(self) -> keras.KerasTensor:
-        groups = len(self.sizes)
-        seen = ops.cast(self.initial > 0, self.compute_dtype)
+    def weights_now(self) -> Tensor:
+        groups, initial = len(self.sizes), ops.convert_to_tensor(self.initial)
+        seen = ops.cast(initial > 0, self.dtype)
         count = ops.maximum(ops.sum(seen), 1.0)
-        initial = ops.where(seen > 0, self.initial, 1.0)
+        mean = ops.sum(initial) / count
+        initial = ops.where(seen > 0, initial, 1.0)
         remaining = seen * self.running() / initial
         lag = remaining / ops.maximum(ops.sum(remaining) / count, 1e-12)
-        scale = (ops.sum(self.initial) / count / initial) ** self.alpha
+        scale = (mean / initial) ** self.alpha
         weight = scale * ops.clip(lag, 0.2, 5.0) ** self.beta
         weight = ops.where(seen > 0, weight, ops.sum(seen * weight) / count)  # nothing known: as the others on average
         weight *= groups / ops.sum(weight)
-        return ops.where(self.updates < self.warmup_steps, ops.ones_like(weight), weight)
+        return ops.where(ops.convert_to_tensor(self.updates) < self.warmup_steps, ops.ones_like(weight), weight)
 
-    def update(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
+    def update(self, losses: Tensor, present: Tensor) -> None:
         super().update(losses, present)
         decay = 1.0 - (1.0 - self.decay) * present  # a group absent from the batch keeps its mean
         self.decayed_sum.assign(decay * self.decayed_sum + (1.0 - decay) * losses)
         self.decayed_count.assign(decay * self.decayed_count + (1.0 - decay))
-        self.initial.assign(ops.where(self.updates <= self.warmup_steps, self.running(), self.initial))
+        updates, initial = ops.convert_to_tensor(self.updates), ops.convert_to_tensor(self.initial)
+        self.initial.assign(ops.where(updates <= self.warmup_steps, self.running(), initial))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"warmup_steps": self.warmup_steps, "alpha": self.alpha, "beta": self.beta, "decay": self.decay}
 
 
+@keras.saving.register_keras_serializable(package="farkeras")
 class DWA(TaskWeighting):
     """Dynamic Weight Average: `w_k = K softmax(r_k / T)`, `r_k = L_k(t-1) / L_k(t-2)` from epoch means.
 
     The first two epochs are uniform.
 
     Args:
-        sizes: Number of attributes in each group.
         steps_per_epoch: Steps after which an epoch's mean is taken.
         temperature: T.
 
@@ -138,32 +193,40 @@ class DWA(TaskWeighting):
         Liu, Johns, Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019, equation 7.
     """
 
-    def __init__(
-        self, sizes: Sequence[int], steps_per_epoch: int, temperature: float = 2.0, dtype: str = "float32"
-    ) -> None:
-        super().__init__(sizes, dtype)
+    def __init__(self, steps_per_epoch: int, temperature: float = 2.0) -> None:
+        super().__init__()
+        _check_range("temperature", temperature, 0.01, float("inf"))
         self.steps_per_epoch, self.temperature = max(1, steps_per_epoch), temperature
+
+    def make_state(self) -> None:
+        super().make_state()
         self.sum, self.count = self.state("sum"), self.state("count")
         self.last, self.before_last = self.state("last"), self.state("before_last")
 
-    def weights_now(self) -> keras.KerasTensor:
-        known = ops.logical_and(self.last > 0, self.before_last > 0)
-        rate = ops.where(known, self.last / ops.where(known, self.before_last, 1.0), 1.0)
+    def weights_now(self) -> Tensor:
+        last, before_last = ops.convert_to_tensor(self.last), ops.convert_to_tensor(self.before_last)
+        known = ops.logical_and(last > 0, before_last > 0)
+        rate = ops.where(known, last / ops.where(known, before_last, 1.0), 1.0)
         weight = len(self.sizes) * ops.softmax(rate / self.temperature)
-        return ops.where(self.updates < 2 * self.steps_per_epoch, ops.ones_like(weight), weight)
+        updates = ops.convert_to_tensor(self.updates)
+        return ops.where(updates < 2 * self.steps_per_epoch, ops.ones_like(weight), weight)
 
-    def update(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
+    def update(self, losses: Tensor, present: Tensor) -> None:
         super().update(losses, present)
-        self.sum.assign(self.sum + present * losses)
-        self.count.assign(self.count + present)
-        ended = ops.equal(ops.mod(self.updates, self.steps_per_epoch), 0)
-        mean = self.sum / ops.maximum(self.count, 1.0)
-        self.before_last.assign(ops.where(ended, self.last, self.before_last))
-        self.last.assign(ops.where(ended, mean, self.last))
-        self.sum.assign(ops.where(ended, 0.0, self.sum))
-        self.count.assign(ops.where(ended, 0.0, self.count))
+        # Plain tensors: on JAX, the operations take no variables.
+        last, before_last = ops.convert_to_tensor(self.last), ops.convert_to_tensor(self.before_last)
+        total, count = self.sum + present * losses, self.count + present
+        ended = ops.equal(ops.mod(ops.convert_to_tensor(self.updates), self.steps_per_epoch), 0)
+        self.before_last.assign(ops.where(ended, last, before_last))
+        self.last.assign(ops.where(ended, total / ops.maximum(count, 1.0), last))
+        self.sum.assign(ops.where(ended, 0.0, total))
+        self.count.assign(ops.where(ended, 0.0, count))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"steps_per_epoch": self.steps_per_epoch, "temperature": self.temperature}
 
 
+@keras.saving.register_keras_serializable(package="farkeras")
 class Uncertainty(TaskWeighting):
     """Homoscedastic uncertainty: `total = sum_g n_g (L_g / (2 s_g^2) + log s_g) / sum_g n_g`, log s_g learned.
 
@@ -171,26 +234,54 @@ class Uncertainty(TaskWeighting):
         Kendall, Gal, Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses, CVPR 2018.
     """
 
-    def __init__(self, sizes: Sequence[int], dtype: str = "float32") -> None:
-        super().__init__(sizes, dtype)
-        self.log_sigma = self.add_weight(name="log_sigma", shape=(len(self.sizes),), initializer="zeros")
+    def make_state(self) -> None:
+        super().make_state()
+        self.log_sigma = self.state("log_sigma", trainable=True)
 
-    def weights_now(self) -> keras.KerasTensor:
+    def weights_now(self) -> Tensor:
         return ops.exp(-2.0 * self.log_sigma) / 2.0
 
-    def total(self, losses: keras.KerasTensor, num_replicas: int = 1) -> keras.KerasTensor:
+    def total(self, losses: Tensor, num_replicas: int = 1) -> Tensor:
         # Every replica adds the same log s_g; together they must add it once.
         return ops.sum(self.shares * (self.weights_now() * losses + self.log_sigma / num_replicas))
 
 
-def make_weighting(config: Config, grouping: Grouping, steps_per_epoch: float, dtype: str = "float32") -> TaskWeighting:
-    """The weighting that `config.weighting` names."""
-    sizes = [len(members) for members in grouping.groups.values()]
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"`{name}` must be a number from {low} to {high}. Received: {name}={value}")
+
+
+def get(identifier: str | TaskWeighting) -> TaskWeighting:
+    """The weighting that `compile(weighting=...)` names: `"uniform"`, `"dws"`, `"uncertainty"`, or an object.
+
+    Raises:
+        ValueError: No such weighting.
+    """
+    if isinstance(identifier, TaskWeighting):
+        return identifier
+    if identifier == "dwa":
+        raise ValueError(
+            "`weighting='dwa'` needs to know how many steps an epoch has. Use "
+            "`weighting=farkeras.weighting.DWA(steps_per_epoch=...)`."
+        )
+    classes: dict[str, Callable[[], TaskWeighting]] = {
+        "uniform": TaskWeighting,
+        "dws": DWS,
+        "uncertainty": Uncertainty,
+    }
+    if identifier not in classes:
+        raise ValueError(
+            f"`weighting` must be one of {', '.join(classes)}, or an object of `farkeras.weighting`. "
+            f"Received: weighting={identifier!r}"
+        )
+    return classes[identifier]()
+
+
+def make_weighting(config: Config, steps_per_epoch: float) -> TaskWeighting:
+    """The weighting that `config.weighting` names, with its settings; not built."""
     if config.weighting == "dws":
         warmup = round(config.weighting_warmup_epochs * steps_per_epoch)
-        return DWS(
-            sizes, warmup, alpha=config.dws_alpha, beta=config.dws_beta, decay=config.weighting_decay, dtype=dtype
-        )
+        return DWS(warmup, config.dws_alpha, config.dws_beta, config.weighting_decay)
     if config.weighting == "dwa":
-        return DWA(sizes, round(steps_per_epoch), temperature=config.dwa_temperature, dtype=dtype)
-    return {"uniform": TaskWeighting, "uncertainty": Uncertainty}[config.weighting](sizes, dtype)
+        return DWA(round(steps_per_epoch), config.dwa_temperature)
+    return get(config.weighting)

@@ -156,7 +156,7 @@ def region_masks(points: Tensor, size: tuple[int, int]) -> keras.KerasTensor:
     Returns:
         float32 `[h, w, R]` or `[B, h, w, R]` in 0..1, regions in the order of `REGIONS`.
     """
-    points = ops.cast(points, "float32") * np.array(size[::-1], np.float32)  # in mask pixels
+    points = ops.cast(points, "float32") * ops.convert_to_tensor(size[::-1], "float32")  # in mask pixels
     hulls = [hull for parts in HULLS.values() for hull in parts]
     step = max(1, min(size) // FINEST)
     grid = -(-size[0] // step) + 2, -(-size[1] // step) + 2  # one point beyond each border
@@ -188,11 +188,12 @@ def _distances(
     indices, out, down = np.moveaxis(np.array(table, np.float32), -1, 0)
     bridge, forehead, chin = (points[..., None, i : i + 1, :] for i in (_BRIDGE, _FOREHEAD, _CHIN))
     corners = ops.take(points, indices.astype(np.int32), axis=-2)  # [..., hulls, points, 2]
-    corners += out[..., None] * (corners - bridge) + down[..., None] * (chin - forehead)
+    out, down = (ops.convert_to_tensor(share[..., None]) for share in (out, down))
+    corners += out * (corners - bridge) + down * (chin - forehead)
 
     directions = _directions(points)  # [..., T, 2]
     reach = ops.max(ops.matmul(corners, ops.swapaxes(directions[..., None, :, :], -1, -2)), axis=-2)
-    dilations = np.array([hull.dilation for hull in hulls], np.float32)
+    dilations = ops.convert_to_tensor([hull.dilation for hull in hulls], "float32")
     reach += (dilations * _face_size(points)[..., None])[..., None]  # [..., hulls, T]
 
     y, x = step * (np.mgrid[: grid[0], : grid[1]] - 0.5)

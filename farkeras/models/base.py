@@ -6,25 +6,27 @@ from typing import Any, Self
 import keras
 from keras import layers, ops
 
-from farkeras.attributes import CELEBA_ATTRIBUTES, Grouping, load_grouping
+from farkeras.attributes import Attributes, Grouping
 from farkeras.config import Config
+from farkeras.losses import MaskedBinaryCrossentropy, sum_by_group
 from farkeras.models.backbones import build_backbone
+from farkeras.models.multi_task import MultiTaskModel, Tensors, WeighedTasks, mean_part, output_part
 
-Attributes = Grouping | str | Sequence[str]
-"""A `Grouping`, the name or file of one over the 40 CelebA attributes, or a list of attributes (one group)."""
 Outputs = dict[str, keras.KerasTensor]
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
-class LogitsModel(keras.Model):
+class LogitsModel(MultiTaskModel):
     """A functional Keras model from images to a dict of outputs, of which `"logits"` is `(batch, attributes)`.
 
-    Prediction, evaluation and the exporters take any such model: `LogitsModel(inputs, {"logits": logits})`.
+    Prediction, evaluation and the exporters take any such model: `LogitsModel(inputs, {"logits": logits})`. In `fit`,
+    labels that are no dict are those of `"logits"`; see `MultiTaskModel` for `compile`.
 
     Attributes:
         has_masks: Whether the model predicts masks of facial regions; it then has `masks` and `mask_size`.
     """
 
+    main_output = "logits"
     has_masks = False
 
     def answers(self, images: keras.KerasTensor) -> Outputs:
@@ -49,6 +51,13 @@ class FaceAttributeModel(LogitsModel):
 
     Input: `(batch, height, width, 3)` float, RGB in 0..255. Output: a dict, of which `"logits"` is
     `(batch, attributes)` float in the order of `model.grouping.attributes`.
+
+    With `weighting` (see `MultiTaskModel`), the tasks are the groups of attributes: `L_g` is the mean loss over the
+    group's known labels, `n_g` its number of attributes, and
+
+        total = sum_g w_g n_g L_g / sum_g n_g
+
+    plus what the losses of other outputs add. `"logits"` then has the loss `farkeras.losses.MaskedBinaryCrossentropy`.
 
     A subclass's constructor takes `attributes`, `backbone`, `image_size`, `backbone_alpha`, `backbone_weights`, `name`
     and options of its own, which `options_of` reads from settings.
@@ -89,6 +98,34 @@ class FaceAttributeModel(LogitsModel):
         """Name of each fully connected layer at the end -> the attributes of its outputs."""
         return {head_name(group): members for group, members in self.grouping.groups.items()}
 
+    def _losses_by_output(self, loss: Any) -> dict[str, keras.losses.Loss]:
+        losses = super()._losses_by_output(loss)
+        if not isinstance(losses.get("logits"), MaskedBinaryCrossentropy):
+            raise ValueError(
+                "`weighting` weighs the groups of attributes, so 'logits' needs the loss "
+                f"farkeras.losses.MaskedBinaryCrossentropy. Received: loss={loss}"
+            )
+        return losses
+
+    def _task_sizes(self, weighed: WeighedTasks) -> dict[str, float]:
+        return {group: len(members) for group, members in self.grouping.groups.items()}
+
+    def _scale(self, weighed: WeighedTasks) -> float:
+        return weighed.loss_weights["logits"]
+
+    def _task_losses(
+        self, weighed: WeighedTasks, y: Tensors, y_pred: Tensors, sample_weight: Any
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor, Any]:
+        weight = sample_weight.get("logits") if isinstance(sample_weight, dict) else sample_weight
+        sums = weighed.losses["logits"].sums(y["logits"], y_pred["logits"], weight)
+        losses, present = mean_part(*(sum_by_group(values, self.grouping) for values in sums))
+        others = [
+            weighed.loss_weights[name] * output_part(weighed, name, y, y_pred, sample_weight)[0]
+            for name in weighed.losses
+            if name != "logits"
+        ]
+        return losses, present, sum(others)
+
     def get_config(self) -> dict[str, Any]:
         config = {"image_size": list(self.image_size), **self._config, "name": self.name}
         if isinstance(config["backbone"], keras.Model):
@@ -104,15 +141,6 @@ class FaceAttributeModel(LogitsModel):
         if isinstance(config["backbone"], dict):
             config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
         return cls(Grouping(dict(grouping["groups"]), tuple(grouping["attributes"])), **config)
-
-
-def as_grouping(attributes: Attributes) -> Grouping:
-    """The groups that a model's argument `attributes` names."""
-    if isinstance(attributes, Grouping):
-        return attributes
-    if isinstance(attributes, str):
-        return load_grouping(attributes, CELEBA_ATTRIBUTES)
-    return Grouping({"all": tuple(attributes)}, tuple(attributes))
 
 
 def as_network(backbone: str | keras.Model, image_size: Sequence[int], alpha: float, weights: str) -> keras.Model:

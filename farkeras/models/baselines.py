@@ -4,8 +4,9 @@ from typing import Any
 import keras
 from keras import layers
 
+from farkeras.attributes import Attributes, as_grouping
 from farkeras.config import Config
-from farkeras.models.base import Attributes, FaceAttributeModel, as_grouping, as_network, head_dtype
+from farkeras.models.base import FaceAttributeModel, as_network, head_dtype
 
 
 @keras.saving.register_keras_serializable(package="farkeras")

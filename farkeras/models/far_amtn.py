@@ -4,10 +4,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from farkeras.attributes import Attributes, as_grouping
 from farkeras.config import Config
 from farkeras.layers import CGFF, WSGSA
 from farkeras.models.backbones import split_at_last_block
-from farkeras.models.base import Attributes, FaceAttributeModel, Outputs, as_grouping, as_network, group_heads
+from farkeras.models.base import FaceAttributeModel, Outputs, as_network, group_heads
 
 
 @keras.saving.register_keras_serializable(package="farkeras")

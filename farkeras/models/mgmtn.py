@@ -4,19 +4,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from farkeras.attributes import REGIONS, Grouping, region_of
+from farkeras.attributes import REGIONS, Attributes, Grouping, as_grouping, region_of
 from farkeras.config import Config
 from farkeras.layers import AML, G2FF
 from farkeras.models.backbones import feature_maps
-from farkeras.models.base import (
-    Attributes,
-    FaceAttributeModel,
-    Outputs,
-    as_grouping,
-    as_network,
-    group_heads,
-    head_dtype,
-)
+from farkeras.models.base import FaceAttributeModel, Outputs, as_network, group_heads, head_dtype
 
 
 @keras.saving.register_keras_serializable(package="farkeras")

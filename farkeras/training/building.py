@@ -139,7 +139,8 @@ class Run:
             # What is validated is what is saved: always float32, with averaged weights where averaging is on.
             self.final_model = type(self.model).from_config(self.model.get_config())
         self.forward = compile_forward(self.final_model, self.strategy)
-        self.weighting = make_weighting(config, grouping, self.steps_per_epoch, dtype)
+        sizes = [len(members) for members in grouping.groups.values()]
+        self.weighting = make_weighting(config, self.steps_per_epoch).build(sizes, dtype)
         labels, steps_per_epoch = self.data.train.labels, self.steps_per_epoch
         self.phases = make_phases(config, self.model, self.weighting, grouping, labels, steps_per_epoch, self.strategy)
 

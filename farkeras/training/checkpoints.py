@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from farkeras.errors import FarkerasError
+from farkeras.weighting import TaskWeighting
 
 
 class RunState:
@@ -26,7 +27,7 @@ class RunState:
         folder: Path,
         model: keras.Model,
         optimizers: dict[str, keras.optimizers.Optimizer],
-        weighting: keras.layers.Layer,
+        weighting: TaskWeighting,
     ) -> None:
         self.optimizers = optimizers
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64)
@@ -39,7 +40,7 @@ class RunState:
             model=model,
             generators=generators,
             **optimizers,
-            weighting=weighting,
+            weighting=tf.train.Checkpoint(**{v.name: v for v in weighting.variables}),
             step=self.step,
             next_counter=self.next_counter,
             best=self.best,

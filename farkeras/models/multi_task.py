@@ -1,0 +1,274 @@
+"""Models of several tasks: `fit` weighs their losses, and takes labels of some outputs alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from farkeras import weighting as weightings
+from farkeras.losses import MaskedLoss
+from farkeras.weighting import TaskWeighting
+
+Tensors = Mapping[str, keras.KerasTensor]
+
+
+@dataclass(eq=False)
+class WeighedTasks:
+    """What `compile` was given, in a plain object: so Keras saves and exports none of it with the model.
+
+    Attributes:
+        weighting: Of the losses.
+        losses: Output -> its loss.
+        loss_weights: Output -> factor of its loss.
+    """
+
+    weighting: TaskWeighting
+    losses: dict[str, keras.losses.Loss]
+    loss_weights: dict[str, float]
+
+
+@keras.saving.register_keras_serializable(package="farkeras")
+class MultiTaskModel(keras.Model):
+    """A functional Keras model whose outputs are a dict, for training with `fit`.
+
+    `compile` takes one argument more than Keras's, `weighting`: `"uniform"`, `"dws"`, `"uncertainty"` or an object of
+    `farkeras.weighting`. It weighs the losses of the tasks anew in each training step. Here a task is an output that
+    has a loss, and with `L_k` its loss and `c_k` its `loss_weights` the training loss is
+
+        total = sum_k w_k c_k L_k
+
+    where uniform weights `w_k = 1` give what Keras computes. `evaluate` and `val_loss` are without these weights, so
+    that epochs can be compared. The weighting's state moves in training steps only, and is no part of the model's
+    files and exports: a model that is loaded and compiled again begins with a new one.
+
+    Labels are a dict by output. Outputs without labels are left out of loss and metrics. Labels that are no dict are
+    those of the only output, or of `main_output`.
+
+    Args:
+        inputs: As of `keras.Model`.
+        outputs: A dict of the model's outputs.
+        name: Optional name.
+
+    Reference:
+        The weightings name theirs. For DWS: FAR-AMTN, arXiv 2601.01537.
+
+    Example:
+
+    >>> inputs = keras.Input((8,))
+    >>> outputs = {"size": keras.layers.Dense(1)(inputs), "kind": keras.layers.Dense(3)(inputs)}
+    >>> model = MultiTaskModel(inputs, outputs)
+    >>> kind = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    >>> model.compile("adam", loss={"size": "mean_squared_error", "kind": kind}, weighting="dws")
+    """
+
+    main_output = ""
+    _weighed: WeighedTasks | None = None
+    _needed_labels: Mapping[str, frozenset[str]] = {}
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        *,
+        weighting: str | TaskWeighting | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """As `keras.Model.compile`; `weighting` is explained at the class.
+
+        Raises:
+            ValueError: No such weighting, or a weighting with losses that it cannot weigh.
+        """
+        weighed = None
+        if weighting is not None:
+            weighed = WeighedTasks(weightings.get(weighting), self._losses_by_output(loss), {})
+            weighed.loss_weights = self._loss_weights_by_output(loss_weights, weighed.losses)
+            weighed.weighting.build(list(self._task_sizes(weighed).values()))
+        super().compile(optimizer, loss, loss_weights, metrics, **kwargs)
+        self._weighed = weighed
+        self._needed_labels = {"loss": _named_outputs(loss), "metrics": _named_outputs(metrics)}
+
+    @property
+    def task_weights(self) -> dict[str, float]:
+        """Task -> its weight in the next training step; empty without a weighting."""
+        if self._weighed is None:
+            return {}
+        values = ops.convert_to_numpy(self._weighed.weighting.weights_now()).tolist()
+        return dict(zip(self._task_sizes(self._weighed), values, strict=True))
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> keras.KerasTensor:
+        y, y_pred = self._labelled(y, y_pred, "loss")
+        plain = super().compute_loss(x, y, y_pred, sample_weight, training)  # with Keras's own record of each output
+        if self._weighed is None or not training:
+            return plain
+        weighting, replicas = self._weighed.weighting, _num_replicas()
+        _forget_gradients(weighting.trainable_variables)
+        losses, present, others = self._task_losses(self._weighed, y, y_pred, sample_weight)
+        total = weighting.total(losses, replicas) * self._scale(self._weighed) + others
+        weighting.update(_over_replicas(ops.stop_gradient(losses)), present)
+        return total + sum(ops.sum(loss) for loss in self.losses) / replicas
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        y, y_pred = self._labelled(y, y_pred, "metrics")
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def _labelled(self, y: Any, y_pred: Any, argument: str) -> tuple[Any, Any]:
+        """Labels as a dict by output, and the predictions that they are of; they are for this argument of `compile`."""
+        if y is None or not isinstance(y_pred, dict):
+            return y, y_pred
+        if not isinstance(y, dict):
+            if isinstance(y, list | tuple):
+                raise ValueError(f"Labels of several outputs must be a dict by output: {', '.join(y_pred)}.")
+            name = self.main_output or next(iter(y_pred))
+            if not self.main_output and len(y_pred) > 1:
+                raise ValueError(f"Labels must be a dict by output: {', '.join(y_pred)}. Received: one array")
+            y = {name: y}
+        if unknown := set(y) - set(y_pred):
+            raise ValueError(f"There are labels of '{sorted(unknown)[0]}'. The outputs are: {', '.join(y_pred)}")
+        if missing := self._needed_labels.get(argument, frozenset()) - set(y):
+            raise ValueError(
+                f"`compile` was given `{argument}` for '{sorted(missing)[0]}', which has no labels. Leave it out there, "
+                f"or give labels. Received labels of: {', '.join(y)}"
+            )
+        return y, {name: y_pred[name] for name in y}
+
+    # What a subclass with other tasks than its outputs overrides.
+
+    def _task_sizes(self, weighed: WeighedTasks) -> dict[str, float]:
+        """Task -> how much it counts."""
+        return weighed.loss_weights
+
+    def _scale(self, weighed: WeighedTasks) -> float:
+        """Factor of the weighting's total, which is a mean over the tasks."""
+        return sum(weighed.loss_weights.values())
+
+    def _task_losses(
+        self, weighed: WeighedTasks, y: Tensors, y_pred: Tensors, sample_weight: Any
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor, Any]:
+        """Each task's loss `(K,)` in this replica's part, 1 where it has labels `(K,)`, and the loss of what is none."""
+        pairs = [output_part(weighed, name, y, y_pred, sample_weight) for name in weighed.losses]
+        losses, present = zip(*pairs, strict=True)
+        return ops.stack(losses), ops.stack(present), 0.0
+
+    # How a weighting goes with `compile` and with what an optimizer trains.
+
+    def _losses_by_output(self, loss: Any) -> dict[str, keras.losses.Loss]:
+        outputs = list(self.output_names) if not isinstance(self.output, dict) else list(self.output)
+        if loss is not None and not isinstance(loss, dict | list | tuple):
+            name = self.main_output or outputs[0]
+            loss = {name: loss} if self.main_output or len(outputs) == 1 else dict.fromkeys(outputs, loss)
+        losses = {name: as_loss(one) for name, one in loss.items() if one is not None} if isinstance(loss, dict) else {}
+        if not losses or set(losses) - set(outputs):
+            raise ValueError(
+                f"`weighting` needs a loss, or a dict of losses by output ({', '.join(outputs)}). Received: loss={loss}"
+            )
+        return losses
+
+    def _loss_weights_by_output(self, loss_weights: Any, losses: Mapping[str, Any]) -> dict[str, float]:
+        if isinstance(loss_weights, dict):
+            return {name: float(loss_weights.get(name, 1.0)) for name in losses}
+        if loss_weights is not None:
+            raise ValueError(f"With `weighting`, `loss_weights` must be a dict by output. Received: {loss_weights}")
+        return dict.fromkeys(losses, 1.0)
+
+    @property
+    def trainable_variables(self) -> list[keras.Variable]:
+        return [*super().trainable_variables, *self._weighting_variables(True)]
+
+    @property
+    def trainable_weights(self) -> list[keras.Variable]:
+        return [*super().trainable_weights, *self._weighting_variables(True)]
+
+    @property
+    def non_trainable_variables(self) -> list[keras.Variable]:
+        return [*super().non_trainable_variables, *self._weighting_variables(False)]
+
+    def _weighting_variables(self, trainable: bool) -> list[keras.Variable]:
+        variables = self._weighed.weighting.variables if self._weighed else []
+        return [v for v in variables if v.trainable == trainable]
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        config = super().get_compile_config()
+        if config and self._weighed:
+            config["weighting"] = keras.saving.serialize_keras_object(self._weighed.weighting)
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+
+class _FunctionLoss(keras.losses.Loss):
+    """A loss that is given as a function or by its name."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(name="loss")
+        self.function = function
+
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        return self.function(y_true, y_pred)
+
+
+def _named_outputs(argument: Any) -> frozenset[str]:
+    """The outputs for which an argument of `compile` names something."""
+    return frozenset(name for name, one in argument.items() if one is not None) if isinstance(argument, dict) else frozenset()
+
+
+def as_loss(identifier: Any) -> keras.losses.Loss:
+    """The loss object that `compile` would make of its argument."""
+    loss = keras.losses.get(identifier)
+    return loss if isinstance(loss, keras.losses.Loss) else _FunctionLoss(loss)
+
+
+def output_part(
+    weighed: WeighedTasks, name: str, y: Tensors, y_pred: Tensors, sample_weight: Any
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """An output's loss in this replica's part of the global batch, and 1 where it has labels."""
+    loss = weighed.losses[name]
+    weight = sample_weight.get(name) if isinstance(sample_weight, dict) else sample_weight
+    if isinstance(loss, MaskedLoss) and loss.reduction == "mean_with_sample_weight":
+        losses, weights = loss.sums(y[name], y_pred[name], weight)
+        return mean_part(ops.sum(losses), ops.sum(weights))
+    value = loss(y[name], y_pred[name], weight)
+    return value, ops.ones_like(value)
+
+
+def mean_part(sums: keras.KerasTensor, weights: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Sums over this replica -> their part of the mean over the global batch, and 1 where that has any weight."""
+    weights = _over_replicas(weights)
+    return ops.divide_no_nan(sums, weights), ops.cast(weights > 0, sums.dtype)
+
+
+def _num_replicas() -> int:
+    if keras.backend.backend() != "tensorflow":
+        return 1  # JAX computes on the global batch
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _over_replicas(values: keras.KerasTensor) -> keras.KerasTensor:
+    """The sum over the replicas of tf.distribute."""
+    if _num_replicas() == 1:
+        return values
+    import tensorflow as tf
+
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+def _forget_gradients(variables: list[keras.Variable]) -> None:
+    """PyTorch adds up gradients; Keras clears those of the model's own variables only."""
+    if keras.backend.backend() == "torch":
+        for variable in variables:
+            variable.value.grad = None
