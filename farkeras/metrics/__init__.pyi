@@ -2,3 +2,8 @@ from .attribute_metrics import evaluate_attributes as evaluate_attributes
 from .convergence import convergence_steps as convergence_steps
 from .history import read_history as read_history
 from .mask_metrics import evaluate_masks as evaluate_masks
+from .masked_metrics import MaskedAUC as MaskedAUC
+from .masked_metrics import MaskedBalancedAccuracy as MaskedBalancedAccuracy
+from .masked_metrics import MaskedBinaryAccuracy as MaskedBinaryAccuracy
+from .masked_metrics import MaskedF1Score as MaskedF1Score
+from .masked_metrics import MaskedMetric as MaskedMetric
