@@ -16,12 +16,14 @@ from .exporters.run import export_run as export_run
 from .flagfiles import load_config as load_config
 from .inference.folder import predict_folder as predict_folder
 from .inference.recognizer import load as load
+from .models.model_file import save as save
 from .photos.crops import align_face as align_face
 from .photos.crops import align_faces as align_faces
 from .photos.crops import align_photos as align_photos
 from .synthetic.generate import FaceSettings as FaceSettings
 from .synthetic.generate import draw_faces as draw_faces
 from .training.comparison import compare_models as compare_models
+from .training.datasets import load_datasets as load_datasets
 from .training.evaluation import evaluate_run as evaluate_run
 from .training.run import train_and_evaluate as train_and_evaluate
 

@@ -1,13 +1,14 @@
 """Group weights: DWS, DWA, uncertainty and uniform, by hand."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
 
-from farkeras.attributes import GROUPINGS, Grouping
 from farkeras.config import Config
-from farkeras.weighting import DWA, DWS, TaskWeighting, Uncertainty, make_weighting
+from farkeras.weighting import DWA, DWS, TaskWeighting, Uncertainty, get, make_weighting
 
 pytestmark = pytest.mark.core
 
@@ -23,13 +24,13 @@ def update(weighting, losses, present=None, times=1):
 
 
 def test_uniform_is_the_mean_over_attributes():
-    weighting = TaskWeighting([3, 1])
+    weighting = TaskWeighting().build([3, 1])
     np.testing.assert_array_equal(weights(weighting), [1, 1])
     assert float(weighting.total(ops.convert_to_tensor([0.4, 0.8]))) == pytest.approx((3 * 0.4 + 0.8) / 4)
 
 
 def test_replicas_parts_add_up_to_the_whole():
-    for weighting in (TaskWeighting([3, 1]), Uncertainty([3, 1])):
+    for weighting in (TaskWeighting().build([3, 1]), Uncertainty().build([3, 1])):
         if isinstance(weighting, Uncertainty):
             weighting.log_sigma.assign([0.3, -0.2])
         parts = [weighting.total(ops.convert_to_tensor(part), 2) for part in ([0.1, 0.5], [0.3, 0.3])]
@@ -39,7 +40,7 @@ def test_replicas_parts_add_up_to_the_whole():
 def test_dws_gives_weight_to_the_group_that_lags():
     # Seven groups solved (1 % of their loss left), one at 80 %: lags 0.01 and 0.8 over their mean 0.10875, clipped to
     # 1/5 and 5, normalised to a sum of 8.
-    weighting = DWS([1] * 8, warmup_steps=1, alpha=0.0, beta=1.0, decay=0.0)
+    weighting = DWS(warmup_steps=1, alpha=0.0, beta=1.0, decay=0.0).build([1] * 8)
     update(weighting, [1.0] * 8)
     update(weighting, [0.01] * 7 + [0.8])
     np.testing.assert_allclose(weights(weighting), [8 * 0.2 / 6.4] * 7 + [8 * 5 / 6.4])
@@ -59,7 +60,7 @@ def test_dws_gives_weight_to_the_group_that_lags():
     ],
 )
 def test_dws_equation(alpha, beta, expected):
-    weighting = DWS([2, 3], warmup_steps=1, alpha=alpha, beta=beta, decay=0.0)
+    weighting = DWS(warmup_steps=1, alpha=alpha, beta=beta, decay=0.0).build([2, 3])
     update(weighting, [1.0, 4.0])
     update(weighting, [0.9, 1.2])
     np.testing.assert_allclose(weights(weighting), expected, rtol=1e-5)
@@ -67,7 +68,7 @@ def test_dws_equation(alpha, beta, expected):
 
 def test_dws_running_mean():
     # Decay 1/2 without bias from the start: (0.25 * 1 + 0.5 * 4) / 0.75.
-    weighting = DWS([1, 1], warmup_steps=9, decay=0.5)
+    weighting = DWS(warmup_steps=9, decay=0.5).build([1, 1])
     update(weighting, [1.0, 2.0])
     np.testing.assert_allclose(ops.convert_to_numpy(weighting.running()), [1, 2], rtol=1e-6)
     update(weighting, [4.0, 2.0])
@@ -75,7 +76,7 @@ def test_dws_running_mean():
 
 
 def test_dws_is_uniform_during_the_warm_up_whose_end_is_the_reference():
-    weighting = DWS([1, 1], warmup_steps=3, alpha=0.0, beta=1.0, decay=0.0)
+    weighting = DWS(warmup_steps=3, alpha=0.0, beta=1.0, decay=0.0).build([1, 1])
     for losses in ([9.0, 9.0], [5.0, 1.0], [1.0, 1.0]):
         np.testing.assert_array_equal(weights(weighting), [1, 1])
         update(weighting, losses)
@@ -85,21 +86,21 @@ def test_dws_is_uniform_during_the_warm_up_whose_end_is_the_reference():
 
 
 def test_dws_group_absent_from_a_batch_keeps_its_mean():
-    weighting = DWS([1, 1], warmup_steps=1, decay=0.5)
+    weighting = DWS(warmup_steps=1, decay=0.5).build([1, 1])
     update(weighting, [1.0, 2.0])
     update(weighting, [3.0, 0.0], present=[1.0, 0.0], times=4)
     np.testing.assert_allclose(ops.convert_to_numpy(weighting.running())[1], 2.0, rtol=1e-6)
 
 
 def test_dws_group_never_seen_weighs_as_the_others_on_average():
-    weighting = DWS([1, 1, 1], warmup_steps=1, alpha=0.0, beta=1.0, decay=0.0)
+    weighting = DWS(warmup_steps=1, alpha=0.0, beta=1.0, decay=0.0).build([1, 1, 1])
     update(weighting, [1.0, 1.0, 0.0], present=[1.0, 1.0, 0.0])
     update(weighting, [0.9, 0.3, 0.0], present=[1.0, 1.0, 0.0])
     np.testing.assert_allclose(weights(weighting), [1.5, 0.5, 1.0], rtol=1e-6)
 
 
 def test_dws_weights_add_up_to_the_number_of_groups():
-    weighting = DWS([2] * 8, warmup_steps=2, alpha=0.7, beta=0.9)
+    weighting = DWS(warmup_steps=2, alpha=0.7, beta=0.9).build([2] * 8)
     random = np.random.default_rng(0)
     for _ in range(6):
         update(weighting, list(random.uniform(0.01, 2, 8)))
@@ -108,7 +109,7 @@ def test_dws_weights_add_up_to_the_number_of_groups():
 
 
 def test_dws_weights_are_no_path_for_gradients():
-    weighting = DWS([1, 1], warmup_steps=1, decay=0.0)
+    weighting = DWS(warmup_steps=1, decay=0.0).build([1, 1])
     update(weighting, [1.0, 2.0])
     update(weighting, [0.9, 0.5])
     losses = tf.Variable([0.9, 0.5])
@@ -118,7 +119,7 @@ def test_dws_weights_are_no_path_for_gradients():
 
 
 def test_dwa_equation():
-    weighting = DWA([1, 1], steps_per_epoch=2, temperature=2.0)
+    weighting = DWA(steps_per_epoch=2, temperature=2.0).build([1, 1])
     for first, second in (((2.0, 1.0), (4.0, 3.0)), ((1.0, 1.0), (2.0, 3.0))):  # epoch means (3, 2), then (1.5, 2)
         for losses in (first, second):
             np.testing.assert_array_equal(weights(weighting), [1, 1])
@@ -131,7 +132,7 @@ def test_dwa_equation():
 
 
 def test_dwa_mean_is_over_the_steps_that_had_labels():
-    weighting = DWA([1, 1], steps_per_epoch=2)
+    weighting = DWA(steps_per_epoch=2).build([1, 1])
     update(weighting, [2.0, 4.0])
     update(weighting, [2.0, 0.0], present=[1.0, 0.0])
     np.testing.assert_allclose(ops.convert_to_numpy(weighting.last), [2, 4])
@@ -139,14 +140,14 @@ def test_dwa_mean_is_over_the_steps_that_had_labels():
 
 def test_uncertainty():
     # sum n_g (L_g / (2 s_g^2) + log s_g) / sum n_g with s = (2, 1), n = (3, 1); d/dlog s = n_g (1 - L_g / s_g^2) / 4.
-    weighting = Uncertainty([3, 1])
+    weighting = Uncertainty().build([3, 1])
     weighting.log_sigma.assign([np.log(2), 0.0])
     with tf.GradientTape() as tape:
         total = weighting.total(tf.constant([0.8, 0.6]))
     assert float(total) == pytest.approx((3 * (0.8 / 8 + np.log(2)) + 0.3) / 4)
     gradient = tape.gradient(total, weighting.log_sigma.value)
     np.testing.assert_allclose(gradient, [3 * (1 - 0.8 / 4) / 4, (1 - 0.6) / 4], rtol=1e-6)
-    assert [w.name for w in weighting.trainable_weights] == ["log_sigma"]
+    assert [v.name for v in weighting.trainable_variables] == ["log_sigma"]
 
 
 @pytest.mark.parametrize(
@@ -154,9 +155,8 @@ def test_uncertainty():
 )
 def test_by_the_setting(name, kind):
     config = Config(weighting=name, weighting_warmup_epochs=0.5, dws_alpha=0.1, dws_beta=0.2, dwa_temperature=3.0)
-    weighting = make_weighting(config, Grouping(GROUPINGS["mgmtn8"]), steps_per_epoch=10.4)
+    weighting = make_weighting(config, steps_per_epoch=10.4)
     assert type(weighting) is kind
-    assert weighting.sizes == (10, 5, 2, 2, 4, 2, 5, 10)
     if name == "dws":
         assert (weighting.warmup_steps, weighting.alpha, weighting.beta, weighting.decay) == (5, 0.1, 0.2, 0.99)
     if name == "dwa":
@@ -165,6 +165,27 @@ def test_by_the_setting(name, kind):
 
 @pytest.mark.parametrize("name", ["uniform", "dws", "dwa", "uncertainty"])
 def test_float64(name):
-    weighting = make_weighting(Config(weighting=name), Grouping({"a": ("x",), "b": ("y",)}), 1, "float64")
+    weighting = make_weighting(Config(weighting=name), 1).build([1, 1], "float64")
     weighting.update(tf.constant([1.0, 2.0], tf.float64), tf.constant([1.0, 1.0], tf.float64))
     assert weighting.total(tf.constant([1.0, 2.0], tf.float64)).dtype == tf.float64
+
+
+def test_a_weighting_is_of_one_training():
+    weighting = DWS().build([1, 1])
+    with pytest.raises(ValueError, match="This DWS has the state of another training: expected a new one"):
+        weighting.build([1, 1])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DWS(alpha=2), "`alpha` must be a number from 0 to 1. Received: alpha=2"),
+        (lambda: DWS(decay=1.0), "`decay` must be a number from 0 to 0.99999. Received: decay=1.0"),
+        (lambda: DWA(9, temperature=0), "`temperature` must be a number from 0.01"),
+        (lambda: get("dwa"), "how many steps an epoch has. Use `weighting=farkeras.weighting.DWA(steps_per_epoch=...)`"),
+        (lambda: get("dsw"), "`weighting` must be one of uniform, dws, uncertainty, or an object"),
+    ],
+)
+def test_errors(make, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make()

@@ -113,13 +113,17 @@ def training_dataset(
 
 
 def evaluation_dataset(
-    examples: Examples, preprocessing: Preprocessing, batch_size: int, keypoints: Keypoints | None = None
+    examples: Examples,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    keypoints: Keypoints | None = None,
+    fill_up: bool = True,
 ) -> tf.data.Dataset:
     """Batches of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]`, `example` int64 `[B]`.
 
-    `example` is the position in `examples`. With `keypoints` also `points` and `found`, as in `training_dataset`.
-    Undecodable images are left out; the last batch is filled up with images and points of zeros, labels `UNKNOWN`,
-    `example` -1 and `found` False, so that every batch has the same shape.
+    `example` is the position in `examples`. With `keypoints` also `points` and `found`, as in `training_dataset`. In the
+    place of undecodable images, and with `fill_up` to make all batches the same shape, the last elements are images and
+    points of zeros, with labels `UNKNOWN`, `example` -1 and `found` False: the number of batches is known.
     """
     preprocessing = preprocessing.within(examples.frame)
     read_image, annotate = image_reader(examples), _annotator(examples, keypoints, preprocessing.image_size)
@@ -130,21 +134,16 @@ def evaluation_dataset(
         moved = {"geometry": Geometry(sides, pixels_of(preprocessing.crop, sides))} if keypoints else {}
         return {"image": preprocessing.resize(image), "example": example} | moved
 
-    def fill_up(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        missing = batch_size - tf.shape(batch["example"])[0]
-        filler = {"image": 0.0, "labels": tf.constant(UNKNOWN, tf.int8), "example": tf.constant(-1, tf.int64)}
-        filler |= {"points": 0.0, "found": False}
-
-        def pad(values: tf.Tensor, filler: float | bool | tf.Tensor) -> tf.Tensor:
-            padding = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)
-            return tf.ensure_shape(tf.pad(values, padding, constant_values=filler), [batch_size, *values.shape[1:]])
-
-        return {name: pad(values, filler[name]) for name, values in batch.items()}
-
     dataset = tf.data.Dataset.range(len(examples))
     dataset = dataset.map(read, IN_FLIGHT).ignore_errors(log_warning=False)
-    dataset = dataset.batch(batch_size).map(lambda batch: fill_up(annotate(batch, batch["example"])))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    num_batches = -(-len(examples) // batch_size)
+    filler: dict = {"image": tf.zeros((*preprocessing.image_size, 3)), "example": tf.constant(-1, tf.int64)}
+    if keypoints:
+        filler["geometry"] = Geometry(tf.zeros(2, tf.int32), tf.zeros(4, tf.int32))
+    dataset = dataset.concatenate(tf.data.Dataset.from_tensors(filler).repeat()).take(num_batches * batch_size if fill_up else len(examples))
+    dataset = dataset.batch(batch_size, drop_remainder=fill_up)
+    dataset = dataset.map(lambda batch: annotate(batch, batch["example"])).prefetch(tf.data.AUTOTUNE)
+    return dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
 
 
 def _annotator(
@@ -164,10 +163,13 @@ def _annotator(
         points, found = (tf.constant(keypoints.points), tf.constant(keypoints.found)) if keypoints else (None, None)
 
     def annotate(batch: dict, shown: tf.Tensor) -> dict:
-        batch |= {"labels": tf.gather(labels, shown)}
+        filler, shown = shown < 0, tf.maximum(shown, 0)
+        unknown = tf.constant(UNKNOWN, tf.int8)
+        batch |= {"labels": tf.where(filler[:, None], unknown, tf.gather(labels, shown))}
         if keypoints:
             moved = batch.pop("geometry").points(decode_points(tf.gather(points, shown)), image_size)
-            batch |= {"points": moved, "found": tf.gather(found, shown)}
+            moved = tf.where(filler[:, None, None], 0.0, moved)  # a filler's geometry is nothing
+            batch |= {"points": moved, "found": tf.gather(found, shown) & ~filler}
         return batch
 
     return annotate

@@ -4,8 +4,9 @@ from farkeras.models.base import FaceAttributeModel, LogitsModel
 from farkeras.models.baselines import SharedTrunk
 from farkeras.models.far_amtn import FARAMTN
 from farkeras.models.mgmtn import MGMTN
+from farkeras.models.multi_task import MultiTaskModel
 
-__all__ = ["FARAMTN", "MGMTN", "MODELS", "LogitsModel", "SharedTrunk"]
+__all__ = ["FARAMTN", "MGMTN", "MODELS", "LogitsModel", "MultiTaskModel", "SharedTrunk"]
 
 MODELS: dict[str, type[FaceAttributeModel]] = {"far_amtn": FARAMTN, "mgmtn": MGMTN, "shared_trunk": SharedTrunk}
 """Model classes by the name that the setting `model` takes."""

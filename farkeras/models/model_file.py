@@ -10,12 +10,14 @@ from pathlib import Path
 
 import keras
 
-from farkeras.attributes import Grouping
+from farkeras.attributes import Attributes, Grouping, as_grouping
+from farkeras.config import Config
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.procedural import is_procedural
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
 from farkeras.layers import WSGSA
-from farkeras.models.base import FaceAttributeModel
+from farkeras.models.base import FaceAttributeModel, LogitsModel
 
 FORMAT_VERSION = 1
 MODEL_FILE = "model.keras"
@@ -89,6 +91,78 @@ def save_model(model: keras.Model, metadata: ModelMetadata, path: str | Path) ->
             archive.writestr(_MEMBER, json.dumps(metadata.to_dict(), indent=1))
 
 
+def save(
+    model: LogitsModel,
+    path: str | os.PathLike,
+    config: Config | None = None,
+    attributes: Attributes | None = None,
+) -> None:
+    """Saves a model that `fit` trained, with its preprocessing: `farkeras.load`, `evaluate_run`, `export_run` take it.
+
+    Args:
+        model: A model of this package, or any `LogitsModel`.
+        path: A folder, in which `model.keras` is written, or a `.keras` file.
+        config: The settings that the data were loaded with (`farkeras.load_datasets`): crop and data set. By default
+            the model takes a whole CelebA-aligned image, and evaluation and export need to be told where data are.
+        attributes: For a model without a grouping: as the models' argument, in the order of its logits.
+
+    Raises:
+        FarkerasError: The model has no logits, or other attributes or another image size than is said here; or the
+            folder holds a training run of `train_and_evaluate`.
+    """
+    path = Path(path)
+    if path.suffix != ".keras":
+        if (path / "checkpoints").is_dir():
+            raise FarkerasError(f"{path} holds a training run, whose model this would replace. Name another folder.")
+        path = path / MODEL_FILE
+    grouping = as_grouping(attributes) if attributes is not None else getattr(model, "grouping", None)
+    if not isinstance(model, LogitsModel) or "logits" not in model.output:
+        raise FarkerasError(
+            f"The model '{model.name}' is a {type(model).__name__}; expected one of farkeras.models, or "
+            'farkeras.models.LogitsModel(inputs, {"logits": ...}).'
+        )
+    if grouping is None:
+        raise FarkerasError(f"The model '{model.name}' does not know its attributes: name them with `attributes`.")
+    if model.output["logits"].shape[-1] != len(grouping.attributes):
+        raise FarkerasError(
+            f"The model '{model.name}' has {model.output['logits'].shape[-1]} logits, and there are "
+            f"{len(grouping.attributes)} attributes; expected as many."
+        )
+    image_size = tuple(model.input_shape[1:3])
+    if config is not None and tuple(config.image_size) != image_size:
+        raise FarkerasError(
+            f"The model '{model.name}' takes images of {image_size[0]} x {image_size[1]} pixels, and "
+            f"`image_size={config.image_size[0]},{config.image_size[1]}`; expected the same."
+        )
+    preprocessing = Preprocessing(image_size, config.crop) if config else Preprocessing(image_size)
+    settings, procedural = (config.to_dict(), is_procedural(config.data_dir)) if config else ({}, False)
+    metadata = ModelMetadata(grouping, preprocessing, settings, {}, current_versions(), procedural)
+    save_model(_in_float32(model), metadata, path)
+
+
+def _in_float32(model: LogitsModel) -> LogitsModel:
+    """The model, or one with its weights that computes in float32, as exports do."""
+
+    def others(model: LogitsModel) -> list[str]:
+        return [layer.name for layer in model._flatten_layers() if layer.dtype_policy.name != "float32"]
+
+    if not others(model):
+        return model
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        copy = type(model).from_config(model.get_config())
+    finally:
+        keras.config.set_dtype_policy(policy)
+    if names := others(copy):
+        raise FarkerasError(
+            f"The layer '{names[0]}' of '{model.name}' does not compute in float32, which model files do. Build the "
+            "model under keras.config.set_dtype_policy('float32'), give it these weights by set_weights, and save it."
+        )
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 def load_model(path: str | os.PathLike) -> tuple[FaceAttributeModel, ModelMetadata]:
     """Reads a model, always in float32.
 
@@ -96,11 +170,26 @@ def load_model(path: str | os.PathLike) -> tuple[FaceAttributeModel, ModelMetada
         path: A workdir that a training run wrote, or a `.keras` file of `save_model`.
 
     Raises:
-        FarkerasError: No such file, not one of this package, or of a newer format.
+        FarkerasError: No such file, not one of this package, or of a newer format; or Keras does not run on TensorFlow.
     """
+    require_tensorflow()
     path = _model_file(path)
     metadata = read_metadata(path)
     return keras.models.load_model(path, compile=False), metadata
+
+
+def require_tensorflow() -> None:
+    """Refuses to go on where Keras runs on another backend than TensorFlow.
+
+    Raises:
+        FarkerasError: Says what to do.
+    """
+    if (backend := keras.backend.backend()) != "tensorflow":
+        raise FarkerasError(
+            f"Keras runs on {backend} in this process; farkeras trains by its own loop, predicts, evaluates and exports "
+            "on TensorFlow. Model files are the same on all backends: do this in a process with "
+            "KERAS_BACKEND=tensorflow."
+        )
 
 
 def read_metadata(path: str | os.PathLike) -> ModelMetadata:
@@ -111,7 +200,8 @@ def read_metadata(path: str | os.PathLike) -> ModelMetadata:
             values = json.loads(archive.read(_MEMBER))
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError):
         raise FarkerasError(
-            f"{path} is not a model file of farkeras; expected one that `python -m farkeras.train` wrote."
+            f"{path} is not a model file of farkeras; expected one that `python -m farkeras.train` wrote. A file that "
+            "Keras wrote lacks the preprocessing: load it with keras.saving.load_model, and save it with farkeras.save."
         ) from None
     if values["format_version"] > FORMAT_VERSION:
         raise FarkerasError(

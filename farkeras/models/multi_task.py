@@ -91,6 +91,18 @@ class MultiTaskModel(keras.Model):
         self._weighed = weighed
         self._needed_labels = {"loss": _named_outputs(loss), "metrics": _named_outputs(metrics)}
 
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """As `keras.Model.fit`.
+
+        Raises:
+            ValueError: `x` never ends, and `steps_per_epoch` is not given.
+        """
+        if callable(cardinality := getattr(x, "cardinality", None)):  # a tf.data.Dataset
+            kwargs.setdefault("shuffle", False)  # Keras warns that it does not shuffle it
+            if int(cardinality()) == -1 and kwargs.get("steps_per_epoch") is None:
+                raise ValueError("The dataset `x` does not end: give `steps_per_epoch`, the batches that are an epoch.")
+        return super().fit(x, *args, **kwargs)
+
     @property
     def task_weights(self) -> dict[str, float]:
         """Task -> its weight in the next training step; empty without a weighting."""

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from farkeras.errors import FarkerasError
+from farkeras.models.model_file import require_tensorflow
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "float64"}
 
@@ -18,8 +19,9 @@ def make_strategy(replicas: int = 0) -> tf.distribute.MirroredStrategy:
         replicas: 0 for all GPUs, or one CPU where there is none; else this many logical CPUs.
 
     Raises:
-        FarkerasError: TensorFlow already runs with another number of logical CPUs.
+        FarkerasError: TensorFlow already runs with another number of logical CPUs, or Keras on another backend.
     """
+    require_tensorflow()
     gpus = tf.config.list_logical_devices("GPU") if not replicas else []
     if gpus:
         return tf.distribute.MirroredStrategy([device.name for device in gpus])
