@@ -12,6 +12,7 @@ from farkeras.data.masks import region_masks
 from farkeras.errors import FarkerasError
 from farkeras.losses import attribute_losses, mask_losses, sum_by_group
 from farkeras.models.base import FaceAttributeModel
+from farkeras.models.multi_task import mean_part
 from farkeras.weighting import TaskWeighting
 
 SUM = tf.distribute.ReduceOp.SUM
@@ -123,18 +124,17 @@ class TrainStep(Step):
             losses, known = attribute_losses(
                 batch["labels"], outputs["logits"], self.positive_weights, self.focal_gamma
             )
-            counts = context.all_reduce(SUM, sum_by_group(known, self.grouping))
-            group_losses = sum_by_group(losses, self.grouping) / tf.maximum(counts, 1.0)
+            group_losses, present = mean_part(*(sum_by_group(values, self.grouping) for values in (losses, known)))
             total = self.weighting.total(group_losses, replicas)
             total += tf.add_n(self.model.losses) / replicas if self.model.losses else 0.0
             local = {"loss": total, "group_loss": group_losses}
             objective = total
             if self.mask_loss_weight:
-                local["mask_loss"] = mask_loss(batch, outputs["mask_logits"], context)
+                local["mask_loss"] = mask_loss(batch, outputs["mask_logits"])
                 objective += self.mask_loss_weight * local["mask_loss"]
         weights = tf.identity(self.weighting.weights_now())
         figures = context.all_reduce(SUM, local)
-        self.weighting.update(figures["group_loss"], tf.cast(counts > 0, group_losses.dtype))
+        self.weighting.update(figures["group_loss"], present)
         self._apply(tape, objective)
         return {**figures, "group_weight": weights}
 
@@ -158,17 +158,16 @@ class MaskStep(Step):
         context = tf.distribute.get_replica_context()
         with tf.GradientTape() as tape:
             mask_logits = self.model.mask_network(batch["image"], training=True)
-            loss = mask_loss(batch, tf.cast(mask_logits, self.model.outputs[0].dtype), context)
+            loss = mask_loss(batch, tf.cast(mask_logits, self.model.outputs[0].dtype))
         self._apply(tape, loss)
         return {"mask_loss": context.all_reduce(SUM, loss)}
 
 
-def mask_loss(batch: Batch, mask_logits: tf.Tensor, context: tf.distribute.ReplicaContext) -> tf.Tensor:
+def mask_loss(batch: Batch, mask_logits: tf.Tensor) -> tf.Tensor:
     """This replica's part of the mean mask loss over the images of the global batch whose face was found."""
     masks = region_masks(batch["points"], tuple(mask_logits.shape[1:3]))
     losses, known = mask_losses(masks, batch["found"], mask_logits)
-    count = context.all_reduce(SUM, tf.reduce_sum(known))
-    return tf.reduce_sum(losses) / tf.maximum(count, 1.0)
+    return mean_part(tf.reduce_sum(losses), tf.reduce_sum(known))[0]
 
 
 def check_finite(figures: dict[str, np.ndarray], groups: Sequence[str], first_step: int) -> None:

@@ -34,5 +34,5 @@ def test_two_replicas_equal_one(faces_dir, tmp_path, weighting):
     assert two.strategy.num_replicas_in_sync == 2
     for a, b in zip(one.model.get_weights(), two.model.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)
-    for a, b in zip(one.weighting.get_weights(), two.weighting.get_weights(), strict=True):
+    for a, b in zip(one.weighting.variables, two.weighting.variables, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)
