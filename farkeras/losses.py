@@ -23,8 +23,6 @@ __all__ = [
     "sum_by_group",
 ]
 
-Tensor = keras.KerasTensor | np.ndarray
-
 
 class MaskedLoss(keras.losses.Loss):
     """The base of losses whose targets may be unknown: those weigh nothing.
@@ -43,15 +41,19 @@ class MaskedLoss(keras.losses.Loss):
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
-    def known(self, y_true: Tensor) -> Tensor:
+    def known(self, y_true: keras.KerasTensor) -> keras.KerasTensor:
         """True where a target is known; of the shape of what `call` returns."""
         raise NotImplementedError
 
-    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor, sample_weight: keras.KerasTensor | None = None
+    ) -> keras.KerasTensor:
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         return super().__call__(y_true, y_pred, self.weights(y_true, sample_weight, self.dtype))
 
-    def weights(self, y_true: Tensor, sample_weight: Tensor | None, dtype: str) -> Tensor:
+    def weights(
+        self, y_true: keras.KerasTensor, sample_weight: keras.KerasTensor | None, dtype: str
+    ) -> keras.KerasTensor:
         """Of each target: 0 where it is unknown, else its sample weight."""
         known = ops.cast(self.known(y_true), dtype)
         if sample_weight is None:
@@ -59,7 +61,9 @@ class MaskedLoss(keras.losses.Loss):
         weight = ops.convert_to_tensor(sample_weight, dtype)
         return known * ops.reshape(weight, (*weight.shape, *[1] * (len(known.shape) - len(weight.shape))))
 
-    def sums(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def sums(
+        self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor, sample_weight: keras.KerasTensor | None = None
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         """The weighted losses and the weights, of the shape of what `call` returns, in the predictions' dtype.
 
         The sum of the first over the sum of the second is the mean, also over parts of a batch on several devices.
@@ -114,10 +118,10 @@ class MaskedBinaryCrossentropy(MaskedLoss):
         self.positive_weights = None if positive_weights is None else np.asarray(positive_weights)
         self.focal_gamma, self.from_logits = focal_gamma, from_logits
 
-    def known(self, y_true: Tensor) -> Tensor:
+    def known(self, y_true: keras.KerasTensor) -> keras.KerasTensor:
         return ops.not_equal(y_true, -1)
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
         if len(y_true.shape) != 2 or len(y_pred.shape) != 2 or y_true.shape[1] != y_pred.shape[1]:
             raise ValueError(
                 "Labels and predictions must be (batch, attributes), with as many attributes. Received: "
@@ -169,13 +173,13 @@ class RegionMaskLoss(MaskedLoss):
     ) -> None:
         super().__init__(reduction, name, dtype)
 
-    def known(self, y_true: Tensor) -> Tensor:
+    def known(self, y_true: keras.KerasTensor) -> keras.KerasTensor:
         axes = tuple(range(1, len(y_true.shape)))
         if len(axes) == 2:
             return ops.all(ops.isfinite(y_true), axis=axes)
         return ops.all(y_true >= 0, axis=axes)
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
         if len(y_true.shape) == 3:
             y_true = ops.where(ops.isfinite(y_true), y_true, 0.0)
             y_true = region_masks(y_true, tuple(y_pred.shape[1:3]))
@@ -191,8 +195,11 @@ class RegionMaskLoss(MaskedLoss):
 
 
 def attribute_losses(
-    labels: Tensor, logits: Tensor, positive_weights: Tensor | None = None, focal_gamma: float = 0.0
-) -> tuple[Tensor, Tensor]:
+    labels: keras.KerasTensor,
+    logits: keras.KerasTensor,
+    positive_weights: keras.KerasTensor | None = None,
+    focal_gamma: float = 0.0,
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Loss of each label, and which labels are known.
 
     Args:
@@ -216,7 +223,9 @@ def attribute_losses(
     return losses * known, known
 
 
-def mask_losses(masks: Tensor, found: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+def mask_losses(
+    masks: keras.KerasTensor, found: keras.KerasTensor, logits: keras.KerasTensor
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Loss of each image's masks, and which images have any.
 
     Pixel-wise binary cross-entropy (published for AML) plus soft Dice (our addition: small regions weigh as much as
@@ -240,7 +249,7 @@ def mask_losses(masks: Tensor, found: Tensor, logits: Tensor) -> tuple[Tensor, T
     return (cross_entropy + dice) * known, known
 
 
-def sum_by_group(values: Tensor, grouping: Grouping) -> Tensor:
+def sum_by_group(values: keras.KerasTensor, grouping: Grouping) -> keras.KerasTensor:
     """`(batch, attributes)` -> `(groups,)`: sums over the batch and each group's attributes."""
     membership = np.eye(len(grouping), dtype=np.float32)[list(grouping.group_of)]  # (attributes, groups)
     return ops.matmul(ops.sum(values, axis=0), ops.cast(membership, values.dtype))

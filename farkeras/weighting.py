@@ -12,14 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import keras
-import numpy as np
 from keras import ops
 
 from farkeras.config import Config
 
 __all__ = ["DWA", "DWS", "TaskWeighting", "Uncertainty", "get", "make_weighting"]
-
-Tensor = keras.KerasTensor | np.ndarray
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -77,15 +74,15 @@ class TaskWeighting:
         return [v for v in self.variables if v.trainable]
 
     @property
-    def shares(self) -> Tensor:
+    def shares(self) -> keras.KerasTensor:
         """`(K,)`: n_g / sum_h n_h."""
         return ops.convert_to_tensor([size / sum(self.sizes) for size in self.sizes], self.dtype)
 
-    def weights_now(self) -> Tensor:
+    def weights_now(self) -> keras.KerasTensor:
         """`(K,)`: w_g of the current step."""
         return ops.ones(len(self.sizes), dtype=self.dtype)
 
-    def total(self, losses: Tensor, num_replicas: int = 1) -> Tensor:
+    def total(self, losses: keras.KerasTensor, num_replicas: int = 1) -> keras.KerasTensor:
         """The training loss.
 
         Args:
@@ -94,7 +91,7 @@ class TaskWeighting:
         """
         return ops.sum(ops.stop_gradient(self.weights_now()) * self.shares * losses)
 
-    def update(self, losses: Tensor, present: Tensor) -> None:
+    def update(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
         """Takes note of a step.
 
         Args:
@@ -135,9 +132,7 @@ class DWS(TaskWeighting):
         FAR-AMTN, arXiv 2601.01537 (DWS, by name and purpose).
     """
 
-    def __init__(
-        self, warmup_steps: int = 100, alpha: float = 0.5, beta: float = 0.5, decay: float = 0.99
-    ) -> None:
+    def __init__(self, warmup_steps: int = 100, alpha: float = 0.5, beta: float = 0.5, decay: float = 0.99) -> None:
         super().__init__()
         _check_range("alpha", alpha, 0, 1)
         _check_range("beta", beta, 0, 1)
@@ -149,11 +144,11 @@ class DWS(TaskWeighting):
         self.decayed_sum, self.decayed_count = self.state("decayed_sum"), self.state("decayed_count")
         self.initial = self.state("initial")
 
-    def running(self) -> Tensor:
+    def running(self) -> keras.KerasTensor:
         """`(K,)`: running mean of each L_g; 0 for a group without any label so far."""
         return self.decayed_sum / ops.maximum(ops.convert_to_tensor(self.decayed_count), 1e-12)
 
-    def weights_now(self) -> Tensor:
+    def weights_now(self) -> keras.KerasTensor:
         groups, initial = len(self.sizes), ops.convert_to_tensor(self.initial)
         seen = ops.cast(initial > 0, self.dtype)
         count = ops.maximum(ops.sum(seen), 1.0)
@@ -167,7 +162,7 @@ class DWS(TaskWeighting):
         weight *= groups / ops.sum(weight)
         return ops.where(ops.convert_to_tensor(self.updates) < self.warmup_steps, ops.ones_like(weight), weight)
 
-    def update(self, losses: Tensor, present: Tensor) -> None:
+    def update(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
         super().update(losses, present)
         decay = 1.0 - (1.0 - self.decay) * present  # a group absent from the batch keeps its mean
         self.decayed_sum.assign(decay * self.decayed_sum + (1.0 - decay) * losses)
@@ -203,7 +198,7 @@ class DWA(TaskWeighting):
         self.sum, self.count = self.state("sum"), self.state("count")
         self.last, self.before_last = self.state("last"), self.state("before_last")
 
-    def weights_now(self) -> Tensor:
+    def weights_now(self) -> keras.KerasTensor:
         last, before_last = ops.convert_to_tensor(self.last), ops.convert_to_tensor(self.before_last)
         known = ops.logical_and(last > 0, before_last > 0)
         rate = ops.where(known, last / ops.where(known, before_last, 1.0), 1.0)
@@ -211,7 +206,7 @@ class DWA(TaskWeighting):
         updates = ops.convert_to_tensor(self.updates)
         return ops.where(updates < 2 * self.steps_per_epoch, ops.ones_like(weight), weight)
 
-    def update(self, losses: Tensor, present: Tensor) -> None:
+    def update(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
         super().update(losses, present)
         # Plain tensors: on JAX, the operations take no variables.
         last, before_last = ops.convert_to_tensor(self.last), ops.convert_to_tensor(self.before_last)
@@ -238,10 +233,10 @@ class Uncertainty(TaskWeighting):
         super().make_state()
         self.log_sigma = self.state("log_sigma", trainable=True)
 
-    def weights_now(self) -> Tensor:
+    def weights_now(self) -> keras.KerasTensor:
         return ops.exp(-2.0 * self.log_sigma) / 2.0
 
-    def total(self, losses: Tensor, num_replicas: int = 1) -> Tensor:
+    def total(self, losses: keras.KerasTensor, num_replicas: int = 1) -> keras.KerasTensor:
         # Every replica adds the same log s_g; together they must add it once.
         return ops.sum(self.shares * (self.weights_now() * losses + self.log_sigma / num_replicas))
 

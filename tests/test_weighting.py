@@ -182,7 +182,10 @@ def test_a_weighting_is_of_one_training():
         (lambda: DWS(alpha=2), "`alpha` must be a number from 0 to 1. Received: alpha=2"),
         (lambda: DWS(decay=1.0), "`decay` must be a number from 0 to 0.99999. Received: decay=1.0"),
         (lambda: DWA(9, temperature=0), "`temperature` must be a number from 0.01"),
-        (lambda: get("dwa"), "how many steps an epoch has. Use `weighting=farkeras.weighting.DWA(steps_per_epoch=...)`"),
+        (
+            lambda: get("dwa"),
+            "how many steps an epoch has. Use `weighting=farkeras.weighting.DWA(steps_per_epoch=...)`",
+        ),
         (lambda: get("dsw"), "`weighting` must be one of uniform, dws, uncertainty, or an object"),
     ],
 )

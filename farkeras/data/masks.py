@@ -21,8 +21,6 @@ from keras import ops
 
 from farkeras.attributes import REGIONS
 
-Tensor = keras.KerasTensor | np.ndarray
-
 OVAL = tuple(
     map(
         int,
@@ -141,7 +139,7 @@ _TURNS = 2 * np.pi * np.arange(_NUM_DIRECTIONS) / _NUM_DIRECTIONS
 _CIRCLE = np.stack([np.cos(_TURNS), np.sin(_TURNS)], axis=-1).astype(np.float32)
 
 
-def region_masks(points: Tensor, size: tuple[int, int]) -> keras.KerasTensor:
+def region_masks(points: keras.KerasTensor, size: tuple[int, int]) -> keras.KerasTensor:
     """The regions' masks in the frame in which the points lie, on any Keras backend.
 
     A convex hull is taken as the intersection of half planes in 24 directions that turn with the face, so a turned or

@@ -121,9 +121,9 @@ def evaluation_dataset(
 ) -> tf.data.Dataset:
     """Batches of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]`, `example` int64 `[B]`.
 
-    `example` is the position in `examples`. With `keypoints` also `points` and `found`, as in `training_dataset`. In the
-    place of undecodable images, and with `fill_up` to make all batches the same shape, the last elements are images and
-    points of zeros, with labels `UNKNOWN`, `example` -1 and `found` False: the number of batches is known.
+    `example` is the position in `examples`. With `keypoints` also `points` and `found`, as in `training_dataset`. The last
+    elements are images and points of zeros, with labels `UNKNOWN`, `example` -1 and `found` False: one for each image
+    that cannot be decoded, so that the number of batches is known, and with `fill_up` for batches of the same shape.
     """
     preprocessing = preprocessing.within(examples.frame)
     read_image, annotate = image_reader(examples), _annotator(examples, keypoints, preprocessing.image_size)
@@ -140,7 +140,9 @@ def evaluation_dataset(
     filler: dict = {"image": tf.zeros((*preprocessing.image_size, 3)), "example": tf.constant(-1, tf.int64)}
     if keypoints:
         filler["geometry"] = Geometry(tf.zeros(2, tf.int32), tf.zeros(4, tf.int32))
-    dataset = dataset.concatenate(tf.data.Dataset.from_tensors(filler).repeat()).take(num_batches * batch_size if fill_up else len(examples))
+    dataset = dataset.concatenate(tf.data.Dataset.from_tensors(filler).repeat()).take(
+        num_batches * batch_size if fill_up else len(examples)
+    )
     dataset = dataset.batch(batch_size, drop_remainder=fill_up)
     dataset = dataset.map(lambda batch: annotate(batch, batch["example"])).prefetch(tf.data.AUTOTUNE)
     return dataset.apply(tf.data.experimental.assert_cardinality(num_batches))

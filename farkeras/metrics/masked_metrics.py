@@ -14,7 +14,6 @@ from farkeras.attributes import Attributes, Grouping, as_grouping
 __all__ = ["MaskedAUC", "MaskedBalancedAccuracy", "MaskedBinaryAccuracy", "MaskedF1Score", "MaskedMetric"]
 
 AVERAGES = ("macro", "group", None)
-Tensor = keras.KerasTensor | np.ndarray
 
 
 class MaskedMetric(keras.metrics.Metric):
@@ -67,15 +66,19 @@ class MaskedMetric(keras.metrics.Metric):
         """Name of a count -> its shape for one attribute."""
         raise NotImplementedError
 
-    def _batch_counts(self, positive: Tensor, negative: Tensor, y_pred: Tensor) -> list[Tensor]:
+    def _batch_counts(
+        self, positive: keras.KerasTensor, negative: keras.KerasTensor, y_pred: keras.KerasTensor
+    ) -> list[keras.KerasTensor]:
         """`(attributes, *shape)` of each count; arguments `(batch, attributes)`, the first two are weights."""
         raise NotImplementedError
 
-    def _by_attribute(self, *counts: Tensor) -> tuple[Tensor, Tensor]:
+    def _by_attribute(self, *counts: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         """Numerator and denominator `(attributes,)`; a denominator of 0 says that the number is undefined."""
         raise NotImplementedError
 
-    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
+    def update_state(
+        self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor, sample_weight: keras.KerasTensor | None = None
+    ) -> None:
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred, self.dtype)
         num_attributes = len(self.grouping.attributes) if self.grouping else y_pred.shape[-1]
         for what, values in (("y_true", y_true), ("y_pred", y_pred)):
@@ -95,7 +98,7 @@ class MaskedMetric(keras.metrics.Metric):
         for count, more in zip(self.variables, self._batch_counts(positive, negative, y_pred), strict=True):
             count.assign_add(more)
 
-    def result(self) -> Tensor | dict[str, Tensor]:
+    def result(self) -> keras.KerasTensor | dict[str, keras.KerasTensor]:
         if not self.variables:
             return ops.convert_to_tensor(float("nan"), self.dtype)
         numerator, denominator = self._by_attribute(*(ops.convert_to_tensor(count) for count in self.variables))
@@ -103,15 +106,13 @@ class MaskedMetric(keras.metrics.Metric):
         values = numerator / ops.where(denominator > 0, denominator, 1.0)
         if self.average == "macro":
             return _mean(values, defined)
-        if self.average == "group":
-            group_of = np.array(self.grouping.group_of)
-            rows = {group: np.flatnonzero(group_of == g) for g, group in enumerate(self.grouping.names)}
-            means = {group: _mean(ops.take(values, i), ops.take(defined, i)) for group, i in rows.items()}
-            return {f"{self.name}_{group}": value for group, value in means.items()}
-        values = ops.where(denominator > 0, values, float("nan"))
         if self.grouping is None:
-            return values
-        return {f"{self.name}_{attribute}": values[a] for a, attribute in enumerate(self.grouping.attributes)}
+            return ops.where(denominator > 0, values, float("nan"))
+        attributes = {name: [a] for a, name in enumerate(self.grouping.attributes)}
+        groups = {group: sum((attributes[m] for m in members), []) for group, members in self.grouping.groups.items()}
+        parts = groups if self.average == "group" else attributes
+        means = {name: _mean(ops.take(values, part), ops.take(defined, part)) for name, part in parts.items()}
+        return {f"{self.name}_{name}": value for name, value in means.items()}
 
     def get_config(self) -> dict[str, Any]:
         grouping = self.grouping
@@ -141,7 +142,9 @@ class _ThresholdMetric(MaskedMetric):
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return dict.fromkeys(("true_positives", "false_negatives", "false_positives", "true_negatives"), ())
 
-    def _batch_counts(self, positive: Tensor, negative: Tensor, y_pred: Tensor) -> list[Tensor]:
+    def _batch_counts(
+        self, positive: keras.KerasTensor, negative: keras.KerasTensor, y_pred: keras.KerasTensor
+    ) -> list[keras.KerasTensor]:
         probability = ops.sigmoid(y_pred) if self.from_logits else y_pred
         predicted = ops.cast(probability >= self.threshold, self.dtype)
         answers = (positive * predicted, positive * (1 - predicted), negative * predicted, negative * (1 - predicted))
@@ -168,7 +171,7 @@ class MaskedBinaryAccuracy(_ThresholdMetric):
 
     _default_name = "accuracy"
 
-    def _by_attribute(self, *counts: Tensor) -> tuple[Tensor, Tensor]:
+    def _by_attribute(self, *counts: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         true_positives, false_negatives, false_positives, true_negatives = counts
         return true_positives + true_negatives, true_positives + false_negatives + false_positives + true_negatives
 
@@ -184,7 +187,7 @@ class MaskedBalancedAccuracy(_ThresholdMetric):
 
     _default_name = "balanced_accuracy"
 
-    def _by_attribute(self, *counts: Tensor) -> tuple[Tensor, Tensor]:
+    def _by_attribute(self, *counts: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         true_positives, false_negatives, false_positives, true_negatives = counts
         positives, negatives = true_positives + false_negatives, true_negatives + false_positives
         # (TP / P + TN / N) / 2 over one denominator, which is 0 where either is missing.
@@ -202,7 +205,7 @@ class MaskedF1Score(_ThresholdMetric):
 
     _default_name = "f1_score"
 
-    def _by_attribute(self, *counts: Tensor) -> tuple[Tensor, Tensor]:
+    def _by_attribute(self, *counts: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         true_positives, false_negatives, false_positives, _ = counts
         return 2 * true_positives, 2 * true_positives + false_positives + false_negatives
 
@@ -238,7 +241,9 @@ class MaskedAUC(MaskedMetric):
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return {"positives": (self.num_bins,), "negatives": (self.num_bins,)}
 
-    def _batch_counts(self, positive: Tensor, negative: Tensor, y_pred: Tensor) -> list[Tensor]:
+    def _batch_counts(
+        self, positive: keras.KerasTensor, negative: keras.KerasTensor, y_pred: keras.KerasTensor
+    ) -> list[keras.KerasTensor]:
         if self.from_logits:
             score = ops.sigmoid(y_pred / 4)
         else:  # sigmoid(logit / 4), from the odds p / (1 - p) = exp(logit)
@@ -251,7 +256,7 @@ class MaskedAUC(MaskedMetric):
         sums = (ops.segment_sum(ops.ravel(weight), segments, size) for weight in (positive, negative))
         return [ops.reshape(total, (num_attributes, self.num_bins)) for total in sums]
 
-    def _by_attribute(self, *counts: Tensor) -> tuple[Tensor, Tensor]:
+    def _by_attribute(self, *counts: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         positives, negatives = counts
         below = ops.cumsum(negatives, axis=1) - negatives / 2
         return ops.sum(positives * below, axis=1), ops.sum(positives, axis=1) * ops.sum(negatives, axis=1)
@@ -260,7 +265,7 @@ class MaskedAUC(MaskedMetric):
         return {**super().get_config(), "num_bins": self.num_bins}
 
 
-def _mean(values: Tensor, defined: Tensor) -> Tensor:
+def _mean(values: keras.KerasTensor, defined: keras.KerasTensor) -> keras.KerasTensor:
     """The mean of the defined values; NaN where there is none."""
     count = ops.sum(defined)
     return ops.where(count > 0, ops.sum(values * defined) / ops.maximum(count, 1.0), float("nan"))

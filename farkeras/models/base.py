@@ -6,7 +6,7 @@ from typing import Any, Self
 import keras
 from keras import layers, ops
 
-from farkeras.attributes import Attributes, Grouping
+from farkeras.attributes import Grouping
 from farkeras.config import Config
 from farkeras.losses import MaskedBinaryCrossentropy, sum_by_group
 from farkeras.models.backbones import build_backbone

@@ -186,8 +186,8 @@ def require_tensorflow() -> None:
     """
     if (backend := keras.backend.backend()) != "tensorflow":
         raise FarkerasError(
-            f"Keras runs on {backend} in this process; farkeras trains by its own loop, predicts, evaluates and exports "
-            "on TensorFlow. Model files are the same on all backends: do this in a process with "
+            f"Keras runs on {backend} in this process; farkeras's own training loop, its predictions, evaluation and "
+            "exports run on TensorFlow. Model files are the same on all backends: do this in a process with "
             "KERAS_BACKEND=tensorflow."
         )
 

@@ -167,7 +167,7 @@ class MultiTaskModel(keras.Model):
     def _task_losses(
         self, weighed: WeighedTasks, y: Tensors, y_pred: Tensors, sample_weight: Any
     ) -> tuple[keras.KerasTensor, keras.KerasTensor, Any]:
-        """Each task's loss `(K,)` in this replica's part, 1 where it has labels `(K,)`, and the loss of what is none."""
+        """Each task's loss `(K,)` on this replica, 1 where it has labels `(K,)`, and what other losses add."""
         pairs = [output_part(weighed, name, y, y_pred, sample_weight) for name in weighed.losses]
         losses, present = zip(*pairs, strict=True)
         return ops.stack(losses), ops.stack(present), 0.0
@@ -175,10 +175,10 @@ class MultiTaskModel(keras.Model):
     # How a weighting goes with `compile` and with what an optimizer trains.
 
     def _losses_by_output(self, loss: Any) -> dict[str, keras.losses.Loss]:
-        outputs = list(self.output_names) if not isinstance(self.output, dict) else list(self.output)
+        outputs = list(self.output)
         if loss is not None and not isinstance(loss, dict | list | tuple):
             name = self.main_output or outputs[0]
-            loss = {name: loss} if self.main_output or len(outputs) == 1 else dict.fromkeys(outputs, loss)
+            loss = {name: loss} if self.main_output else dict.fromkeys(outputs, loss)
         losses = {name: as_loss(one) for name, one in loss.items() if one is not None} if isinstance(loss, dict) else {}
         if not losses or set(losses) - set(outputs):
             raise ValueError(
@@ -234,7 +234,11 @@ class _FunctionLoss(keras.losses.Loss):
 
 def _named_outputs(argument: Any) -> frozenset[str]:
     """The outputs for which an argument of `compile` names something."""
-    return frozenset(name for name, one in argument.items() if one is not None) if isinstance(argument, dict) else frozenset()
+    return (
+        frozenset(name for name, one in argument.items() if one is not None)
+        if isinstance(argument, dict)
+        else frozenset()
+    )
 
 
 def as_loss(identifier: Any) -> keras.losses.Loss:

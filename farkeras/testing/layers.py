@@ -1,7 +1,5 @@
 """One test that every layer goes through alike."""
 
-import inspect
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +9,8 @@ import keras
 import numpy as np
 from keras import tree
 
-_BASE_CONFIG = {"name", "trainable", "dtype"}
+from farkeras.testing.config import check_config, same
+
 Structure = Any  # arrays, tensors or shapes: one, or lists, tuples and dicts of them
 
 
@@ -70,16 +69,16 @@ def run_layer_test(
     def make_layer() -> keras.layers.Layer:
         return layer_class(**(init_kwargs() if callable(init_kwargs) else init_kwargs))
 
-    _check_config(make_layer(), init_kwargs() if callable(init_kwargs) else init_kwargs)
+    check_config(make_layer(), init_kwargs() if callable(init_kwargs) else init_kwargs)
     layer = make_layer()
     layer.build(shapes)
-    _same("`built` after build()", layer.built, True)
+    same("`built` after build()", layer.built, True)
     trainable, others = (
         [w.path for w in weights] for weights in (layer.trainable_weights, layer.non_trainable_weights)
     )
-    _same(f"number of trainable weights {trainable}", len(trainable), expected_num_trainable_weights)
-    _same(f"number of non-trainable weights {others}", len(others), expected_num_non_trainable_weights)
-    _same(f"number of different paths of {trainable + others}", len({*trainable, *others}), len(layer.weights))
+    same(f"number of trainable weights {trainable}", len(trainable), expected_num_trainable_weights)
+    same(f"number of non-trainable weights {others}", len(others), expected_num_non_trainable_weights)
+    same(f"number of different paths of {trainable + others}", len({*trainable, *others}), len(layer.weights))
 
     outputs = _check_calls(layer, input_data, call_kwargs, expected_output_shape)
     inputs = tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=str(x.dtype)), input_data)
@@ -88,20 +87,6 @@ def run_layer_test(
     _check_mixed_precision(make_layer, layer, input_data, call_kwargs, outputs)
     if layer.trainable_weights:
         _check_training(model, input_data, outputs)
-
-
-def _check_config(layer: keras.layers.Layer, init_kwargs: dict[str, Any]) -> None:
-    layer_class, config = type(layer), json.loads(json.dumps(layer.get_config()))
-    arguments = set(inspect.signature(layer_class.__init__).parameters) - {"self", "args", "kwargs"}
-    _same("keys of the config", sorted(set(config) - _BASE_CONFIG), sorted(arguments - _BASE_CONFIG))
-    for name, value in init_kwargs.items():
-        if isinstance(value, str | int | float | None):
-            _same(f"'{name}' in the config", config[name], value)
-    clone = layer_class.from_config(json.loads(json.dumps(config)))  # a copy: Keras empties nested configs
-    _same("config of the layer made from the config", json.loads(json.dumps(clone.get_config())), config)
-    # By name, as a saved model finds it: fails for a class that is not registered.
-    serialized = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
-    _same("deserialized class", type(keras.saving.deserialize_keras_object(serialized)), layer_class)
 
 
 def _check_calls(
@@ -116,14 +101,14 @@ def _check_calls(
     symbolic, any_batch = symbolic_outputs(()), symbolic_outputs((None,))
     eager = tree.flatten(layer(_tensors(input_data), **call_kwargs))
     expected = [expected_output_shape] if len(eager) == 1 else list(expected_output_shape)
-    _same("shape of the eager output", [tuple(x.shape) for x in eager], expected)
-    _same("shape of the symbolic output", [tuple(x.shape) for x in symbolic], expected)
-    _same("shape with any batch", [tuple(x.shape) for x in any_batch], [(None, *shape[1:]) for shape in expected])
-    _same("dtype of the symbolic output", _dtypes(symbolic), _dtypes(eager))
+    same("shape of the eager output", [tuple(x.shape) for x in eager], expected)
+    same("shape of the symbolic output", [tuple(x.shape) for x in symbolic], expected)
+    same("shape with any batch", [tuple(x.shape) for x in any_batch], [(None, *shape[1:]) for shape in expected])
+    same("dtype of the symbolic output", _dtypes(symbolic), _dtypes(eager))
     if not call_kwargs:
         shape = layer.compute_output_shape(tree.map_structure(lambda x: tuple(x.shape), input_data))
         shapes = [tuple(shape)] if isinstance(shape[0], int) else [tuple(s) for s in shape]
-        _same("compute_output_shape", shapes, expected)
+        same("compute_output_shape", shapes, expected)
     return [keras.ops.convert_to_numpy(x) for x in eager]
 
 
@@ -151,9 +136,9 @@ def _check_mixed_precision(
         keras.config.set_dtype_policy(policy)
     mixed.build(tree.map_structure(lambda x: tuple(x.shape), input_data))
     mixed.set_weights(layer.get_weights())
-    _same("dtypes of the weights under mixed_bfloat16", {w.dtype for w in mixed.trainable_weights} - {"float32"}, set())
+    same("dtypes of the weights under mixed_bfloat16", {w.dtype for w in mixed.trainable_weights} - {"float32"}, set())
     halves = tree.flatten(mixed(_tensors(input_data), **call_kwargs))
-    _same("dtypes of the output under mixed_bfloat16", _dtypes(halves), ["bfloat16"] * len(outputs))
+    same("dtypes of the output under mixed_bfloat16", _dtypes(halves), ["bfloat16"] * len(outputs))
     for full, half in zip(outputs, halves, strict=True):
         half = keras.ops.convert_to_numpy(keras.ops.cast(half, "float32"))
         # bfloat16 has 8 bits; layers of a few operations stay within a few units of the largest value.
@@ -168,13 +153,8 @@ def _check_training(model: keras.Model, input_data: Structure, outputs: list[np.
     model.fit(input_data, targets, batch_size=len(targets[0]), epochs=2, verbose=0)
     for weight, value in zip(model.trainable_weights, before, strict=True):
         after = keras.ops.convert_to_numpy(weight)
-        _same(f"{weight.path} is finite after two training steps", bool(np.isfinite(after).all()), True)
-        _same(f"{weight.path} moves in two training steps", bool((after != value).any()), True)
-
-
-def _same(what: str, received: object, expected: object) -> None:
-    if received != expected:
-        raise AssertionError(f"{what}: expected {expected}, received {received}")
+        same(f"{weight.path} is finite after two training steps", bool(np.isfinite(after).all()), True)
+        same(f"{weight.path} moves in two training steps", bool((after != value).any()), True)
 
 
 def _tensors(data: Structure) -> Structure:

@@ -49,7 +49,7 @@ def compiled_as(run):
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
 def test_fit_is_our_loop(annotated_dir, tmp_path, float64, changes):
-    """Unknown labels, weights of positives, the focal term, weight decay and key points of a face that was not found."""
+    """Unknown labels, weights of positives, the focal term, weight decay and key points of a face not found."""
     steps = WARMUP_STEPS + (20 if changes.get("weighting") != "dwa" else 24)  # DWA is uniform for two epochs
     config = small_config(
         annotated_dir,
