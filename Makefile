@@ -11,10 +11,11 @@ PYTHON_OLDEST ?= $(or $(call python,3.11),$(error the oldest versions need Pytho
     install it, or name it with PYTHON_OLDEST=/path/to/python3.11))
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
+TORCH := .venv-torch/bin
 FACES := data/celeba_procedural
 ASTRONAUT := data/astronaut.png
 
-.PHONY: demo demo-mgmtn test test-oldest soak lint format protos install clean
+.PHONY: demo demo-mgmtn test test-oldest test-torch soak lint format protos install clean
 
 install: .venv/installed
 
@@ -29,6 +30,13 @@ install: .venv/installed
 	$(PYTHON_OLDEST) -m venv --clear .venv-oldest
 	$(OLDEST)/pip install --quiet --constraint .ci/constraints-oldest.txt --editable '.[keypoints,protos,dev]'
 	$(OLDEST)/python .ci/face_model.py
+	touch $@
+
+# Keras on PyTorch, without TensorFlow. On Linux PyPI's torch brings CUDA, some gigabytes; for its CPU build, set
+# PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu.
+.venv-torch/installed: .ci/requirements-torch.txt
+	$(PYTHON_OLDEST) -m venv --clear .venv-torch
+	$(TORCH)/pip install --quiet --requirement .ci/requirements-torch.txt
 	touch $@
 
 $(FACES): | .venv/installed
@@ -63,6 +71,11 @@ test: lint
 test-oldest: .venv-oldest/installed
 	$(OLDEST)/python $(PYTEST) -m core
 
+# Layers, losses, metrics and fit on PyTorch; tests/test_jax.py runs the same files on JAX.
+test-torch: .venv-torch/installed
+	KERAS_BACKEND=torch $(TORCH)/python -m pytest tests/layers/test_conformance.py tests/test_keras_objects.py \
+	    tests/models/test_multi_task.py
+
 # Five minutes: a long load on the local server, with hot swaps and everything that may go wrong.
 soak: $(FACES)
 	$(BIN)/python serving/soak.py --images=$(FACES)/img_align_celeba
@@ -83,4 +96,4 @@ protos: .venv-oldest/installed
 	$(OLDEST)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. farkeras/wire/protos/*.proto
 
 clean:
-	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest .venv-torch build dist *.egg-info .pytest_cache .ruff_cache

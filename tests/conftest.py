@@ -1,6 +1,7 @@
 """Two logical CPUs for the tests of replicas, set before TensorFlow starts; small data shared by all tests."""
 
 import os
+from importlib.util import find_spec
 
 import pytest
 
@@ -8,11 +9,12 @@ from farkeras.native_logs import without_native_logs
 from tests import long_process as long_process_module
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for the processes that tests start
-with without_native_logs():  # TensorFlow 2.21 heeds only what was set before this process started
-    import tensorflow as tf
+if find_spec("tensorflow"):  # not in the environment of make test-torch
+    with without_native_logs():  # TensorFlow 2.21 heeds only what was set before this process started
+        import tensorflow as tf
 
-    (_cpu,) = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(_cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        (_cpu,) = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(_cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 LONG = ("tests/training/test_resume", "tests/test_wheel", "tests/test_readme", "tests/training/", "tests/serving/")

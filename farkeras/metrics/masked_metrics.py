@@ -6,7 +6,6 @@ They are those of `evaluate_attributes`, gathered batch by batch: by attribute, 
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from farkeras.attributes import Attributes, Grouping, as_grouping
@@ -108,9 +107,9 @@ class MaskedMetric(keras.metrics.Metric):
             return _mean(values, defined)
         if self.grouping is None:
             return ops.where(denominator > 0, values, float("nan"))
-        attributes = {name: [a] for a, name in enumerate(self.grouping.attributes)}
-        groups = {group: sum((attributes[m] for m in members), []) for group, members in self.grouping.groups.items()}
-        parts = groups if self.average == "group" else attributes
+        column = {name: a for a, name in enumerate(self.grouping.attributes)}
+        groups = {group: [column[name] for name in members] for group, members in self.grouping.groups.items()}
+        parts = groups if self.average == "group" else {name: [a] for name, a in column.items()}
         means = {name: _mean(ops.take(values, part), ops.take(defined, part)) for name, part in parts.items()}
         return {f"{self.name}_{name}": value for name, value in means.items()}
 

@@ -82,14 +82,17 @@ class MultiTaskModel(keras.Model):
         Raises:
             ValueError: No such weighting, or a weighting with losses that it cannot weigh.
         """
+        loss, metrics = _without_none(loss), _without_none(metrics)
+        if isinstance(loss, dict) and isinstance(loss_weights, dict):
+            loss_weights = {name: loss_weights.get(name, 1.0) for name in loss}
         weighed = None
         if weighting is not None:
-            weighed = WeighedTasks(weightings.get(weighting), self._losses_by_output(loss), {})
-            weighed.loss_weights = self._loss_weights_by_output(loss_weights, weighed.losses)
+            losses = self._losses_by_output(loss)
+            weighed = WeighedTasks(weightings.get(weighting), losses, _weights_by_output(loss_weights, losses))
             weighed.weighting.build(list(self._task_sizes(weighed).values()))
         super().compile(optimizer, loss, loss_weights, metrics, **kwargs)
         self._weighed = weighed
-        self._needed_labels = {"loss": _named_outputs(loss), "metrics": _named_outputs(metrics)}
+        self._needed_labels = {"loss": _outputs_of(loss), "metrics": _outputs_of(metrics)}
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As `keras.Model.fit`.
@@ -138,19 +141,17 @@ class MultiTaskModel(keras.Model):
         """Labels as a dict by output, and the predictions that they are of; they are for this argument of `compile`."""
         if y is None or not isinstance(y_pred, dict):
             return y, y_pred
+        outputs = ", ".join(self.output)
         if not isinstance(y, dict):
-            if isinstance(y, list | tuple):
-                raise ValueError(f"Labels of several outputs must be a dict by output: {', '.join(y_pred)}.")
-            name = self.main_output or next(iter(y_pred))
-            if not self.main_output and len(y_pred) > 1:
-                raise ValueError(f"Labels must be a dict by output: {', '.join(y_pred)}. Received: one array")
-            y = {name: y}
+            if isinstance(y, list | tuple) or (len(y_pred) > 1 and not self.main_output):
+                raise ValueError(f"Labels must be a dict by output: {outputs}. Received: a {type(y).__name__}")
+            y = {self.main_output or next(iter(y_pred)): y}
         if unknown := set(y) - set(y_pred):
-            raise ValueError(f"There are labels of '{sorted(unknown)[0]}'. The outputs are: {', '.join(y_pred)}")
+            raise ValueError(f"There are labels of '{sorted(unknown)[0]}'. The outputs are: {outputs}")
         if missing := self._needed_labels.get(argument, frozenset()) - set(y):
             raise ValueError(
-                f"`compile` was given `{argument}` for '{sorted(missing)[0]}', which has no labels. Leave it out there, "
-                f"or give labels. Received labels of: {', '.join(y)}"
+                f"`compile` was given `{argument}` for '{sorted(missing)[0]}', which has no labels. Leave it out, or "
+                f"give labels. Received labels of: {', '.join(y)}"
             )
         return y, {name: y_pred[name] for name in y}
 
@@ -179,19 +180,12 @@ class MultiTaskModel(keras.Model):
         if loss is not None and not isinstance(loss, dict | list | tuple):
             name = self.main_output or outputs[0]
             loss = {name: loss} if self.main_output else dict.fromkeys(outputs, loss)
-        losses = {name: as_loss(one) for name, one in loss.items() if one is not None} if isinstance(loss, dict) else {}
+        losses = {name: as_loss(one) for name, one in loss.items()} if isinstance(loss, dict) else {}
         if not losses or set(losses) - set(outputs):
             raise ValueError(
                 f"`weighting` needs a loss, or a dict of losses by output ({', '.join(outputs)}). Received: loss={loss}"
             )
         return losses
-
-    def _loss_weights_by_output(self, loss_weights: Any, losses: Mapping[str, Any]) -> dict[str, float]:
-        if isinstance(loss_weights, dict):
-            return {name: float(loss_weights.get(name, 1.0)) for name in losses}
-        if loss_weights is not None:
-            raise ValueError(f"With `weighting`, `loss_weights` must be a dict by output. Received: {loss_weights}")
-        return dict.fromkeys(losses, 1.0)
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
@@ -232,13 +226,21 @@ class _FunctionLoss(keras.losses.Loss):
         return self.function(y_true, y_pred)
 
 
-def _named_outputs(argument: Any) -> frozenset[str]:
-    """The outputs for which an argument of `compile` names something."""
-    return (
-        frozenset(name for name, one in argument.items() if one is not None)
-        if isinstance(argument, dict)
-        else frozenset()
-    )
+def _without_none(argument: Any) -> Any:
+    """An argument of `compile`, without outputs for which it names nothing."""
+    return {k: v for k, v in argument.items() if v is not None} if isinstance(argument, dict) else argument
+
+
+def _outputs_of(argument: Any) -> frozenset[str]:
+    return frozenset(argument if isinstance(argument, dict) else ())
+
+
+def _weights_by_output(loss_weights: Any, losses: Mapping[str, Any]) -> dict[str, float]:
+    if loss_weights is None:
+        return dict.fromkeys(losses, 1.0)
+    if not isinstance(loss_weights, dict):
+        raise ValueError(f"With `weighting`, `loss_weights` must be a dict by output. Received: {loss_weights}")
+    return {name: float(loss_weights.get(name, 1.0)) for name in losses}
 
 
 def as_loss(identifier: Any) -> keras.losses.Loss:

@@ -1,6 +1,6 @@
 """Every public layer goes through `run_layer_test`; a layer that is missing here fails the suite.
 
-tests/test_jax.py runs this file on the JAX backend.
+tests/test_jax.py runs this file on JAX, and `make test-torch` on PyTorch.
 """
 
 import keras
