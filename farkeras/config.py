@@ -195,6 +195,12 @@ class Config:
             if not field.metadata["free"] and getattr(self, field.name) != getattr(other, field.name)
         ]
 
+    def data_settings(self) -> dict:
+        """The settings, JSON-ready, that say which images and labels a model is shown in training."""
+        sources = "data_dir source grouping exclude_attributes image_column group_column ignore_columns split_ratios"
+        names = [*sources.split(), "image_size", "crop", "batch_size", "seed"]
+        return {k: v for k, v in self.to_dict().items() if k in names or k.startswith("augment_")}
+
     def to_dict(self) -> dict:
         """JSON-ready values by name."""
         return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(self).items()}

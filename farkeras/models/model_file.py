@@ -135,7 +135,7 @@ def save(
             f"`image_size={config.image_size[0]},{config.image_size[1]}`; expected the same."
         )
     preprocessing = Preprocessing(image_size, config.crop) if config else Preprocessing(image_size)
-    settings, procedural = (config.to_dict(), is_procedural(config.data_dir)) if config else ({}, False)
+    settings, procedural = (config.data_settings(), is_procedural(config.data_dir)) if config else ({}, False)
     metadata = ModelMetadata(grouping, preprocessing, settings, {}, current_versions(), procedural)
     save_model(_in_float32(model), metadata, path)
 
