@@ -123,8 +123,8 @@ def evaluation_dataset(
 
     `example` is the position in `examples`. With `keypoints` also `points` and `found`, as in `training_dataset`.
 
-    For each image that cannot be decoded, and with `fill_up` to make all batches the same shape, the end has an element with
-    image and points of zeros, labels `UNKNOWN`, `example` -1 and `found` False.
+    For each image that cannot be decoded, and with `fill_up` to make all batches the same shape, the end has an element
+    with image and points of zeros, labels `UNKNOWN`, `example` -1 and `found` False.
     """
     preprocessing = preprocessing.within(examples.frame)
     read_image, annotate = image_reader(examples), _annotator(examples, keypoints, preprocessing.image_size)
