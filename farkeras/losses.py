@@ -59,7 +59,9 @@ class MaskedLoss(keras.losses.Loss):
         if sample_weight is None:
             return known
         weight = ops.convert_to_tensor(sample_weight, dtype)
-        return known * ops.reshape(weight, (*weight.shape, *[1] * (len(known.shape) - len(weight.shape))))
+        if len(weight.shape) > len(known.shape):  # Keras makes (batch,) a column
+            weight = ops.squeeze(weight, -1)
+        return known * (ops.expand_dims(weight, -1) if len(weight.shape) < len(known.shape) else weight)
 
     def sums(
         self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor, sample_weight: keras.KerasTensor | None = None

@@ -92,7 +92,7 @@ class MaskedMetric(keras.metrics.Metric):
         weight = ops.ones_like(y_pred)
         if sample_weight is not None:
             given = ops.convert_to_tensor(sample_weight, self.dtype)
-            weight *= ops.reshape(given, (*given.shape, *[1] * (2 - len(given.shape))))
+            weight *= ops.expand_dims(given, -1) if len(given.shape) == 1 else given
         positive, negative = (weight * ops.cast(ops.equal(y_true, label), self.dtype) for label in (1, 0))
         for count, more in zip(self.variables, self._batch_counts(positive, negative, y_pred), strict=True):
             count.assign_add(more)
