@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from farkeras.attributes import SUBJECTIVE_ATTRIBUTES
+from farkeras.attributes import GROUPINGS, SUBJECTIVE_ATTRIBUTES
 from farkeras.errors import FarkerasError
 
 
@@ -20,9 +20,14 @@ def setting(
     at_least: float | None = None,
     at_most: float | None = None,
     free: bool = False,
+    path: bool = False,
+    words: tuple[str, ...] = (),
 ) -> Any:
-    """A field with what the flag needs. `free`: may differ when a run is continued, for it changes no number."""
+    """A field with what the flag needs. `free`: may differ when a run is continued, for it changes no number. `path`:
+    names a file or folder, unless it is one of `words`.
+    """
     metadata = {"help": help, "choices": choices, "at_least": at_least, "at_most": at_most, "free": free}
+    metadata |= {"path": path, "words": words}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -38,16 +43,28 @@ class Config:
 
     # Data
     data_dir: str = setting(
-        "", "Folder of the data set, the table (CSV or Parquet) of --source=table, or what TFDS prepared."
+        "", "Folder of the data set, the table (CSV or Parquet) of --source=table, or what TFDS prepared.", path=True
     )
     source: str = setting("celeba", "Kind of data set.", choices=("celeba", "lfwa", "packed", "table", "tfds"))
-    grouping: str = setting("mgmtn8", "Attribute groups: mgmtn8, mcnn9, one, or a JSON file {group: [attributes]}.")
+    grouping: str = setting(
+        "mgmtn8",
+        "Attribute groups: mgmtn8, mcnn9, one, or a JSON file {group: [attributes]}.",
+        path=True,
+        words=(*GROUPINGS, "one"),
+    )
     exclude_attributes: tuple[str, ...] = setting((), "Attributes to leave out; 'subjective' for the subjective set.")
     image_size: tuple[int, int] = setting((224, 192), "Height, width of the model's input in pixels.", at_least=32)
     crop: tuple[float, float, float, float] = setting(
         (0.0, 0.0, 1.0, 1.0),
         "Top, left, bottom, right of the part of a face to use, as fractions of CelebA's aligned frame.",
         at_least=0,
+    )
+
+    keypoints_dir: str = setting(
+        "",
+        "Folder of the data set's key points, one for each data set; by default 'keypoints' beside the images.",
+        free=True,
+        path=True,
     )
 
     # A table of your own
@@ -65,9 +82,13 @@ class Config:
     backbone_weights: str = setting(
         "imagenet",
         "First weights of the backbone: imagenet (Keras downloads them), none, or a .weights.h5 or .keras file.",
+        path=True,
+        words=("imagenet", "none"),
     )
     init_from: str = setting(
-        "", "Workdir or model file of another run to start from; layers that do not fit (other heads) start anew."
+        "",
+        "Workdir or model file of another run to start from; layers that do not fit (other heads) start anew.",
+        path=True,
     )
     reduction: int = setting(16, "Reduction of the gates in WSGSA and the affinity in CGFF.", at_least=1)
     dropout: float = setting(0.0, "Dropout rate before the heads.", at_least=0, at_most=0.95)
@@ -187,6 +208,15 @@ class Config:
             names += SUBJECTIVE_ATTRIBUTES if name == "subjective" else (name,)
         return tuple(dict.fromkeys(names))
 
+    def paths(self) -> dict[str, str]:
+        """The settings that name a file or folder."""
+        values = {field: getattr(self, field.name) for field in dataclasses.fields(self) if field.metadata["path"]}
+        return {field.name: value for field, value in values.items() if value and value not in field.metadata["words"]}
+
+    def absolute(self) -> "Config":
+        """The same with absolute paths, which mean the same in every folder."""
+        return dataclasses.replace(self, **{name: os.path.abspath(path) for name, path in self.paths().items()})
+
     def changed_from(self, other: "Config") -> list[str]:
         """Names of the settings that differ and change a run's numbers."""
         return [
@@ -198,8 +228,8 @@ class Config:
     def data_settings(self) -> dict:
         """The settings, JSON-ready, that say which images and labels a model is shown in training."""
         sources = "data_dir source grouping exclude_attributes image_column group_column ignore_columns split_ratios"
-        names = [*sources.split(), "image_size", "crop", "batch_size", "seed"]
-        return {k: v for k, v in self.to_dict().items() if k in names or k.startswith("augment_")}
+        names = [*sources.split(), "keypoints_dir", "image_size", "crop", "batch_size", "seed"]
+        return {k: v for k, v in self.absolute().to_dict().items() if k in names or k.startswith("augment_")}
 
     def to_dict(self) -> dict:
         """JSON-ready values by name."""
