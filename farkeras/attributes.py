@@ -168,7 +168,9 @@ class Grouping:
         excluded = set(excluded)
         unknown = sorted(excluded - set(self.attributes))
         if unknown:
-            raise FarkerasError(f"Cannot exclude {', '.join(unknown)}: not an attribute. Known: {self.attributes}.")
+            raise FarkerasError(
+                f"Cannot exclude {', '.join(unknown)}: not an attribute. Known: {', '.join(self.attributes)}."
+            )
         groups = {
             name: kept
             for name, members in self.groups.items()
@@ -190,28 +192,41 @@ def as_grouping(attributes: Attributes) -> Grouping:
     return Grouping({"all": tuple(attributes)}, tuple(attributes))
 
 
-def load_grouping(name_or_path: str | Path, attributes: Sequence[str] = CELEBA_ATTRIBUTES) -> Grouping:
+def load_grouping(
+    name_or_path: str | Path, attributes: Sequence[str] = CELEBA_ATTRIBUTES, excluded: Iterable[str] = ()
+) -> Grouping:
     """A published grouping by name, or a user's own from a JSON file (`{"group": ["attribute", ...], ...}`).
 
     Args:
         name_or_path: `mgmtn8`, `mcnn9`, `one` (all attributes in one group), or the path of a JSON file.
-        attributes: The attributes of the data, in output order; each must be in exactly one group.
+        attributes: The attributes of the data, in output order; those that are in no group are left out.
+        excluded: Attributes of the data to leave out as well; groups that become empty go too.
 
     Raises:
-        FarkerasError: No such grouping or file, a file that cannot be read, not such a JSON object, or it does not fit
-            `attributes`.
+        FarkerasError: No such grouping or file, a file that cannot be read, not such a JSON object, or it names an
+            attribute that the data lack, as `excluded` may.
     """
-    if str(name_or_path) == "one":
-        return Grouping({"All": tuple(attributes)}, tuple(attributes))
-    if str(name_or_path) in GROUPINGS:
-        if set(attributes) != set(CELEBA_ATTRIBUTES):
-            start = ", ".join(json.dumps(attribute, ensure_ascii=False) for attribute in attributes[:2])
-            raise FarkerasError(
-                f"The grouping '{name_or_path}' is of CelebA's 40 attributes, the data has {len(attributes)}: "
-                f'{", ".join(attributes)}. Write a JSON file with each of them once, {{"group": [{start}, ...], ...}}, '
-                "and name it with `grouping=FILE`; or `grouping=one` puts all into one group."
-            )
-        return Grouping(GROUPINGS[str(name_or_path)], tuple(attributes))
+    name, excluded = str(name_or_path), tuple(excluded)
+    if name in GROUPINGS and not set(attributes) >= set(CELEBA_ATTRIBUTES):
+        start = ", ".join(json.dumps(attribute, ensure_ascii=False) for attribute in attributes[:2])
+        raise FarkerasError(
+            f"The grouping '{name}' is of CelebA's 40 attributes, the data has {len(attributes)}: "
+            f'{", ".join(attributes)}. Write a JSON file with those to train, {{"group": [{start}, ...], ...}}, '
+            "and name it with `grouping=FILE`; or `grouping=one` puts all into one group."
+        )
+    groups = {"All": tuple(attributes)} if name == "one" else GROUPINGS.get(name) or _read_groups(name_or_path)
+    grouped = {member for members in groups.values() for member in members}
+    known = set(attributes)
+    try:
+        # A member that the data lack is an error, which lists all that they have.
+        kept = tuple(a for a in attributes if a in grouped) if grouped <= known else tuple(attributes)
+        grouping = Grouping(groups, kept)
+    except FarkerasError as error:
+        raise FarkerasError(f"{name}: {error}") from None
+    return grouping.without(a for a in excluded if a in grouped or a not in known)
+
+
+def _read_groups(name_or_path: str | Path) -> dict[str, tuple[str, ...]]:
     path, expected = Path(name_or_path), f"expected {', '.join(GROUPINGS)}, one, or the path of a JSON file"
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -235,7 +250,4 @@ def load_grouping(name_or_path: str | Path, attributes: Sequence[str] = CELEBA_A
     )
     if not well_formed:
         raise FarkerasError(f'{path} is not a grouping; expected {{"group": ["attribute", ...], ...}}.')
-    try:
-        return Grouping(groups, tuple(attributes))
-    except FarkerasError as error:
-        raise FarkerasError(f"{path}: {error}") from None
+    return {name: tuple(members) for name, members in groups.items()}

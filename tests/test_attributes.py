@@ -46,7 +46,7 @@ def test_without():
     assert grouping.without(["a"]) == Grouping({"first": ("c",), "second": ("b",)}, ("b", "c"))
     assert grouping.without(["b"]) == Grouping({"first": ("c", "a")}, ("a", "c"))
     assert grouping.without([]) == grouping
-    with pytest.raises(FarkerasError, match=r"Cannot exclude d, e: not an attribute. Known: "):
+    with pytest.raises(FarkerasError, match=r"Cannot exclude d, e: not an attribute. Known: a, b, c\."):
         grouping.without(["e", "a", "d"])
 
 
@@ -91,7 +91,10 @@ def test_a_file_that_begins_with_a_byte_order_mark(tmp_path):
         ('{"first": "a"}', r"grouping\.json is not a grouping; expected"),
         ('{"first": [1]}', r"grouping\.json is not a grouping; expected"),
         ('{"x": ["a"], "x": ["b"]}', r"grouping\.json: group 'x' appears twice; merge its members into one list"),
-        ('{"first": ["a"]}', r"grouping\.json: Attribute 'b' is in no group"),
+        (
+            '{"first": ["z"]}',
+            r"grouping\.json: Group 'first' lists 'z', .* not an attribute of the data\. Known: a, b\.",
+        ),
     ],
 )
 def test_errors_of_a_file(text, message, tmp_path):
@@ -99,6 +102,25 @@ def test_errors_of_a_file(text, message, tmp_path):
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(FarkerasError, match=message):
         load_grouping(path, ("a", "b"))
+
+
+def test_a_file_of_some_attributes_leaves_out_the_others(tmp_path):
+    path = tmp_path / "grouping.json"
+    path.write_text(json.dumps({"Mouth": ["Smiling"], "Eyes": ["Eyeglasses", "Narrow_Eyes"]}))
+    grouping = load_grouping(path)
+    assert grouping == Grouping(
+        {"Mouth": ("Smiling",), "Eyes": ("Eyeglasses", "Narrow_Eyes")}, ("Eyeglasses", "Narrow_Eyes", "Smiling")
+    )
+    # Of those to exclude, the ones in no group are left out already.
+    assert load_grouping(path, excluded=("Narrow_Eyes", "Attractive")) == grouping.without(["Narrow_Eyes"])
+    with pytest.raises(
+        FarkerasError, match=r"Cannot exclude Fringe: not an attribute\. Known: Eyeglasses, Narrow_Eyes"
+    ):
+        load_grouping(path, excluded=("Attractive", "Fringe"))
+
+
+def test_a_published_grouping_of_data_with_more_attributes():
+    assert load_grouping("mgmtn8", (*CELEBA_ATTRIBUTES, "Freckles")) == load_grouping("mgmtn8")
 
 
 def test_all_attributes_in_one_group():
@@ -109,7 +131,7 @@ def test_all_attributes_in_one_group():
 def test_a_published_grouping_for_other_attributes_says_how_to_write_ones_own(name):
     message = (
         f"The grouping '{name}' is of CelebA's 40 attributes, the data has 3: Hat, Smile, Größe. Write a JSON file "
-        'with each of them once, {"group": ["Hat", "Smile", ...], ...}, and name it with `grouping=FILE`; or '
+        'with those to train, {"group": ["Hat", "Smile", ...], ...}, and name it with `grouping=FILE`; or '
         "`grouping=one` puts all into one group."
     )
     with pytest.raises(FarkerasError) as raised:
