@@ -34,6 +34,23 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def plain_path(folder: str | os.PathLike) -> Iterator[str]:
+    """Gives a path of an existing folder for TensorFlow, which takes `[`, `*`, `?` and a backslash for a pattern.
+
+    TensorFlow looks for checkpoints by patterns: in a folder `run[lr=3e-4]` it finds none, and in `a*` it would remove
+    those of `ab`. A folder with such a sign is reached through a link, as long as the block lasts.
+    """
+    folder = os.path.abspath(folder)
+    if not set(folder) & set("[*?\\"):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as place:
+        link = os.path.join(place, "link")
+        os.symlink(folder, link, target_is_directory=True)
+        yield link
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes UTF-8 text, complete or not at all."""
     with written_aside(path) as aside:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from farkeras.files import write_text, written_aside
+from farkeras.files import plain_path, write_text, written_aside
 
 
 def names(folder):
@@ -47,6 +47,22 @@ def test_a_file_replaces_a_file(tmp_path):
     write_text(tmp_path / "a.txt", "old")
     write_text(tmp_path / "a.txt", "new")
     assert (tmp_path / "a.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("name", ["[1]", "a*", "a?", "back\\slash"])
+def test_a_path_without_the_signs_of_a_pattern(name, tmp_path):
+    (tmp_path / name).mkdir()
+    with plain_path(tmp_path / name) as plain:
+        assert not set(plain) & set("[*?\\")
+        write_text(f"{plain}/file", "text")
+    assert (tmp_path / name / "file").read_text() == "text"
+    assert not os.path.lexists(plain)
+
+
+@pytest.mark.parametrize("name", ["plain", "100% {a,b} #'头\n"])
+def test_other_paths_stay(name, tmp_path):
+    with plain_path(tmp_path / name) as plain:
+        assert plain == str(tmp_path / name)
 
 
 def write_folder(path, name):

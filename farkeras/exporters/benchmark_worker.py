@@ -13,6 +13,7 @@ from typing import IO
 
 import numpy as np
 
+from farkeras.files import plain_path
 from farkeras.native_logs import silence_native_logs
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -39,8 +40,8 @@ def load_saved_model(path: str, threads: int) -> Run:
     tf.get_logger().setLevel("ERROR")  # else it warns that `Session` is deprecated
     options = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
     session = tf.compat.v1.Session(graph=tf.Graph(), config=options)
-    with session.graph.as_default():
-        signature = tf.compat.v1.saved_model.loader.load(session, ["serve"], path).signature_def["images"]
+    with session.graph.as_default(), plain_path(path) as plain:
+        signature = tf.compat.v1.saved_model.loader.load(session, ["serve"], plain).signature_def["images"]
     images, probabilities = signature.inputs["images"].name, signature.outputs["probabilities"].name
     return lambda crop: session.run(probabilities, {images: crop[None]})[0]
 

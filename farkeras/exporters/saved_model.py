@@ -17,6 +17,7 @@ from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.exporters.served_graph import check_servable
 from farkeras.exporters.served_images import MAX_PIXELS, decode_rows, put_rows
 from farkeras.exporters.warmup import MAX_RECORDS, write_warmup
+from farkeras.files import plain_path
 from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, load_model
 
@@ -69,8 +70,8 @@ def write_saved_model(
     reference = keras_reference(model, metadata, parity) if parity else None
     target, report = _next_version(Path(export_dir)), None
     with new_artifact(target) as aside:
-        with writing(target):
-            _archive(model, metadata).write_out(str(aside), verbose=False)
+        with writing(target), plain_path(aside) as plain:
+            _archive(model, metadata).write_out(plain, verbose=False)
         check_servable(aside)
         extra = aside / "assets.extra"
         with writing(target):
@@ -86,8 +87,8 @@ def write_saved_model(
 def session_runtimes(folder: str | os.PathLike, metadata: ModelMetadata) -> dict[str, Runtime]:
     """The endpoints of a SavedModel by name, run in a Session, as TF Serving runs them."""
     session = tf.compat.v1.Session(graph=tf.Graph())
-    with session.graph.as_default():
-        signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder)).signature_def
+    with session.graph.as_default(), plain_path(folder) as plain:
+        signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], plain).signature_def
 
     def call(name: str, value: np.ndarray) -> np.ndarray:
         (argument,) = signatures[name].inputs.values()

@@ -9,6 +9,7 @@ import tensorflow as tf
 from grpc import StatusCode
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
+from farkeras.files import plain_path
 from farkeras.serving.errors import RequestError, code_of_number, invalid
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -41,8 +42,8 @@ class Servable:
         self._lock = threading.Lock()
         self._callables: dict[tuple[str, tuple[str, ...]], _Callable] = {}
         try:
-            with graph.as_default():
-                loaded = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], str(folder))
+            with graph.as_default(), plain_path(folder) as plain:
+                loaded = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], plain)
         except BaseException:
             self._session.close()
             raise

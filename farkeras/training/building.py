@@ -20,7 +20,7 @@ from farkeras.models import MODELS
 from farkeras.models.base import FaceAttributeModel
 from farkeras.models.model_file import copy_matching_weights, load_model
 from farkeras.progress import Progress
-from farkeras.training.checkpoints import RunState
+from farkeras.training.checkpoints import RunState, newest_checkpoint
 from farkeras.training.devices import batch_norms, make_strategy, precision
 from farkeras.training.phases import make_phases
 from farkeras.weighting import make_weighting
@@ -124,7 +124,7 @@ class Run:
 
     def _build(self) -> None:
         config, grouping = self.config, self.data.grouping
-        if tf.train.latest_checkpoint(str(self.workdir / CHECKPOINTS)):
+        if newest_checkpoint(self.workdir / CHECKPOINTS):
             # All weights come from there; what the run started from may be gone by now.
             config = replace(config, init_from="", backbone_weights="none")
         with precision(config.precision):

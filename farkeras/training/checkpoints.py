@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from farkeras.errors import FarkerasError
+from farkeras.files import plain_path
 from farkeras.weighting import TaskWeighting
 
 
@@ -29,7 +30,7 @@ class RunState:
         optimizers: dict[str, keras.optimizers.Optimizer],
         weighting: TaskWeighting,
     ) -> None:
-        self.optimizers = optimizers
+        self.folder, self.optimizers = folder, optimizers
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.next_counter = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.best = tf.Variable(float("-inf"), trainable=False, dtype=tf.float64)
@@ -45,7 +46,6 @@ class RunState:
             next_counter=self.next_counter,
             best=self.best,
         )
-        self.manager = tf.train.CheckpointManager(self.checkpoint, str(folder), max_to_keep=2)
 
     def restore(self) -> bool:
         """Continues from the newest checkpoint; returns whether there was one.
@@ -53,24 +53,35 @@ class RunState:
         Raises:
             FarkerasError: The checkpoint is damaged or of another model.
         """
-        if not self.manager.latest_checkpoint:
+        newest = newest_checkpoint(self.folder)
+        if not newest:
             return False
         try:
-            status = self.checkpoint.restore(self.manager.latest_checkpoint)
-            status.assert_existing_objects_matched()
+            with plain_path(self.folder) as folder:
+                status = self.checkpoint.restore(str(Path(folder, newest.name)))
+                status.assert_existing_objects_matched()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise FarkerasError(
-                f"Checkpoint {self.manager.latest_checkpoint} cannot be continued: {str(error).splitlines()[0]} "
-                "Start in another `workdir`."
+                f"Checkpoint {newest} cannot be continued: {str(error).splitlines()[0]} Start in another `workdir`."
             ) from None
         taken = sum(int(optimizer.iterations.numpy()) for optimizer in self.optimizers.values())
         if taken != int(self.step):
             raise FarkerasError(
-                f"Checkpoint {self.manager.latest_checkpoint} is inconsistent: step {int(self.step)}, optimizer at "
-                f"{taken}. Start in another `workdir`."
+                f"Checkpoint {newest} is inconsistent: step {int(self.step)}, optimizer at {taken}. Start in another "
+                "`workdir`."
             )
         return True
 
     def save(self) -> None:
         """Writes a checkpoint; until it is complete the one before stands."""
-        self.manager.save(checkpoint_number=int(self.step))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with plain_path(self.folder) as folder:
+            manager = tf.train.CheckpointManager(self.checkpoint, folder, max_to_keep=2)
+            manager.save(checkpoint_number=int(self.step))
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint of a folder, as TensorFlow's functions name it; None where there is none."""
+    with plain_path(folder) as plain:
+        newest = tf.train.latest_checkpoint(plain)
+    return newest and folder / Path(newest).name

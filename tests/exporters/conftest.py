@@ -47,7 +47,7 @@ def make_workdir(table, tmp_path_factory):
             kernel.assign(100.0 * kernel)
         config = {"source": "table", "data_dir": str(table), "ignore_columns": ["person", "notes"]}
         config["split_ratios"] = [0.4, 0.1, 0.5]
-        folder = tmp_path_factory.mktemp("run")
+        folder = tmp_path_factory.mktemp("run[lr=3e-4] 头")
         save_model(model, ModelMetadata(GROUPING, PREPROCESSING, config), folder / "model.keras")
         return folder
 
@@ -100,13 +100,13 @@ def expected(keras_model, photos):
 @pytest.fixture(scope="session")
 def saved_model(workdir, tmp_path_factory):
     """The workdir's model as a SavedModel."""
-    return write_saved_model(workdir, tmp_path_factory.mktemp("export") / "saved_model", ParityImages(10), (1, 3))
+    return write_saved_model(workdir, tmp_path_factory.mktemp("export") / "[1] *", ParityImages(10), (1, 3))
 
 
 @pytest.fixture(scope="session")
 def onnx_model(workdir, tmp_path_factory):
     """The workdir's model as an ONNX file."""
-    return write_onnx(workdir, tmp_path_factory.mktemp("export") / "onnx", ParityImages(10))
+    return write_onnx(workdir, tmp_path_factory.mktemp("export") / "[1] *", ParityImages(10))
 
 
 @pytest.fixture

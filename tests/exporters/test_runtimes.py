@@ -14,6 +14,7 @@ from PIL import Image
 
 from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.tflite import write_tflite
+from farkeras.files import plain_path
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,8 @@ def crops(files):
 def in_session(saved_model):
     """A SavedModel in a Session: `in_session(signature, values)`."""
     session = tf.compat.v1.Session(graph=tf.Graph())
-    with session.graph.as_default():
-        signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(saved_model.path)).signature_def
+    with session.graph.as_default(), plain_path(saved_model.path) as folder:
+        signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], folder).signature_def
 
     def run(signature, values):
         (feed,) = signatures[signature].inputs.values()

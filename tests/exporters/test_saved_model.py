@@ -17,6 +17,7 @@ from farkeras.exporters.parity import ParityError
 from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.saved_model import write_saved_model
 from farkeras.exporters.served_images import MAX_PIXELS
+from farkeras.files import plain_path
 from farkeras.models.model_file import ModelMetadata, load_model
 from farkeras.wire.protos.serving_pb2 import PredictionLog
 from tests.bad_images import HTML, encode, half, jpeg_bomb, png_bomb, smooth_image
@@ -32,7 +33,8 @@ def session(saved_model):
     """A Session with the SavedModel, loaded as TF Serving loads it, and the signatures."""
     with tf.Graph().as_default() as graph:
         session = tf.compat.v1.Session(graph=graph)
-        signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(saved_model.path)).signature_def
+        with plain_path(saved_model.path) as folder:
+            signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], folder).signature_def
     yield session, signatures
     session.close()
 
