@@ -1,9 +1,9 @@
 """Times a run's exports in every runtime: python export/benchmark.py --workdir=runs/demo"""
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Column, Table
 
+from farkeras.cli.console import make_console
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
 from farkeras.native_logs import silence_native_logs
@@ -43,7 +43,7 @@ def main(options: Flags) -> None:
         sizes = (f"{row.size / 1e6:.2f}", f"{row.memory / 1e6:.0f}")
         difference = "" if row.difference is None else f"{row.difference:.1e}"
         table.add_row(row.name, str(row.threads), *times, *sizes, difference)
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     console.print(f"One image at a time; {options.images} images, {options.rounds} rounds, in turns.")
     console.print(table)
     p50 = {(row.variant, row.threads): row.p50 for row in rows if row.runtime == "LiteRT"}

@@ -14,8 +14,7 @@ On 2 cores shared with much other work this did 45 to 66 drawn faces a second:
 
 import sys
 
-from rich.console import Console
-
+from farkeras.cli.console import make_console
 from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
@@ -39,7 +38,7 @@ def main(options: Flags) -> int:
     if not targets:
         return 1
     silence_native_logs()
-    with ProgressDisplay(Console(highlight=False, soft_wrap=True), "", "photos") as display:
+    with ProgressDisplay(make_console(), "", "photos") as display:
         crops, failed = align_photos(targets, options.output, options.workers, options.all_faces, display)
     for error in failed:
         print(f"error: {error}", file=sys.stderr)

@@ -19,8 +19,7 @@ On 2 cores shared with much other work this read 1,470 to 2,870 drawn faces a se
     python -m farkeras.check_data --data_dir=DIR --workers=2
 """
 
-from rich.console import Console
-
+from farkeras.cli.console import make_console
 from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
@@ -50,7 +49,7 @@ def main(options: Flags) -> int:
     from farkeras.data.check import check_data_set
 
     tf.config.set_visible_devices([], "GPU")  # images are decoded on the CPU; a run may have the GPU
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     with ProgressDisplay(console, "Unpacking", "files") as unpacking, ProgressDisplay(console) as reading:
         report = check_data_set(config.source, config.data_dir, options.workers, unpacking, reading, config.to_dict())
     if report.splits:
@@ -59,7 +58,7 @@ def main(options: Flags) -> int:
     print_findings(console, report)
     number = f"{len(report.findings) or 'no'} finding{'' if len(report.findings) == 1 else 's'}"
     verdict = "training would fail" if report.training_fails else "nothing that stops training"
-    console.print(f"{config.data_dir}: {number}, {verdict}.", markup=False)
+    console.print(f"{config.data_dir}: {number}, {verdict}.")
     if options.shortcuts and report.splits and not report.training_fails:
         from farkeras.cli.shortcut_report import shortcut_lines
         from farkeras.data.shortcuts import measure_shortcuts

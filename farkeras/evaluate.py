@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
+from farkeras.cli.console import make_console
 from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
@@ -42,7 +44,7 @@ def main(options: Flags) -> None:
         from farkeras.training.evaluation import REPORT_FILE, evaluate_run, results_folder
 
     path = options.workdir or options.model
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
         evaluated = evaluate_run(
             path,
@@ -61,26 +63,24 @@ def main(options: Flags) -> None:
 
 def _show(console: Console, evaluation: dict, undecodable: list[str], report: Path) -> None:
     run = evaluation["run"]
-    console.print(
-        f"{run['model']} on the {run['split']} split, {evaluation['num_images']:,} images, in percent", markup=False
-    )
+    console.print(f"{run['model']} on the {run['split']} split, {evaluation['num_images']:,} images, in percent")
     for name, value, remark in headline(evaluation):
-        console.print(f"  {name:<18}{value:>7}  [dim]{remark}[/dim]")
+        console.print(f"  {name:<18}{value:>7} ", Text(remark, "dim"))
     table = Table(Column("Group", no_wrap=True), *(Column(COLUMNS[name], justify="right") for name in _SHOWN))
     for name, values in evaluation["groups"].items():
         table.add_row(readable(name), *(percent(values[column]) for column in _SHOWN))
     console.print(table)
     if rows := mask_iou_rows(evaluation):
-        console.print("Mask IoU: " + ", ".join(f"{region} {iou}" for region, iou in rows), markup=False)
+        console.print("Mask IoU: " + ", ".join(f"{region} {iou}" for region, iou in rows))
     if not run.get("masks_annotated", True):
         remedy = annotate_command(run["data_dir"], run["source"])
-        console.print(f"Masks not measured: {run['data_dir']} has no keypoints. For mask IoU: {remedy}", markup=False)
+        console.print(f"Masks not measured: {run['data_dir']} has no keypoints. For mask IoU: {remedy}")
     if run["procedural"]:
-        console.print(f"[bold yellow]{PROCEDURAL}.[/bold yellow]")
+        console.print(f"{PROCEDURAL}.", style="bold yellow")
     if undecodable:
         more = f" and {len(undecodable) - 10} more, see evaluation.json" if len(undecodable) > 10 else ""
-        console.print(f"{len(undecodable)} undecodable, left out: {', '.join(undecodable[:10])}{more}", markup=False)
-    console.print(f"Report: {report}", markup=False)
+        console.print(f"{len(undecodable)} undecodable, left out: {', '.join(undecodable[:10])}{more}")
+    console.print(f"Report: {report}")
 
 
 if __name__ == "__main__":

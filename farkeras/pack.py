@@ -12,8 +12,9 @@ Start the same command again after an interruption: it continues. Until it is do
 set.
 """
 
-from rich.console import Console
+import shlex
 
+from farkeras.cli.console import make_console
 from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
@@ -29,7 +30,7 @@ def define(flags: Flags) -> None:
 def main(options: Flags) -> None:
     """Packs what is left to do, then says how much and how fast."""
     config = options.config()
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
         source = open_source(config.source, config.data_dir, unpacking, config.to_dict())
     silence_native_logs()
@@ -40,10 +41,9 @@ def main(options: Flags) -> None:
     console.print(
         f"{options.output}: {result.num_images:,} images in {result.num_files} "
         f"file{'' if result.num_files == 1 else 's'} ({result.num_bytes / 1e6:,.1f} MB), {display.rate}.",
-        markup=False,
     )
     console.print("With key points." if result.keypoints else "Without key points: the data set has none.")
-    console.print(f"Train with --source=packed --data_dir={options.output}", markup=False)
+    console.print(f"Train with --source=packed --data_dir={shlex.quote(options.output)}")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 
+from farkeras.cli.console import make_console
 from farkeras.cli.flags import Flags
 from farkeras.cli.predictions import probability_table, to_json
 from farkeras.cli.run import run_command
@@ -73,12 +73,12 @@ def main(options: Flags) -> int:
     if options.json:
         print(to_json(predictions()))
     elif output:
-        screen = Console(stderr=True)
+        screen = make_console(stderr=True)
         progress = track(predictions(), "Photos", len(photos), console=screen, disable=not screen.is_terminal)
         write_predictions(output, recognizer.attributes, progress)
         print(f"{output}: {len(photos) - len(errors)} of {len(photos)} photos")
     else:
-        console = Console()
+        console = make_console(soft_wrap=False)
         for prediction in predictions():
             if prediction.probabilities:
                 console.print(probability_table(prediction, recognizer.groups, options.threshold))

@@ -21,8 +21,7 @@ import socket
 import sys
 import threading
 
-from rich.console import Console
-
+from farkeras.cli.console import make_console
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
 from farkeras.native_logs import silence_native_logs
@@ -42,8 +41,8 @@ def main(options: Flags) -> None:
 
     tf.config.set_visible_devices([], "GPU")  # a run may have it
     server = start_server(options.host, options.port)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Serving: train with --data_service={server.address}", markup=False)
+    console = make_console()
+    console.print(f"Serving: train with --data_service={server.address}")
     try:
         threading.Event().wait()  # the server's own join() would not hear Ctrl-C
     except KeyboardInterrupt:

@@ -1,5 +1,7 @@
 """Trains a model: python -m farkeras.train --flagfile=configs/celeba.flags --data_dir=... --workdir=..."""
 
+import shlex
+
 from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
@@ -31,7 +33,9 @@ def main(options: Flags) -> int:
             "validation split needs known labels of both classes."
         )
     report.console.print(
-        f"Best model: {run.workdir / MODEL_FILE}. Next: python -m farkeras.evaluate --workdir={options.workdir}",
+        f"Best model: {run.workdir / MODEL_FILE}. "
+        f"Next: python -m farkeras.evaluate --workdir={shlex.quote(options.workdir)}",
+        markup=False,
         soft_wrap=True,
     )
     return 0

@@ -11,8 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from rich.console import Console
-
+from farkeras.cli.console import make_console
 from farkeras.cli.predictions import probability_table, to_json
 from farkeras.clients import Answer, GrpcClient, Tls
 from farkeras.errors import FarkerasError
@@ -54,7 +53,7 @@ def run(given: argparse.Namespace) -> int:
         if given.json:
             print(to_json(answers))
         else:
-            console = Console()
+            console = make_console(soft_wrap=False)
             for answer in answers:
                 if answer.probabilities:
                     console.print(probability_table(answer, client.names.groups, given.threshold))

@@ -10,8 +10,7 @@ counted from when they were due. --compare runs the same version in this process
 
 from pathlib import Path
 
-from rich.console import Console
-
+from farkeras.cli.console import make_console
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
 from farkeras.errors import FarkerasError
@@ -49,7 +48,7 @@ def main(options: Flags) -> None:
     steps.closed_step(options.target, requests, 4, 1.0, None)  # warm
     done = [steps.closed_step(options.target, requests, number, options.seconds, compare) for number in callers]
     done += [steps.open_step(options.target, requests, rate, options.seconds) for rate in rates]
-    Console(highlight=False, soft_wrap=True).print(steps.table(done))
+    make_console().print(steps.table(done))
     if options.output:
         steps.write(done, Path(options.output))
 

@@ -5,6 +5,7 @@ import os
 
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from farkeras.data.check import Report
 from farkeras.errors import FarkerasError
@@ -37,12 +38,11 @@ def attribute_table(report: Report) -> Table:
 def print_findings(console: Console, report: Report) -> None:
     """A line for each finding and each of its first images."""
     for finding in report.findings:
-        mark = "[red]training fails[/red]" if finding.training_fails else "[yellow]look at it[/yellow]"
-        console.print(f"{mark}, {finding.kind}: ", end="")
-        console.print(finding.summary, markup=False)
+        mark = Text("training fails", "red") if finding.training_fails else Text("look at it", "yellow")
+        console.print(Text.assemble(mark, f", {finding.kind}: {finding.summary}"))
         for place in finding.images[:_SHOWN]:
             detail = f": {place.detail}" if place.detail else ""
-            console.print(f"  {place.path} ({place.split}){detail}", markup=False)
+            console.print(f"  {place.path} ({place.split}){detail}")
         if len(finding.images) > _SHOWN:
             console.print(f"  ... and {len(finding.images) - _SHOWN:,} more; --json=FILE lists all.")
 

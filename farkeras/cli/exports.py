@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
+from farkeras.cli.console import make_console
 from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.data.sources.table import SETTINGS
@@ -48,7 +49,7 @@ def run_exports(title: str, name: str, options: Flags, **arguments: Any) -> None
     from farkeras.exporters.run import export_each
 
     tf.get_logger().setLevel("ERROR")  # else it warns that `Session` is deprecated; TF Serving uses it
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     paths, reports = [], []
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
         images = ParityImages(
@@ -66,16 +67,15 @@ def run_exports(title: str, name: str, options: Flags, **arguments: Any) -> None
                 runtimes = {name: row for report in reports for name, row in report["runtimes"].items()}
                 _show(console, reports[0] | {"runtimes": runtimes})
             elif paths:
-                console.print("Not compared with the Keras model (--parity_images=0).", markup=False)
+                console.print("Not compared with the Keras model (--parity_images=0).")
             for path in paths:
-                console.print(f"{title}: {path}", markup=False)
+                console.print(f"{title}: {path}")
 
 
 def _show(console: Console, report: dict) -> None:
     data = report["data"]
     console.print(
         f"{data['images']:,} images of the test split of {data['data_dir']}; answers and accuracy in percent",
-        markup=False,
     )
     headings = ("Largest difference", "Mean", "Equal answers", "Accuracy", "Balanced")
     table = Table(Column("Runtime", no_wrap=True), *(Column(heading, justify="right") for heading in headings))
@@ -85,7 +85,7 @@ def _show(console: Console, report: dict) -> None:
         table.add_row(name, *differences, percent(row["equal_decisions"]), *_accuracies(row))
     console.print(table)
     if data["procedural"]:
-        console.print(f"[bold yellow]{PROCEDURAL}.[/bold yellow]")
+        console.print(f"{PROCEDURAL}.", style="bold yellow")
 
 
 def _accuracies(row: dict) -> tuple[str, str]:

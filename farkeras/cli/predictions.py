@@ -32,7 +32,7 @@ def probability_table(
     for group, attributes in groups.items():
         likely_first = sorted(attributes, key=lambda name: probabilities[name], reverse=True)
         cells = [_cell(name.ljust(width), probabilities[name], threshold) for name in likely_first]
-        table.add_row(group, Columns(cells, padding=(0, 2)))
+        table.add_row(Text(group), Columns(cells, padding=(0, 2)))
     return table
 
 

@@ -13,7 +13,7 @@ class Bar:
     """A bar on a terminal with a line of text; `stop` leaves the terminal as before."""
 
     def __init__(self, console: Console, total: int, completed: int = 0, line: str = ""):
-        columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
+        columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}", markup=False))
         self._progress = Progress(*columns, console=console)
         self._task = self._progress.add_task(line, total=total, completed=completed)
         self._progress.start()

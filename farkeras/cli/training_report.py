@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import keras
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
+from farkeras.cli.console import make_console
 from farkeras.cli.progress import Bar
 from farkeras.report.summary import percent
 from farkeras.training.reporting import Listener
@@ -23,7 +25,7 @@ class ConsoleReport(Listener):
     """
 
     def __init__(self, console: Console | None = None, seconds_between: float = 10.0):
-        self.console = console or Console(highlight=False)
+        self.console = console or make_console(soft_wrap=False)
         self.seconds_between = seconds_between
         self.bar: Bar | None = None
 
@@ -102,7 +104,7 @@ class ConsoleReport(Listener):
 def parameter_table(model: keras.Model) -> Table:
     """Parameters of each top-level layer that has any."""
     numbers = (Column(name, justify="right") for name in ("trainable", "other"))
-    table = Table("layer", "output", *numbers, title=f"{model.name}: parameters")
+    table = Table("layer", "output", *numbers, title=Text(f"{model.name}: parameters"))
     total = trainable_total = 0
     for layer in model.layers:
         if count := layer.count_params():
@@ -110,7 +112,7 @@ def parameter_table(model: keras.Model) -> Table:
             total, trainable_total = total + count, trainable_total + trainable
             outputs = layer.output if isinstance(layer.output, list) else [layer.output]
             shape = ", ".join(" x ".join(map(str, output.shape[1:])) for output in outputs)
-            table.add_row(layer.name, shape, f"{trainable:,}", f"{count - trainable:,}")
+            table.add_row(Text(layer.name), shape, f"{trainable:,}", f"{count - trainable:,}")
     table.add_section()
     table.add_row("total", "", f"{trainable_total:,}", f"{total - trainable_total:,}")
     return table
