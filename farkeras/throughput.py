@@ -27,12 +27,14 @@ def main(options: Flags) -> None:
     with without_native_logs():
         from farkeras.data.keypoints import load_keypoints, store_of
         from farkeras.data.throughput import BARE, measure_throughput
+        from farkeras.models.model_file import check_keras
         from farkeras.training.building import open_data
 
+    check_keras()
     data = open_data(config)
     keypoints = None
-    if store_of(config.data_dir).is_dir():
-        keypoints = load_keypoints(config.data_dir, data.train.paths, config.source)
+    if store_of(config.data_dir, config.keypoints_dir).is_dir():
+        keypoints = load_keypoints(config.data_dir, data.train.paths, config.source, config.keypoints_dir)
     height, width = config.image_size
     mask_size = -(-height // config.mask_stride), -(-width // config.mask_stride)
     rates = measure_throughput(

@@ -75,18 +75,21 @@ class AML(layers.Layer):
                 x = self._convolution(x, self.widths[level], 2 if level else 1, f"level{level}_1")
             x = self._convolution(x, self.widths[level], 1, f"level{level}_2")
             skips.append(x)
+        options = {"dtype": self.dtype_policy, "data_format": "channels_last"}
         for level in reversed(range(first, len(self.widths) - 1)):
             skip = skips[level - first]
             # Fewer channels before more pixels: the resize then has less to do.
-            x = layers.Conv2D(self.widths[level], 1, dtype=self.dtype_policy, name=f"up{level}_1_conv")(x)
+            x = layers.Conv2D(self.widths[level], 1, **options, name=f"up{level}_1_conv")(x)
             x = ops.image.resize(x, skip.shape[1:3], interpolation="bilinear", data_format="channels_last") + skip
             x = self._convolution(x, self.widths[level], 1, f"up{level}_2")
-        logits = layers.Conv2D(self.num_masks, 1, dtype=self.dtype_policy, name="heads")(x)
+        logits = layers.Conv2D(self.num_masks, 1, **options, name="heads")(x)
         self.network = keras.Model(images, logits, name="unet")
 
     def _convolution(self, x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
         policy = self.dtype_policy
-        x = layers.Conv2D(filters, 3, stride, "same", use_bias=False, dtype=policy, name=f"{name}_conv")(x)
+        x = layers.Conv2D(
+            filters, 3, stride, "same", "channels_last", use_bias=False, dtype=policy, name=f"{name}_conv"
+        )(x)
         # Momentum 0.9 as in ResNetTiny: it suits short runs.
         x = layers.BatchNormalization(momentum=0.9, dtype=policy, name=f"{name}_bn")(x)
         return layers.ReLU(dtype=policy, name=f"{name}_relu")(x)

@@ -132,7 +132,8 @@ class BottleneckBlock(layers.Layer):
         width = max(1, channels // 4)
         self.stack = keras.Sequential(name="stack")
         for filters, size in ((width, 1), (width, 3), (channels, 1)):
-            self.stack.add(layers.Conv2D(filters, size, padding="same", use_bias=False, dtype=self.dtype_policy))
+            options = {"padding": "same", "use_bias": False, "data_format": "channels_last"}
+            self.stack.add(layers.Conv2D(filters, size, **options, dtype=self.dtype_policy))
             self.stack.add(layers.BatchNormalization(epsilon=1.001e-5, dtype=self.dtype_policy))
             if len(self.stack.layers) < 6:
                 self.stack.add(layers.ReLU(dtype=self.dtype_policy))

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import keras
 
@@ -31,6 +32,18 @@ def _applications() -> dict[str, tuple[Callable, Callable]]:
     return found
 
 
+@contextmanager
+def channels_last() -> Iterator[None]:
+    """Builds layers that take `(batch, height, width, channels)`, whatever another project's keras.json asks for."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(before)
+
+
+@channels_last()
 def build_backbone(name: str, image_size: tuple[int, ...], alpha: float = 1.0, weights: str = "none") -> keras.Model:
     """An image classifier's convolutional part that takes RGB in 0..255.
 

@@ -28,7 +28,7 @@ class SharedTrunk(FaceAttributeModel):
         name: str = "shared_trunk",
     ) -> None:
         grouping, network = as_grouping(attributes), as_network(backbone, image_size, backbone_alpha, backbone_weights)
-        pooled = layers.GlobalAveragePooling2D(name="pool")(network.output)
+        pooled = layers.GlobalAveragePooling2D("channels_last", name="pool")(network.output)
         head = layers.Dense(len(grouping.attributes), dtype=head_dtype(), name="head")
         outputs = {"logits": head(layers.Dropout(dropout, name="dropout")(pooled))}
         config = {"backbone": backbone, "backbone_alpha": backbone_alpha, "dropout": dropout}

@@ -172,18 +172,23 @@ def load_model(path: str | os.PathLike) -> tuple[FaceAttributeModel, ModelMetada
     Raises:
         FarkerasError: No such file, not one of this package, or of a newer format; or Keras does not run on TensorFlow.
     """
-    require_tensorflow()
+    check_keras()
     path = _model_file(path)
     metadata = read_metadata(path)
     return keras.models.load_model(path, compile=False), metadata
 
 
-def require_tensorflow() -> None:
-    """Refuses to go on where Keras runs on another backend than TensorFlow.
+def check_keras() -> None:
+    """Refuses to go on where Keras is set up in a way that changes numbers: another project's keras.json can do so.
 
     Raises:
-        FarkerasError: Says what to do.
+        FarkerasError: Keras runs on another backend than TensorFlow, or by default in another precision than float32.
     """
+    if (floatx := keras.config.floatx()) != "float32":
+        raise FarkerasError(
+            f"Keras is set to floatx={floatx}, which changes numbers; expected float32. Call "
+            'keras.config.set_floatx("float32"), or change keras.json in $KERAS_HOME or ~/.keras.'
+        )
     if (backend := keras.backend.backend()) != "tensorflow":
         raise FarkerasError(
             f"Keras runs on {backend} in this process; farkeras's own training loop, its predictions, evaluation and "

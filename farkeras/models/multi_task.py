@@ -89,7 +89,7 @@ class MultiTaskModel(keras.Model):
         if weighting is not None:
             losses = self._losses_by_output(loss)
             weighed = WeighedTasks(weightings.get(weighting), losses, _weights_by_output(loss_weights, losses))
-            weighed.weighting.build(list(self._task_sizes(weighed).values()))
+            weighed.weighting.build(list(self._task_sizes(weighed).values()), self.variable_dtype)
         super().compile(optimizer, loss, loss_weights, metrics, **kwargs)
         self._weighed = weighed
         self._needed_labels = {"loss": _outputs_of(loss), "metrics": _outputs_of(metrics)}

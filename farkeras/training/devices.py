@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from farkeras.errors import FarkerasError
-from farkeras.models.model_file import require_tensorflow
+from farkeras.models.model_file import check_keras
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "float64"}
 
@@ -21,7 +21,7 @@ def make_strategy(replicas: int = 0) -> tf.distribute.MirroredStrategy:
     Raises:
         FarkerasError: TensorFlow already runs with another number of logical CPUs, or Keras on another backend.
     """
-    require_tensorflow()
+    check_keras()
     gpus = tf.config.list_logical_devices("GPU") if not replicas else []
     if gpus:
         return tf.distribute.MirroredStrategy([device.name for device in gpus])
@@ -54,3 +54,20 @@ def precision(name: str) -> Iterator[None]:
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     """All layers of batch normalisation in a model, those within other layers included."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def suit_batch_norms(model: keras.Model, steps: int, momentum: float = 0.0) -> None:
+    """Sets how fast the moving statistics of batch normalisation follow; call before the model is traced.
+
+    Backbones have momentums of up to 0.9997, made for runs of millions of steps. In a short run the first values of the
+    statistics would stay, and a model that has learned would still answer like one that has not. So they weigh at most
+    1 % after a tenth of the run; a momentum that is low enough for this stays.
+
+    Args:
+        model: The model.
+        steps: How long it is trained.
+        momentum: The momentum to set instead; 0 for none.
+    """
+    highest = 0.01 ** (1 / max(1.0, steps / 10))
+    for layer in batch_norms(model):
+        layer.momentum = momentum or min(layer.momentum, highest)

@@ -1,6 +1,5 @@
 """`fit` and our own loop share losses and weightings: from the same batches they make the same model."""
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -16,15 +15,6 @@ from tests.training.small_run import small_config
 
 EPOCH = 192 / 16  # steps
 WARMUP_STEPS = 2
-
-
-@pytest.fixture
-def float64():
-    before = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    with precision("float64"):
-        yield
-    keras.config.set_floatx(before)
 
 
 def compiled_as(run):
@@ -48,7 +38,7 @@ def compiled_as(run):
     [{"weighting": "dws"}, {"weighting": "uncertainty"}, {"weighting": "dwa"}, {"model": "mgmtn", "mask_epochs": 0.0}],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
-def test_fit_is_our_loop(annotated_dir, tmp_path, float64, changes):
+def test_fit_is_our_loop(annotated_dir, tmp_path, changes):
     """Unknown labels, weights of positives, the focal term, weight decay and key points of a face not found."""
     steps = WARMUP_STEPS + (20 if changes.get("weighting") != "dwa" else 24)  # DWA is uniform for two epochs
     config = small_config(
@@ -67,7 +57,8 @@ def test_fit_is_our_loop(annotated_dir, tmp_path, float64, changes):
     data.train.labels[random.random(data.train.labels.shape) < 0.3] = -1
     run = Run(config, tmp_path, data, make_strategy(1))
     assert run.total_steps == steps
-    model, weighting = compiled_as(run)
+    with precision("float64"):
+        model, weighting = compiled_as(run)
     run_phases(run)
     model.fit(run.training_dataset(0).map(_inputs_and_labels), steps_per_epoch=steps, verbose=0)
     moved = 0
