@@ -15,8 +15,8 @@ On 2 cores this did 156 to 172 drawn faces a second, so CelebA's 202,599 images 
 from itertools import chain, islice
 
 import numpy as np
-from rich.console import Console
 
+from farkeras.cli.console import make_console
 from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
@@ -42,22 +42,22 @@ def main(options: Flags) -> None:
 
         check_png(options.overlay)
     config = options.config()
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
         source = open_source(config.source, config.data_dir, unpacking, config.to_dict())
     splits = list(filled_splits(source).values())
     silence_native_logs()
     with ProgressDisplay(console) as display:  # starts when the processes are ready
         result = annotate_images(config.data_dir, splits, options.workers, display)
-    console.print(f"{config.data_dir}: {result.num_images:,} images annotated, {display.rate}.", markup=False)
+    console.print(f"{config.data_dir}: {result.num_images:,} images annotated, {display.rate}.")
     for what, names in (("without a face", result.without_face), ("cannot be decoded", result.undecodable)):
         first = [*names[:3], "..."][: len(names)]
-        console.print(f"{len(names):,} {what}{': ' if names else ''}{', '.join(first)}", markup=False)
+        console.print(f"{len(names):,} {what}{': ' if names else ''}{', '.join(first)}")
     if result.without_face or result.undecodable:
-        console.print(f"Listed in {result.listing}", markup=False)
+        console.print(f"Listed in {result.listing}")
     if options.overlay:
         _write_overlay(options.overlay, config.data_dir, splits)
-        console.print(f"{options.overlay}: faces with their regions", markup=False)
+        console.print(f"{options.overlay}: faces with their regions")
 
 
 def _write_overlay(path: str, data_dir: str, splits: list[Examples]) -> None:

@@ -7,9 +7,9 @@ bare loop's, measured in turn. On a machine that others use too, go by the proce
 """
 
 import numpy as np
-from rich.console import Console
 from rich.table import Column, Table
 
+from farkeras.cli.console import make_console
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
 from farkeras.native_logs import without_native_logs
@@ -47,7 +47,7 @@ def main(options: Flags) -> None:
         speed, cpu = np.median(values, axis=0)
         ratio, cpu_ratio = np.median(np.divide(values, rates[BARE]), axis=0)
         table.add_row(name, f"{speed:,.0f}", f"{ratio:.2f}", f"{cpu:.2f}", f"{1 / cpu_ratio:.2f}")
-    Console().print(table)
+    make_console(soft_wrap=False).print(table)
 
 
 if __name__ == "__main__":
