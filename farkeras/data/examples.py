@@ -40,7 +40,7 @@ class Stored(NamedTuple):
 
 
 class Records(NamedTuple):
-    """Where the images of a packed data set lie: each is one record of a TFRecord file (see `packed_files`).
+    """Where images lie that are no files of their own: each is one record of a TFRecord file (see `packed_files`).
 
     Attributes:
         files: `str` array `[F]`, the TFRecord files.
@@ -53,6 +53,10 @@ class Records(NamedTuple):
     file_of: np.ndarray
     offset: np.ndarray
     length: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Records":
+        """Those of some examples."""
+        return Records(self.files, self.file_of[rows], self.offset[rows], self.length[rows])
 
 
 @dataclass(frozen=True)

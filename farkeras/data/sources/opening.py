@@ -17,7 +17,7 @@ SOURCES: dict[str, Callable[[str, Progress | None, Mapping[str, Any]], Source]] 
     "celeba": lambda data_dir, progress, _: CelebA(data_dir, progress),
     "lfwa": lambda data_dir, progress, _: LFWA(data_dir, progress),
     "packed": lambda data_dir, *_: Packed(data_dir),
-    "table": lambda data_dir, _, settings: OwnTable(data_dir, TableSettings.of_run(settings)),
+    "table": lambda data_dir, progress, settings: OwnTable(data_dir, TableSettings.of_run(settings), progress),
     "tfds": lambda data_dir, progress, _: TFDS(data_dir, progress),
 }
 """Name -> what opens the source, given the folder, the progress of what must be written first, and a run's settings."""
@@ -34,8 +34,8 @@ def open_source(
     Args:
         name: One of `SOURCES`.
         data_dir: The folder, or the table.
-        progress: Called as `progress(files_done, files_total)` where an archive is extracted first, which takes minutes
-            for CelebA; not called where there is nothing to extract.
+        progress: Called as `progress(files_done, files_total)` where an archive, or a table that holds the images, is
+            extracted first, which takes minutes for CelebA; not called where there is nothing to extract.
         settings: Of a run, `Config.to_dict()`; a table takes its `TableSettings` from them.
 
     Raises:

@@ -1,13 +1,33 @@
-"""Splits that a data set does not bring: by a hash of each example's key, so that new examples move no others."""
+"""The splits: how data sets name them, and a hash of each example's key where a data set brings none."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 SPLITS = ("train", "validation", "test")
 
+SPLIT_COLUMNS = ("split", "partition")
+"""Names of columns that say it, in lower case: ours, and that of Kaggle's CelebA."""
+
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), 0),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), 1),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), 2),
+}
+"""Word, in lower case -> number in `SPLITS`: those of torchvision, Kaggle, TFDS and Hugging Face."""
+
 _DIGEST = 6  # bytes: what a float64 holds exactly
+
+
+def split_in_path(path: str) -> int | None:
+    """The split that the name of a file or the folders above it say, such as "data/train-00000-of-00002.parquet"."""
+    for part in reversed(path.split("/")):
+        for word in re.findall("[a-z]+", part.lower()):
+            if word in SPLIT_WORDS:
+                return SPLIT_WORDS[word]
+    return None
 
 
 def assign_splits(keys: Iterable[str], ratios: Sequence[float]) -> np.ndarray:

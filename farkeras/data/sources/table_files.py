@@ -1,31 +1,94 @@
-"""Reads a user's table, CSV or Parquet, into columns of text; errors name the file and the line or row.
+"""What a table's reader gives, columns of text by name, and the reader of CSV; errors name the file and the line.
 
-What a file is, its first bytes say, not its name. A CSV is UTF-8 text, with or without a byte order mark, fields
-divided by commas (or, as some spreadsheets save them, by semicolons or tabs), quoted where need be, any line ends.
+A CSV is UTF-8 text, with or without a byte order mark, fields divided by commas (or, as some spreadsheets save them, by
+semicolons or tabs), quoted where need be, any line ends.
 """
 
 import csv
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet
 
 from farkeras.data.sources.archives import is_html
 from farkeras.errors import FarkerasError
 
 
-class TableFile:
-    """The columns of one file, by name.
+class NotPlain(FarkerasError):
+    """A column whose cells are no text, numbers or booleans."""
+
+
+class TableFile(ABC):
+    """The columns of a table, by name.
 
     Attributes:
-        path: The file.
+        path: The table, for messages.
         names: Of the columns, in their order, each once.
         num_rows: Without the line of names.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    num_rows: int
+
+    def text(self, name: str) -> pa.ChunkedArray:
+        """A column's cells as text without blanks around it; "" for an empty one.
+
+        Raises:
+            NotPlain: The column holds lists or bytes, say.
+        """
+        texts = []
+        for column in self._columns(name):
+            try:
+                texts += pc.fill_null(pc.utf8_trim_whitespace(pc.cast(column, pa.string())), "").chunks
+            except pa.ArrowException:
+                raise NotPlain(
+                    f"{self.path}: column '{name}' is of the type {column.type}; expected text, numbers or booleans."
+                ) from None
+        return pa.chunked_array(texts, pa.string())
+
+    @property
+    def splits(self) -> np.ndarray | None:
+        """int8 `[N]`, numbers in `SPLITS` by the names of the table's files; None where they say nothing."""
+        return None
+
+    @abstractmethod
+    def place(self, row: int) -> str:
+        """Where a row, counted from 0, is found: "faces.csv, line 7" or "faces.parquet, row 6"."""
+
+    @abstractmethod
+    def _columns(self, name: str) -> list[pa.ChunkedArray]:
+        """A column, file by file."""
+
+    def _check_names(self, where: str) -> None:
+        if "" in self.names:
+            raise FarkerasError(
+                f"{where}: column {self.names.index('') + 1} has no name; name it or remove it (pandas writes its "
+                "index so: to_csv(..., index=False))."
+            )
+        if again := [name for i, name in enumerate(self.names) if name in self.names[:i]]:
+            raise FarkerasError(f"{where}: column '{again[0]}' appears twice; rename or remove one of the two.")
+        if not self.num_rows:
+            raise FarkerasError(f"{self.path} lists no image; expected a row per image below the column names.")
+
+
+def read_start(path: Path) -> bytes:
+    """The first bytes of a file, which say what it is; raises FarkerasError where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4096)
+    except OSError as error:
+        raise FarkerasError(f"Cannot read the table {path} ({error.strerror}); check the path.") from None
+
+
+class CsvFile(TableFile):
+    """The columns of a CSV file.
 
     Raises:
         FarkerasError: No such file, not a table, a row with too many or too few fields, a column without a name or with
@@ -34,53 +97,17 @@ class TableFile:
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
-        try:
-            with open(self.path, "rb") as file:
-                head = file.read(4096)
-        except OSError as error:
-            raise FarkerasError(f"Cannot read the table {self.path} ({error.strerror}); check the path.") from None
-        self._csv = None
-        if head.startswith(b"PAR1"):
-            try:
-                self._parquet = pa.parquet.ParquetFile(self.path)
-            except (pa.ArrowException, OSError):
-                raise self._damaged() from None
-            self.names, self.num_rows = tuple(self._parquet.schema_arrow.names), self._parquet.metadata.num_rows
-        else:
-            self._refuse_others(head)
-            self.names, self._csv = self._read_csv()
-            self.num_rows = self._csv.num_rows
-        self._check_names()
+        self._refuse_others(read_start(self.path))
+        self.names, self._csv = self._read_csv()
+        self.num_rows = self._csv.num_rows
+        self._check_names(f"{self.path}, line 1")
 
-    def text(self, name: str) -> pa.ChunkedArray:
-        """A column's cells as text without blanks around it; "" for an empty one.
-
-        Raises:
-            FarkerasError: The column holds no plain values, but lists or bytes, say.
-        """
-        try:
-            if self._csv is not None:
-                column = self._csv.column(self.names.index(name))
-            else:
-                column = self._parquet.read(columns=[name]).column(name)
-        except (pa.ArrowException, OSError):
-            raise self._damaged() from None
-        try:
-            return pc.fill_null(pc.utf8_trim_whitespace(pc.cast(column, pa.string())), "")
-        except pa.ArrowException:
-            raise FarkerasError(
-                f"{self.path}: column '{name}' is of the type {column.type}, expected text, numbers or booleans; if it "
-                f"is no attribute, leave it out with `ignore_columns={name}`."
-            ) from None
+    def _columns(self, name: str) -> list[pa.ChunkedArray]:
+        return [self._csv.column(self.names.index(name))]
 
     def place(self, row: int) -> str:
-        """Where a row, counted from 0, is found: "faces.csv, line 7" or "faces.parquet, row 6"."""
-        records = iter(()) if self._csv is None else self._records()
-        line, _ = next(islice(records, row + 1, None), (None, None))
-        return f"{self.path}, line {line}" if line else f"{self.path}, row {row + 1}"
-
-    def _damaged(self) -> FarkerasError:
-        return FarkerasError(f"{self.path} is a damaged or half written Parquet file; copy it again.")
+        line, _ = next(islice(self._records(), row + 1, None), (row + 2, None))
+        return f"{self.path}, line {line}"
 
     def _read_csv(self) -> tuple[tuple[str, ...], pa.Table]:
         try:
@@ -158,15 +185,3 @@ class TableFile:
             )
         if b"\0" in head:
             raise FarkerasError(f"{self.path} is a binary file or not UTF-8, {expected}; save it as CSV in UTF-8.")
-
-    def _check_names(self) -> None:
-        where = str(self.path) if self._csv is None else f"{self.path}, line 1"
-        if "" in self.names:
-            raise FarkerasError(
-                f"{where}: column {self.names.index('') + 1} has no name; name it or remove it (pandas writes its "
-                "index so: to_csv(..., index=False))."
-            )
-        if again := [name for i, name in enumerate(self.names) if name in self.names[:i]]:
-            raise FarkerasError(f"{where}: column '{again[0]}' appears twice; rename or remove one of the two.")
-        if not self.num_rows:
-            raise FarkerasError(f"{self.path} lists no image; expected a row per image below the column names.")

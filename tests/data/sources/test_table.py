@@ -22,6 +22,7 @@ LINES = [
     "photos/c.jpg,bob,,validation,True",
     "photos/d.jpg,cem,1,test,",
 ]
+WORDS = ["train", "train", "validation", "test"]
 SETTINGS = {"group_column": "person"}
 
 
@@ -74,7 +75,7 @@ def test_a_table_with_its_splits(table, folder):
 def test_the_settings_of_a_run_say_how_it_is_read(table, monkeypatch):
     settings = {"group_column": "person", "ignore_columns": ["Hat"], "data_dir": "elsewhere", "seed": 3}
     assert open_source("table", str(table), settings=settings).attributes == ("Smile",)
-    monkeypatch.setattr(sources, "OwnTable", lambda _, settings: settings)
+    monkeypatch.setattr(sources, "OwnTable", lambda _, settings, progress: settings)
     run = Config(image_column="file", group_column="person", ignore_columns=("a",), split_ratios=(0.5, 0.25, 0.25))
     expected = TableSettings("file", "person", ["a"], [0.5, 0.25, 0.25])
     assert open_source("table", str(table), settings=run.to_dict()) == expected
@@ -126,6 +127,8 @@ def test_quoted_fields_hold_commas_quotes_and_line_ends(table, folder):
         (["1", "-1", "", "-1"], [1, 0, -1, 0]),
         (["TRUE", "false", "", "True"], [1, 0, -1, 1]),
         (["1.0", "0.0", "", "1.0"], [1, 0, -1, 1]),  # as pandas writes a column with unknown cells
+        (["1.00", "0e0", "NaN", "1e0"], [1, 0, -1, 1]),
+        (["+1", "-1.000", "", "1."], [1, 0, -1, 1]),
     ],
 )
 def test_values(table, cells, expected):
@@ -140,8 +143,9 @@ def test_values(table, cells, expected):
         pa.array([1.0, -1.0, float("nan"), 1.0]),
         pa.array(["1", "0", "", "1"]),
         pa.array(["1", "0", None, "1"]).dictionary_encode(),
+        pa.array([1, 0, None, 1]).cast(pa.decimal128(22, 2)),
     ],
-    ids=["bool", "int", "float", "text", "category"],
+    ids=["bool", "int", "float", "text", "category", "decimal"],
 )
 def test_parquet(folder, hats):
     images, splits = [f"photos/{name}.jpg" for name in "abcd"], ["train", "train", "val", "test"]
@@ -160,7 +164,12 @@ def test_errors_in_parquet_name_the_row(folder):
     pa.parquet.write_table(pa.table({"image": images, "Hat": [1, 0, 1, 0], "box": [[1, 2]] * 4}), path)
     message = error(path, group_column="")
     assert ": column 'box' is of the type list<" in message
-    assert "`ignore_columns=box`" in message
+    assert message.endswith(
+        "; expected text, numbers or booleans. If the column is no attribute, give `ignore_columns=box`."
+    )
+    assert error(path, group_column="", image_column="box").endswith(
+        "; expected text, numbers or booleans. Name another column with `image_column=NAME`."
+    )
     assert OwnTable(path, TableSettings(ignore_columns=("box",))).attributes == ("Hat",)
     path.write_bytes(path.read_bytes()[:-20])
     assert " is a damaged or half written Parquet file" in error(path)
@@ -170,9 +179,9 @@ def test_columns_to_ignore(table):
     with_column(table, "notes", ["left", "", "blurred", "x"])
     message = error(table)
     assert message.startswith(", line 2: the column 'notes' holds 'left'; expected 1 or 0, 1 or -1, true or false, or")
-    assert message.endswith("if the column is no attribute, give `ignore_columns=notes`.")
+    assert message.endswith("Correct it. If the column is no attribute, give `ignore_columns=notes`.")
     assert OwnTable(table, TableSettings(ignore_columns=("notes", "absent"), **SETTINGS)).attributes == ("Hat", "Smile")
-    assert "if these columns are no attributes, give `ignore_columns=Hat,person,notes`." in error(
+    assert "If these columns are no attributes, give `ignore_columns=Hat,person,notes`." in error(
         table, group_column="", ignore_columns=("Hat",)
     )
 
@@ -180,6 +189,47 @@ def test_columns_to_ignore(table):
 def test_an_open_quote_in_a_column_to_ignore_hides_no_rows(table):
     with_column(table, "notes", ["left", '"right', "", ""])
     assert ", line 3: a quote is not closed" in error(table, ignore_columns=("notes",))
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("Split", ["Train", "training", "valid", "testing"]),
+        ("SPLIT", ["train", "train", "dev", "eval"]),
+        ("partition", ["0", "0", "1", "2"]),  # Kaggle's CelebA
+        ("split", ["0.0", "0.0", "1.0", "2.0"]),
+    ],
+)
+def test_other_words_for_the_splits(table, folder, name, cells):
+    rows = [
+        line.replace("split", name).replace(word, cell)
+        for line, word, cell in zip(LINES[1:], WORDS, cells, strict=True)
+    ]
+    source = OwnTable(write(table, [LINES[0].replace("split", name), *rows]), TableSettings(**SETTINGS))
+    assert source.attributes == ("Hat", "Smile")
+    assert [len(source.split(split)) for split in ("train", "validation", "test")] == [2, 1, 1]
+
+
+def test_columns_that_may_or_may_not_say_the_split(table):
+    """None is used or left out silently, since another split would be drawn."""
+    with_column(table, "Usage", ["Training", "Training", "Dev", "Testing"])
+    assert error(table).endswith(
+        ", line 2: the column 'Usage' holds 'Training'; expected labels. If it says the split of each image, rename it "
+        "to 'split'. If the column is no attribute, give `ignore_columns=Usage`."
+    )
+    with_column(table, "Partition", ["0", "0", "1", "2"])
+    assert error(table) == (
+        " has several columns for the split, split, Partition; expected one. Leave out the others with "
+        "`ignore_columns=Partition`."
+    )
+    source = OwnTable(table, TableSettings(ignore_columns=("Partition",), **SETTINGS))
+    assert len(source.split("train")) == 2
+    source = OwnTable(table, TableSettings(ignore_columns=("Partition", "split"), split_ratios=(0, 1, 0)))
+    assert len(source.split("validation")) == 4
+    write(table, [line.replace(word, cell) for line, word, cell in zip(LINES, ["-", *WORDS], "-1100", strict=True)])
+    assert ", line 2: the column 'split' holds 0 or 1 but nowhere 2, so they may mean anything; expected" in error(
+        table
+    )
 
 
 def numbered(folder, count, people=None):
@@ -216,7 +266,9 @@ def test_splits_by_ratio_keep_a_group_together(folder):
 
 def test_an_empty_split(table, folder):
     write(table, LINES[:4])
-    with pytest.raises(FarkerasError, match=r"'test' of .*faces.csv is empty: no row has it in the column 'split'"):
+    with pytest.raises(
+        FarkerasError, match=r"'test' of .*faces.csv is empty: no row has it in the column 'split'; mark"
+    ):
         OwnTable(table, TableSettings(**SETTINGS)).split("test")
     with pytest.raises(FarkerasError, match="has no split 'val'; expected train, validation, test"):
         OwnTable(table, TableSettings(**SETTINGS)).split("val")
@@ -237,7 +289,7 @@ def test_drawn_faces_beside_the_table_are_told(table, folder):
         (
             1,
             "file,person,Hat,split,Smile",
-            " has no column 'image' for the images' paths; its columns are file,",
+            " has no column 'image' for the images; its columns are file,",
         ),
         (1, "image,who,Hat,split,Smile", " has no column 'person' for what is to stay in one split; its columns are "),
         (1, "image,person,Hat,split,Hat", ", line 1: column 'Hat' appears twice; rename or remove one of the two."),
@@ -248,8 +300,8 @@ def test_drawn_faces_beside_the_table_are_told(table, folder):
         (3, "photos/a.jpg,ann,1,test,0", ", line 3: photos/a.jpg is listed a second time, first in "),
         (
             3,
-            "photos/b.jpg,ann,0,dev,0",
-            ", line 3: the column 'split' holds 'dev'; expected train, validation (or",
+            "photos/b.jpg,ann,0,held out,0",
+            ", line 3: the column 'split' holds 'held out'; expected train, validation (or val, valid, dev) or test, ",
         ),
         (3, "photos/b.jpg,ann,0,,0", ", line 3: the column 'split' holds ''; expected train"),
         (5, "photos/d.jpg,ann,1,test,", ", line 5: person 'ann' is in test, and in train in "),
@@ -305,5 +357,10 @@ def test_something_else_in_place_of_a_table(table, content, expected):
 def test_no_such_table(folder, table):
     with pytest.raises(FarkerasError, match=r"Cannot read the table .*x\.csv \(No such file or directory\); check"):
         OwnTable(folder / "x.csv")
-    assert f" is a folder; expected the table itself: `data_dir={table}`." in error(folder)
-    assert " is a folder; expected the table itself: it holds no .csv or .parquet." in error(folder / "photos")
+    assert f" is a folder; expected the table itself, or a folder of Parquet files: `data_dir={table}`." in error(
+        folder
+    )
+    assert (
+        " is a folder; expected the table itself, or a folder of Parquet files: it holds no .csv or .parquet."
+        in error(folder / "photos")
+    )
