@@ -6,6 +6,7 @@ whole (Hand and Chellappa, AAAI 2017). A user's own grouping is a JSON file, `{"
 """
 
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,18 @@ REGIONS: tuple[str, ...] = tuple(GROUPINGS["mgmtn8"])
 """The facial regions for which MGMTN learns masks (names published); Object is all of the face, hair and ears."""
 
 
+def check_name(what: str, name: str) -> None:
+    """Refuses a name that does not fit on one line of a list, a table or a terminal; `what` begins the message.
+
+    Raises:
+        FarkerasError: The name has a control character, such as a tab, or a line separator.
+    """
+    if wrong := [c for c in name if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]:
+        raise FarkerasError(
+            f"{what} {name!r} has the control character {wrong[0]!r}; expected a name without any. Rename it."
+        )
+
+
 def region_of(group: str) -> str:
     """The region whose mask an attribute group reads: the one of its name, else Object."""
 
@@ -134,6 +147,7 @@ class Grouping:
         if not listed:
             raise FarkerasError("The grouping has no attributes; expected at least one group with one attribute.")
         for name, members in groups.items():
+            check_name("Group", name)
             if not members:
                 raise FarkerasError(f"Group '{name}' is empty; give it an attribute or remove it.")
             for attribute in members:
@@ -143,6 +157,7 @@ class Grouping:
                         f"Known: {', '.join(attributes)}."
                     )
         for attribute in attributes:
+            check_name("Attribute", attribute)
             homes = [name for name, members in groups.items() for member in members if member == attribute]
             if len(homes) > 1:
                 raise FarkerasError(f"Attribute '{attribute}' is in two groups: {' and '.join(homes)}. Keep one.")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from farkeras.attributes import GROUPINGS, SUBJECTIVE_ATTRIBUTES
+from farkeras.attributes import GROUPINGS, SUBJECTIVE_ATTRIBUTES, check_name
 from farkeras.errors import FarkerasError
 
 
@@ -170,8 +170,12 @@ class Config:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value, limits = _as_type_of(field.default, getattr(self, field.name), field.name), field.metadata
+            if limits["path"] and value not in limits["words"]:
+                value = os.path.expanduser(value)
             object.__setattr__(self, field.name, value)
             for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, str) and not limits["path"]:
+                    check_name(f"`{field.name}`: the name", number)
                 low, high = limits["at_least"], limits["at_most"]
                 if (low is not None and number < low) or (high is not None and number > high) or number != number:
                     bounds = f"at least {low}" + (f" and at most {high}" if high is not None else "")
@@ -215,7 +219,8 @@ class Config:
 
     def absolute(self) -> "Config":
         """The same with absolute paths, which mean the same in every folder."""
-        return dataclasses.replace(self, **{name: os.path.abspath(path) for name, path in self.paths().items()})
+        paths: dict[str, Any] = {name: os.path.abspath(path) for name, path in self.paths().items()}
+        return dataclasses.replace(self, **paths)
 
     def changed_from(self, other: "Config") -> list[str]:
         """Names of the settings that differ and change a run's numbers."""

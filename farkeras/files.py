@@ -34,6 +34,11 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def as_path(path: str | os.PathLike) -> Path:
+    """The path that a user names: `~` is the home folder, which a shell leaves as it is in `--workdir=~/run`."""
+    return Path(os.path.expanduser(path))
+
+
 @contextmanager
 def plain_path(folder: str | os.PathLike) -> Iterator[str]:
     """Gives a path of an existing folder for TensorFlow, which takes `[`, `*`, `?` and a backslash for a pattern.

@@ -1,7 +1,14 @@
-"""Flagfiles: the settings of a run as absl flags, in a file or on a command line, and back."""
+"""Flagfiles: the settings of a run as absl flags, in a file or on a command line, and back.
+
+A flagfile holds one flag a line. Lines that begin with `#` or `//` are comments. A line in double quotes is JSON text,
+for what a line cannot hold otherwise: `"--data_dir=/data/two\\nlines"`. In a list, an item with a comma stands in
+double quotes: `--ignore_columns=person,"notes, free"`.
+"""
 
 import dataclasses
+import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +17,7 @@ from absl import flags
 
 from farkeras.config import Config
 from farkeras.errors import FarkerasError
-from farkeras.files import write_text
+from farkeras.files import as_path, write_text
 
 SHIPPED = Path(__file__).parent / "configs"
 """Folder of the configurations that are part of the package: `celeba.flags`, `demo.flags`, ..."""
@@ -23,6 +30,46 @@ _DEFINE: dict[type, Callable[..., Any]] = {
 }
 
 
+_ITEM = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*)),')  # in double quotes, or plain
+
+
+def split_list(text: str) -> list[str]:
+    """The items of a list with commas. Spaces around an item do not count; in double quotes everything does.
+
+    Raises:
+        ValueError: An item begins with a double quote and does not end with one.
+    """
+    items = []
+    for quoted, plain in _ITEM.findall(f"{text},") if text else []:
+        if plain.startswith('"'):
+            raise ValueError("an item that begins with a double quote must end with one, and double those inside")
+        items.append(quoted.replace('""', '"') or plain.strip())
+    return items
+
+
+def join_list(items: Iterable[object]) -> str:
+    """The inverse of `split_list`."""
+
+    def quoted(text: str) -> str:
+        plain = text and text == text.strip() and "," not in text and not text.startswith('"')
+        return text if plain else '"' + text.replace('"', '""') + '"'
+
+    return ",".join(quoted(str(item)) for item in items)
+
+
+class _ListParser(flags.ListParser):
+    """absl's, but with `split_list`: absl's own takes spaces off items in double quotes."""
+
+    def parse(self, argument: str | list[str]) -> list[str]:
+        return argument if isinstance(argument, list) else split_list(argument)
+
+
+def define_list(flag_values: flags.FlagValues, name: str, default: Iterable[object], text: str) -> None:
+    """Defines a flag that lists texts, or numbers as texts."""
+    values = [str(value) for value in default]
+    flags.DEFINE(_ListParser(), name, values, text, flag_values, flags.CsvListSerializer(","))
+
+
 def define(flag_values: flags.FlagValues, names: Collection[str] | None = None) -> None:
     """Defines one flag per setting, or per setting among `names`."""
     for field in _fields(names):
@@ -31,7 +78,7 @@ def define(flag_values: flags.FlagValues, names: Collection[str] | None = None) 
         if field.metadata["choices"]:
             flags.DEFINE_enum(name, default, list(field.metadata["choices"]), text, flag_values=flag_values)
         elif isinstance(default, tuple):
-            flags.DEFINE_list(name, [str(v) for v in default], text, flag_values=flag_values)
+            define_list(flag_values, name, default, text)
         else:
             _DEFINE.get(type(default), flags.DEFINE_string)(name, default, text, flag_values=flag_values)
 
@@ -70,7 +117,7 @@ def _values(flag_values: flags.FlagValues, fields: Iterable[dataclasses.Field]) 
                 value = tuple(kind(item) for item in value)
             except ValueError:
                 raise FarkerasError(
-                    f"`{field.name}` must be {kind.__name__} values with commas. Received: {','.join(value)}."
+                    f"`{field.name}` must be {kind.__name__} values with commas. Received: {join_list(value)}."
                 ) from None
         values[field.name] = value
     return values
@@ -93,7 +140,7 @@ def load_config(flagfile: str | os.PathLike, **settings: Any) -> Config:
 
 def find_flagfile(name: str | os.PathLike) -> Path:
     """A flagfile that exists, else the configuration of that name in the package; what is neither stays as it is."""
-    path = Path(name)
+    path = as_path(name)
     shipped = SHIPPED / f"{path.name.removesuffix('.flags')}.flags"
     by_name = str(path.parent) in (".", "configs")  # a wrong path elsewhere must not become another file
     return shipped if by_name and not path.exists() and shipped.exists() else path
@@ -103,12 +150,49 @@ def save_flagfile(config: Config, path: Path) -> None:
     """Writes every setting, so that `--flagfile=<path>` repeats the run."""
     lines = []
     for name, value in config.to_dict().items():
-        text = ",".join(map(str, value)) if isinstance(value, list) else value
-        lines.append(f"--{name}={str(text).lower() if isinstance(value, bool) else text}")
+        text = join_list(value) if isinstance(value, list) else value
+        line = f"--{name}={str(text).lower() if isinstance(value, bool) else text}"
+        # A line feed, or a space at the end, would not be read as it is.
+        lines.append(line if line == line.strip() and line.isprintable() else json.dumps(line))
     write_text(path, "\n".join(lines) + "\n")
 
 
-def read_flagfile(path: Path) -> Config:
+def read_lines(path: str | os.PathLike, readers: tuple[Path, ...] = ()) -> list[str]:
+    """The flags of a flagfile, and in place of each `--flagfile=` in it those of that file.
+
+    Args:
+        path: The file.
+        readers: The flagfiles that name it, for the message.
+
+    Raises:
+        FarkerasError: The file cannot be read, or names itself.
+    """
+    path = as_path(path)
+    if path in readers:
+        raise FarkerasError(f"{readers[-1]}: --flagfile={path} leads back to this file; remove it.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # Windows' editors begin a file with a byte order mark
+    except OSError as error:
+        raise FarkerasError(f"{path}: cannot be read ({error.strerror}); expected a flagfile.") from None
+    except UnicodeDecodeError:
+        raise FarkerasError(f"{path}: is not UTF-8 text; expected a flagfile, saved as UTF-8.") from None
+    found = []
+    for number, line in enumerate(map(str.strip, text.split("\n")), 1):
+        if line.startswith('"'):
+            try:
+                line = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise FarkerasError(
+                    f"{path}, line {number}: a line in double quotes must be JSON text ({error}). Correct it, or "
+                    "remove the quotes."
+                ) from None
+        if line and not line.startswith(("#", "//")):
+            name = re.match("--?flagfile=(.*)", line, re.DOTALL)
+            found += read_lines(find_flagfile(name[1]), (*readers, path)) if name else [line]
+    return found
+
+
+def read_flagfile(path: str | os.PathLike) -> Config:
     """The settings in a flagfile, alone: nothing of the command line.
 
     Raises:
@@ -116,8 +200,9 @@ def read_flagfile(path: Path) -> Config:
     """
     own = flags.FlagValues()
     define(own)
+    lines = read_lines(path)
     try:
-        own(["farkeras", f"--flagfile={path}"])
+        own(["farkeras", *lines])
     except flags.Error as error:
         raise FarkerasError(f"{path}: {' '.join(str(error).split())}") from None
     return config_from_flags(own)

@@ -5,21 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from absl import flags
 
 import farkeras
 from farkeras.attributes import load_grouping
+from farkeras.cli.flags import Flags
 from farkeras.config import Config
 from farkeras.errors import FarkerasError
 from farkeras.flagfiles import (
     SHIPPED,
-    config_from_flags,
-    define,
     find_flagfile,
-    given,
+    join_list,
     load_config,
     read_flagfile,
     save_flagfile,
+    split_list,
 )
 from farkeras.models.backbones import backbone_names
 from farkeras.training.building import build_model
@@ -28,10 +27,14 @@ pytestmark = pytest.mark.core
 
 CONFIGS = sorted((Path(farkeras.__file__).parents[1] / "configs").glob("*.flags"))
 
+NAME, PATH = "C:\\a b=ü,#", "/头 [lr=3e-4]/-'\"*?#\n\r\u2028\udcff "
+
 # Each setting with another value than its default.
 CHANGED = Config(
     **{
-        field.name: {bool: not field.default, int: 4, float: 0.3, str: "C:\\a b=ü,#"}[type(field.default)]
+        field.name: {bool: not field.default, int: 4, float: 0.3, str: PATH if field.metadata["path"] else NAME}[
+            type(field.default)
+        ]
         for field in dataclasses.fields(Config)
         if not field.metadata["choices"] and not isinstance(field.default, tuple)
     },
@@ -40,17 +43,17 @@ CHANGED = Config(
     image_size=(64, 48),
     crop=(0.0, 0.1, 0.25, 1 / 3),
     mask_widths=(8, 16, 24),
-    ignore_columns=("notes", "file name"),
+    ignore_columns=("notes", "file name", "a, b", 'in "quotes"', '"', " ", "", " c ", "d\\"),
     split_ratios=(0.5, 0.25, 0.25),
     data_service=("grpc://a:5050", "grpc://b:5050"),
 )
 
 
 def parse(*arguments):
-    own = flags.FlagValues()
-    define(own)
-    own(["farkeras", *arguments])
-    return config_from_flags(own)
+    own = Flags()
+    own.settings()
+    own.parse(["farkeras", *arguments])
+    return own.config()
 
 
 def test_no_flags_are_the_defaults():
@@ -69,15 +72,15 @@ def test_flags():
 
 
 def test_some_settings_and_which_of_them_were_given():
-    own, names = flags.FlagValues(), ("image_column", "split_ratios", "ignore_columns")
-    define(own, names)
+    own, names = Flags(), ("image_column", "split_ratios", "ignore_columns")
+    own.settings(names)
     assert set(names) <= set(own)
     assert "learning_rate" not in own
-    own(["farkeras", "--split_ratios=0.5,0.5,0", "--image_column=image"])
-    assert given(own, names) == {"image_column": "image", "split_ratios": [0.5, 0.5, 0.0]}
-    own(["farkeras", "--split_ratios=0.5,0.5,0.5"])
+    own.parse(["farkeras", "--split_ratios=0.5,0.5,0", "--image_column=image"])
+    assert own.given(names) == {"image_column": "image", "split_ratios": [0.5, 0.5, 0.0]}
+    own.parse(["farkeras", "--split_ratios=0.5,0.5,0.5"])
     with pytest.raises(FarkerasError, match="`split_ratios` must be three shares"):
-        given(own, names)
+        own.given(names)
 
 
 def test_the_last_value_wins_and_lists_are_replaced(tmp_path):
@@ -91,6 +94,64 @@ def test_flagfile_round_trip(config, tmp_path):
     save_flagfile(config, tmp_path / "flags.txt")
     assert read_flagfile(tmp_path / "flags.txt") == config
     assert parse(f"--flagfile={tmp_path / 'flags.txt'}") == config
+
+
+def test_an_ordinary_flagfile_is_as_written(tmp_path):
+    config = Config(data_dir="/data/my faces", ignore_columns=("person", "notes, free"))
+    save_flagfile(config, tmp_path / "flags.txt")
+    lines = (tmp_path / "flags.txt").read_text().splitlines()
+    assert {"--data_dir=/data/my faces", '--ignore_columns=person,"notes, free"', "--mask_gradients=false"} < set(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("", []),
+        ("a", ["a"]),
+        ("a, b ,c", ["a", "b", "c"]),
+        ("a,,", ["a", "", ""]),
+        ('"a, b", " c "', ["a, b", " c "]),
+        ('"in ""quotes""",5"', ['in "quotes"', '5"']),
+        ('""', [""]),
+    ],
+)
+def test_lists(text, items):
+    assert split_list(text) == items
+    assert split_list(join_list(items)) == items
+
+
+@pytest.mark.parametrize("text", ['"a', '"a"b', 'a,"b'])
+def test_a_double_quote_without_end(text):
+    with pytest.raises(ValueError, match="an item that begins with a double quote must end with one"):
+        split_list(text)
+    with pytest.raises(FarkerasError, match=r"flag --ignore_columns=.*: an item that begins with a double quote"):
+        parse(f"--ignore_columns={text}")
+
+
+def test_a_flagfile_of_windows(tmp_path):
+    (tmp_path / "own.flags").write_bytes("\ufeff--data_dir=C:\\Träger\r\n\r\n # a comment\r\n--seed=2\r\n".encode())
+    assert parse(f"--flagfile={tmp_path / 'own.flags'}") == Config(data_dir="C:\\Träger", seed=2)
+
+
+def test_flagfiles_in_flagfiles(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a b.flags").write_text("--seed=1\n--epochs=3\n")
+    (tmp_path / "own.flags").write_text("--flagfile=~/a b.flags\n--seed=2\n")
+    assert read_flagfile("~/own.flags") == parse("--flagfile", "~/own.flags") == Config(seed=2, epochs=3)
+    (tmp_path / "a b.flags").write_text("--flagfile=~/own.flags\n")
+    with pytest.raises(
+        FarkerasError, match=r"a b\.flags: --flagfile=.*own\.flags leads back to this file; remove"
+    ):
+        parse("--flagfile=~/own.flags")
+
+
+def test_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = Config(data_dir="~/faces", init_from="~/run", grouping="~/groups.json", backbone_weights="none")
+    assert (config.data_dir, config.init_from) == (f"{tmp_path}/faces", f"{tmp_path}/run")
+    assert (config.grouping, config.backbone_weights) == (f"{tmp_path}/groups.json", "none")
+    assert parse("--data_dir=~/faces").data_dir == f"{tmp_path}/faces"
+    assert parse("--data_dir=./~").data_dir == "./~"
 
 
 def test_changed_differs_everywhere():
@@ -119,6 +180,8 @@ def test_wrong_value(argument, message):
         ("--batch_size=many", r"flags\.txt: flag --batch_size=many: "),
         ("--weighting=gradnorm", r"flags\.txt: flag --weighting=gradnorm: value should be one of <dws|uniform|dwa"),
         ("--dropout=2", "`dropout` must be at least 0 and at most 0.95"),
+        ('"--seed=3', r"flags\.txt, line 1: a line in double quotes must be JSON text \(.*\)\. Correct it, or remove"),
+        ("--image_column=a\tb", r"`image_column`: the name 'a\\tb' has the control character '\\t'; expected a name"),
     ],
 )
 def test_wrong_line_in_a_flagfile(line, message, tmp_path):
@@ -128,7 +191,9 @@ def test_wrong_line_in_a_flagfile(line, message, tmp_path):
 
 
 def test_no_flagfile(tmp_path):
-    with pytest.raises(FarkerasError, match="nowhere"):
+    with pytest.raises(
+        FarkerasError, match=r"nowhere: cannot be read \(No such file or directory\); expected a flagfile"
+    ):
         read_flagfile(tmp_path / "nowhere")
 
 

@@ -2,9 +2,9 @@
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -48,7 +48,7 @@ class Flags(flags.FlagValues):
         flags.DEFINE_enum(name, default, list(choices), help, flag_values=self)
 
     def texts(self, name: str, default: Sequence[str], help: str) -> None:
-        flags.DEFINE_list(name, list(default), help, flag_values=self)
+        flagfiles.define_list(self, name, default, help)
 
     def worker_count(self, what: str, name: str = "workers") -> None:
         """A number of threads or processes, by default one for each processor."""
@@ -83,7 +83,7 @@ class Flags(flags.FlagValues):
     def parse(self, argv: Sequence[str]) -> None:
         """Reads a command line, `argv[0]` being the program."""
         try:
-            self.__dict__["arguments"] = self(_with_shipped_flagfiles(argv))[1:]
+            self.__dict__["arguments"] = self(_with_flagfiles(argv))[1:]
         except flags.Error as error:
             raise FarkerasError(f"{' '.join(str(error).split())}; --help lists the flags.") from None
         if self.arguments and not self.__dict__["_accepted"]:
@@ -105,22 +105,31 @@ class Flags(flags.FlagValues):
         """A library's message, in which `` `setting` `` and `` `setting=value` `` of this command become flags."""
         return re.sub(
             r"`(\w+)(=[^`]*)?`",
-            lambda found: f"--{found[1]}{found[2] or ''}" if found[1] in self else found[0],
+            lambda found: f"--{found[1]}{_quoted(found[2])}" if found[1] in self else found[0],
             message,
         )
 
 
-def _with_shipped_flagfiles(argv: Sequence[str]) -> list[str]:
-    """Puts the path of a configuration of the package in the place of its name, and says which file that is."""
-    arguments = list(argv)
-    for place, argument in enumerate(arguments):
+def _quoted(value: str | None) -> str:
+    """`=value` as a shell takes it."""
+    return f"={shlex.quote(value[1:])}" if value else ""
+
+
+def _with_flagfiles(argv: Sequence[str]) -> list[str]:
+    """Puts the flags of a flagfile in its place, and says which file that is where it is one of the package."""
+    arguments, rest = [], iter(argv)
+    for argument in rest:
         option, equals, name = argument.partition("=")
-        if option.lstrip("-") != "flagfile" or not option.startswith("-"):
+        if argument == "--":
+            return [*arguments, argument, *rest]
+        if option not in ("--flagfile", "-flagfile"):
+            arguments.append(argument)
             continue
-        if not equals:
-            place, option, name = place + 1, "", arguments[place + 1] if place + 1 < len(arguments) else ""
+        name = name if equals else next(rest, "")
+        if not name:
+            raise FarkerasError("--flagfile names no file; expected --flagfile=FILE.")
         path = flagfiles.find_flagfile(name)
-        if name and path != Path(name):
+        if path.is_relative_to(flagfiles.SHIPPED):
             print(f"{name}: {path}", file=sys.stderr)
-            arguments[place] = f"{option}{equals}{path}"
+        arguments += flagfiles.read_lines(path)
     return arguments
