@@ -63,6 +63,18 @@ def test_without():
         ({"first": ("a",), "second": ("a",)}, (), "Attribute 'a' is in two groups: first and second. Keep one"),
         ({"first": ("a", "a")}, (), "Attribute 'a' is in two groups: first and first. Keep one"),
         ({"first": ("a",)}, ("a", "b"), "Attribute 'b' is in no group; add it to one"),
+        (
+            {"up\tper": ("a",)},
+            (),
+            r"Group 'up\\tper' has the control character '\\t'; expected a name without any\. Rename",
+        ),
+        (
+            {"first": ("a", "头\n发")},
+            (),
+            r"Attribute '头\\n发' has the control character '\\n'; expected a name without",
+        ),
+        ({"first": ("a", "\u2028")}, (), r"Attribute '\\u2028' has the control character '\\u2028'; expected a name"),
+        ({"\0": ("a",)}, (), r"Group '\\x00' has the control character '\\x00'; expected a name without any"),
     ],
 )
 def test_errors_of_a_grouping(groups, attributes, message):

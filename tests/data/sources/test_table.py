@@ -293,6 +293,7 @@ def test_drawn_faces_beside_the_table_are_told(table, folder):
         ),
         (1, "image,who,Hat,split,Smile", " has no column 'person' for what is to stay in one split; its columns are "),
         (1, "image,person,Hat,split,Hat", ", line 1: column 'Hat' appears twice; rename or remove one of the two."),
+        (1, "image,person,Hat,split,a\x1b[1mb", ": the column 'a\\x1b[1mb' has the control character '\\x1b'; expected"),
         (1, "image,person,Hat,split,", ", line 1: column 5 has no name; name it or remove it"),
         (3, "photos/b.jpg,ann,yes,train,0", ", line 3: the column 'Hat' holds 'yes'; expected 1 or 0, 1 or -1, true"),
         (3, "photos/b.jpg,ann,2,train,0", ", line 3: the column 'Hat' holds '2'"),
