@@ -3,6 +3,8 @@
 What would stop a run, or the evaluation after it:
 
 - the source cannot be opened or a split cannot be had ("source", "split"), a split without images included;
+- settings that do not fit the data ("settings"), labels that nothing can be learned from or no best model be chosen by
+  ("labels");
 - images that are listed but not there ("missing");
 - more than 1 % of a split's images missing or undecodable ("undecodable"; fewer are left out in training).
 
@@ -13,16 +15,19 @@ sizes unlike the others' ("odd size"), photographs that EXIF says are to be turn
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from farkeras.attributes import CELEBA_ATTRIBUTES, load_grouping
+from farkeras.config import Config
 from farkeras.data.contradictions import contradictions
 from farkeras.data.examples import UNKNOWN, Examples, folder_of
 from farkeras.data.image_files import ImageFile, read_image_files
+from farkeras.data.learnable import advice_on_blanks, check_batch_size, check_classes, check_selection, one_class
 from farkeras.data.pipeline import MAX_UNDECODABLE
 from farkeras.data.reading import encoded_images
 from farkeras.data.sources.opening import open_source
-from farkeras.data.sources.source import Source
+from farkeras.data.sources.source import MissingImages, Source
 from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.progress import Progress
@@ -119,7 +124,8 @@ def check_data_set(
         workers: Threads; by default one for each core.
         unpacking: Called while an archive is extracted, see `open_source`.
         progress: Called as `progress(images_read, images_total)`.
-        settings: How to read a table, see `open_source`.
+        settings: Of a run, `Config.to_dict()`: how to read a table, and what is checked against the data. Those that
+            are not given are not checked, nor is `grouping` at its default with other attributes than CelebA's.
 
     Raises:
         FarkerasError: `workers` < 1. What is wrong with the data is in the report.
@@ -128,9 +134,21 @@ def check_data_set(
         raise FarkerasError(f"`workers` must be at least 1. Received: {workers}.")
     try:
         opened = open_source(source, data_dir, unpacking, settings)
+    except MissingImages as error:
+        opened = error.source  # they are named below, with whatever else is wrong
     except FarkerasError as error:
         return Report((), {}, (Finding("source", str(error), training_fails=True),))
     splits, findings = _open_splits(opened)
+    settings, trained = settings or {}, opened.attributes
+    grouping = settings.get("grouping", Config.grouping)
+    if grouping != Config.grouping or set(trained) >= set(CELEBA_ATTRIBUTES):  # the default suits CelebA alone
+        excluded = Config(exclude_attributes=settings.get("exclude_attributes", ())).excluded
+        try:
+            trained = load_grouping(grouping, trained, excluded).attributes
+        except FarkerasError as error:
+            findings.append(Finding("settings", str(error), training_fails=True))
+    of_trained = {name: examples.select(trained) for name, examples in splits.items()}
+    findings += _certain_failures(of_trained, settings)
     folder = folder_of(data_dir)
     places = [
         Place(os.path.relpath(path, folder), name) for name, examples in splits.items() for path in examples.paths
@@ -147,7 +165,7 @@ def check_data_set(
         *_undecodable(images, counts),
         *_copies(images),
         *_contradictions(splits, data_dir),
-        *_one_class(counts),
+        *_one_class(of_trained),
         *_odd_sizes(images),
         *_turned(images),
     ]
@@ -163,6 +181,24 @@ def _open_splits(source: Source) -> tuple[dict[str, Examples], list[Finding]]:
         except FarkerasError as error:
             findings.append(Finding("split", str(error), training_fails=True))
     return splits, findings
+
+
+def _failure(kind: str, check: Callable[..., Any], *arguments: Any) -> list[Finding]:
+    """The error that a check raises, as a finding."""
+    try:
+        check(*arguments)
+    except FarkerasError as error:
+        return [Finding(kind, str(error), training_fails=True)]
+    return []
+
+
+def _certain_failures(splits: Mapping[str, Examples], settings: Mapping[str, Any]) -> Iterator[Finding]:
+    """What a run refuses before its first step; `splits` are of the attributes that it trains."""
+    if "train" in splits:
+        yield from _failure("settings", check_batch_size, splits["train"], settings.get("batch_size", 0))
+        yield from _failure("labels", check_classes, splits["train"])
+    if "validation" in splits and "select_by" in settings:
+        yield from _failure("labels", check_selection, splits["validation"], settings["select_by"])
 
 
 def _count(examples: Examples, files: Sequence[ImageFile]) -> SplitCounts:
@@ -227,16 +263,11 @@ def _contradictions(splits: Mapping[str, Examples], data_dir: str) -> Iterator[F
         yield Finding("contradiction", f"{_number(found)} labelled both {' and '.join(pair)}.", tuple(found))
 
 
-def _one_class(counts: Mapping[str, SplitCounts]) -> Iterator[Finding]:
-    for name, split in counts.items():
-        alike = []
-        for attribute, known in split.known.items():
-            positive = split.positive[attribute]
-            if positive in (0, known):
-                what = "never labelled" if not known else "never positive" if not positive else "always positive"
-                alike.append(f"{attribute} ({what})")
-        if alike:
-            yield Finding("one class", f"In {name} one class only: {', '.join(alike)}.")
+def _one_class(splits: Mapping[str, Examples]) -> Iterator[Finding]:
+    for name, examples in splits.items():
+        if alike := one_class(examples):
+            listed = ", ".join(f"{attribute} ({labels})" for attribute, labels in alike.items())
+            yield Finding("one class", f"In {name} one class only: {listed}.{advice_on_blanks(examples)}")
 
 
 def _odd_sizes(images: _Images) -> Iterator[Finding]:

@@ -1,9 +1,11 @@
 """What a run is built of: its data, and its model, phases and state in `Run`."""
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from farkeras.attributes import Grouping, load_grouping
@@ -11,6 +13,7 @@ from farkeras.config import Config
 from farkeras.data.augmentation import Augmentation
 from farkeras.data.examples import Examples
 from farkeras.data.keypoints import Keypoints, load_keypoints
+from farkeras.data.learnable import check_batch_size, check_classes, check_selection
 from farkeras.data.pipeline import training_dataset
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.sources.opening import open_source
@@ -18,10 +21,10 @@ from farkeras.errors import FarkerasError
 from farkeras.inference.forward import compile_forward
 from farkeras.models import MODELS
 from farkeras.models.base import FaceAttributeModel
-from farkeras.models.model_file import copy_matching_weights, load_model
+from farkeras.models.model_file import MODEL_FILE, copy_matching_weights, load_model
 from farkeras.progress import Progress
 from farkeras.training.checkpoints import RunState, newest_checkpoint
-from farkeras.training.devices import batch_norms, make_strategy, precision
+from farkeras.training.devices import batch_norms, make_strategy, precision, suit_batch_norms
 from farkeras.training.phases import make_phases
 from farkeras.weighting import make_weighting
 
@@ -30,9 +33,21 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True)
 class Data:
-    """What a run trains and validates on; keypoints where the model learns masks from them."""
+    """What a run trains and validates on.
+
+    Attributes:
+        grouping: What is trained.
+        left_out: Attributes of the data that are not: in no group, or excluded.
+        train: The training split.
+        validation: The validation split.
+        preprocessing: From an image file to the model's input.
+        augmentation: Random changes of the training images.
+        train_keypoints: Where the model learns masks from them.
+        validation_keypoints: Likewise.
+    """
 
     grouping: Grouping
+    left_out: tuple[str, ...]
     train: Examples
     validation: Examples
     preprocessing: Preprocessing
@@ -49,15 +64,13 @@ def open_data(config: Config, progress: Progress | None = None) -> Data:
         progress: Called while an archive is extracted, see `open_source`.
 
     Raises:
-        FarkerasError: From the source or the grouping, or a split is too small.
+        FarkerasError: From the source or the grouping, a split is too small, or nothing can be learned from the labels.
     """
     source = open_source(config.source, config.data_dir, progress, config.to_dict())
-    grouping = load_grouping(config.grouping, source.attributes).without(config.excluded)
+    grouping = load_grouping(config.grouping, source.attributes, config.excluded)
     train, validation = (source.split(name).select(grouping.attributes) for name in ("train", "validation"))
-    if len(train) < config.batch_size:
-        raise FarkerasError(
-            f"The training split has {len(train)} images, fewer than `batch_size={config.batch_size}`; lower it."
-        )
+    check_batch_size(train, config.batch_size)
+    check_classes(train)
     keypoints = []
     if MODELS[config.model].has_masks:
         keypoints = [load_keypoints(config.data_dir, split.paths, config.source) for split in (train, validation)]
@@ -70,18 +83,16 @@ def open_data(config: Config, progress: Progress | None = None) -> Data:
         contrast=config.augment_contrast,
         saturation=config.augment_saturation,
     )
-    return Data(grouping, train, validation, Preprocessing(config.image_size, config.crop), augmentation, *keypoints)
+    preprocessing = Preprocessing(config.image_size, config.crop)
+    left_out = tuple(name for name in source.attributes if name not in grouping.attributes)
+    return Data(grouping, left_out, train, validation, preprocessing, augmentation, *keypoints)
 
 
 def build_model(config: Config, grouping: Grouping) -> FaceAttributeModel:
     """The model of a run with its first weights, in the current precision policy."""
     if config.init_from:
         config = replace(config, backbone_weights="none")
-    model = MODELS[config.model].from_settings(config, grouping)
-    if config.batch_norm_momentum:  # short runs need less than the 0.999 of some backbones
-        for layer in batch_norms(model):
-            layer.momentum = config.batch_norm_momentum
-    return model
+    return MODELS[config.model].from_settings(config, grouping)
 
 
 class Run:
@@ -100,7 +111,8 @@ class Run:
         undecodable_validation: Those of the last validation.
 
     Raises:
-        FarkerasError: The batch does not divide among the replicas, or from the model.
+        FarkerasError: The batch does not divide among the replicas, the labels of the validation split leave no best
+            model to choose, or from the model.
     """
 
     def __init__(
@@ -111,6 +123,7 @@ class Run:
         replicas = self.strategy.num_replicas_in_sync
         if config.batch_size % replicas:
             raise FarkerasError(f"`batch_size={config.batch_size}` does not divide among {replicas} replicas.")
+        check_selection(data.validation, config.select_by)
         self.steps_per_epoch = len(data.train) / config.batch_size
         self.started_anew: list[str] = []
         self.undecodable: set[str] = set()
@@ -143,6 +156,26 @@ class Run:
         self.weighting = make_weighting(config, self.steps_per_epoch).build(sizes, dtype)
         labels, steps_per_epoch = self.data.train.labels, self.steps_per_epoch
         self.phases = make_phases(config, self.model, self.weighting, grouping, labels, steps_per_epoch, self.strategy)
+        shortest = min(np.diff([0, *(phase.end for phase in self.phases)]))
+        suit_batch_norms(self.model, int(shortest), config.batch_norm_momentum)
+
+    def check_room(self) -> None:
+        """Raises FarkerasError unless the disk has room for the model file and the checkpoints that will be written."""
+        kept = [v for optimizer in self.optimizers.values() for v in optimizer.variables]
+        model, state = (
+            sum(v.value.shape.num_elements() * v.value.dtype.size for v in variables)
+            for variables in (self.model.variables, [*self.model.variables, *kept])
+        )
+        # Of two checkpoints and one model file, the next is written before one is removed.
+        written = [*(self.workdir / CHECKPOINTS).glob("*"), self.workdir / MODEL_FILE]
+        needed = 3 * state + 2 * model - sum(path.stat().st_size for path in written if path.is_file())
+        folders = (self.workdir.absolute(), *self.workdir.absolute().parents)
+        free = shutil.disk_usage(next(folder for folder in folders if folder.exists())).free
+        if needed > free:
+            raise FarkerasError(
+                f"The model file and the checkpoints need {needed / 1e6:,.0f} MB in {self.workdir}, and the disk has "
+                f"{free / 1e6:,.0f} MB left. Make room, or choose another `workdir`."
+            )
 
     def training_dataset(self, start: int) -> tf.data.Dataset:
         """The run's training batches from example counter `start` on."""

@@ -21,13 +21,16 @@ def run_phases(run: Run, listeners: Sequence[Listener] = ()) -> None:
         listeners: Called as the run goes on, beside the metrics file and TensorBoard.
 
     Raises:
-        FarkerasError: The checkpoint does not fit, too many images cannot be decoded, or the loss is not finite.
+        FarkerasError: The checkpoint does not fit, the disk has no room for the next ones, too many images cannot be
+            decoded, or the loss is not finite.
     """
     metrics = MetricsFile(run.workdir / "metrics.jsonl")
     listeners = [metrics, TensorBoard(run.workdir / "tensorboard"), *listeners]
     with run.strategy.scope():
         resumed = run.state.restore()
     step = int(run.state.step)
+    if step < run.total_steps:
+        run.check_room()
     metrics.cut_back(step)
     for record in metrics.read():
         run.undecodable.update(record.get("undecodable", ()))

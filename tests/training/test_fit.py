@@ -7,7 +7,7 @@ from keras import ops
 from farkeras.losses import MaskedBinaryCrossentropy, RegionMaskLoss, balanced_positive_weights
 from farkeras.training.building import Run, build_model, open_data
 from farkeras.training.datasets import _inputs_and_labels
-from farkeras.training.devices import make_strategy, precision
+from farkeras.training.devices import make_strategy, precision, suit_batch_norms
 from farkeras.training.loop import run_phases
 from farkeras.training.optimizers import make_optimizer
 from farkeras.weighting import make_weighting
@@ -21,6 +21,7 @@ def compiled_as(run):
     """A model with the first weights of a run, compiled as the run trains it."""
     config, labels = run.config, run.data.train.labels
     model = build_model(config, run.data.grouping)
+    suit_batch_norms(model, run.total_steps)
     model.set_weights(run.model.get_weights())
     losses = {"logits": MaskedBinaryCrossentropy(balanced_positive_weights(labels), config.focal_gamma)}
     if model.has_masks:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from farkeras.errors import FarkerasError
 from farkeras.flagfiles import read_flagfile, save_flagfile
 from farkeras.inference.forward import predict_examples
 from farkeras.models.model_file import load_model
+from farkeras.training import building
 from farkeras.training.building import Run, open_data
 from farkeras.training.reporting import Listener
 from farkeras.training.run import check_workdir, grouping_text, train_and_evaluate
@@ -185,6 +187,15 @@ def test_a_run_that_diverges_stops(faces_dir, tmp_path):
     with pytest.raises(FarkerasError, match="The loss is not finite at step"):
         train_and_evaluate(config, tmp_path)
     assert not (tmp_path / "model.keras").exists()
+
+
+def test_a_disk_without_room_is_refused_before_the_first_step(finished, faces_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(building.shutil, "disk_usage", lambda folder: SimpleNamespace(free=900_000))
+    needed = r"need \d MB in .*/run, and the disk has 1 MB left\. Make room, or choose another `workdir`\."
+    with pytest.raises(FarkerasError, match=needed):
+        train_and_evaluate(small_config(faces_dir), tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    train_and_evaluate(small_config(faces_dir), finished)  # needs no more room
 
 
 def test_a_batch_that_does_not_divide(faces_dir, tmp_path):

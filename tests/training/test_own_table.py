@@ -3,7 +3,7 @@
 import pytest
 
 from farkeras.errors import FarkerasError
-from farkeras.training.building import open_data
+from farkeras.training.building import Run, open_data
 from tests.own_table import NAMES, write_groups, write_own_table
 from tests.training.small_run import small_config
 
@@ -56,3 +56,35 @@ def test_attributes_can_be_left_out(folder):
     data = open_data(config_of(folder, exclude_attributes=("Glasses",)))
     assert data.grouping.names == ("Hair", "Mouth")
     assert data.train.attributes == tuple(name for name in NAMES if name != "Glasses")
+
+
+def test_only_the_attributes_of_the_groups_are_trained(folder, tmp_path):
+    groups = tmp_path / "groups.json"
+    groups.write_text('{"Mouth": ["Smile"], "Hair": ["Hat"]}')
+    data = open_data(config_of(folder, grouping=str(groups), exclude_attributes=("Glasses",)))
+    assert data.train.attributes == data.validation.attributes == data.grouping.attributes == ("Hat", "Smile")
+    assert data.left_out == ("Fringe", "Glasses", "Open_Mouth", "Lipstick", "Moustache")
+    groups.write_text('{"Mouth": ["Smile", "Laugh"]}')
+    with pytest.raises(FarkerasError, match=r"Group 'Mouth' lists 'Laugh', .* Known: Hat, Fringe, Glasses, Smile, "):
+        open_data(config_of(folder, grouping=str(groups)))
+    with pytest.raises(FarkerasError, match=r"Cannot exclude Laugh: not an attribute"):
+        open_data(config_of(folder, exclude_attributes=("Laugh",)))
+
+
+def test_blank_for_no_is_refused_before_the_first_step(folder):
+    table = folder / "blank.csv"
+    table.write_text((folder / "faces.csv").read_text().replace(",0", ","))
+    expected = (
+        r"Nothing can be learned from the training split: expected an attribute with positive and negative labels, but "
+        r"Hat is always positive \(and 6 more\)\. An empty cell means unknown, not no: write 0 where an attribute is "
+    )
+    with pytest.raises(FarkerasError, match=expected):
+        open_data(config_of(folder, table))
+
+
+def test_a_figure_that_selects_nothing_is_refused_before_the_first_step(folder, tmp_path):
+    config = config_of(folder)
+    data = open_data(config)
+    data.validation.labels[data.validation.labels == 0] = -1
+    with pytest.raises(FarkerasError, match=r"`select_by=mean_balanced_accuracy` is undefined on the validation split"):
+        Run(config, tmp_path, data)

@@ -1,6 +1,7 @@
 """What all data sources share: the splits by name, the folder, the images that must be in it."""
 
 import os
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
@@ -54,6 +55,14 @@ class Source(ABC):
         """The examples at these rows, int64 and ascending."""
 
 
+class MissingImages(FarkerasError):
+    """Listed images are not on disk, and all else is well: `source` is complete, for whoever looks for more faults."""
+
+    def __init__(self, message: str, source: Source) -> None:
+        super().__init__(message)
+        self.source = source
+
+
 class OfficialSource(Source):
     """A data set as its authors give it out: a folder with lists, and with images that may still be in a zip.
 
@@ -91,18 +100,19 @@ class OfficialSource(Source):
         if not archive:
             raise FarkerasError(
                 f"{self._place} has neither {name}/ nor {name}.zip; get the images from {PAGE}, and unpack another "
-                f"archive by hand: tar xf {name}.tgz -C '{self._place}'"
+                f"archive by hand: tar xf {name}.tgz -C {shlex.quote(str(self._place))}"
             )
         folder = archive.with_suffix("")
         extract_zip(archive, folder, progress)
         return folder
 
     def _require_images(self, folder: Path, images: Sequence[str], files: Sequence[tuple[str, str]]) -> None:
-        """Raises FarkerasError unless the files of all images, pairs of folder and name, are on disk."""
+        """Raises MissingImages unless the files of all images, pairs of folder and name, are on disk; comes last."""
         if missing := missing_files(files):
-            raise FarkerasError(
+            raise MissingImages(
                 f"{folder} lacks {len(missing)} of the {len(images)} listed images, first {images[missing[0]]}; remove "
-                f"the folder and unpack all of {self._title}'s images again, see {PAGE}."
+                f"the folder and unpack all of {self._title}'s images again, see {PAGE}.",
+                self,
             )
 
 
