@@ -3,7 +3,7 @@
     python serving/client_grpc.py PHOTO... --align --metadata=runs/demo/export/saved_model
 
 Without --align the images are crops that are aligned as CelebA's. The server does not know the attributes' names:
---metadata is the export that it serves, or its farkeras.json. Needs `pip install farkeras[clients]`, not TensorFlow.
+--metadata is the export that it serves, or its farkeras.json. Needs `pip install 'farkeras[clients]'`, not TensorFlow.
 """
 
 import argparse

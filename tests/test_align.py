@@ -66,7 +66,7 @@ def test_without_mediapipe_one_line_says_what_to_install(faces_dir, tmp_path):
     photo = faces_dir / "img_align_celeba/000001.jpg"
     done = run(photo, f"--output={tmp_path / 'crops'}", PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert "pip install farkeras[keypoints]" in done.stderr
+    assert "pip install 'farkeras[keypoints]'" in done.stderr
     assert not (tmp_path / "crops").exists()
 
 

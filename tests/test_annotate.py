@@ -115,7 +115,7 @@ def test_without_mediapipe_one_line_says_what_to_install(faces, tmp_path):
     done = run(f"--data_dir={faces}", "--workers=2", PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith("error: ")
-    assert "pip install farkeras[keypoints]" in done.stderr
+    assert "pip install 'farkeras[keypoints]'" in done.stderr
     assert not (faces / "keypoints").exists()
 
 

@@ -53,7 +53,7 @@ def write_onnx(
     try:
         onnx, *_ = [importlib.import_module(name) for name in ("onnx", "onnxruntime", "tf2onnx")]
     except ModuleNotFoundError as error:
-        raise FarkerasError(f"ONNX needs {error.name}: pip install farkeras[onnx]") from None
+        raise FarkerasError(f"ONNX needs {error.name}: pip install 'farkeras[onnx]'") from None
     model, metadata = load_model(model_path)
     target, report = Path(target), None
     with new_artifact(target) as aside:

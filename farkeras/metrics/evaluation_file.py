@@ -61,5 +61,5 @@ def check_same_data(trained: dict, source: str, data_dir: str, folder: Path) -> 
     if source != own[0] or os.path.realpath(data_dir) != os.path.realpath(own[1]):
         raise FarkerasError(
             f"The model was trained on {own[0]} in {own[1]}; results on {source} in {data_dir} would take the place of "
-            f"its own in {folder}. Name another folder for them: `output={shlex.quote(str(folder / f'on_{source}'))}`."
+            f"its own in {folder}. Name another folder for them: `output={folder / f'on_{source}'}`."
         )

@@ -32,7 +32,7 @@ NUM_LANDMARKS = 478
 POOL_SIZE = min(4, os.cpu_count() or 1)
 """How many landmarkers a process has at most; each keeps one processor busy."""
 
-_NO_MEDIAPIPE = "Finding faces needs MediaPipe: pip install farkeras[keypoints]."
+_NO_MEDIAPIPE = "Finding faces needs MediaPipe: pip install 'farkeras[keypoints]'."
 
 _MAX_FACES = 5
 """Faces of one lookup; when MediaPipe is asked for one, it may return the smaller of two."""

@@ -124,5 +124,5 @@ def test_a_full_disk_leaves_nothing(any_workdir, tmp_path, monkeypatch, file_siz
 
 def test_without_the_packages(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(FarkerasError, match=r"ONNX needs tf2onnx: pip install farkeras\[onnx\]"):
+    with pytest.raises(FarkerasError, match=r"ONNX needs tf2onnx: pip install 'farkeras\[onnx\]'"):
         write_onnx(tmp_path, tmp_path / "onnx")

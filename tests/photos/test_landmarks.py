@@ -167,5 +167,5 @@ def test_arrays_that_are_not_contiguous(astronaut):
 def test_without_mediapipe(monkeypatch):
     monkeypatch.setattr(face_landmarkers, "_pool", face_landmarkers._Pool())
     monkeypatch.setitem(sys.modules, "mediapipe.tasks.python.vision.face_landmarker", None)
-    with pytest.raises(FarkerasError, match=r"Finding faces needs MediaPipe: pip install farkeras\[keypoints\]"):
+    with pytest.raises(FarkerasError, match=r"Finding faces needs MediaPipe: pip install 'farkeras\[keypoints\]'"):
         find_face(np.zeros((99, 99, 3), np.uint8))

@@ -15,9 +15,9 @@ from farkeras.data.procedural import SETTINGS_FILE
 from farkeras.data.sources.lfwa import LFWA
 from farkeras.errors import FarkerasError
 
-tfds = pytest.importorskip("tensorflow_datasets", reason="TFDS is not installed: pip install farkeras[tfds]")
+tfds = pytest.importorskip("tensorflow_datasets", reason="TFDS is not installed: pip install 'farkeras[tfds]'")
 for _name in ("importlib_resources", "dill"):
-    pytest.importorskip(_name, reason=f"{_name} is not installed, which TFDS's test needs: pip install farkeras[dev]")
+    pytest.importorskip(_name, reason=f"{_name} is not installed, which TFDS's test needs: pip install 'farkeras[dev]'")
 
 from farkeras.tfds.lfwa import lfwa_dataset_builder  # noqa: E402  it imports TFDS
 

@@ -1,5 +1,6 @@
 """Unpacks a data set's zip once, safely; tells a web page or half a download from an archive."""
 
+import shlex
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -31,7 +32,7 @@ def extract_zip(archive: Path, folder: Path, progress: Progress | None = None) -
             that would be written outside `folder`, or no right or room to write.
     """
     read_head(archive, "an archive")
-    by_hand = f"unzip it by hand: unzip '{archive}' -d '{folder.parent}'"
+    by_hand = f"unzip it by hand: {shlex.join(['unzip', str(archive), '-d', str(folder.parent)])}"
     try:
         with zipfile.ZipFile(archive) as members:
             _refuse_traversal(archive, members)

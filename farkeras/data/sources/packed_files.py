@@ -10,6 +10,7 @@ The index, `index.npz`, is written last: a folder without it is not a packed dat
 """
 
 import os
+import shlex
 import struct
 import zipfile
 from pathlib import Path
@@ -83,7 +84,8 @@ def read_index(folder: Path, remake: str) -> Index:
     if not path.exists():
         raise FarkerasError(
             f"{folder} is no packed data set, or not yet a complete one: it has no {INDEX}. Make it, or go on making "
-            f"it, with python -m farkeras.pack --source=SOURCE --data_dir=DATA --output={folder}"
+            "it, with python -m farkeras.pack --source=SOURCE --data_dir=DATA "
+            f"--output={shlex.quote(str(folder))}"
         )
     try:
         with np.load(path) as stored:

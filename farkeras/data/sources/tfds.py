@@ -140,7 +140,7 @@ def _pack(prepared: Path, folder: Path, progress: Progress | None) -> None:
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise FarkerasError(f"Reading a data set of TFDS needs TFDS ({error}): pip install farkeras[tfds]") from None
+        raise FarkerasError(f"Reading a data set of TFDS needs TFDS ({error}): pip install 'farkeras[tfds]'") from None
     import tensorflow as tf
 
     try:

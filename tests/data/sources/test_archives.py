@@ -1,5 +1,6 @@
 """A zip is unpacked once and whole; everything else is refused in one sentence."""
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -113,7 +114,9 @@ def test_folder_that_cannot_be_written(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(tempfile, "mkdtemp", refuse)
-    archive = make_zip(tmp_path / "images.zip", ["a.jpg"])
-    message = error(archive, tmp_path / "images")
+    (tmp_path / "Ann's").mkdir()
+    archive = make_zip(tmp_path / "Ann's/images.zip", ["a.jpg"])
+    message = error(archive, tmp_path / "Ann's/images")
     assert "Permission denied" in message
-    assert "unzip it by hand: unzip '" in message
+    command = message.split("unzip it by hand: ")[1].removesuffix(".")
+    assert shlex.split(command) == ["unzip", str(archive), "-d", str(tmp_path / "Ann's")]

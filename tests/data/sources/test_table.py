@@ -1,11 +1,14 @@
 """A user's table, CSV or Parquet: what is read, and one sentence for each thing wrong."""
 
+import shlex
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from farkeras.cli.flags import Flags
 from farkeras.config import Config
 from farkeras.data.procedural import is_procedural
 from farkeras.data.sources import opening as sources
@@ -186,6 +189,19 @@ def test_columns_to_ignore(table):
     )
 
 
+def test_advice_works_as_it_is_copied(table):
+    name = "Unnamed: 0's, $HOME & more"
+    rows = [line.replace("Hat", f'"{name}"') for line in LINES]
+    write(table, [row.replace(",1,", ",41,") for row in rows])
+    options = Flags()
+    options.settings()
+    advice = options.as_flags(error(table)).rsplit("give ", 1)[1].removesuffix(".")
+    options.parse(["train", *shlex.split(advice)])
+    assert OwnTable(table, TableSettings(ignore_columns=options.config().ignore_columns, **SETTINGS)).attributes == (
+        "Smile",
+    )
+
+
 def test_an_open_quote_in_a_column_to_ignore_hides_no_rows(table):
     with_column(table, "notes", ["left", '"right', "", ""])
     assert ", line 3: a quote is not closed" in error(table, ignore_columns=("notes",))
@@ -224,7 +240,7 @@ def test_columns_that_may_or_may_not_say_the_split(table):
     )
     source = OwnTable(table, TableSettings(ignore_columns=("Partition",), **SETTINGS))
     assert len(source.split("train")) == 2
-    source = OwnTable(table, TableSettings(ignore_columns=("Partition", "split"), split_ratios=(0, 1, 0)))
+    source = OwnTable(table, TableSettings(ignore_columns=("Partition", "split"), split_ratios=(0, 1, 0), **SETTINGS))
     assert len(source.split("validation")) == 4
     write(table, [line.replace(word, cell) for line, word, cell in zip(LINES, ["-", *WORDS], "-1100", strict=True)])
     assert ", line 2: the column 'split' holds 0 or 1 but nowhere 2, so they may mean anything; expected" in error(
@@ -293,7 +309,11 @@ def test_drawn_faces_beside_the_table_are_told(table, folder):
         ),
         (1, "image,who,Hat,split,Smile", " has no column 'person' for what is to stay in one split; its columns are "),
         (1, "image,person,Hat,split,Hat", ", line 1: column 'Hat' appears twice; rename or remove one of the two."),
-        (1, "image,person,Hat,split,a\x1b[1mb", ": the column 'a\\x1b[1mb' has the control character '\\x1b'; expected"),
+        (
+            1,
+            "image,person,Hat,split,a\x1b[1mb",
+            ": the column 'a\\x1b[1mb' has the control character '\\x1b'; expected",
+        ),
         (1, "image,person,Hat,split,", ", line 1: column 5 has no name; name it or remove it"),
         (3, "photos/b.jpg,ann,yes,train,0", ", line 3: the column 'Hat' holds 'yes'; expected 1 or 0, 1 or -1, true"),
         (3, "photos/b.jpg,ann,2,train,0", ", line 3: the column 'Hat' holds '2'"),

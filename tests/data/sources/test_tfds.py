@@ -29,8 +29,8 @@ from farkeras.errors import FarkerasError
 
 pytestmark = pytest.mark.core
 
-tfds = pytest.importorskip("tensorflow_datasets", reason="TFDS is not installed: pip install farkeras[tfds]")
-pytest.importorskip("importlib_resources", reason="TFDS's builders need it: pip install farkeras[tfds]")
+tfds = pytest.importorskip("tensorflow_datasets", reason="TFDS is not installed: pip install 'farkeras[tfds]'")
+pytest.importorskip("importlib_resources", reason="TFDS's builders need it: pip install 'farkeras[tfds]'")
 
 from farkeras.tfds.lfwa import lfwa_dataset_builder  # noqa: E402  it imports TFDS
 
@@ -203,7 +203,7 @@ def test_lfwa_is_prepared_from_files_placed_by_hand(tmp_path):
 
 def test_without_tfds_it_says_how_to_install_it(celeb_a, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    assert "pip install farkeras[tfds]" in error(celeb_a)
+    assert "pip install 'farkeras[tfds]'" in error(celeb_a)
 
 
 def prepare_own(data_dir, features, examples):
