@@ -1,6 +1,7 @@
 """What a training run shows in a terminal: a parameter table, a progress line, the validations."""
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -10,11 +11,18 @@ from rich.text import Text
 
 from farkeras.cli.console import make_console
 from farkeras.cli.progress import Bar
+from farkeras.data.learnable import advice_on_blanks, one_class
 from farkeras.report.summary import percent
 from farkeras.training.reporting import Listener
+from farkeras.training.validation import blind_loss
 
 if TYPE_CHECKING:
     from farkeras.training.building import Run
+
+
+_NAMED = 5  # attributes
+_NEAR_CHANCE = 0.55  # balanced accuracy
+_LEARNED = 0.7  # training loss, as a share of `blind_loss`
 
 
 class ConsoleReport(Listener):
@@ -28,6 +36,8 @@ class ConsoleReport(Listener):
         self.console = console or make_console(soft_wrap=False)
         self.seconds_between = seconds_between
         self.bar: Bar | None = None
+        self.loss: float | None = None  # of the attributes, in the last host trip
+        self.warned = False
 
     def on_start(self, run: "Run", step: int) -> None:
         data = run.data
@@ -37,6 +47,11 @@ class ConsoleReport(Listener):
             f"{len(data.grouping.attributes)} attributes in {len(data.grouping)} groups, "
             f"{run.strategy.num_replicas_in_sync} replica(s), {run.total_steps:,} steps of {run.config.batch_size}."
         )
+        if data.left_out:
+            self.console.print(f"Not trained, in no group or excluded: {some(data.left_out)}.", soft_wrap=True)
+        if alike := [f"{attribute} ({labels})" for attribute, labels in one_class(data.train).items()]:
+            line = f"Warning: the training labels are of one class, which teaches nothing: {some(alike)}."
+            self.console.print(line + advice_on_blanks(data.train), soft_wrap=True)
         if step:
             self.console.print(f"Continues at step {step:,}.")
         elif run.config.init_from:
@@ -49,7 +64,7 @@ class ConsoleReport(Listener):
             self.bar = Bar(self.console, run.total_steps, step, "compiling")
 
     def on_train(self, run: "Run", record: dict) -> None:
-        self.trips += 1
+        self.trips, self.loss = self.trips + 1, record.get("loss")
         if self.trips == 1:
             return
         seconds = record["steps"] / record["steps_per_second"]
@@ -83,6 +98,22 @@ class ConsoleReport(Listener):
             + (", best so far" if record["best"] else ""),
             soft_wrap=True,
         )
+        if not self.warned and (warning := self.stagnation(run, figures["mean_balanced_accuracy"])):
+            self.warned = True
+            self.console.print(warning, soft_wrap=True)
+
+    def stagnation(self, run: "Run", balanced: float | None) -> str:
+        """A warning where the training loss is low and the validation is at the majority class; else empty."""
+        if self.loss is None or balanced is None or balanced > _NEAR_CHANCE:
+            return ""
+        blind = blind_loss(run.data.train.labels, run.config)
+        if self.loss > _LEARNED * blind:
+            return ""
+        return (
+            f"Warning: training improves (loss {self.loss:.2f}; a model that ignores the image reaches {blind:.2f}), "
+            f"validation does not (balanced accuracy {percent(balanced)} %, chance is 50 %). Try more images, "
+            "--init_from or --backbone_weights, more augmentation, or a lower --batch_norm_momentum."
+        )
 
     def on_end(self, run: "Run") -> None:
         self.stop()
@@ -99,6 +130,11 @@ class ConsoleReport(Listener):
         if self.bar:
             self.bar.stop()
             self.bar = None
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def parameter_table(model: keras.Model) -> Table:

@@ -3,8 +3,10 @@
 import numpy as np
 
 from farkeras.attributes import Grouping
+from farkeras.config import Config
 from farkeras.data.procedural import is_procedural
 from farkeras.inference.forward import predict_examples
+from farkeras.losses import balanced_positive_weights
 from farkeras.metrics.attribute_metrics import evaluate_attributes
 from farkeras.models.model_file import MODEL_FILE, ModelMetadata, current_versions, save_model
 from farkeras.training.building import Run
@@ -62,3 +64,18 @@ def validation_losses(labels: np.ndarray, probabilities: np.ndarray, grouping: G
 
     by_group = {name: mean(group_of == g) for g, name in enumerate(grouping.names)}
     return {"loss": mean(slice(None)), "group_loss": by_group}
+
+
+def blind_loss(labels: np.ndarray, config: Config) -> float:
+    """The training loss, uniformly weighted, of a model that gives every image the frequencies of the labels.
+
+    Args:
+        labels: Of the training split, `[N, A]`.
+        config: For the weights of positives and the focal term.
+    """
+    weights = balanced_positive_weights(labels) if config.positive_weights == "balanced" else 1.0
+    positives, negatives = weights * (labels == 1).sum(axis=0), (labels == 0).sum(axis=0)
+    p = np.clip(positives / np.maximum(positives + negatives, 1), 1e-7, 1 - 1e-7)
+    losses = positives * (1 - p) ** config.focal_gamma * -np.log(p)
+    losses += negatives * p**config.focal_gamma * -np.log(1 - p)
+    return float(losses.sum() / (labels >= 0).sum())

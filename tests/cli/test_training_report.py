@@ -4,6 +4,7 @@ import io
 from types import SimpleNamespace
 
 import keras
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -11,6 +12,8 @@ from farkeras.attributes import Grouping
 from farkeras.cli import training_report as module
 from farkeras.cli.training_report import ConsoleReport, duration, parameter_table
 from farkeras.config import Config
+from farkeras.data.examples import Examples
+from farkeras.training.validation import blind_loss
 
 
 @pytest.fixture
@@ -18,9 +21,12 @@ def run():
     inputs = keras.Input((4, 4, 3))
     x = keras.layers.BatchNormalization(name="norm")(keras.layers.Conv2D(8, 3, name="stem")(inputs))
     grouping = Grouping({"Eyes": ("a", "b"), "Nose": ("c",)})
+    labels = np.zeros((6000, 3), np.int8)
+    labels[::5] = 1
+    train = Examples(grouping.attributes, np.arange(6000).astype(str), labels)
     return SimpleNamespace(
         model=keras.Model(inputs, x, name="small"),
-        data=SimpleNamespace(train=range(6000), validation=range(1000), grouping=grouping),
+        data=SimpleNamespace(train=train, validation=range(1000), grouping=grouping, left_out=()),
         strategy=SimpleNamespace(num_replicas_in_sync=1),
         config=Config(batch_size=32),
         total_steps=100,
@@ -125,6 +131,51 @@ def test_validation(run):
         "Validation at step 1,234: accuracy 91.23 % (majority class 80.00 %), balanced – %, loss 0.2500, best so far"
     )
     assert second.endswith("loss 0.2500")
+
+
+def test_what_is_not_trained_and_what_teaches_nothing(run):
+    report = report_of()
+    run.data.left_out = tuple("defghij")
+    run.data.train.labels[:, 0], run.data.train.labels[:, 2] = 0, np.tile([1, -1], 3000)
+    report.on_start(run, 0)
+    assert text(report).splitlines()[-2:] == [
+        "Not trained, in no group or excluded: d, e, f, g, h and 2 more.",
+        "Warning: the training labels are of one class, which teaches nothing: a (never positive), c (always "
+        "positive). An empty cell means unknown, not no: write 0 where an attribute is absent.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("loss", "balanced", "warns"), [(0.2, 0.51, True), (0.2, 0.7, False), (0.45, 0.51, False), (None, 0.5, False)]
+)
+def test_training_that_improves_while_validation_does_not(run, loss, balanced, warns):
+    """A fifth of the labels is positive: 0.50 is the loss of a model that always answers so."""
+    report = report_of()
+    report.on_start(run, 0)
+    report.on_train(run, record(10) | {"loss": loss})
+    figures = {"mean_accuracy": 0.8, "majority_accuracy": 0.8, "mean_balanced_accuracy": balanced, "loss": 0.6}
+    for step in (10, 20):
+        report.on_validation(run, {"step": step, "best": False, "validation": figures})
+    warnings = [line for line in text(report).splitlines() if line.startswith("Warning")]
+    assert warnings == warns * [
+        "Warning: training improves (loss 0.20; a model that ignores the image reaches 0.50), validation does not "
+        "(balanced accuracy 51.00 %, chance is 50 %). Try more images, --init_from or --backbone_weights, more "
+        "augmentation, or a lower --batch_norm_momentum."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, 0.5004),  # the entropy of 0.2
+        ({"positive_weights": "balanced"}, 0.8 * 2 * 0.6931),  # as 4 to 4 of 5: each label at p = 1/2
+        ({"focal_gamma": 2.0}, 0.2 * 0.8**2 * 1.6094 + 0.8 * 0.2**2 * 0.2231),
+    ],
+)
+def test_the_loss_of_a_model_that_ignores_the_image(run, settings, expected):
+    labels = run.data.train.labels
+    labels[:5] = -1  # one positive and four negatives
+    assert blind_loss(labels, Config(**settings)) == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize(("count", "lines"), [(0, 0), (2, 3), (10, 11), (12, 12)])
