@@ -12,9 +12,10 @@ import numpy as np
 from farkeras.clients.answers import Answer, Outputs, VersionStatus, answers_to, inputs_of
 from farkeras.clients.base import POLL_SECONDS, require_ready
 from farkeras.clients.errors import ServingError
-from farkeras.clients.images import File, Photo, in_requests, read_files
+from farkeras.clients.images import File, in_requests, read_files
 from farkeras.clients.names import Names
 from farkeras.clients.settings import Settings
+from farkeras.photos.reader import Photo
 
 _REQUESTS_AT_ONCE = 4
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from farkeras.clients.answers import Answer, Outputs, VersionStatus, answers_to, inputs_of
 from farkeras.clients.errors import ServingError
-from farkeras.clients.images import File, Photo, in_requests, read_files
+from farkeras.clients.images import File, in_requests, read_files
 from farkeras.clients.names import Names
 from farkeras.clients.settings import Settings
+from farkeras.photos.reader import Photo
 
 POLL_SECONDS = 0.2
 
@@ -65,10 +66,11 @@ class Client(ABC):
         """Recognises the attributes of faces.
 
         Args:
-            photos: One or several crops that are aligned as CelebA's (`farkeras.align_face`), as paths, file contents
-                or arrays.
+            photos: One or several crops that are aligned as CelebA's (`farkeras.align_face`): paths, open files or
+                their bytes, Pillow images, or `uint8` arrays or tensors `[height, width, 3]`, RGB. An image is turned
+                upright by its EXIF orientation.
             align: Whether they are photographs instead: the largest face of each is found and aligned here, with
-                MediaPipe (`pip install farkeras[keypoints]`).
+                MediaPipe (`pip install 'farkeras[keypoints]'`).
 
         Returns:
             For each image, probabilities by name or an error; an unreadable image does not affect the others.

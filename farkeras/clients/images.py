@@ -11,10 +11,8 @@ from PIL import Image
 
 from farkeras.clients.settings import MAX_IMAGE_BYTES
 from farkeras.errors import FarkerasError
-from farkeras.photos.reader import check_pixels
-
-Photo = str | os.PathLike | bytes | np.ndarray
-"""The path of an image file, its content, or the image as a `uint8` array `[height, width, 3]`, RGB."""
+from farkeras.photos.pixels import is_turned
+from farkeras.photos.reader import Photo, content_of, named, read_crop
 
 
 class File(NamedTuple):
@@ -35,11 +33,11 @@ def read_files(photos: Photo | Iterable[Photo], align: bool) -> Iterator[File]:
     """Reads images, one after the other as they are asked for.
 
     Args:
-        photos: One or several: crops, sent as the files they are (arrays as PNG), or photographs.
+        photos: One or several: crops, sent as the files they are, or as PNG where they are pixels or are to be turned
+            by their EXIF orientation, which the server does not do; or photographs.
         align: Whether they are photographs: the largest face of each is found and aligned, and sent as PNG.
     """
-    for i, photo in enumerate(_as_list(photos)):
-        name = os.fspath(photo) if isinstance(photo, str | os.PathLike) else f"image {i}"
+    for name, photo in named(photos):
         try:
             yield File(name, _aligned(name, photo) if align else _encoded(name, photo))
         except FarkerasError as error:
@@ -75,19 +73,22 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def _encoded(name: str, photo: Photo) -> bytes:
-    if isinstance(photo, np.ndarray):
-        check_pixels(name, photo)
-        return png(photo)
-    try:
-        size = len(photo) if isinstance(photo, bytes) else os.path.getsize(photo)
-        if not 0 < size <= MAX_IMAGE_BYTES:
-            raise FarkerasError(
-                f"{name} has {size:,} bytes; expected a crop of a face, at most {MAX_IMAGE_BYTES:,}. Photographs must "
-                "be aligned first: `align=True`."
-            )
-        return photo if isinstance(photo, bytes) else Path(photo).read_bytes()
-    except OSError as error:
-        raise FarkerasError(f"Cannot read {name} ({error.strerror}); check the path.") from None
+    if isinstance(photo, str | os.PathLike):
+        try:
+            size = os.path.getsize(photo)
+            content = Path(photo).read_bytes() if size <= MAX_IMAGE_BYTES else b""
+        except OSError as error:
+            raise FarkerasError(f"Cannot read {name} ({error.strerror}); check the path.") from None
+    elif (found := content_of(photo, name)) is None:
+        return png(read_crop(photo, name))
+    else:
+        size, content = len(found), found
+    if not 0 < size <= MAX_IMAGE_BYTES:
+        raise FarkerasError(
+            f"{name} has {size:,} bytes; expected a crop of a face, at most {MAX_IMAGE_BYTES:,}. Photographs must "
+            "be aligned first: `align=True`."
+        )
+    return png(read_crop(content, name)) if is_turned(content) else content
 
 
 def _aligned(name: str, photo: Photo) -> bytes:
@@ -98,9 +99,3 @@ def _aligned(name: str, photo: Photo) -> bytes:
     except FarkerasError as error:
         text = str(error)
         raise FarkerasError(text.replace("The photo", name, 1) if text.startswith("The photo") else text) from None
-
-
-def _as_list(photos: Photo | Iterable[Photo]) -> Iterable[Photo]:
-    if isinstance(photos, np.ndarray) and photos.ndim != 4:
-        return [photos]
-    return [photos] if isinstance(photos, str | os.PathLike | bytes) else photos

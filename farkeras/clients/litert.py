@@ -10,19 +10,16 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from PIL import Image, UnidentifiedImageError
 
 from farkeras.errors import FarkerasError
+from farkeras.photos.reader import Photo, named, read_crop
 
 LABELS_FILE = "labels.txt"
 METADATA_FILE = "farkeras.json"
-
-Crop = str | os.PathLike | np.ndarray
-"""The path of an image file, or the image as a `uint8` array `[height, width, 3]`, RGB."""
 
 
 class LiteRTRecognizer:
@@ -53,21 +50,18 @@ class LiteRTRecognizer:
         self._run = interpreter.get_signature_runner()
         self.input_size = tuple(int(n) for n in self._run.get_input_details()["images"]["shape"][1:3])
 
-    def __call__(self, crops: Crop | Sequence[Crop]) -> list[dict[str, float]]:
+    def __call__(self, crops: Photo | Iterable[Photo]) -> list[dict[str, float]]:
         """Attribute -> probability in 0..1 for each crop.
 
         Args:
-            crops: A path or array, or several of them: faces aligned as CelebA's, of the size that the model takes.
+            crops: One or several faces aligned as CelebA's, of the size that the model takes: paths of JPEG or PNG
+                files, open files or their bytes, Pillow images, or `uint8` arrays or tensors `[height, width, 3]`, RGB.
+                An image is turned upright by its EXIF orientation.
 
         Raises:
             FarkerasError: A crop cannot be read or has another size.
         """
-        if isinstance(crops, str | os.PathLike) or (isinstance(crops, np.ndarray) and crops.ndim == 3):
-            crops = [crops]
-        rows = []
-        for i, crop in enumerate(crops):
-            is_array = isinstance(crop, np.ndarray)
-            rows.append(self.probabilities(*((crop, f"Crop {i}") if is_array else (read_pixels(crop), crop))))
+        rows = [self.probabilities(read_crop(crop, name), name) for name, crop in named(crops)]
         return [dict(zip(self.attributes, row.tolist(), strict=True)) for row in rows]
 
     def probabilities(self, crop: np.ndarray, name: str = "The crop") -> np.ndarray:
@@ -98,21 +92,6 @@ def read_labels(path: str | os.PathLike) -> tuple[tuple[str, ...], dict]:
         raise FarkerasError(
             f"{path} has no attribute names in it; expected a file that export/export_tflite.py wrote."
         ) from None
-
-
-def read_pixels(path: str | os.PathLike) -> np.ndarray:
-    """An image file -> `uint8 [height, width, 3]`, RGB; the pixels that the model was trained on.
-
-    Raises:
-        FarkerasError: It cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except UnidentifiedImageError:
-        raise FarkerasError(f"{path} is no image that Pillow can read; expected a JPEG or PNG file.") from None
-    except OSError as error:  # missing, or truncated: then without an errno
-        raise FarkerasError(f"Cannot read {path}: {error.strerror or error}. Expected an image file.") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -12,13 +11,13 @@ from PIL import Image
 
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.sources.archives import is_html
+from farkeras.photos.pixels import UNREADABLE, is_turned, opened
 from farkeras.progress import Progress, report
 
 MAX_BYTES = 2**29 - 1
 """TensorFlow's decoder refuses an image of more bytes of pixels before it takes memory: 178,956,970 pixels in RGB."""
 
 _TASK_SIZE = 50  # images handed to a thread at a time
-_ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
 _DECODE = Preprocessing((1, 1)).decode  # a decoder has no size
 
 
@@ -81,7 +80,7 @@ def read_image_file(read: Callable[[], bytes]) -> ImageFile:
         height, width, _ = _DECODE(encoded).shape
     except tf.errors.OpError:
         return ImageFile(digest, problem=why_undecodable(encoded))
-    return ImageFile(digest, (height, width), turned=_is_turned(encoded))
+    return ImageFile(digest, (height, width), turned=is_turned(encoded))
 
 
 def why_undecodable(encoded: bytes) -> str:
@@ -91,28 +90,14 @@ def why_undecodable(encoded: bytes) -> str:
     if is_html(encoded):
         return "is a web page: the download was refused"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(encoded)) as image:  # reads the header only
-                kind, (width, height) = image.format, image.size
+        with opened(io.BytesIO(encoded)) as image:  # reads the header only
+            kind, (width, height) = image.format, image.size
     except Image.DecompressionBombError:
         return f"has more than {MAX_BYTES // 3:,} pixels"
-    except (OSError, SyntaxError, ValueError):  # Pillow's plugins raise all of them
+    except UNREADABLE:
         return "is not an image"
     if width * height * 3 > MAX_BYTES:
         return f"has more than {MAX_BYTES // 3:,} pixels"
     if kind not in ("JPEG", "PNG", "MPO"):  # MPO: a JPEG with another one behind it, as some phones write
         return f"is a {kind} image, not JPEG or PNG"
     return "is truncated or damaged"
-
-
-def _is_turned(encoded: bytes) -> bool:
-    if b"exif" not in encoded[:65536].lower():  # "Exif" in JPEG, "eXIf" in PNG
-        return False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(encoded)) as image:
-                return image.getexif().get(_ORIENTATION, 1) in range(2, 9)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return False

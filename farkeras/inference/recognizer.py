@@ -1,15 +1,13 @@
 """Attribute probabilities of photographs with a trained model: `farkeras.load("runs/demo")(["a.jpg"])`."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from farkeras.attributes import REGIONS
-from farkeras.data.image_files import why_undecodable
 from farkeras.data.preprocessing import pixels_of
 from farkeras.errors import FarkerasError
 from farkeras.models.base import LogitsModel
@@ -17,11 +15,8 @@ from farkeras.models.model_file import ModelMetadata, load_model
 from farkeras.photos import alignment
 from farkeras.photos.face_landmarkers import load_face_finder
 from farkeras.photos.landmarks import find_eyes
-from farkeras.photos.reader import check_pixels, read_photo
+from farkeras.photos.reader import Photo, named, read_crop, read_photo
 from farkeras.photos.regions import FaceRegions
-
-Photo = str | os.PathLike | np.ndarray
-"""The path of an image file, or the image as a `uint8` array `[height, width, 3]`, RGB."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,7 @@ class Prediction:
     """What came of one photograph: probabilities, or the reason why not.
 
     Attributes:
-        photo: Its path, or "image 0", "image 1", ... for arrays.
+        photo: Its path, or "image 0", "image 1", ... for images without a path.
         probabilities: Attribute -> probability in 0..1, in the model's order; None after an error.
         error: One sentence that names the photograph, or None.
         regions: The photograph and the masks of its face, where they were asked for.
@@ -82,13 +77,15 @@ class Recognizer:
         self._process = os.getpid()
         self._forward, self._masks = tf.function(model.probabilities), tf.function(model.masks)
 
-    def __call__(self, photos: Photo | Sequence[Photo], align: bool = True) -> list[dict[str, float]]:
+    def __call__(self, photos: Photo | Iterable[Photo], align: bool = True) -> list[dict[str, float]]:
         """Recognises the attributes of each photograph's largest face.
 
         Args:
-            photos: A path or array, several of them, or an array `uint8 [batch, height, width, 3]`.
+            photos: One or several: paths, open files or their bytes, Pillow images, or `uint8` arrays or tensors
+                `[height, width, 3]`, RGB; or one array `[batch, height, width, 3]`.
             align: Whether these are photographs, in which a face is found and aligned first; with
-                False they are crops aligned as CelebA's are.
+                False they are crops aligned as CelebA's are, of files that are JPEG or PNG. Either way, an image
+                is turned upright by its EXIF orientation first.
 
         Returns:
             For each photograph, attribute -> probability in 0..1, in the model's order.
@@ -105,7 +102,7 @@ class Recognizer:
         return predictions
 
     def predict_each(
-        self, photos: Photo | Sequence[Photo], align: bool = True, regions: bool = False
+        self, photos: Photo | Iterable[Photo], align: bool = True, regions: bool = False
     ) -> Iterator[Prediction]:
         """As calling the recogniser, batch by batch, with errors among the results.
 
@@ -121,13 +118,10 @@ class Recognizer:
         self._check_process()
         if regions:
             self._check_masks()
-        named = [
-            (f"image {i}" if isinstance(photo, np.ndarray) else os.fspath(photo), photo)
-            for i, photo in enumerate(_as_list(photos))
-        ]
-        for start in range(0, len(named), self._batch_size):
+        photographs = list(named(photos))
+        for start in range(0, len(photographs), self._batch_size):
             crops, origins, errors = {}, {}, {}
-            batch = named[start : start + self._batch_size]
+            batch = photographs[start : start + self._batch_size]
             for i, (name, photo) in enumerate(batch):
                 try:
                     crops[i], image, to_photo = self._face(name, photo, align)
@@ -144,18 +138,21 @@ class Recognizer:
                     seen = self._regions(crops[i], *origins[i], masks[i]) if regions else None
                     yield Prediction(name, dict(zip(self.attributes, rows[i], strict=True)), regions=seen)
 
-    def probabilities(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+    def probabilities(self, crops: Photo | Iterable[Photo]) -> np.ndarray:
         """The bare model.
 
         Args:
-            crops: `uint8` arrays `[height, width, 3]`, RGB, aligned as CelebA's; sizes may differ.
+            crops: Faces aligned as CelebA's, as calling the recogniser takes them; sizes may differ.
 
         Returns:
             `float32` array `[crops, attributes]` in 0..1.
+
+        Raises:
+            FarkerasError: A crop cannot be read.
         """
         return self._in_batches(self._forward, crops, (len(self.attributes),))
 
-    def masks(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+    def masks(self, crops: Photo | Iterable[Photo]) -> np.ndarray:
         """Where the model sees each facial region in the part of the crops that it is shown.
 
         Args:
@@ -166,7 +163,7 @@ class Recognizer:
             preprocessing's crop box.
 
         Raises:
-            FarkerasError: The model has no masks.
+            FarkerasError: The model has no masks, or a crop cannot be read.
         """
         self._check_masks()
         return self._in_batches(self._masks, crops, (*self._model.mask_size, len(REGIONS)))
@@ -185,8 +182,9 @@ class Recognizer:
                 "child. Load it in the child; with gunicorn, leave out --preload."
             )
 
-    def _in_batches(self, function: Callable, crops: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    def _in_batches(self, function: Callable, photos: Photo | Iterable[Photo], shape: tuple[int, ...]) -> np.ndarray:
         self._check_process()
+        crops = [read_crop(crop, name) for name, crop in named(photos)]
         results = [np.zeros((0, *shape), np.float32)]
         for start in range(0, len(crops), self._batch_size):
             part = crops[start : start + self._batch_size]
@@ -197,11 +195,7 @@ class Recognizer:
 
     def _face(self, name: str, photo: Photo, align: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The aligned crop, the photograph, and the `[2, 3]` matrix from pixels of the one to the other's."""
-        if isinstance(photo, np.ndarray):
-            check_pixels(name, photo)
-            image = photo
-        else:
-            image = read_photo(photo) if align else self._decode(Path(photo))
+        image = read_photo(photo, name) if align else read_crop(photo, name)
         if not align:
             return image, image, np.eye(2, 3)
         try:
@@ -220,20 +214,3 @@ class Recognizer:
         turn, shift = to_photo[:, :2], to_photo[:, 2]
         sides, corner = (right - left, bottom - top), (left - 0.5, top - 0.5)
         return FaceRegions(photo, masks, np.column_stack([turn * sides, turn @ corner + shift]))
-
-    def _decode(self, path: Path) -> np.ndarray:
-        """Reads a crop as training does."""
-        try:
-            encoded = path.read_bytes()
-        except OSError as error:
-            raise FarkerasError(f"Cannot read {path} ({error.strerror}); check the path.") from None
-        try:
-            return self._preprocessing.decode(encoded).numpy()
-        except tf.errors.InvalidArgumentError:
-            raise FarkerasError(f"{path} {why_undecodable(encoded)}; expected a whole JPEG or PNG image.") from None
-
-
-def _as_list(photos: Photo | Sequence[Photo]) -> list[Photo]:
-    if isinstance(photos, str | os.PathLike) or (isinstance(photos, np.ndarray) and photos.ndim != 4):
-        return [photos]
-    return list(photos)

@@ -20,7 +20,8 @@ from farkeras.files import writing, written_aside
 from farkeras.photos.alignment import cut_crop
 from farkeras.photos.face_processes import face_processes
 from farkeras.photos.landmarks import EYES, NO_FACE, find_eyes, find_faces
-from farkeras.photos.reader import find_photos, read_photo
+from farkeras.photos.reader import Photo, read_photo
+from farkeras.photos.search import find_photos
 from farkeras.progress import Progress, report
 
 CROPS_FILE = "crops.csv"
@@ -29,17 +30,14 @@ _TASK_SIZE = 8  # photographs handed to a process at a time
 _HEADER = ("crop", "photo", "face", "left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
 
 
-Photo = str | os.PathLike | bytes | np.ndarray
-"""The path of an image file, what is in one, or the image as a `uint8` array `[height, width, 3]`, RGB."""
-
-
 def align_face(photo: Photo) -> np.ndarray:
     """CelebA's aligned crop of the largest face in a photograph, which is what models are shown.
 
     Any number of threads may call this at the same time; they share the face finders of the process.
 
     Args:
-        photo: The photograph; a file is turned upright by its EXIF orientation.
+        photo: The photograph: a path, an open file or its bytes, a Pillow image, or a `uint8` array or tensor
+            `[height, width, 3]`, RGB. A file or Pillow image is turned upright by its EXIF orientation.
 
     Returns:
         `uint8` array `[218, 178, 3]`, RGB.
@@ -149,7 +147,7 @@ def align_photos(
     crops: list[Crop] = []
     errors: list[str] = []
     with (
-        writing(f"crops to {output}"),
+        writing(f"crops to {output}", instead="output"),
         face_processes(max(1, min(workers, len(tasks))), "it does all photos again") as pool,
         written_aside(Path(output) / CROPS_FILE) as listing,  # whose folder is for half-written crops, too
     ):
@@ -193,7 +191,7 @@ def _align(output: Path, aside: Path, all_faces: bool, targets: Sequence[Target]
 def _crops(photo: Photo, all_faces: bool) -> list[tuple[np.ndarray, np.ndarray]]:
     """The crop, `uint8 [218, 178, 3]`, and the eyes, `float32 [2, 2]`, of the largest face or all; at least one."""
     name = os.fspath(photo) if isinstance(photo, str | os.PathLike) else "The photo"
-    image = photo if isinstance(photo, np.ndarray) else read_photo(photo, name)
+    image = read_photo(photo, name)
     found = [face[list(EYES)] for face in find_faces(image, name)] if all_faces else [find_eyes(image, name)]
     if not found:
         raise FarkerasError(f"{name}: {NO_FACE}")

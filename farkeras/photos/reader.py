@@ -1,25 +1,52 @@
-"""Reads a photograph as people take them: any orientation, any colour mode, sometimes broken."""
+"""Reads an image as people have it: a file in any orientation and colour mode, sometimes broken, or its pixels."""
 
 import io
 import os
-import warnings
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, Protocol
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from farkeras.errors import FarkerasError
+from farkeras.photos.pixels import UNREADABLE, opened, orientation, rgb, upright
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-"""File name endings, in lower case, that count as photographs when a folder is searched."""
+class Tensor(Protocol):
+    """A tensor of TensorFlow, PyTorch or JAX, or anything else that NumPy can make an array of."""
+
+    def __array__(self) -> np.ndarray: ...
 
 
-def read_photo(photo: str | os.PathLike | bytes, name: str | None = None) -> np.ndarray:
-    """Reads an image file and turns it upright by its EXIF orientation.
+Photo = str | os.PathLike | bytes | bytearray | memoryview | IO[bytes] | Image.Image | np.ndarray | Tensor
+"""An image: the path of its file, the file's content, the open file, a Pillow image, or its pixels.
+
+Pixels are a `uint8` array or tensor `[height, width, 3]` in RGB. OpenCV's images are BGR, which nothing in them shows:
+`image[..., ::-1]` makes RGB of them.
+"""
+
+_CONTENT = (bytes, bytearray, memoryview)
+_EXPECTED = (
+    "expected the path of an image file, its content as bytes, an open file, a Pillow image, or a uint8 array "
+    "[height, width, 3] in RGB"
+)
+
+
+def named(photos: Photo | Iterable[Photo]) -> Iterator[tuple[str, Photo]]:
+    """Images one after the other, each with what errors call it: its path, or "image 0", "image 1", ...
 
     Args:
-        photo: A file in any format that Pillow reads, or what is in one; greyscale, palette and CMYK become RGB.
+        photos: One or several; an array or tensor `[batch, height, width, 3]` is several.
+    """
+    for i, photo in enumerate(_several(photos)):
+        yield os.fspath(photo) if isinstance(photo, str | os.PathLike) else f"image {i}", photo
+
+
+def read_photo(photo: Photo, name: str | None = None) -> np.ndarray:
+    """Reads an image; a file or Pillow image is turned upright by its EXIF orientation.
+
+    Args:
+        photo: The image, see `Photo`; files in any format that Pillow reads. Greyscale, palette and CMYK become RGB.
+            An open file is read from its start.
         name: What errors call it; by default its path, or "The photo".
 
     Returns:
@@ -27,30 +54,67 @@ def read_photo(photo: str | os.PathLike | bytes, name: str | None = None) -> np.
 
     Raises:
         FarkerasError: No such file, empty, not an image, truncated, or too large to be a photograph
-            (twice Pillow's `Image.MAX_IMAGE_PIXELS`, 179 million pixels).
+            (twice Pillow's `Image.MAX_IMAGE_PIXELS`, 179 million pixels); an array of another kind.
     """
-    name = name or ("The photo" if isinstance(photo, bytes) else os.fspath(photo))
+    return _read(photo, name, any_format=True)
+
+
+def read_crop(photo: Photo, name: str | None = None) -> np.ndarray:
+    """As `read_photo` for an aligned crop, whose file must be JPEG or PNG, as in training and in exported graphs."""
+    return _read(photo, name, any_format=False)
+
+
+def _read(photo: Any, name: str | None, any_format: bool) -> np.ndarray:
+    is_path = isinstance(photo, str | os.PathLike)
+    name = name or (os.fspath(photo) if is_path else "The photo")
+    content = None if is_path else content_of(photo, name)
+    if not is_path and content is None and not isinstance(photo, Image.Image):
+        array = _array(photo, name)
+        if array.ndim == 0 and isinstance(array.item(), str | bytes):  # a string of TensorFlow
+            return _read(array.item(), name, any_format)
+        check_pixels(name, array)
+        return array
     try:
-        if not photo if isinstance(photo, bytes) else (os.path.isfile(photo) and os.path.getsize(photo) == 0):
-            raise FarkerasError(f"{name} is empty (0 bytes); copy the photo again.")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the error remains
-            with Image.open(io.BytesIO(photo) if isinstance(photo, bytes) else photo) as image:
-                return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        if isinstance(photo, Image.Image):
+            return upright(rgb(photo, name), orientation(photo))
+        with opened(photo if content is None else io.BytesIO(content)) as image:
+            if not any_format and image.format not in ("JPEG", "PNG", "MPO"):  # MPO: two JPEGs, as some phones write
+                raise FarkerasError(
+                    f"{name} is a {image.format} image, not JPEG or PNG; expected a whole JPEG or PNG image."
+                )
+            return upright(rgb(image, name), orientation(image))
     except FileNotFoundError:
         raise FarkerasError(f"There is no file {name}; check the path.") from None
     except UnidentifiedImageError:
-        raise FarkerasError(
-            f"{name} is not an image, whatever its name says; expected JPEG, PNG or another format that Pillow reads."
-        ) from None
+        if not (os.path.getsize(photo) if content is None else content):
+            raise FarkerasError(f"{name} is empty (0 bytes); copy the photo again.") from None
+        expected = "JPEG, PNG or another format that Pillow reads" if any_format else "a whole JPEG or PNG image"
+        raise FarkerasError(f"{name} is not an image, whatever its name says; expected {expected}.") from None
     except Image.DecompressionBombError:
         raise FarkerasError(
             f"{name} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, too many for a photograph; scale it "
             "down."
         ) from None
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's plugins raise all three
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+    except UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno:  # no right to read it, a folder: nothing of the image
+            raise FarkerasError(f"Cannot read {name} ({error.strerror}); check the path.") from None
+        reason = " ".join(str(error).split())
         raise FarkerasError(f"{name} cannot be read, it may be truncated ({reason}); copy the photo again.") from None
+
+
+def content_of(photo: Any, name: str) -> bytes | None:
+    """What is in an image file that is open or at hand as bytes; None for anything else. Raises as `read_photo`."""
+    if not isinstance(photo, _CONTENT) and not hasattr(photo, "read"):
+        return None
+    try:
+        if hasattr(photo, "seekable") and photo.seekable():
+            photo.seek(0)  # as Pillow does: it may have been written just now
+        content = photo if isinstance(photo, _CONTENT) else photo.read()
+    except (OSError, ValueError) as error:  # ValueError: it is closed, or open as text
+        raise FarkerasError(f'{name} cannot be read ({error}); open the file as open(path, "rb").') from None
+    if not isinstance(content, _CONTENT):
+        raise FarkerasError(f"Reading {name} gave {type(content).__name__}, not bytes; {_EXPECTED}.")
+    return bytes(content)
 
 
 def check_pixels(name: str, image: np.ndarray, least_side: int = 1) -> None:
@@ -63,7 +127,7 @@ def check_pixels(name: str, image: np.ndarray, least_side: int = 1) -> None:
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
         raise FarkerasError(
-            f"{name}: expected a uint8 array [height, width, 3], got {image.dtype} {list(image.shape)}."
+            f"{name}: expected a uint8 array [height, width, 3], got {image.dtype} {list(image.shape)}. {_fix(image)}"
         )
     height, width = image.shape[:2]
     if min(height, width) < least_side:
@@ -72,36 +136,39 @@ def check_pixels(name: str, image: np.ndarray, least_side: int = 1) -> None:
         )
 
 
-def find_photos(places: Iterable[str | os.PathLike], sub_folders: bool = False) -> tuple[list[Path], list[str]]:
-    """The files named, and for every folder named the photographs in it.
-
-    Args:
-        places: Paths of files, kept whatever their name and whether they exist or not, and folders,
-            searched for `PHOTO_SUFFIXES` in any case but not for hidden files, sorted by name.
-        sub_folders: Whether to search their sub-folders, too: all but hidden ones and links.
-
-    Returns:
-        The files, and one sentence for each folder that cannot be read or holds no photograph.
-    """
-    photos, errors = [], []
-    for place in map(Path, places):
-        if not os.path.isdir(place):  # False, too, where the path may not be looked at
-            photos.append(place)
-            continue
-        inside, unreadable = _search(place, sub_folders)
-        if not inside and not unreadable:
-            endings = ", ".join(sorted(PHOTO_SUFFIXES))
-            errors.append(f"{place} holds no photo; expected files that end in {endings}.")
-        photos += inside
-        errors += unreadable
-    return photos, errors
+def _fix(image: np.ndarray) -> str:
+    if image.ndim == 3 and image.shape[-1] != 3 and image.shape[0] in (1, 3, 4):
+        return "Move its channels to the end: np.moveaxis(image, 0, -1)."
+    if image.ndim == 2 or image.shape[-1:] == (1,):
+        return "Repeat its grey channel three times."
+    if image.shape[-1:] == (4,):
+        return "Leave out its alpha channel: image[..., :3]."
+    if image.dtype.kind == "f":
+        return "Floats in 0..1 become pixels by (255 * image).round().astype(np.uint8)."
+    return "Give the pixels of one image in 0..255, as RGB."
 
 
-def _search(place: Path, sub_folders: bool) -> tuple[list[Path], list[str]]:
-    unreadable: list[OSError] = []
-    photos: list[Path] = []
-    for folder, below, files in os.walk(place, onerror=unreadable.append):  # does not follow links
-        below[:] = sorted(name for name in below if sub_folders and not name.startswith("."))
-        names = [name for name in sorted(files) if not name.startswith(".")]
-        photos += [Path(folder, name) for name in names if Path(name).suffix.lower() in PHOTO_SUFFIXES]
-    return photos, [f"Cannot read the folder {e.filename} ({e.strerror}); make it readable." for e in unreadable]
+def _array(photo: Any, name: str) -> np.ndarray:
+    if photo is None:
+        raise FarkerasError(
+            f"{name} is None: the image could not be read. Check its path; OpenCV's imread returns None in place of an "
+            "error, and images in BGR: image[..., ::-1] is RGB."
+        )
+    if not hasattr(photo, "__array__"):
+        raise FarkerasError(f"{name} is of type {type(photo).__name__}; {_EXPECTED}.")
+    try:
+        return np.asarray(photo)
+    except (TypeError, ValueError, RuntimeError) as error:  # a tensor on a GPU, with a gradient, or without a value
+        reason = " ".join(str(error).split())
+        raise FarkerasError(f"{name}, a {type(photo).__name__}, cannot become a NumPy array: {reason}") from None
+
+
+def _several(photos: Any) -> Iterable[Any]:
+    if isinstance(photos, (str, os.PathLike, Image.Image, *_CONTENT)) or hasattr(photos, "read"):
+        return [photos]
+    if hasattr(photos, "__array__"):
+        array = _array(photos, "The image")
+        if array.dtype.kind in "OSU":  # paths or images, such as a column of a table
+            return array.ravel().tolist()
+        return array if array.ndim == 4 else [array]
+    return photos if isinstance(photos, Iterable) else [photos]

@@ -25,7 +25,6 @@ from importlib.resources import files
 
 import numpy as np
 from grpc import StatusCode
-from PIL import Image
 
 from farkeras.attributes import REGIONS, region_of
 from farkeras.clients.images import png
@@ -33,7 +32,8 @@ from farkeras.clients.names import METADATA_FILE
 from farkeras.data.preprocessing import pixels_of
 from farkeras.errors import FarkerasError
 from farkeras.photos.crops import align_face
-from farkeras.photos.reader import read_photo
+from farkeras.photos.pixels import UNREADABLE, opened
+from farkeras.photos.reader import read_crop
 from farkeras.photos.regions import COLORS
 from farkeras.serving.deadline import Deadline
 from farkeras.serving.errors import RequestError, invalid
@@ -69,7 +69,7 @@ class Demo:
         try:
             with self._one_at_a_time:
                 _check_pixels(file)
-                face = align_face(file) if align else read_photo(file)
+                face = align_face(file) if align else read_crop(file)
         except FarkerasError as error:
             raise invalid(str(error)) from None
         model = next(iter(self._models))
@@ -93,9 +93,9 @@ class Demo:
 def _check_pixels(file: bytes) -> None:
     """Raises for a picture that is too large, by its header; other errors are left to the reader of the image."""
     try:
-        with Image.open(io.BytesIO(file)) as image:
+        with opened(io.BytesIO(file)) as image:
             width, height = image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except UNREADABLE:
         return
     if width * height > MAX_PIXELS:
         raise FarkerasError(f"{_PHOTO} has {width:,} x {height:,} pixels; expected at most {MAX_PIXELS:,} in all.")

@@ -106,11 +106,11 @@ def test_errors_take_the_place_of_the_photo(recognizer, tmp_path):
 
 
 def test_crop_that_is_missing_or_broken(recognizer, tmp_path):
-    assert "Cannot read" in error(recognizer, tmp_path / "none.jpg", align=False)
+    assert "There is no file" in error(recognizer, tmp_path / "none.jpg", align=False)
     photo = save(tmp_path / "a.jpg", np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8))
     photo.write_bytes(photo.read_bytes()[:2000])
     message = error(recognizer, [photo], align=False)
-    assert message == f"{photo} is truncated or damaged; expected a whole JPEG or PNG image."
+    assert message.startswith(f"{photo} cannot be read, it may be truncated (")
 
 
 @pytest.mark.parametrize("align", [True, False])

@@ -38,15 +38,6 @@ def test_exif_orientation_is_applied(tmp_path):
     np.testing.assert_array_equal(read_photo(tmp_path / "a.png"), np.rot90(RED_LEFT_BLUE_RIGHT, -1))
 
 
-@pytest.mark.parametrize(("mode", "suffix"), [("L", "png"), ("CMYK", "jpg"), ("P", "png"), ("RGBA", "png")])
-def test_other_colour_modes(tmp_path, mode, suffix):
-    path = tmp_path / f"photo.{suffix}"
-    Image.new("RGB", (16, 8), (102, 102, 102)).convert(mode).save(path)
-    photo = read_photo(path)
-    assert photo.shape == (8, 16, 3)
-    np.testing.assert_allclose(photo, 102, atol=3)
-
-
 def test_a_file_in_memory(tmp_path):
     Image.fromarray(RED_LEFT_BLUE_RIGHT).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_photo((tmp_path / "a.png").read_bytes()), RED_LEFT_BLUE_RIGHT)
@@ -72,7 +63,7 @@ def test_text(tmp_path):
 
 
 def test_folder(tmp_path):
-    assert "cannot be read" in error(tmp_path)
+    assert error(tmp_path) == f"Cannot read {tmp_path} (Is a directory); check the path."
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])

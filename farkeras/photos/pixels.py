@@ -1,0 +1,93 @@
+"""From a Pillow image to pixels: the same as those of TensorFlow's decoder, which training and exported graphs use."""
+
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import IO
+
+import numpy as np
+from PIL import Image
+
+from farkeras.errors import FarkerasError
+
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow's plugins raise for files that they cannot read."""
+
+_ORIENTATION = 0x0112  # EXIF's tag
+_HOLDS_ORIENTATION = (b"exif", b"tiff:orientation", b"adobe.xmp")  # one of them, in lower case
+
+
+@contextmanager
+def opened(file: str | IO[bytes]) -> Iterator[Image.Image]:
+    """An image file without Pillow's warnings, such as those of large images and of damaged EXIF; errors remain."""
+    with _without_warnings(), Image.open(file) as image:
+        yield image
+
+
+def rgb(image: Image.Image, name: str = "The photo") -> np.ndarray:
+    """The pixels as `uint8` array `[height, width, 3]`, RGB, not turned by EXIF; transparency is left out.
+
+    Pillow's own conversion clips 16-bit grey to white, takes every CMYK file for one of Adobe's, and rounds otherwise.
+
+    Args:
+        image: Of any mode with 8 or 16 bits.
+        name: What the error calls it.
+
+    Raises:
+        FarkerasError: The pixels are 32-bit numbers, whose black and white are unknown.
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):  # both have 16 bits
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=-1)
+    if image.mode in ("I", "F"):
+        raise FarkerasError(
+            f"{name} has pixels of 32 bits; expected 8 or 16 bits. Scale them to 0..255 and save as PNG."
+        )
+    if image.mode == "CMYK":
+        light = 255 - np.asarray(image).astype(np.uint16)
+        if image.format in ("JPEG", "MPO") and "adobe" not in image.info:  # only Adobe stores light, others ink
+            light = 255 - light
+        return (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
+    if image.mode == "RGB":
+        return np.array(image)
+    with _without_warnings():
+        return np.array(image.convert("RGB"))
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1, upright, where there is none or it is damaged."""
+    try:
+        with _without_warnings():
+            found = image.getexif().get(_ORIENTATION)
+    except (*UNREADABLE, LookupError, TypeError, struct.error):  # damaged EXIF; the pixels may be good
+        return 1
+    return int(found) if found is not None and found in range(1, 9) else 1
+
+
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turns and mirrors `[height, width, 3]` as EXIF's orientation says an image is to be shown."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    rows, columns = -1 if orientation in (3, 4, 7, 8) else 1, -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(pixels[::rows, ::columns])
+
+
+def is_turned(encoded: bytes) -> bool:
+    """Whether the EXIF orientation of a JPEG or PNG file says that it is to be shown turned or mirrored."""
+    lower = encoded.lower()
+    if not any(mark in lower for mark in _HOLDS_ORIENTATION):  # most have none and need not be opened
+        return False
+    try:
+        with opened(BytesIO(encoded)) as image:
+            return orientation(image) != 1
+    except UNREADABLE:
+        return False
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
