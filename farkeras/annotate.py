@@ -20,6 +20,7 @@ from farkeras.cli.console import make_console
 from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
+from farkeras.config import Config
 from farkeras.data.examples import Examples
 from farkeras.data.keypoints import annotate_images, decode_image, decode_points, load_keypoints
 from farkeras.data.sources.opening import open_source
@@ -48,7 +49,7 @@ def main(options: Flags) -> None:
     splits = list(filled_splits(source).values())
     silence_native_logs()
     with ProgressDisplay(console) as display:  # starts when the processes are ready
-        result = annotate_images(config.data_dir, splits, options.workers, display)
+        result = annotate_images(config.data_dir, splits, options.workers, display, config.keypoints_dir)
     console.print(f"{config.data_dir}: {result.num_images:,} images annotated, {display.rate}.")
     for what, names in (("without a face", result.without_face), ("cannot be decoded", result.undecodable)):
         first = [*names[:3], "..."][: len(names)]
@@ -56,18 +57,19 @@ def main(options: Flags) -> None:
     if result.without_face or result.undecodable:
         console.print(f"Listed in {result.listing}")
     if options.overlay:
-        _write_overlay(options.overlay, config.data_dir, splits)
+        _write_overlay(options.overlay, config, splits)
         console.print(f"{options.overlay}: faces with their regions")
 
 
-def _write_overlay(path: str, data_dir: str, splits: list[Examples]) -> None:
+def _write_overlay(path: str, config: Config, splits: list[Examples]) -> None:
     """Draws the first faces that were found."""
     from farkeras.data.masks import region_masks  # TensorFlow
     from farkeras.report.overlay import write_strip  # Matplotlib
 
     first = 2 * _SHOWN_FACES
     images = list(islice(chain.from_iterable(examples.stored() for examples in splits), first))
-    keypoints = load_keypoints(data_dir, np.concatenate([examples.paths[:first] for examples in splits])[:first])
+    paths = np.concatenate([examples.paths[:first] for examples in splits])[:first]
+    keypoints = load_keypoints(config.data_dir, paths, config.source, config.keypoints_dir)
     rows = np.flatnonzero(keypoints.found)[:_SHOWN_FACES]
     faces = [image for row in rows if (image := decode_image(images[row])) is not None]
     masks = [region_masks(decode_points(keypoints.points[row]), faces[0].shape[:2]).numpy() for row in rows]

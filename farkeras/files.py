@@ -1,15 +1,23 @@
-"""Files that appear complete or not at all."""
+"""Files that appear complete or not at all, what the system says where they cannot, and folders with one writer."""
 
+import errno
+import logging
 import os
+import platform
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from farkeras.errors import FarkerasError
 
+LOCK_FILE = ".lock"
+
+_REASONS = {os.strerror(number) for number in errno.errorcode}
+_NO_FOLDER = {os.strerror(number) for number in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR)}
 _ABANDONED = 24 * 3600
 """Seconds without a change after which a half-written folder has no writer any more."""
 
@@ -23,15 +31,22 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
     folder, `.NAME.RANDOM.partial`, which the first write of `path` after a day removes.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    folder: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
         aside = folder / path.name
         yield aside
         os.replace(aside, path)
+    except OSError as error:
+        # A full disk names no file, and the temporary name says nothing to whoever reads the message.
+        if error.filename is None or f".{path.name}." in os.fsdecode(error.filename):
+            error.filename, error.filename2 = os.fspath(path), None
+        raise
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def as_path(path: str | os.PathLike) -> Path:
@@ -62,15 +77,79 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
+def reason(error: BaseException) -> str:
+    """What the system says of a file that cannot be read or written; "" for an error of another kind.
+
+    TensorFlow raises no `OSError`, but ends its message so: "{{function}} path; No space left on device [Op:SaveV2]".
+    """
+    if isinstance(error, OSError):
+        lines = (error.strerror or str(error)).splitlines()
+        return lines[0] if lines else type(error).__name__
+    first_line = str(getattr(error, "message", "")).partition("\n")[0].partition(" [Op")[0]
+    text = re.split(r"; |\}\} ", first_line)[-1]
+    return text if text in _REASONS else ""
+
+
 @contextmanager
-def writing(what: str | os.PathLike, done: str = "", other: type[Exception] = OSError) -> Iterator[None]:
-    """Makes of `OSError`, or of the `other` error, a FarkerasError that says what to do; what is `done` is not lost."""
+def writing(what: str | os.PathLike, done: str = "", instead: str = "") -> Iterator[None]:
+    """Makes of a failed write a FarkerasError that says what to do; what is `done` is not lost.
+
+    Args:
+        what: What is written, for the message.
+        done: What need not be done again, such as "stored".
+        instead: The setting that names another place.
+    """
     try:
         yield
-    except (OSError, other) as error:
+    except Exception as error:
+        if not (why := reason(error)):
+            raise
+        remedy = "make room and the folder writable"
+        if why in _NO_FOLDER:
+            remedy = "a file is in the place of a folder: remove it"
+        if instead:
+            remedy += f", or name another with `{instead}`"
         again = f", and start the same command again: what is {done} is not done twice" if done else ""
-        reason = getattr(error, "strerror", None) or error
-        raise FarkerasError(f"Cannot write {what} ({reason}); make room and the folder writable{again}.") from None
+        raise FarkerasError(f"Cannot write {what} ({why}); {remedy}{again}.") from None
+
+
+@contextmanager
+def alone_in(folder: str | os.PathLike, instead: str) -> Iterator[None]:
+    """Keeps a second process, or thread, from writing into a folder, which is made; the lock dies with the process.
+
+    Args:
+        folder: The folder. Where its disk knows no locks, a line of the log says so.
+        instead: The setting that names another one, for the message.
+
+    Raises:
+        FarkerasError: Another process writes into it, or it cannot be written.
+    """
+    folder = Path(folder)
+    with ExitStack() as until_the_end:
+        with writing(folder, instead=instead):
+            folder.mkdir(parents=True, exist_ok=True)
+            # A network disk locks only what is open to write.
+            file = until_the_end.enter_context(open(folder / LOCK_FILE, "a+", encoding="utf-8"))
+        try:
+            import fcntl  # Windows has none
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            file.seek(0)
+            raise FarkerasError(
+                f"{folder} is in use by {file.read() or 'another process'}, and what a second one writes would mix "
+                f"with it. Wait until it ends, or name another folder with `{instead}`."
+            ) from None
+        except (ImportError, OSError) as error:
+            why = "this system has no fcntl" if isinstance(error, ImportError) else reason(error)
+            logging.getLogger("farkeras").warning(
+                "%s cannot be locked (%s): start no second command that writes into it.", folder, why
+            )
+        with writing(folder, instead=instead):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}")
+            file.flush()
+        yield
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -37,7 +37,7 @@ def main(options: Flags) -> None:
     from farkeras.data.packing import pack_data_set  # TensorFlow
 
     with ProgressDisplay(console) as display:
-        result = pack_data_set(source, config.data_dir, options.output, display)
+        result = pack_data_set(source, config.data_dir, options.output, display, config.keypoints_dir)
     console.print(
         f"{options.output}: {result.num_images:,} images in {result.num_files} "
         f"file{'' if result.num_files == 1 else 's'} ({result.num_bytes / 1e6:,.1f} MB), {display.rate}.",

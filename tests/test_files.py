@@ -1,13 +1,16 @@
 """Files that appear complete or not at all."""
 
+import errno
 import os
 import subprocess
 import sys
 import time
 
 import pytest
+import tensorflow as tf
 
-from farkeras.files import plain_path, write_text, written_aside
+from farkeras.errors import FarkerasError
+from farkeras.files import alone_in, plain_path, reason, write_text, writing, written_aside
 
 
 def names(folder):
@@ -145,3 +148,92 @@ with written_aside(sys.argv[1]) as aside:
             assert (tmp_path / "a").read_text() == "begun second"
         assert (tmp_path / "a").read_text() == "begun first"
         assert names(tmp_path) == ["a"]
+
+
+class TestFoldersWithOneWriter:
+    def test_a_second_one_is_refused_by_name(self, tmp_path):
+        with (
+            alone_in(tmp_path / "run", "workdir"),
+            pytest.raises(FarkerasError, match=rf"run is in use by process {os.getpid()} on .*, and what a second one"),
+            alone_in(tmp_path / "run", "workdir"),
+        ):
+            pass
+        with alone_in(tmp_path / "run", "workdir"):  # free again
+            pass
+
+    def test_the_lock_of_a_killed_process_is_gone(self, tmp_path):
+        hold = "from farkeras.files import alone_in\nwith alone_in('.', ''): print(flush=True), input()"
+        command = [sys.executable, "-c", hold]
+        with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            with (
+                pytest.raises(FarkerasError, match=f"in use by process {process.pid} on"),
+                alone_in(tmp_path, "output"),
+            ):
+                pass
+            process.kill()
+            process.wait()
+            with alone_in(tmp_path, "output"):
+                pass
+
+    def test_a_disk_without_locks(self, tmp_path, monkeypatch, caplog):
+        def flock(*_):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr("fcntl.flock", flock)
+        with alone_in(tmp_path, "workdir"), alone_in(tmp_path, "workdir"):
+            assert f"{tmp_path} cannot be locked (No locks available): start no second command" in caplog.text
+
+    def test_a_system_without_fcntl(self, tmp_path, monkeypatch, caplog):
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+        with alone_in(tmp_path, "workdir"):
+            assert "cannot be locked (this system has no fcntl)" in caplog.text
+
+    def test_a_file_in_its_place(self, tmp_path):
+        (tmp_path / "file").touch()
+        for folder, why in (("file", "File exists"), ("file/run", "Not a directory")):
+            message = (
+                rf"{folder} \({why}\); a file is in the place of a folder: remove it, or name another with `workdir`\."
+            )
+            with pytest.raises(FarkerasError, match=message), alone_in(tmp_path / folder, "workdir"):
+                pass
+
+
+TENSORFLOW_PUTS_IT_SO = "{{function_node __wrapped__SaveV2}} run/ckpt-1; No space left on device [Op:SaveV2]"
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "a.txt"), "Read-only file system"),
+        (OSError("h5py names no number"), "h5py names no number"),
+        (tf.errors.ResourceExhaustedError(None, None, TENSORFLOW_PUTS_IT_SO), "No space left on device"),
+        (tf.errors.OutOfRangeError(None, None, "events; File too large\n\tFailed to flush 1 events"), "File too large"),
+        (tf.errors.FailedPreconditionError(None, None, "{{node}} Not a directory [Op:Create]"), "Not a directory"),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8]"), ""),
+        (ValueError("a bug"), ""),
+    ],
+)
+def test_what_the_system_says(error, why):
+    assert reason(error) == why
+
+
+def test_a_failed_write_says_what_to_do():
+    message = (
+        r"^Cannot write model \(Disk full\); make room and the folder writable, or name another with `output`, and"
+    )
+    with pytest.raises(FarkerasError, match=message), writing("model", "saved", "output"):
+        raise OSError(errno.ENOSPC, "Disk full")
+    with pytest.raises(ZeroDivisionError), writing("model"):
+        raise ZeroDivisionError
+
+
+def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path):
+    def full(folder):
+        with written_aside(folder / "a.txt") as aside:
+            raise OSError(errno.ENOSPC, "No space left on device", *([str(aside)] if folder == tmp_path else []))
+
+    for folder in (tmp_path, tmp_path / "sub"):
+        with pytest.raises(OSError, match=r"a\.txt") as raised:
+            full(folder)
+        assert raised.value.filename == str(folder / "a.txt")

@@ -5,13 +5,13 @@ MGMTN's paper annotates training images with a pre-trained model of 98 facial po
 A point is x, y as fractions of the image's width and height, counted from the left and the top edge: the centre of
 pixel (x, y) is ((x + 0.5) / width, (y + 0.5) / height). Points may lie a little outside 0..1.
 
-The store is the folder `keypoints` in the data set's folder, with at most 500 images, of 2 kB each, to a file
-`part-00000.npz`. A part holds `names` (relative to the data set's folder, which may be moved), `status` (int8),
-`points` (uint16, see `encode_points`) and `finder`, the name and version of what found them. Parts appear complete or
-not at all and are never changed; where two hold the same image, the later one counts. Points of another finder are not
-used, since they differ a little (0.028 eye distances on average for MediaPipe 0.10.21, whose parts name no finder):
-those images count as not yet annotated. `without_points.txt` lists the images without points and why. Whoever replaces
-images removes the folder and annotates again.
+The store is the folder `keypoints` in the data set's folder, or the one that `keypoints_dir` names, with at most 500
+images, of 2 kB each, to a file `part-00000.npz`. A part holds `names` (relative to the data set's folder, which may be
+moved), `status` (int8), `points` (uint16, see `encode_points`) and `finder`, the name and version of what found them.
+Parts appear complete or not at all and are never changed; where two hold the same image, the later one counts. Points
+of another finder are not used, since they differ a little (0.028 eye distances on average for MediaPipe 0.10.21, whose
+parts name no finder): those images count as not yet annotated. `without_points.txt` lists the images without points and
+why. Whoever replaces images removes the folder and annotates again.
 """
 
 import io
@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from farkeras.data.examples import Examples, Stored, folder_of, names_in
 from farkeras.errors import FarkerasError
-from farkeras.files import write_text, writing, written_aside
+from farkeras.files import alone_in, write_text, writing, written_aside
 from farkeras.photos.face_processes import face_processes
 from farkeras.photos.landmarks import FINDER, MIN_SIDE, find_face
+from farkeras.photos.pixels import UNREADABLE, opened, rgb
 from farkeras.progress import Progress, report
 
 if TYPE_CHECKING:
@@ -103,24 +103,30 @@ def decode_points(points: "np.ndarray | tf.Tensor") -> "np.ndarray | tf.Tensor":
     return tf.cast(points, tf.float32) / _UNITS - 0.5
 
 
-def store_of(data_dir: str | os.PathLike) -> Path:
-    """The folder that holds the points of a data set; tables in one folder share it."""
-    return folder_of(data_dir) / FOLDER
+def store_of(data_dir: str | os.PathLike, keypoints_dir: str | os.PathLike = "") -> Path:
+    """The folder that holds the points of a data set: the one that is named, or one that a folder's tables share."""
+    return Path(keypoints_dir) if keypoints_dir else folder_of(data_dir) / FOLDER
 
 
-def load_keypoints(data_dir: str | os.PathLike, paths: Iterable[str], source: str = "celeba") -> Keypoints:
+def load_keypoints(
+    data_dir: str | os.PathLike,
+    paths: Iterable[str],
+    source: str = "celeba",
+    keypoints_dir: str | os.PathLike = "",
+) -> Keypoints:
     """The stored points of images, in their order.
 
     Args:
         data_dir: The data set's folder, or the table that it is.
         paths: Image files, as `Examples.paths` names them.
         source: Kind of data set, for the message.
+        keypoints_dir: Folder of the points; by default beside the images.
 
     Raises:
         FarkerasError: Images that have not been annotated, or by another finder only; a damaged part.
     """
-    names = names_in(data_dir, paths)
-    all_parts = _read_parts(data_dir)
+    names, store = names_in(data_dir, paths), store_of(data_dir, keypoints_dir)
+    all_parts = _read_parts(store)
     parts = [part for part in all_parts if part.finder == FINDER]
     listed = (name for part in parts for name in part.names)
     row_of = {name: row for row, name in enumerate(listed)}  # over all parts; of two the later one
@@ -130,8 +136,8 @@ def load_keypoints(data_dir: str | os.PathLike, paths: Iterable[str], source: st
         others = sorted({part.finder for part in all_parts} - {FINDER})
         why = f" (those of {' and '.join(others)} are not used, expected {FINDER})" if others else ""
         raise FarkerasError(
-            f"{len(missing):,} of {len(names):,} images have no keypoints in {store_of(data_dir)}{why}, the first is "
-            f"{names[missing[0]]}. Find them first: {annotate_command(data_dir, source)}"
+            f"{len(missing):,} of {len(names):,} images have no keypoints in {store}{why}, the first is "
+            f"{names[missing[0]]}. Find them first: {annotate_command(data_dir, source, keypoints_dir)}"
         )
     points = np.zeros((len(names), NUM_POINTS, 2), np.uint16)
     found = np.zeros(len(names), bool)
@@ -146,41 +152,52 @@ def load_keypoints(data_dir: str | os.PathLike, paths: Iterable[str], source: st
     return Keypoints(points, found)
 
 
-def annotate_command(data_dir: str | os.PathLike, source: str) -> str:
+def annotate_command(data_dir: str | os.PathLike, source: str, keypoints_dir: str | os.PathLike = "") -> str:
     """The command that makes the store."""
     kind = "" if source == "celeba" else f" --source={source}"  # the command's default
     command = f"python -m farkeras.annotate{kind} --data_dir={shlex.quote(os.fspath(data_dir))}"
+    if keypoints_dir:
+        command += f" --keypoints_dir={shlex.quote(os.fspath(keypoints_dir))}"
     return f"{command}, with the table's other flags" if source == "table" else command
 
 
 def annotate_images(
-    data_dir: str | os.PathLike, splits: Iterable[Examples], workers: int, progress: Progress | None = None
+    data_dir: str | os.PathLike,
+    splits: Iterable[Examples],
+    workers: int,
+    progress: Progress | None = None,
+    keypoints_dir: str | os.PathLike = "",
 ) -> Annotation:
     """Finds the points of all images that have none stored, in parallel processes, and stores them.
 
     A run that was stopped, or killed, is continued by the next one. The result does not depend on `workers`.
 
     Args:
-        data_dir: The data set's folder, where the store is made, or the table that it is.
+        data_dir: The data set's folder, or the table that it is.
         splits: Those whose images are annotated, such as the values of `filled_splits(source)`.
         workers: Processes, each with a face finder of its own (about 130 MB).
         progress: Called when the processes are ready, then every few images; counts those of earlier runs, too.
+        keypoints_dir: Folder to store them in; by default beside the images.
 
     Raises:
-        FarkerasError: MediaPipe or its model file is missing, no right or room to write, a process that died, a damaged
-            part, or `workers` < 1.
+        FarkerasError: MediaPipe or its model file is missing, no right or room to write, another process that
+            annotates, a process that died, a damaged part, or `workers` < 1.
     """
     if workers < 1:
         raise FarkerasError(f"`workers` must be at least 1. Received: {workers}.")
     images: dict[str, Stored] = {}
     for examples in splits:
         images |= zip(names_in(data_dir, examples.paths), examples.stored(), strict=True)
-    status = _status(data_dir)
+    store = store_of(data_dir, keypoints_dir)
+    status = _status(store)
     to_do = [name for name in images if status.get(name, _UNDECODABLE) == _UNDECODABLE]
     tasks = [to_do[start : start + _TASK_SIZE] for start in range(0, len(to_do), _TASK_SIZE)]
     done = len(images) - len(to_do)
     if tasks:
-        with face_processes(min(workers, len(tasks)), "what is stored is not done twice") as pool:
+        with (
+            alone_in(store, "keypoints_dir"),
+            face_processes(min(workers, len(tasks)), "what is stored is not done twice") as pool,
+        ):
             waiting: list[tuple[list[str], np.ndarray, np.ndarray]] = []  # names, status and points of a task each
             report(progress, done, len(images))
             results = pool.map(_annotate, [[images[name] for name in task] for task in tasks])
@@ -188,19 +205,20 @@ def annotate_images(
                 for task, (found, points) in zip(tasks, results, strict=True):
                     waiting.append((task, found, points))
                     if sum(len(names) for names, *_ in waiting) >= _PART_SIZE:
-                        _store(data_dir, waiting)
+                        _store(store, waiting)
                     done += len(task)
                     report(progress, done, len(images))
             finally:
-                _store(data_dir, waiting)
-    status = _status(data_dir)
+                _store(store, waiting)
+    status = _status(store)
     without_face = [name for name in images if status[name] == _NO_FACE]
     undecodable = [name for name in images if status[name] == _UNDECODABLE]
     lines = [f"{name}\tno face found\n" for name in without_face]
     lines += [f"{name}\tcannot be decoded\n" for name in undecodable]
-    listing = store_of(data_dir) / LISTING
-    with writing(listing, "stored"):
-        write_text(listing, "".join(lines))
+    listing, text = store / LISTING, "".join(lines)
+    if not listing.is_file() or listing.read_text(encoding="utf-8") != text:  # a complete store may be read-only
+        with writing(listing, "stored", "keypoints_dir"):
+            write_text(listing, text)
     return Annotation(len(images), without_face, undecodable, listing)
 
 
@@ -214,22 +232,22 @@ class _Part(NamedTuple):
     finder: str
 
 
-def _part_paths(data_dir: str | os.PathLike) -> list[Path]:
-    return sorted(store_of(data_dir).glob("part-[0-9][0-9][0-9][0-9][0-9].npz"))
+def _part_paths(store: Path) -> list[Path]:
+    return sorted(store.glob("part-[0-9][0-9][0-9][0-9][0-9].npz"))
 
 
-def _read_parts(data_dir: str | os.PathLike) -> list[_Part]:
+def _read_parts(store: Path) -> list[_Part]:
     """The parts of all finders without their points, oldest first."""
     parts = []
-    for path in _part_paths(data_dir):
+    for path in _part_paths(store):
         names, status, finder = _read(path, "names", "status", "finder")
         parts.append(_Part(path, names.tolist(), status, str(finder)))
     return parts
 
 
-def _status(data_dir: str | os.PathLike) -> dict[str, int]:
+def _status(store: Path) -> dict[str, int]:
     """Image -> its status by this finder."""
-    parts = [part for part in _read_parts(data_dir) if part.finder == FINDER]
+    parts = [part for part in _read_parts(store) if part.finder == FINDER]
     return {name: state for part in parts for name, state in zip(part.names, part.status.tolist(), strict=True)}
 
 
@@ -245,14 +263,14 @@ def _read(path: Path, *arrays: str) -> list[np.ndarray]:
         ) from None
 
 
-def _store(data_dir: str | os.PathLike, results: list[tuple[list[str], np.ndarray, np.ndarray]]) -> None:
+def _store(store: Path, results: list[tuple[list[str], np.ndarray, np.ndarray]]) -> None:
     """Moves results, if there are any, to a new part."""
     if not results:
         return
-    number = 1 + max((int(path.stem.removeprefix("part-")) for path in _part_paths(data_dir)), default=-1)
-    path = store_of(data_dir) / f"part-{number:05}.npz"
+    number = 1 + max((int(path.stem.removeprefix("part-")) for path in _part_paths(store)), default=-1)
+    path = store / f"part-{number:05}.npz"
     names, status, points = map(np.concatenate, zip(*results, strict=True))
-    with writing(path, "stored"), written_aside(path) as aside:
+    with writing(path, "stored", "keypoints_dir"), written_aside(path) as aside:
         np.savez(aside, names=names, status=status, points=points, finder=FINDER)
     results.clear()
 
@@ -276,7 +294,7 @@ def _annotate(images: list[Stored]) -> tuple[np.ndarray, np.ndarray]:
 def decode_image(stored: Stored) -> np.ndarray | None:
     """The pixels as training decodes them, not turned by EXIF, `uint8 [height, width, 3]`; None for a damaged file."""
     try:
-        with Image.open(io.BytesIO(stored.read())) as image:
-            return np.array(image if image.mode == "RGB" else image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow's plugins raise all of them
+        with opened(io.BytesIO(stored.read())) as image:
+            return rgb(image)
+    except (FarkerasError, *UNREADABLE):
         return None

@@ -20,7 +20,7 @@ from farkeras.data.sources.packed_files import Index, record_lengths, write_inde
 from farkeras.data.sources.source import Source, filled_splits
 from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
-from farkeras.files import writing, written_aside
+from farkeras.files import LOCK_FILE, alone_in, writing, written_aside
 from farkeras.progress import Progress, report
 
 _FILE_SIZE = 1000  # images to a file: 7 MB of CelebA; what a killed run may have to do again
@@ -47,7 +47,11 @@ class Packing(NamedTuple):
 
 
 def pack_data_set(
-    source: Source, data_dir: str | os.PathLike, output: str | os.PathLike, progress: Progress | None = None
+    source: Source,
+    data_dir: str | os.PathLike,
+    output: str | os.PathLike,
+    progress: Progress | None = None,
+    keypoints_dir: str | os.PathLike = "",
 ) -> Packing:
     """Writes a folder that the source `packed` reads; its key points are copied where the data set has some.
 
@@ -60,6 +64,7 @@ def pack_data_set(
         data_dir: Its folder, or the table that it is.
         output: The folder to write.
         progress: Called every few images; counts those of earlier runs, too.
+        keypoints_dir: Folder of its key points; by default beside the images.
 
     Raises:
         FarkerasError: An image that cannot be read, no right or room to write, or the folder holds another data set.
@@ -77,7 +82,7 @@ def pack_data_set(
             f"{output} holds images of another data set, or of an older state of this one ({others[0]}). Remove it, or "
             "name another folder with `output`."
         )
-    with writing(output, "packed", tf.errors.OpError):
+    with alone_in(output, "output"), writing(output, "packed", "output"):
         _write_missing(output, tasks, progress)
         lengths = [record_lengths(output / file) for file in tasks]
         for file, wanted, found in zip(tasks, tasks.values(), lengths, strict=True):
@@ -87,7 +92,7 @@ def pack_data_set(
                     "command again."
                 )
         index = _index(splits, names, list(tasks), np.concatenate(lengths))
-        keypoints = _copy_keypoints(store_of(data_dir), store_of(output))
+        keypoints = _copy_keypoints(store_of(data_dir, keypoints_dir), store_of(output))
         if is_procedural(data_dir):  # drawn faces stay known as such
             _copy(folder_of(data_dir) / SETTINGS_FILE, output / SETTINGS_FILE)
         write_index(output, index)
@@ -141,7 +146,7 @@ def _copy_keypoints(store: Path, to: Path) -> bool:
     if not store.is_dir():
         return False
     for path in store.iterdir():
-        if path.is_file():
+        if path.is_file() and path.name != LOCK_FILE:
             _copy(path, to / path.name)
     for path in to.iterdir():
         if path.is_file() and not (store / path.name).exists():

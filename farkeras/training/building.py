@@ -73,7 +73,8 @@ def open_data(config: Config, progress: Progress | None = None) -> Data:
     check_classes(train)
     keypoints = []
     if MODELS[config.model].has_masks:
-        keypoints = [load_keypoints(config.data_dir, split.paths, config.source) for split in (train, validation)]
+        where = (config.source, config.keypoints_dir)
+        keypoints = [load_keypoints(config.data_dir, split.paths, *where) for split in (train, validation)]
     augmentation = Augmentation(
         flip=config.augment_flip,
         shift=config.augment_shift,

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from farkeras.errors import FarkerasError
-from farkeras.files import plain_path
+from farkeras.files import plain_path, writing
 from farkeras.weighting import TaskWeighting
 
 
@@ -74,8 +74,9 @@ class RunState:
 
     def save(self) -> None:
         """Writes a checkpoint; until it is complete the one before stands."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with plain_path(self.folder) as folder:
+        with writing(self.folder, "saved"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with writing(self.folder, "saved"), plain_path(self.folder) as folder:
             manager = tf.train.CheckpointManager(self.checkpoint, folder, max_to_keep=2)
             manager.save(checkpoint_number=int(self.step))
 

@@ -1,6 +1,8 @@
 """Listeners of a run: the metrics file, TensorBoard, and the base class of any other."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
 from farkeras.data.pipeline import evaluation_dataset
-from farkeras.files import write_text, written_aside
+from farkeras.files import write_text, writing, written_aside
 from farkeras.metrics.history import read_history
 from farkeras.report.overlay import overlay_strip
 from farkeras.training.building import Run
@@ -44,12 +46,14 @@ class MetricsFile(Listener):
         """Drops what was written after `step`: a continued run writes it again."""
         if self.path.exists():
             kept = [record for record in self.read() if record["step"] <= step]
-            write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+            with writing(self.path, "saved"):
+                write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
 
     def _append(self, record: dict) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        with writing(self.path, "saved"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
 
     def on_train(self, run: Run, record: dict) -> None:
         self._append(record)
@@ -69,11 +73,12 @@ class TensorBoard(Listener):
         self.folder = folder
 
     def on_start(self, run: Run, step: int) -> None:
-        cut_back_events(self.folder, step)
-        self.writer = tf.summary.create_file_writer(str(self.folder))
+        with writing(self.folder, "saved"):
+            cut_back_events(self.folder, step)
+            self.writer = tf.summary.create_file_writer(str(self.folder))
         if not step:
             batch = next(iter(run.training_dataset(start=0)))
-            with self.writer.as_default(step=0):
+            with self._writing(0):
                 tf.summary.image("training_images", tf.cast(batch["image"][:8], tf.uint8), max_outputs=8)
         batch = next(iter(evaluation_dataset(run.data.validation, run.data.preprocessing, self.NUM_FACES)))
         self.faces = batch["image"][batch["example"] >= 0]  # a split of fewer faces is filled up
@@ -83,7 +88,7 @@ class TensorBoard(Listener):
 
     def on_validation(self, run: Run, record: dict) -> None:
         self._scalars("validation", record["validation"], record["step"])
-        with self.writer.as_default(step=record["step"]):
+        with self._writing(record["step"]):
             if run.final_model.has_masks:
                 strip = overlay_strip(self.faces.numpy(), np.asarray(run.final_model.masks(self.faces)))
                 tf.summary.image("masks", tf.io.decode_png(strip, channels=3)[None])
@@ -91,15 +96,21 @@ class TensorBoard(Listener):
                 tf.summary.image("group_maps", heat_strips(self.faces.numpy(), np.asarray(maps)), max_outputs=8)
 
     def on_end(self, run: Run) -> None:
-        self.writer.close()
+        with writing(self.folder, "saved"):
+            self.writer.close()
 
     def _scalars(self, prefix: str, record: dict, step: int | None = None) -> None:
-        with self.writer.as_default(step=record.get("step", step)):
+        with self._writing(record.get("step", step)):
             for name, value in record.items():
                 for key, number in value.items() if isinstance(value, dict) else [("", value)]:
                     if isinstance(number, float):
                         tf.summary.scalar("/".join(filter(None, (prefix, name, key))), number)
-        self.writer.flush()
+            self.writer.flush()
+
+    @contextmanager
+    def _writing(self, step: int | None) -> Iterator[None]:
+        with writing(self.folder, "saved"), self.writer.as_default(step=step):
+            yield
 
 
 def cut_back_events(folder: Path, step: int) -> None:

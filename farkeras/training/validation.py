@@ -5,6 +5,7 @@ import numpy as np
 from farkeras.attributes import Grouping
 from farkeras.config import Config
 from farkeras.data.procedural import is_procedural
+from farkeras.files import writing
 from farkeras.inference.forward import predict_examples
 from farkeras.losses import balanced_positive_weights
 from farkeras.metrics.attribute_metrics import evaluate_attributes
@@ -47,7 +48,8 @@ def validate(run: Run, phase: Phase, step: int) -> dict:
         metadata = ModelMetadata(
             data.grouping, data.preprocessing, config.to_dict(), metrics, current_versions(), procedural
         )
-        save_model(run.final_model, metadata, run.workdir / MODEL_FILE)
+        with writing(run.workdir / MODEL_FILE, "saved"):
+            save_model(run.final_model, metadata, run.workdir / MODEL_FILE)
     return {"step": step, "epoch": step / run.steps_per_epoch, "best": best, "validation": figures}
 
 

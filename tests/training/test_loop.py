@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,13 +15,14 @@ from farkeras.attributes import load_grouping
 from farkeras.cli.training_report import ConsoleReport
 from farkeras.data import pipeline
 from farkeras.errors import FarkerasError
-from farkeras.flagfiles import read_flagfile, save_flagfile
+from farkeras.flagfiles import read_flagfile
 from farkeras.inference.forward import predict_examples
 from farkeras.models.model_file import load_model
 from farkeras.training import building
 from farkeras.training.building import Run, open_data
+from farkeras.training.identity import check_workdir, identity_of, write_identity
 from farkeras.training.reporting import Listener
-from farkeras.training.run import check_workdir, grouping_text, train_and_evaluate
+from farkeras.training.run import train_and_evaluate
 from farkeras.training.step import check_finite
 from farkeras.training.validation import validation_losses
 from tests.training.small_run import GROUPING, small_config
@@ -49,7 +51,8 @@ def records(workdir):
 
 def test_what_a_run_writes(finished, faces_dir):
     written = {path.name for path in finished.iterdir()}
-    assert written == {"flags.txt", "grouping.json", "metrics.jsonl", "checkpoints", "tensorboard", "model.keras"}
+    names = ".lock flags.txt grouping.json identity.json metrics.jsonl checkpoints tensorboard model.keras"
+    assert written == set(names.split())
     assert read_flagfile(finished / "flags.txt") == small_config(faces_dir)
     assert load_grouping(str(finished / "grouping.json")) == load_grouping(GROUPING)
     training = [r for r in records(finished) if "loss" in r]
@@ -96,14 +99,25 @@ def test_changed_groups_of_the_same_name_are_refused(faces_dir, tmp_path):
     file, workdir = tmp_path / "groups.json", tmp_path / "run"
     file.write_text(json.dumps(groups))
     config = small_config(faces_dir, grouping=str(file))
-    check_workdir(config, load_grouping(str(file)), workdir)  # a new workdir takes anything
-    save_flagfile(config, workdir / "flags.txt")
-    (workdir / "grouping.json").write_text(grouping_text(load_grouping(str(file))))
-    check_workdir(config, load_grouping(str(file)), workdir)
+    identity = identity_of(open_data(config), 1)
+    check_workdir(workdir, config, load_grouping(str(file)), identity)  # a new workdir takes anything
+    write_identity(workdir, config, load_grouping(str(file)), identity)
+    file = file.rename(tmp_path / "renamed.json")  # the same groups
+    config = replace(config, grouping=str(file))
+    check_workdir(workdir, config, load_grouping(str(file)), identity)
     groups["Eyes"].reverse()
     file.write_text(json.dumps(groups))
-    with pytest.raises(FarkerasError, match=r"was started with other groups: `grouping=.*groups\.json` has changed"):
+    with pytest.raises(FarkerasError, match=r"was started with other groups than `grouping=.*renamed\.json` gives now"):
         train_and_evaluate(config, workdir)
+
+
+def test_a_run_continues_where_data_and_workdir_were_moved(finished, faces_dir, tmp_path, monkeypatch):
+    shutil.copytree(finished, tmp_path / "moved run")
+    shutil.copytree(faces_dir, tmp_path / "moved faces")
+    monkeypatch.chdir(tmp_path)
+    run = train_and_evaluate(small_config("moved faces"), "moved run")
+    assert int(run.state.step) == run.total_steps == 24
+    assert read_flagfile(tmp_path / "moved run" / "flags.txt").data_dir == str(tmp_path / "moved faces")
 
 
 def test_a_run_continues_when_what_it_started_from_is_gone(finished, faces_dir, tmp_path):
