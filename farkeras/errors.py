@@ -1,6 +1,6 @@
 """The one exception that users are meant to read."""
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 
 
 class FarkerasError(Exception):
@@ -14,3 +14,8 @@ class FarkerasError(Exception):
 def and_more(names: Sized) -> str:
     """What follows the first of several names in a message."""
     return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")

@@ -19,7 +19,7 @@ from farkeras.cli.predictions import probability_table, to_json
 from farkeras.cli.run import run_command
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
-from farkeras.photos.reader import find_photos
+from farkeras.photos.search import PREDICTIONS_FILE, find_photos
 
 
 def define(flags: Flags) -> None:
@@ -47,7 +47,7 @@ def main(options: Flags) -> int:
     if not photos:
         return 1
     searched = [place for place in map(Path, places) if place in {photo.parent for photo in photos}]  # not empty ones
-    output = options.output or (searched[0] / "predictions.csv" if searched else None)
+    output = options.output or (searched[0] / PREDICTIONS_FILE if searched else None)
 
     if options.overlay:
         from farkeras.report.overlay import check_overlay, write_overlay  # Matplotlib

@@ -16,7 +16,7 @@ from farkeras.cli.predictions import probability_table, to_json
 from farkeras.clients import Answer, GrpcClient, Tls
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
-from farkeras.photos.reader import find_photos
+from farkeras.photos.search import find_photos
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:

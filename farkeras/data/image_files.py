@@ -11,7 +11,7 @@ from PIL import Image
 
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.sources.archives import is_html
-from farkeras.photos.pixels import UNREADABLE, is_turned, opened
+from farkeras.photos.pixels import UNREADABLE, NoHeif, is_turned, opened
 from farkeras.progress import Progress, report
 
 MAX_BYTES = 2**29 - 1
@@ -94,6 +94,8 @@ def why_undecodable(encoded: bytes) -> str:
             kind, (width, height) = image.format, image.size
     except Image.DecompressionBombError:
         return f"has more than {MAX_BYTES // 3:,} pixels"
+    except NoHeif:
+        return "is a HEIF image, not JPEG or PNG"
     except UNREADABLE:
         return "is not an image"
     if width * height * 3 > MAX_BYTES:

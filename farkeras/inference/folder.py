@@ -8,7 +8,7 @@ from pathlib import Path
 from farkeras.errors import FarkerasError
 from farkeras.files import written_aside
 from farkeras.inference.recognizer import Prediction, Recognizer, load
-from farkeras.photos.reader import find_photos
+from farkeras.photos.search import PREDICTIONS_FILE, find_photos
 from farkeras.progress import Progress, report
 
 
@@ -47,7 +47,7 @@ def predict_folder(
             report(progress, len(predictions), len(photos))
             yield prediction
 
-    write_predictions(output or Path(folder) / "predictions.csv", recognizer.attributes, each())
+    write_predictions(output or Path(folder) / PREDICTIONS_FILE, recognizer.attributes, each())
     return predictions
 
 

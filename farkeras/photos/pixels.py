@@ -1,5 +1,6 @@
 """From a Pillow image to pixels: the same as those of TensorFlow's decoder, which training and exported graphs use."""
 
+import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -8,22 +9,52 @@ from io import BytesIO
 from typing import IO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from farkeras.errors import FarkerasError
 
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow's plugins raise for files that they cannot read."""
 
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 _ORIENTATION = 0x0112  # EXIF's tag
 _HOLDS_ORIENTATION = (b"exif", b"tiff:orientation", b"adobe.xmp")  # one of them, in lower case
+
+
+class NoHeif(OSError):
+    """A HEIC or HEIF file, as iPhones store photographs, where pillow-heif is not installed."""
 
 
 @contextmanager
 def opened(file: str | IO[bytes]) -> Iterator[Image.Image]:
     """An image file without Pillow's warnings, such as those of large images and of damaged EXIF; errors remain."""
-    with _without_warnings(), Image.open(file) as image:
+    with _without_warnings(), _open(file) as image:
         yield image
+
+
+def _open(file: str | os.PathLike | IO[bytes]) -> Image.Image:
+    try:
+        return Image.open(file)
+    except UnidentifiedImageError:
+        if not _is_heif(file):
+            raise
+    try:
+        import pillow_heif
+    except ImportError:
+        raise NoHeif from None
+    pillow_heif.register_heif_opener()
+    return Image.open(file)
+
+
+def _is_heif(file: str | os.PathLike | IO[bytes]) -> bool:
+    if isinstance(file, str | os.PathLike):
+        with open(file, "rb") as start:
+            head = start.read(12)
+    else:
+        file.seek(0)
+        head = file.read(12)
+        file.seek(0)
+    return head[4:8] == b"ftyp" and head[8:] in _HEIF_BRANDS
 
 
 def rgb(image: Image.Image, name: str = "The photo") -> np.ndarray:

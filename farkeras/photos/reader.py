@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from farkeras.errors import FarkerasError
-from farkeras.photos.pixels import UNREADABLE, opened, orientation, rgb, upright
+from farkeras.photos.pixels import UNREADABLE, NoHeif, opened, orientation, rgb, upright
+
 
 class Tensor(Protocol):
     """A tensor of TensorFlow, PyTorch or JAX, or anything else that NumPy can make an array of."""
@@ -24,6 +25,7 @@ Pixels are a `uint8` array or tensor `[height, width, 3]` in RGB. OpenCV's image
 `image[..., ::-1]` makes RGB of them.
 """
 
+_NOT_A_CROP = "not JPEG or PNG; expected a whole JPEG or PNG image."
 _CONTENT = (bytes, bytearray, memoryview)
 _EXPECTED = (
     "expected the path of an image file, its content as bytes, an open file, a Pillow image, or a uint8 array "
@@ -79,12 +81,14 @@ def _read(photo: Any, name: str | None, any_format: bool) -> np.ndarray:
             return upright(rgb(photo, name), orientation(photo))
         with opened(photo if content is None else io.BytesIO(content)) as image:
             if not any_format and image.format not in ("JPEG", "PNG", "MPO"):  # MPO: two JPEGs, as some phones write
-                raise FarkerasError(
-                    f"{name} is a {image.format} image, not JPEG or PNG; expected a whole JPEG or PNG image."
-                )
+                raise FarkerasError(f"{name} is a {image.format} image, {_NOT_A_CROP}")
             return upright(rgb(image, name), orientation(image))
     except FileNotFoundError:
         raise FarkerasError(f"There is no file {name}; check the path.") from None
+    except NoHeif:
+        if not any_format:
+            raise FarkerasError(f"{name} is a HEIF image, {_NOT_A_CROP}") from None
+        raise FarkerasError(f"{name} is a HEIC or HEIF image; install what reads it: pip install pillow-heif") from None
     except UnidentifiedImageError:
         if not (os.path.getsize(photo) if content is None else content):
             raise FarkerasError(f"{name} is empty (0 bytes); copy the photo again.") from None
@@ -160,7 +164,7 @@ def _array(photo: Any, name: str) -> np.ndarray:
         return np.asarray(photo)
     except (TypeError, ValueError, RuntimeError) as error:  # a tensor on a GPU, with a gradient, or without a value
         reason = " ".join(str(error).split())
-        raise FarkerasError(f"{name}, a {type(photo).__name__}, cannot become a NumPy array: {reason}") from None
+        raise FarkerasError(f"{name} is of type {type(photo).__name__}, and NumPy cannot read it: {reason}") from None
 
 
 def _several(photos: Any) -> Iterable[Any]:

@@ -1,14 +1,11 @@
 """Photographs of every kind are read upright and RGB; what is no photograph gets one sentence."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from farkeras.errors import FarkerasError
-from farkeras.photos.reader import find_photos, read_photo
+from farkeras.photos.reader import read_photo
 
 RED_LEFT_BLUE_RIGHT = np.zeros((8, 16, 3), np.uint8)
 RED_LEFT_BLUE_RIGHT[:, :8, 0] = RED_LEFT_BLUE_RIGHT[:, 8:, 2] = 255
@@ -81,31 +78,3 @@ def test_decompression_bomb(tmp_path, monkeypatch):
     assert "has more than 120 pixels" in error(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # above it, below twice: a large photo
     assert read_photo(tmp_path / "a.png").shape == (8, 16, 3)
-
-
-def test_find_photos_keeps_files_and_searches_folders(tmp_path):
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    for name in ["b.JPG", "a.png", "notes.txt", ".hidden.jpg", "c.jpeg"]:
-        (folder / name).touch()
-    found, errors = find_photos([tmp_path / "missing.dat", str(folder)])
-    assert found == [tmp_path / "missing.dat", *(folder / n for n in ("a.png", "b.JPG", "c.jpeg"))]
-    assert errors == []
-
-
-def test_find_photos_goes_on_after_an_empty_folder(tmp_path):
-    (tmp_path / "empty").mkdir()
-    found, errors = find_photos([tmp_path / "empty", "a.jpg"])
-    assert found == [Path("a.jpg")]
-    endings = ".bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp"
-    assert errors == [f"{tmp_path / 'empty'} holds no photo; expected files that end in {endings}."]
-
-
-def test_find_photos_goes_on_after_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
-    def refuse(path):
-        raise PermissionError(13, "Permission denied", path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    found, errors = find_photos([tmp_path, "a.jpg"])
-    assert found == [Path("a.jpg")]
-    assert errors == [f"Cannot read the folder {tmp_path} (Permission denied); make it readable."]

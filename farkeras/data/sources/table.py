@@ -16,7 +16,7 @@ from farkeras.data.sources.parquet_files import MAGIC, ParquetFiles, find_shards
 from farkeras.data.sources.source import MissingImages, Source, missing_files
 from farkeras.data.sources.splits import SPLIT_COLUMNS, SPLIT_WORDS, SPLITS, assign_splits
 from farkeras.data.sources.table_files import CsvFile, NotPlain, TableFile, read_start
-from farkeras.errors import FarkerasError
+from farkeras.errors import FarkerasError, few
 from farkeras.flagfiles import join_list
 from farkeras.progress import Progress
 
@@ -255,10 +255,9 @@ class OwnTable(Source):
     def _check_images(self) -> None:
         missing = missing_files([os.path.split(path) for path in self._paths])
         if missing:
-            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             raise MissingImages(
                 f"{self._file.place(missing[0])}: {len(missing)} of the {len(self._paths)} listed images are not on "
-                f"disk: {', '.join(self._paths[row] for row in missing[:3])}{more}. Paths must be absolute or relative "
+                f"disk: {few([self._paths[row] for row in missing])}. Paths must be absolute or relative "
                 "to the table's folder; correct them, or remove the lines.",
                 self,
             )
