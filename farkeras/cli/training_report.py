@@ -12,6 +12,7 @@ from rich.text import Text
 from farkeras.cli.console import make_console
 from farkeras.cli.progress import Bar
 from farkeras.data.learnable import advice_on_blanks, one_class
+from farkeras.models.base import shown_name
 from farkeras.report.summary import percent
 from farkeras.training.reporting import Listener
 from farkeras.training.validation import blind_loss
@@ -42,21 +43,21 @@ class ConsoleReport(Listener):
     def on_start(self, run: "Run", step: int) -> None:
         data = run.data
         self.console.print(parameter_table(run.model))
-        self.console.print(
+        self._say(
             f"{len(data.train):,} training and {len(data.validation):,} validation images, "
             f"{len(data.grouping.attributes)} attributes in {len(data.grouping)} groups, "
             f"{run.strategy.num_replicas_in_sync} replica(s), {run.total_steps:,} steps of {run.config.batch_size}."
         )
         if data.left_out:
-            self.console.print(f"Not trained, in no group or excluded: {some(data.left_out)}.", soft_wrap=True)
+            self._say(f"Not trained, in no group or excluded: {some(data.left_out)}.")
         if alike := [f"{attribute} ({labels})" for attribute, labels in one_class(data.train).items()]:
             line = f"Warning: the training labels are of one class, which teaches nothing: {some(alike)}."
-            self.console.print(line + advice_on_blanks(data.train), soft_wrap=True)
+            self._say(line + advice_on_blanks(data.train))
         if step:
-            self.console.print(f"Continues at step {step:,}.")
+            self._say(f"Continues at step {step:,}.")
         elif run.config.init_from:
-            anew = ", ".join(sorted({path.split("/")[0] for path in run.started_anew})) or "nothing"
-            self.console.print(f"Weights of {run.config.init_from}; new: {anew}.", markup=False, soft_wrap=True)
+            anew = ", ".join(sorted({shown_name(path.split("/")[0]) for path in run.started_anew})) or "nothing"
+            self._say(f"Weights of {run.config.init_from}; new: {anew}.")
         self.trips = self.steps = 0
         self.seconds = self.waited = 0.0
         self.last_line = time.monotonic()
@@ -75,7 +76,7 @@ class ConsoleReport(Listener):
             self.bar.update(record["step"], line)
         elif time.monotonic() - self.last_line >= self.seconds_between:
             self.last_line = time.monotonic()
-            self.console.print(f"{record['step'] / run.total_steps:4.0%} {line}", soft_wrap=True)
+            self._say(f"{record['step'] / run.total_steps:4.0%} {line}")
 
     def line(self, run: "Run", record: dict) -> str:
         rate = self.steps / self.seconds
@@ -90,17 +91,16 @@ class ConsoleReport(Listener):
 
     def on_validation(self, run: "Run", record: dict) -> None:
         figures = record["validation"]
-        self.console.print(
+        self._say(
             f"Validation at step {record['step']:,}: accuracy {percent(figures['mean_accuracy'])} % "
             f"(majority class {percent(figures['majority_accuracy'])} %), "
             f"balanced {percent(figures['mean_balanced_accuracy'])} %, loss {figures['loss']:.4f}"
             + (f", mask IoU {percent(figures['mean_mask_iou'])} %" if "mean_mask_iou" in figures else "")
             + (", best so far" if record["best"] else ""),
-            soft_wrap=True,
         )
         if not self.warned and (warning := self.stagnation(run, figures["mean_balanced_accuracy"])):
             self.warned = True
-            self.console.print(warning, soft_wrap=True)
+            self._say(warning)
 
     def stagnation(self, run: "Run", balanced: float | None) -> str:
         """A warning where the training loss is low and the validation is at the majority class; else empty."""
@@ -119,11 +119,15 @@ class ConsoleReport(Listener):
         self.stop()
         for split, paths in (("training", run.undecodable), ("validation", run.undecodable_validation)):
             if paths:
-                self.console.print(f"{len(paths)} {split} images could not be decoded and were left out:")
+                self._say(f"{len(paths)} {split} images could not be decoded and were left out:")
             for path in sorted(paths)[:10]:
-                self.console.print(f"  {path}", markup=False, soft_wrap=True)
+                self._say(f"  {path}")
             if len(paths) > 10:
-                self.console.print(f"  ... and {len(paths) - 10} more, see metrics.jsonl")
+                self._say(f"  ... and {len(paths) - 10} more, see metrics.jsonl")
+
+    def _say(self, line: str) -> None:
+        """Prints a line as it is, whatever a console of the caller's own takes for markup."""
+        self.console.print(line, markup=False, emoji=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Ends the progress bar; the terminal is as before."""
@@ -148,7 +152,7 @@ def parameter_table(model: keras.Model) -> Table:
             total, trainable_total = total + count, trainable_total + trainable
             outputs = layer.output if isinstance(layer.output, list) else [layer.output]
             shape = ", ".join(" x ".join(map(str, output.shape[1:])) for output in outputs)
-            table.add_row(Text(layer.name), shape, f"{trainable:,}", f"{count - trainable:,}")
+            table.add_row(Text(shown_name(layer.name)), shape, f"{trainable:,}", f"{count - trainable:,}")
     table.add_section()
     table.add_row("total", "", f"{trainable_total:,}", f"{total - trainable_total:,}")
     return table

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, Self
+from urllib.parse import quote, unquote
 
 import keras
 from keras import layers, ops
@@ -171,5 +172,13 @@ def head_name(group: str) -> str:
 
 
 def layer_name(group: str) -> str:
-    """A group's name with what Keras and TensorFlow refuse in names replaced."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in group)
+    """A group's name for Keras and TensorFlow, which refuse most signs: `Hair/top` -> `Hair>2Ftop`, as in an address.
+
+    Different groups have different names; one of ASCII letters, digits, `_`, `-` and `.` stays as it is.
+    """
+    return quote(group, safe="").replace("~", "%7E").replace("%", ">")
+
+
+def shown_name(layer: str) -> str:
+    """A layer's name with the group's as its user wrote it."""
+    return unquote(layer.replace(">", "%")) if ">" in layer else layer

@@ -12,12 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
+from farkeras.report.summary import readable
+
 INK, GRID = "#010203", "#040506"
 """Placeholders; the finished SVG has the page's own variables in their place."""
 
 COLORS = ("#3b82f6", "#d97706", "#059669", "#db2777", "#8b5cf6", "#0891b2", "#dc2626", "#65a30d")
 STYLE: dict = {
     "svg.fonttype": "none",  # text stays text
+    "text.parse_math": False,  # a name with two $ is no formula
     "font.family": "DejaVu Sans",
     "font.size": 11,
     "axes.edgecolor": GRID,
@@ -111,7 +114,7 @@ def dot_chart(steps: Mapping[str, float | None], description: str) -> Markup:
             if step is not None:
                 axes.plot([0, step], [number, number], color=color_of(number), linewidth=1.2)
                 axes.plot(step, number, "o", color=color_of(number), markersize=7)
-        axes.set_yticks(range(len(steps)), list(steps))
+        axes.set_yticks(range(len(steps)), [readable(name) for name in steps])
         axes.set_ylim(len(steps) - 0.5, -0.5)
         axes.set_xlim(left=0)
         axes.grid(axis="y", visible=False)

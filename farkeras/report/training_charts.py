@@ -9,7 +9,6 @@ from markupsafe import Markup
 from farkeras.metrics.convergence import FRACTION, WINDOW, convergence_steps, running_mean, spread
 from farkeras.metrics.history import training_lines, validation_lines
 from farkeras.report.plots import Line, color_of, dot_chart, is_dashed, line_chart
-from farkeras.report.summary import readable
 
 
 class Chart(NamedTuple):
@@ -114,4 +113,4 @@ def _convergence(history: list[dict]) -> Chart | None:
         f"First step at which a group's training loss has come down by {FRACTION:.0%} of what it "
         f"comes down in the end. Spread over groups: <b>{between:,} steps</b>."
     )
-    return Chart(title, note, dot_chart({readable(group): step for group, step in steps.items()}, title))
+    return Chart(title, note, dot_chart(steps, title))

@@ -203,7 +203,11 @@ def test_undecodable_validation_images_are_listed_too(run):
 
 @pytest.mark.parametrize(
     ("anew", "named"),
-    [([], "nothing"), (["head_Eyes/kernel", "head_Eyes/bias", "wsgsa/squeeze_kernel"], "head_Eyes, wsgsa")],
+    [
+        ([], "nothing"),
+        (["head_Eyes/kernel", "head_Eyes/bias", "wsgsa/squeeze_kernel"], "head_Eyes, wsgsa"),
+        (["head_Hair>2Ftop/kernel", "head_%E5%A4%B4/kernel".replace("%", ">")], "head_Hair/top, head_头"),
+    ],
 )
 def test_what_starts_anew_is_named(run, anew, named):
     report = report_of()

@@ -11,6 +11,7 @@ from farkeras.attributes import CELEBA_ATTRIBUTES, GROUPINGS, Grouping
 from farkeras.errors import FarkerasError
 from farkeras.models import FARAMTN, SharedTrunk
 from farkeras.models.backbones import build_backbone, split_at_last_block
+from farkeras.models.base import shown_name
 
 pytestmark = pytest.mark.core
 
@@ -159,9 +160,15 @@ def test_a_single_group_has_nobody_to_exchange_with():
     assert set(model.explain(images((32, 32)))) == {"gates", "maps"}
 
 
-def test_group_names_that_keras_refuses():
-    model = FARAMTN(Grouping({"Nase/Mund ü": ("a",), "b": ("b",)}), backbone=small_backbone())
-    assert model.get_layer("head_Nase_Mund__").units == 1
+def test_different_groups_have_different_layers(tmp_path):
+    names = ["Hair", "a_b-1.x", "Hair/top", "Hair top", "Hair_top", "Hair>2Ftop", "头发", "眼睛", "ü", "~", "", "%7E"]
+    model = FARAMTN(Grouping({name: (f"attribute {name}",) for name in names}), backbone=small_backbone())
+    assert list(model.heads)[:4] == ["head_Hair", "head_a_b-1.x", "head_Hair>2Ftop", "head_Hair>20top"]
+    assert [shown_name(head) for head in model.heads] == [f"head_{name}" for name in names]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert [weight.path for weight in loaded.weights] == [weight.path for weight in model.weights]
+    assert loaded.grouping == model.grouping
 
 
 def test_logits_stay_float32_in_mixed_precision():

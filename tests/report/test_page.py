@@ -103,7 +103,7 @@ def test_the_page_says_what_was_measured(evaluation):
         percent(evaluation["majority_accuracy"]),
         percent(evaluation["mean_balanced_accuracy"]),
         "50 images, 3 undecodable left out",
-        "data/faces",
+        "of faces (",
         "runs/&lt;demo&gt;",
         "Upper Face",
         "Eyeglasses",
@@ -208,6 +208,12 @@ def test_charts_are_well_formed_and_the_same_each_time():
     for draw in (lambda: line_chart(lines, "a"), lambda: dot_chart({"x": 3, "y": None}, "b")):
         ElementTree.fromstring(draw())
         assert draw() == draw()
+
+
+def test_names_are_shown_as_they_are():
+    svg = dot_chart({"$x^2$ & <b>": 3, "a_b": 4, "a b": 5}, "steps")
+    labels = [text.text for text in ElementTree.fromstring(svg).iter("text") if not text.text.isdecimal()]
+    assert labels == ["training step", "$x^2$ & <b>", "a b", "a b"]
 
 
 def test_the_report_replaces_the_file(evaluation, tmp_path):
