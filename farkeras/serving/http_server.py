@@ -1,8 +1,10 @@
 """HTTP for `Rest`: a thread for each connection, and limits for slow clients."""
 
+import re
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +15,18 @@ from farkeras.serving.rest import Response, Rest, error_response
 IDLE_SECONDS = 30.0
 """Time that a connection may be silent, and that a request may take to arrive."""
 
+MAX_BYTES = 2**28
+"""Largest content that comes in chunks or as gzip, whose size is not said beforehand."""
+
 _LINGER_SECONDS = 2.0
+
+
+class _Gone(Exception):
+    """The client closed the connection within its request."""
+
+
+class _Refused(Exception):
+    """Why a request is not read: HTTP's status and the message."""
 
 
 class HttpServer(ThreadingHTTPServer):
@@ -76,6 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._send(self.server.rest.answer("GET", self.path.partition("?")[0]))
 
+    def do_HEAD(self) -> None:
+        self._send(self.server.rest.answer("GET", self.path.partition("?")[0]))
+
     def do_POST(self) -> None:
         with self.server.answering():
             body = self._body()
@@ -88,20 +104,52 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes | Response | None:
         """The request's content, or an answer that says why it is not read; None where the client has gone."""
+        encoding = self.headers.get("Content-Encoding", "identity").lower()
+        if encoding not in ("identity", "gzip"):
+            return error_response(415, f"Expected the content as it is or as gzip; received {encoding}")
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()):
-            return error_response(411, "Expected a Content-Length; chunks are not read")
-        if self.headers.get("Content-Encoding", "identity") != "identity":
-            return error_response(415, "Expected content without an encoding")
-        end, body = time.monotonic() + IDLE_SECONDS, bytearray()
-        while left := int(length) - len(body):
+        chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        if not chunked and not (length.isascii() and length.isdigit()):
+            return error_response(411, "Expected a Content-Length, or Transfer-Encoding: chunked")
+        end = time.monotonic() + IDLE_SECONDS
+        try:
+            body = self._chunks(end) if chunked else self._read(int(length), end)
+            return _unzipped(body) if encoding == "gzip" else body
+        except _Gone:
+            self.close_connection = True
+            return None
+        except _Refused as refused:
+            return error_response(*refused.args)
+
+    def _read(self, length: int, end: float) -> bytes:
+        """So many bytes of the request."""
+        body = bytearray()
+        while left := length - len(body):
             if time.monotonic() > end:
-                return error_response(408, f"The request took longer than {IDLE_SECONDS:g} s to arrive")
+                raise _Refused(408, f"The request took longer than {IDLE_SECONDS:g} s to arrive")
             part = self.rfile.read1(min(left, 2**20))
             if not part:
-                self.close_connection = True
-                return None
+                raise _Gone
             body += part
+        return bytes(body)
+
+    def _chunks(self, end: float) -> bytes:
+        """Content in chunks, each after a line with its length (RFC 9112, 7.1)."""
+        body = bytearray()
+        while True:
+            line = self.rfile.readline(1024)
+            digits = line.split(b";")[0].strip()
+            if not line.endswith(b"\n") or not re.fullmatch(rb"[0-9a-fA-F]{1,8}", digits):
+                raise _Refused(400, "Malformed chunk: expected its length in hexadecimal digits")
+            if not (length := int(digits, 16)):
+                break
+            if len(body) + length > MAX_BYTES:
+                raise _Refused(413, f"The content is larger than {MAX_BYTES} bytes")
+            body += self._read(length, end)
+            if self.rfile.readline(3) not in (b"\r\n", b"\n"):
+                raise _Refused(400, "Malformed chunk: longer than its length")
+        while self.rfile.readline(65536).strip():  # trailers
+            pass
         return bytes(body)
 
     def _send(self, response: Response) -> None:
@@ -111,7 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(response.body)
+        if self.command != "HEAD":
+            self.wfile.write(response.body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refusals of the base class, in the same form as all others."""
@@ -134,3 +183,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         """The metrics count."""
+
+
+def _unzipped(body: bytes) -> bytes:
+    """The content of a gzip file in one part."""
+    unzip = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        content = unzip.decompress(body, MAX_BYTES)
+    except zlib.error:
+        raise _Refused(400, "The content is not gzip, as its Content-Encoding says") from None
+    if unzip.unconsumed_tail:
+        raise _Refused(413, f"The content is larger than {MAX_BYTES} bytes")
+    if not unzip.eof:
+        raise _Refused(400, "The content is gzip that was cut off")
+    return content

@@ -1,5 +1,7 @@
 """What `python -m farkeras.serve` is beside TF Serving's contract."""
 
+import gzip
+import http.client
 import json
 import re
 import signal
@@ -106,11 +108,46 @@ def test_health(shared):
     assert code_of(lambda: shared.raw(check, b"\n\x05other")) == "NOT_FOUND"
 
 
+PREDICT = "POST /v1/models/all:predict HTTP/1.1\r\n"
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_content_in_chunks_and_as_gzip(shared, zipped, chunked):
+    content = json.dumps({"instances": X.tolist()}).encode()
+    content = gzip.compress(content) if zipped else content
+    connection = http.client.HTTPConnection(*address(shared.rest_address))
+    for _ in range(2):  # the connection is kept
+        parts = iter([content[:5], content[5:]]) if chunked else content
+        headers = {"Content-Encoding": "gzip"} if zipped else {}
+        connection.request("POST", "/v1/models/all:predict", parts, headers)
+        answer = connection.getresponse()
+        expected = shared.rest("/v1/models/all:predict", {"instances": X.tolist()})
+        assert (answer.status, json.loads(answer.read())) == expected
+    connection.close()
+
+
+def test_head(shared):
+    connection = http.client.HTTPConnection(*address(shared.rest_address))
+    lengths = []
+    for method in ("HEAD", "GET"):
+        connection.request(method, "/v1/models/all/metadata")
+        answer = connection.getresponse()
+        lengths.append((answer.status, answer.headers["Content-Length"]))
+        assert bool(answer.read()) == (method == "GET")
+    assert lengths[0] == lengths[1]
+    connection.close()
+
+
 @pytest.mark.parametrize(
     ("status", "request_text"),
     [
-        (411, "POST /v1/models/latest:predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"),
-        (415, "POST /v1/models/latest:predict HTTP/1.1\r\nContent-Length: 9\r\nContent-Encoding: gzip\r\n\r\n"),
+        (411, PREDICT + "\r\n"),
+        (415, PREDICT + "Content-Length: 9\r\nContent-Encoding: br\r\n\r\n"),
+        (400, PREDICT + "Content-Length: 3\r\nContent-Encoding: gzip\r\n\r\n{}\n"),
+        (400, PREDICT + "Transfer-Encoding: chunked\r\n\r\nno length\r\n"),
+        (400, PREDICT + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}}\r\n0\r\n\r\n"),
+        (413, PREDICT + "Transfer-Encoding: chunked\r\n\r\n7fffffff\r\n"),
         (501, "BREW / HTTP/1.1\r\n\r\n"),
         (400, "nonsense\r\n\r\n"),
         (404, "GET /elsewhere HTTP/1.1\r\nConnection: close\r\n\r\n"),
