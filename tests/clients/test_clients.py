@@ -12,6 +12,7 @@ from PIL import Image
 
 from farkeras.clients import Answer, ServingError, Tls, images
 from farkeras.errors import FarkerasError
+from tests.bad_images import encode, smooth_image, turned
 from tests.clients.fake_server import VERSION, serve
 
 pytestmark = pytest.mark.core
@@ -43,8 +44,19 @@ def test_arrays_lose_nothing(ask, address, model):
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(sent))), expected)
 
 
+def test_images_in_memory_are_sent_as_png_and_files_as_they_are(ask, address, model):
+    image = smooth_image()
+    file, turned_file = encode(image), turned("PNG", image.transpose(Image.Transpose.ROTATE_90), orientation=6)
+    answers = ask(address, "recognize", [io.BytesIO(file), bytearray(file), image, image.convert("RGBA"), turned_file])
+    assert [answer.photo for answer in answers] == [f"image {i}" for i in range(5)]
+    as_file, as_bytes, *as_png = model.requests[0]
+    assert as_file == as_bytes == file
+    for sent in as_png:
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(sent))), np.asarray(image))
+
+
 def test_a_bad_image_spoils_no_other(ask, address, model, tmp_path):
-    photos = [crop(100), crop(10, b"bad"), tmp_path / "none.jpg", b"", np.zeros((2, 2, 3)), crop(300)]
+    photos = [crop(100), crop(10, b"bad"), tmp_path / "none.jpg", b"", np.zeros((2, 2, 3)), crop(300), None]
     answers = ask(address, "recognize", photos)
     expected = [
         None,
@@ -53,6 +65,7 @@ def test_a_bad_image_spoils_no_other(ask, address, model, tmp_path):
         "image 3 has 0 bytes",
         "image 4: expected a uint8 array [height, width, 3], got float64 [2, 2, 3].",
         None,
+        "image 6 is None: the image could not be read. Check its path",
     ]
     for answer, start in zip(answers, expected, strict=True):
         assert answer.error is start or answer.error.startswith(start)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import venv
+from io import BytesIO
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ from farkeras.exporters.tflite import write_tflite
 from farkeras.inference.recognizer import load
 from farkeras.models import FARAMTN
 from farkeras.models.model_file import ModelMetadata, save_model
+from tests.bad_images import turned
 
 ROOT = Path(__file__).parents[2]
 GROUPING = Grouping({"Eyes": ("Eyeglasses",), "Mouth": ("Smiling",)}, ("Smiling", "Eyeglasses"))
@@ -54,7 +56,18 @@ def test_the_numbers_of_the_keras_model(workdir, file, crop):
     assert recognizer.input_size == (218, 178)
     assert recognizer.metadata["groups"] == {"Eyes": ["Eyeglasses"], "Mouth": ["Smiling"]}
     pixels = np.asarray(Image.open(crop))
-    for crops in (crop, str(crop), [crop], pixels, [pixels], pixels[None]):
+    image = Image.open(crop)
+    for crops in (
+        crop,
+        str(crop),
+        [crop],
+        pixels,
+        [pixels],
+        pixels[None],
+        crop.read_bytes(),
+        image,
+        BytesIO(crop.read_bytes()),
+    ):
         (answer,) = recognizer(crops)
         assert answer == pytest.approx(expected, abs=5e-5)
     assert recognizer([crop, pixels]) == 2 * recognizer(crop)
@@ -63,9 +76,12 @@ def test_the_numbers_of_the_keras_model(workdir, file, crop):
 def test_grey_and_transparent_files(file, tmp_path):
     recognizer, grey = LiteRTRecognizer(file), Image.new("L", (178, 218), 90)
     expected = recognizer(np.full((218, 178, 3), 90, np.uint8))
-    for mode in ("L", "RGBA", "P"):
-        grey.convert(mode).save(tmp_path / f"{mode}.png")
-        assert recognizer(tmp_path / f"{mode}.png") == expected
+    deep = Image.fromarray(np.full((218, 178), 90 * 257, np.uint16))  # 16 bits
+    for image in (grey, grey.convert("RGBA"), grey.convert("P"), deep):
+        image.save(tmp_path / "a.png")
+        assert recognizer(tmp_path / "a.png") == expected
+    (tmp_path / "a.png").write_bytes(turned("PNG", Image.new("L", (218, 178), 90)))
+    assert recognizer(tmp_path / "a.png") == expected
 
 
 def test_crops_that_do_not_fit(file, tmp_path):
@@ -76,6 +92,7 @@ def test_crops_that_do_not_fit(file, tmp_path):
     for crops, error in (
         (photo, r"photo\.png is uint8 \[200, 300, 3\]; the model takes uint8 \[218, 178, 3\], .*farkeras\.align"),
         (np.zeros((218, 178, 3), np.float32), r"image 0: expected a uint8 array \[height, width, 3\], got float32"),
+        (None, "image 0 is None: the image could not be read"),
         (text, r"text\.png is not an image, whatever its name says; expected a whole JPEG or PNG image"),
         (tmp_path / "none.png", r"There is no file .*none\.png"),
     ):

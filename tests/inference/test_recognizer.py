@@ -22,7 +22,7 @@ from farkeras.models.model_file import ModelMetadata, save_model
 from farkeras.photos.alignment import CROP_EYES
 from farkeras.photos.landmarks import find_face
 from farkeras.report.region_centres import mesh_centre, region_centre
-from tests.bad_images import jpeg_bomb, png_bomb
+from tests.bad_images import jpeg_bomb, png_bomb, smooth_image, turned
 from tests.inference.conftest import GROUPING, MeanColour
 
 
@@ -91,7 +91,31 @@ def test_every_form_of_input_gives_the_same(recognizer, tmp_path):
     assert recognizer([paths[0], *arrays[1:]], align=False) == wanted
     assert recognizer(str(paths[1]), align=False) == wanted[1:2]
     assert recognizer(paths[1], align=False) == wanted[1:2]
+    assert recognizer(tf.constant(arrays[1]), align=False) == wanted[1:2]
+    assert recognizer(tf.constant(np.stack(arrays)), align=False) == wanted
+    assert recognizer(tf.io.read_file(str(paths[1])), align=False) == wanted[1:2]
+    with Image.open(paths[1]) as image, open(paths[2], "rb") as file:
+        assert recognizer([paths[0].read_bytes(), image, file], align=False) == wanted
+        assert recognizer(image, align=False) == wanted[1:2]
+        np.testing.assert_array_equal(recognizer.probabilities([image, file]), recognizer.probabilities(arrays[1:]))
     assert recognizer([], align=False) == []
+
+
+def test_a_crop_that_is_to_be_turned(recognizer, tmp_path):
+    """A photograph is, so a crop is, too, here and before the clients send it."""
+    upright = smooth_image()
+    (tmp_path / "a.png").write_bytes(turned("PNG", upright.transpose(Image.Transpose.ROTATE_90), orientation=6))
+    assert recognizer(tmp_path / "a.png", align=False) == recognizer(upright, align=False)
+
+
+def test_an_image_that_was_not_read(recognizer):
+    """cv2.imread returns None for it."""
+    good, bad = recognizer.predict_each([plain(9, 9, 9), None], align=False)
+    assert good.probabilities
+    assert bad.error.startswith("image 1 is None: the image could not be read. Check its path")
+    for ask in (recognizer, recognizer.probabilities):
+        with pytest.raises(FarkerasError, match="image 0 is None: the image could not be read"):
+            ask(None)
 
 
 def test_errors_take_the_place_of_the_photo(recognizer, tmp_path):

@@ -1,6 +1,7 @@
 """Crops of photographs: the pixels that prediction sees, one name for each, whatever the folders hold."""
 
 import csv
+import io
 import sys
 from pathlib import Path
 
@@ -103,6 +104,26 @@ class TestFaces:
         lying = Image.fromarray(np.rot90(astronaut))
         (tmp_path / "a.png").write_bytes(bad_images.turned("PNG", lying))
         np.testing.assert_array_equal(align_face(tmp_path / "a.png"), align_face(astronaut))
+
+    def test_a_photo_in_memory(self, astronaut):
+        image = Image.fromarray(astronaut)
+        bgr = np.ascontiguousarray(astronaut[..., ::-1])  # as OpenCV reads it
+        for photo in (
+            image,
+            bad_images.encode(image, "PNG"),
+            io.BytesIO(bad_images.encode(image, "PNG")),
+            bgr[..., ::-1],
+        ):
+            np.testing.assert_array_equal(align_face(photo), align_face(astronaut))
+        with pytest.raises(FarkerasError, match="The photo is None: the image could not be read"):
+            align_face(None)
+        with pytest.raises(FarkerasError, match="The photo is of type list; expected the path of an image file"):
+            align_faces(["a.jpg"])
+
+    def test_a_photo_of_16_bits(self, astronaut):
+        grey = np.asarray(Image.fromarray(astronaut).convert("L"))
+        deep = bad_images.encode(Image.fromarray(grey.astype(np.uint16) * 257), "PNG")
+        np.testing.assert_array_equal(align_face(deep), align_face(np.repeat(grey[..., None], 3, axis=-1)))
 
     @pytest.mark.parametrize("mode", ["L", "CMYK"])
     def test_grey_and_cmyk_photos(self, astronaut, tmp_path, mode):
