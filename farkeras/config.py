@@ -6,6 +6,7 @@ import numbers
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from farkeras.attributes import GROUPINGS, SUBJECTIVE_ATTRIBUTES, check_name
@@ -255,6 +256,12 @@ class Config:
                 + (f"did you mean {close[0]}?" if close else "perhaps written by another version of farkeras.")
             )
         return cls(**values)
+
+
+def published(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's settings, `Config.to_dict()`, as exports and pages tell them: of files and folders only the last name."""
+    paths = {field.name for field in dataclasses.fields(Config) if field.metadata["path"]}
+    return {name: Path(value).name if name in paths else value for name, value in settings.items()}
 
 
 def _as_type_of(default: Any, value: Any, name: str) -> Any:

@@ -21,6 +21,7 @@ from farkeras.errors import FarkerasError
 from farkeras.native_logs import without_native_logs
 from farkeras.report.summary import COLUMNS, PROCEDURAL, headline, mask_iou_rows, percent, readable
 
+_SETTINGS = (*SETTINGS, "keypoints_dir")  # how to read a table, and where key points are
 _SHOWN = ("accuracy", "majority_accuracy", "balanced_accuracy", "f1", "roc_auc")  # what 80 columns hold
 
 
@@ -32,7 +33,7 @@ def define(flags: Flags) -> None:
     flags.choice("split", "test", SPLITS, "Images to measure on.")
     flags.integer("batch_size", 64, "Images at a time.", 1)
     flags.text("gallery", "", "PNG file to write: the first 12 faces and what was predicted.")
-    flags.settings(SETTINGS)  # how to read a table; by default as in training
+    flags.settings(_SETTINGS)  # by default as in training
     flags.text("output", "", "Folder of the results; on data trained on, by default the model's.")
 
 
@@ -55,7 +56,7 @@ def main(options: Flags) -> None:
             options.output,
             options.gallery,
             unpacking,
-            options.given(SETTINGS),
+            options.given(_SETTINGS),
         )
     report = results_folder(path, options.output) / REPORT_FILE
     _show(console, evaluated.evaluation, evaluated.undecodable, report)

@@ -16,6 +16,7 @@ from farkeras.data.sources import opening as sources
 from farkeras.errors import FarkerasError
 from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, save_model
+from farkeras.training.identity import fingerprint
 
 GROUPING = Grouping({"Eyes": ("Eyeglasses",), "Mouth": ("Smiling",)})
 SIDE = 8
@@ -121,6 +122,47 @@ def test_the_data_trained_on_by_another_name_are_the_same(workdir, data):
     (data.parent / "link").symlink_to(data)
     run(f"--workdir={workdir}", "--split=validation", f"--data_dir={data.parent / 'link'}", "--source=celeba")
     assert (workdir / "evaluation.json").is_file()
+
+
+def test_the_data_trained_on_in_another_place_are_the_same(workdir, data, monkeypatch):
+    place = data.with_name("moved data")
+
+    def split(self, name):
+        return Examples(self.attributes, np.char.replace(self.paths, str(data), str(place)), self.labels)
+
+    monkeypatch.setattr(Source, "split", split)
+    data.rename(place)
+    with pytest.raises(FarkerasError) as raised:
+        run(f"--workdir={workdir}", "--split=validation")
+    assert str(raised.value) == (
+        f"The data that the model was trained on are not at {data}; name the place where they are now with "
+        "`data_dir=PATH`."
+    )
+    with pytest.raises(FarkerasError, match=r"would take the place of its own"):  # nothing says that they are the same
+        run(f"--workdir={workdir}", "--split=validation", f"--data_dir={place}")
+    examples = Source(place).split("train").select(("Eyeglasses", "Smiling"))
+    (workdir / "identity.json").write_text(json.dumps({"data": fingerprint(examples, examples)}))
+    run(f"--workdir={workdir}", "--split=validation", f"--data_dir={place}")
+    assert json.loads((workdir / "evaluation.json").read_text())["run"]["data_dir"] == str(place)
+    for page in ("evaluation.md", "report.html"):  # may be passed on
+        text = (workdir / page).read_text()
+        assert "moved data" in text
+        assert str(place) not in text
+        assert str(data) not in text
+
+
+def test_a_relative_place_says_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = rf"are not at {tmp_path}/data/faces \(data/faces, from this folder\); name the place .* `data_dir=PATH`"
+    with pytest.raises(FarkerasError, match=message):
+        sources.open_split([], {"data_dir": "data/faces"}, "test")
+
+
+def test_results_that_cannot_be_written(workdir, tmp_path):
+    (tmp_path / "file").touch()
+    message = r"Cannot write the results to .*file/on \(Not a directory\); a file is in the place of .* `output`\."
+    with pytest.raises(FarkerasError, match=message):
+        run(f"--workdir={workdir}", "--split=validation", f"--output={tmp_path}/file/on")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--workdir=a", "--model=b")])

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from farkeras.config import published
 from farkeras.models.model_file import ModelMetadata, current_versions
 
 EXPORT_FORMAT_VERSION = 1
@@ -21,11 +22,12 @@ def export_metadata(metadata: ModelMetadata, kind: str, packages: tuple[str, ...
 
     Returns:
         The values of the model file (`ModelMetadata.from_dict` reads them): attributes in the order of the outputs,
-        groups, preprocessing, the input in words, settings and packages of training, metrics of the weights. Beside
-        them `export`: its `kind`, `format_version`, the `versions` of the packages that wrote it, and the details.
+        groups, preprocessing, the input in words, settings and packages of training, metrics of the weights. Files and
+        folders have only their last names, for an export may be passed on. Beside them `export`: its `kind`,
+        `format_version`, the `versions` of the packages that wrote it, and the details.
     """
     export = {"kind": kind, "format_version": EXPORT_FORMAT_VERSION, "versions": current_versions(*packages)}
-    return metadata.to_dict() | {"export": export | details}
+    return metadata.to_dict() | {"config": published(metadata.config), "export": export | details}
 
 
 def write_metadata(folder: Path, values: dict) -> None:

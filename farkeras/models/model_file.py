@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import zipfile
 from dataclasses import dataclass, field
 from importlib import metadata as packages
@@ -115,6 +116,11 @@ def save(
         if (path / "checkpoints").is_dir():
             raise FarkerasError(f"{path} holds a training run, whose model this would replace. Name another folder.")
         path = path / MODEL_FILE
+    if code := [layer.name for layer in model._flatten_layers() if isinstance(layer, keras.layers.Lambda)]:
+        raise FarkerasError(
+            f"The layer '{code[0]}' of '{model.name}' is a Lambda, whose code no model file may bring. Write it as a "
+            "subclass of keras.layers.Layer, or with keras.ops on the model's tensors."
+        )
     grouping = as_grouping(attributes) if attributes is not None else getattr(model, "grouping", None)
     if not isinstance(model, LogitsModel) or "logits" not in model.output:
         raise FarkerasError(
@@ -175,7 +181,27 @@ def load_model(path: str | os.PathLike) -> tuple[FaceAttributeModel, ModelMetada
     check_keras()
     path = _model_file(path)
     metadata = read_metadata(path)
-    return keras.models.load_model(path, compile=False), metadata
+    try:
+        # Safe mode: a file from a stranger must not bring code of its own.
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds
+        raise FarkerasError(
+            f"The model in {path} cannot be loaded: {_why_not_loaded(error)}. Expected layers of Keras or farkeras, or "
+            "classes that are registered with keras.saving.register_keras_serializable and imported before."
+        ) from None
+    return model, metadata
+
+
+def _why_not_loaded(error: BaseException) -> str:
+    causes: list[BaseException] = [error]
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)
+    text = " ".join(map(str, causes))
+    if "unsafe" in text:
+        return "it holds Python code (a Lambda layer), which is not run, because it could do anything"
+    if unknown := re.search(r"Could not locate class '(\w+)'", text):
+        return f"Keras does not know its class {unknown[1]}"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def check_keras() -> None:
@@ -225,7 +251,8 @@ def _model_file(path: str | os.PathLike) -> Path:
             )
         path = path / MODEL_FILE
     if not path.is_file():
-        raise FarkerasError(f"No model at {path}: expected a training run's workdir or a .keras file.")
+        looked = "" if path.is_absolute() else f" in {Path.cwd()}"
+        raise FarkerasError(f"No model at {path}{looked}: expected a training run's workdir or a .keras file.")
     return path
 
 

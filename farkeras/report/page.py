@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from farkeras.attributes import REGIONS
+from farkeras.config import published
 from farkeras.files import write_text
 from farkeras.report.summary import (
     COLUMNS,
@@ -81,5 +82,6 @@ def html_report(evaluation: dict, history: list[dict], settings: dict, overlays:
         overlays=base64.b64encode(overlays).decode() if overlays else "",
         regions=", ".join(map(readable, REGIONS)),
         charts=training_charts(history),
-        settings=settings,
+        data=Path(evaluation["run"]["data_dir"]).name,
+        settings=published(settings),
     )

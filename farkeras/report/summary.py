@@ -1,6 +1,7 @@
 """An evaluation as text: how all its numbers are written, and its Markdown tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 UNDEFINED = "–"
@@ -94,7 +95,7 @@ def markdown_report(evaluation: dict) -> str:
     parts = [
         f"# Evaluation of `{run['model']}`",
         f"> **{PROCEDURAL}.**" if run["procedural"] else "",
-        f"{evaluation['num_images']:,} images, split `{run['split']}` of `{run['data_dir']}` "
+        f"{evaluation['num_images']:,} images, split `{run['split']}` of `{Path(run['data_dir']).name}` "
         f"({run['source']}). All figures in percent; {UNDEFINED} where the labels define none.",
         markdown_table(("Figure", "Percent", "Remark"), headline(evaluation)),
         "## Groups",

@@ -12,7 +12,8 @@ from farkeras.data.keypoints import load_keypoints, store_of
 from farkeras.data.procedural import is_procedural
 from farkeras.data.reading import image_reader
 from farkeras.data.sources.opening import open_split
-from farkeras.files import write_text
+from farkeras.errors import FarkerasError
+from farkeras.files import write_text, writing
 from farkeras.inference.forward import predict_examples
 from farkeras.metrics.attribute_metrics import evaluate_attributes
 from farkeras.metrics.evaluation_file import EVALUATION_FILE, check_same_data
@@ -24,6 +25,7 @@ from farkeras.report.overlay import overlay_strip
 from farkeras.report.page import write_report
 from farkeras.report.summary import markdown_report
 from farkeras.training.devices import make_strategy
+from farkeras.training.identity import fingerprint, read_identity
 
 REPORT_FILE = "report.html"
 SHOWN_FACES = 6  # in the strip of overlays: a row
@@ -70,16 +72,40 @@ def evaluate_run(
 
     The other arguments, what is returned and what is raised are those of `evaluate_model`.
     """
-    folder = results_folder(path)
+    folder, metadata = results_folder(path), read_metadata(path)
     if not output:
-        check_same_data(read_metadata(path).config, source, data_dir, folder)
+        try:
+            check_same_data(metadata.config, source, data_dir, folder)
+        except FarkerasError:
+            if not _same_data_elsewhere(folder, metadata, source, data_dir, progress, settings):
+                raise
     output = results_folder(path, output)
     evaluated = evaluate_model(path, split, batch_size, source, data_dir, gallery, progress, settings)
-    write_text(output / EVALUATION_FILE, json.dumps(evaluated.evaluation, indent=1, allow_nan=False) + "\n")
-    write_text(output / "evaluation.md", markdown_report(evaluated.evaluation))
-    history, config = read_history(folder / "metrics.jsonl"), evaluated.metadata.config
-    write_report(evaluated.evaluation, history, output / REPORT_FILE, config, evaluated.overlays)
+    history, config = read_history(folder / "metrics.jsonl"), metadata.config
+    with writing(f"the results to {output}", instead="output"):
+        write_text(output / EVALUATION_FILE, json.dumps(evaluated.evaluation, indent=1, allow_nan=False) + "\n")
+        write_text(output / "evaluation.md", markdown_report(evaluated.evaluation))
+        write_report(evaluated.evaluation, history, output / REPORT_FILE, config, evaluated.overlays)
     return evaluated
+
+
+def _same_data_elsewhere(
+    folder: Path,
+    metadata: ModelMetadata,
+    source: str,
+    data_dir: str,
+    progress: Progress | None,
+    settings: Mapping[str, Any] | None,
+) -> bool:
+    """Whether `data_dir` holds the images and labels that the run in the folder was started with."""
+    started = read_identity(folder).get("data")
+    if not started or not data_dir:
+        return False
+    data = [
+        open_split(metadata.grouping.attributes, metadata.config, name, source, data_dir, progress, settings)[0]
+        for name in ("train", "validation")
+    ]
+    return fingerprint(*data).items() <= started.items()
 
 
 def evaluate_model(
@@ -103,7 +129,7 @@ def evaluate_model(
         data_dir: Its folder, or the table; by default the one that the model was trained on.
         gallery: PNG file to write with the split's first 12 faces and what was predicted; none by default.
         progress: Called while an archive is extracted, see `open_source`.
-        settings: How to read a table, in place of the settings that the model was trained with.
+        settings: How to read a table, and `keypoints_dir`, in place of the settings that the model was trained with.
 
     Masks are measured where the data set has been annotated (`python -m farkeras.annotate`); else the evaluation has no
     `mask_iou`, and its `run` says so in `masks_annotated`.
@@ -114,12 +140,18 @@ def evaluate_model(
     strategy = make_strategy()
     with strategy.scope():
         model, metadata = load_model(path)
+    # Another data set's key points are not where those of the training are.
+    keypoints_dir = dict(settings or {}).get("keypoints_dir") or (
+        "" if data_dir else metadata.config.get("keypoints_dir", "")
+    )
     examples, source, data_dir = open_split(
         metadata.grouping.attributes, metadata.config, split, source, data_dir, progress, settings
     )
     preprocessing = metadata.preprocessing
-    has_masks, annotated = model.has_masks, store_of(data_dir).is_dir()
-    keypoints = load_keypoints(data_dir, examples.paths, source) if has_masks and annotated else None
+    has_masks, annotated = model.has_masks, bool(keypoints_dir) or store_of(data_dir).is_dir()
+    keypoints = None
+    if has_masks and annotated:
+        keypoints = load_keypoints(data_dir, examples.paths, source, keypoints_dir)
     labels, probabilities, undecodable, mask_figures = predict_examples(
         model, examples, preprocessing, batch_size, strategy, keypoints=keypoints
     )
@@ -127,7 +159,9 @@ def evaluate_model(
     framed, read_image = preprocessing.within(examples.frame), image_reader(examples)
     faces = [framed.decode(read_image(row)) for row in shown]
     if gallery:
-        write_gallery(gallery, [face.numpy() for face in faces], labels[:12], probabilities[:12], examples.attributes)
+        shown_faces = [face.numpy() for face in faces]
+        with writing(gallery, instead="gallery"):
+            write_gallery(gallery, shown_faces, labels[:12], probabilities[:12], examples.attributes)
     overlays = None
     if has_masks:
         inputs = tf.stack([framed.resize(face) for face in faces[:SHOWN_FACES]])
@@ -135,7 +169,7 @@ def evaluate_model(
     run = {
         "model": os.fspath(path),
         "source": source,
-        "data_dir": data_dir,
+        "data_dir": os.path.abspath(data_dir),
         "split": split,
         "procedural": is_procedural(data_dir),
         "undecodable": len(undecodable),

@@ -1,5 +1,6 @@
 """Data sources by the name that the setting `source` takes."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -74,7 +75,14 @@ def open_split(
     Raises:
         FarkerasError: As `open_source`, or the data lack an attribute.
     """
-    source, data_dir = source or trained.get("source", "celeba"), data_dir or trained.get("data_dir", "")
+    place = trained.get("data_dir", "")
+    if place and not data_dir and not os.path.exists(place):
+        relative = "" if os.path.isabs(place) else f" ({place}, from this folder)"
+        raise FarkerasError(
+            f"The data that the model was trained on are not at {os.path.abspath(place)}{relative}; name the place "
+            "where they are now with `data_dir=PATH`."
+        )
+    source, data_dir = source or trained.get("source", "celeba"), data_dir or place
     data = open_source(source, data_dir, progress, dict(trained) | dict(settings or {}))
     if missing := [name for name in attributes if name not in data.attributes]:
         raise FarkerasError(f"{data_dir} has no labels for {', '.join(missing)}, which the model predicts.")
