@@ -11,13 +11,14 @@ from farkeras.attributes import Grouping
 from farkeras.config import Config
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
-from farkeras.models import FARAMTN, SharedTrunk
+from farkeras.models import FARAMTN, LogitsModel, SharedTrunk
 from farkeras.models.model_file import (
     ModelMetadata,
     copy_matching_weights,
     current_versions,
     load_model,
     read_metadata,
+    save,
     save_model,
 )
 
@@ -163,3 +164,29 @@ def test_backbone_of_the_baseline_serves_far_amtn(model):
         target_kernel = next(w for w in target.weights if w.path == f"{name}/kernel")
         baseline_kernel = next(w for w in baseline.weights if w.path == f"{name}/kernel")
         np.testing.assert_array_equal(target_kernel.numpy(), baseline_kernel.numpy())
+
+
+def model_with(layer):
+    inputs = keras.Input((8, 8, 3))
+    return LogitsModel(inputs, {"logits": keras.layers.Dense(3)(layer(keras.layers.Flatten()(inputs)))}, name="own")
+
+
+def test_code_in_a_file_from_a_stranger_is_not_run(tmp_path):
+    save_model(model_with(keras.layers.Lambda(lambda x: x * 2)), METADATA, tmp_path / "model.keras")
+    with pytest.raises(FarkerasError, match=r"holds Python code \(a Lambda layer\), which is not run, because it"):
+        load_model(tmp_path)
+
+
+def test_code_is_not_saved(tmp_path):
+    with pytest.raises(FarkerasError, match="of 'own' is a Lambda, whose code no model file may bring"):
+        save(model_with(keras.layers.Lambda(lambda x: x * 2)), tmp_path, attributes=["a", "b", "c"])
+
+
+def test_a_class_that_keras_does_not_know(tmp_path):
+    class Twice(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs * 2
+
+    save_model(model_with(Twice()), METADATA, tmp_path / "model.keras")
+    with pytest.raises(FarkerasError, match=r"cannot be loaded: Keras does not know its class Twice\. Expected"):
+        load_model(tmp_path)
