@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from farkeras.errors import FarkerasError
+from farkeras.files import as_path
 
 CELEBA_PERCENT_POSITIVE: dict[str, float] = {
     "5_o_Clock_Shadow": 11.1,
@@ -242,7 +243,7 @@ def load_grouping(
 
 
 def _read_groups(name_or_path: str | Path) -> dict[str, tuple[str, ...]]:
-    path, expected = Path(name_or_path), f"expected {', '.join(GROUPINGS)}, one, or the path of a JSON file"
+    path, expected = as_path(name_or_path), f"expected {', '.join(GROUPINGS)}, one, or the path of a JSON file"
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]

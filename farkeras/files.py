@@ -30,7 +30,7 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
     is not replaced (`OSError`). Several processes may write the same `path` at once. A killed process leaves a hidden
     folder, `.NAME.RANDOM.partial`, which the first write of `path` after a day removes.
     """
-    path = Path(path)
+    path = as_path(path)
     folder: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def alone_in(folder: str | os.PathLike, instead: str) -> Iterator[None]:
     Raises:
         FarkerasError: Another process writes into it, or it cannot be written.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     with ExitStack() as until_the_end:
         with writing(folder, instead=instead):
             folder.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from farkeras.errors import FarkerasError
+from farkeras.files import as_path
 from farkeras.photos.reader import Photo, named, read_crop
 
 LABELS_FILE = "labels.txt"
@@ -45,7 +46,7 @@ class LiteRTRecognizer:
 
     def __init__(self, path: str | os.PathLike, num_threads: int | None = None):
         self.attributes, self.metadata = read_labels(path)
-        interpreter = Interpreter(model_path=os.fspath(path), num_threads=num_threads)
+        interpreter = Interpreter(model_path=os.fspath(as_path(path)), num_threads=num_threads)
         # By name: TFLite may order inputs and outputs as it likes.
         self._run = interpreter.get_signature_runner()
         self.input_size = tuple(int(n) for n in self._run.get_input_details()["images"]["shape"][1:3])
@@ -83,7 +84,7 @@ def read_labels(path: str | os.PathLike) -> tuple[tuple[str, ...], dict]:
         FarkerasError: No such file, or nothing of the kind in it.
     """
     try:
-        with zipfile.ZipFile(path) as packed:  # the zip that TFLite's metadata tools append to the model
+        with zipfile.ZipFile(as_path(path)) as packed:  # the zip that TFLite's metadata tools append to the model
             attributes = packed.read(LABELS_FILE).decode().splitlines()
             return tuple(attributes), json.loads(packed.read(METADATA_FILE))
     except OSError as error:

@@ -3,9 +3,9 @@
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from farkeras.errors import FarkerasError
+from farkeras.files import as_path
 
 METADATA_FILE = "assets.extra/farkeras.json"
 
@@ -50,7 +50,7 @@ def read_names(place: str | os.PathLike) -> Names:
     Raises:
         FarkerasError: None there.
     """
-    path = Path(place)
+    path = as_path(place)
     if path.is_dir():
         versions = sorted((p for p in path.iterdir() if p.name.isdigit()), key=lambda p: int(p.name), reverse=True)
         files = [folder / METADATA_FILE for folder in (path, *versions)]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from farkeras.errors import FarkerasError
+from farkeras.files import as_path
 
 MAX_MESSAGE_BYTES = 2**26
 """Limit of one request and of one answer; gRPC's own limit of an answer is 4 MiB."""
@@ -37,7 +38,7 @@ class Tls:
         """
         path = getattr(self, name)
         try:
-            return path and open(path, "rb").read()
+            return path and open(as_path(path), "rb").read()
         except OSError as error:
             raise FarkerasError(f"Cannot read the TLS file {path} ({error.strerror}); expected PEM.") from None
 

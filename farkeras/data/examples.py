@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from farkeras.files import as_path
+
 UNKNOWN = -1
 """The label of an attribute that nobody annotated; masked out of loss and metrics."""
 
@@ -101,7 +103,7 @@ class Examples:
 
 def folder_of(data_dir: str | os.PathLike) -> Path:
     """The folder of a data set, where its keypoints lie: `data_dir`, or, where that is a table, the one it lies in."""
-    path = Path(data_dir)
+    path = as_path(data_dir)
     return path.parent if path.is_file() else path
 
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from farkeras.data.examples import Examples, Stored, folder_of, names_in
 from farkeras.errors import FarkerasError
-from farkeras.files import alone_in, write_text, writing, written_aside
+from farkeras.files import alone_in, as_path, write_text, writing, written_aside
 from farkeras.photos.face_processes import face_processes
 from farkeras.photos.landmarks import FINDER, MIN_SIDE, find_face
 from farkeras.photos.pixels import UNREADABLE, opened, rgb
@@ -105,7 +105,7 @@ def decode_points(points: "np.ndarray | tf.Tensor") -> "np.ndarray | tf.Tensor":
 
 def store_of(data_dir: str | os.PathLike, keypoints_dir: str | os.PathLike = "") -> Path:
     """The folder that holds the points of a data set: the one that is named, or one that a folder's tables share."""
-    return Path(keypoints_dir) if keypoints_dir else folder_of(data_dir) / FOLDER
+    return as_path(keypoints_dir) if keypoints_dir else folder_of(data_dir) / FOLDER
 
 
 def load_keypoints(

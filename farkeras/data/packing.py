@@ -20,7 +20,7 @@ from farkeras.data.sources.packed_files import Index, record_lengths, write_inde
 from farkeras.data.sources.source import Source, filled_splits
 from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
-from farkeras.files import LOCK_FILE, alone_in, writing, written_aside
+from farkeras.files import LOCK_FILE, alone_in, as_path, writing, written_aside
 from farkeras.progress import Progress, report
 
 _FILE_SIZE = 1000  # images to a file: 7 MB of CelebA; what a killed run may have to do again
@@ -69,7 +69,7 @@ def pack_data_set(
     Raises:
         FarkerasError: An image that cannot be read, no right or room to write, or the folder holds another data set.
     """
-    splits, output = filled_splits(source), Path(output)
+    splits, output = filled_splits(source), as_path(output)
     paths = np.concatenate([examples.paths for examples in splits.values()]).tolist()
     names = names_in(data_dir, paths)
     images = list(zip(paths, (read for part in splits.values() for read in encoded_images(part)), strict=True))

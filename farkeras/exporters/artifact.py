@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from farkeras.errors import FarkerasError
 from farkeras.exporters.parity import ParityError
-from farkeras.files import written_aside
+from farkeras.files import as_path, written_aside
 
 
 class Exported(NamedTuple):
@@ -37,7 +37,7 @@ def new_artifact(target: str | os.PathLike) -> Iterator[Path]:
         FarkerasError: `target` exists, or it cannot be written.
         ParityError: As the block raised it, with the folder named.
     """
-    target = Path(target)
+    target = as_path(target)
     check_new(target)
     try:
         with written_aside(target) as aside:
@@ -55,7 +55,7 @@ def new_artifact(target: str | os.PathLike) -> Iterator[Path]:
 
 def check_new(target: str | os.PathLike) -> None:
     """Raises a `FarkerasError` where `target` exists; call it before minutes of work."""
-    if Path(target).exists():
+    if as_path(target).exists():
         raise FarkerasError(f"{target} exists, and an export replaces nothing: remove it, or set another `output`.")
 
 

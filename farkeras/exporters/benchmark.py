@@ -17,6 +17,7 @@ from farkeras.errors import FarkerasError
 from farkeras.exporters import tflite
 from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.exporters.tflite_metadata import with_metadata
+from farkeras.files import as_path
 from farkeras.models.base import FaceAttributeModel
 from farkeras.models.baselines import SharedTrunk
 from farkeras.models.model_file import MODEL_FILE, ModelMetadata, load_model
@@ -98,7 +99,8 @@ def measure_exports(
     found = find_exports(export_dir)
     if not found:
         raise FarkerasError(f"Nothing is exported under {export_dir}; run export/export_tflite.py or another first.")
-    path = Path(workdir) / MODEL_FILE if Path(workdir).is_dir() else Path(workdir)
+    path = as_path(workdir)
+    path = path / MODEL_FILE if path.is_dir() else path
     model, metadata = load_model(path)
     reference = keras_reference(model, metadata, images)
     crops = [crop for faces in reference.batches() for crop in faces.crops]
@@ -133,7 +135,7 @@ def take_turns(rows: Sequence[Measured], crops: Sequence[np.ndarray], rounds: in
 
 def find_exports(export_dir: str | os.PathLike) -> list[tuple[str, str, Path]]:
     """Runtime, variant and path of each export in a folder; for SavedModels only the newest version."""
-    folder, found = Path(export_dir), []
+    folder, found = as_path(export_dir), []
     if versions := [int(path.name) for path in folder.glob("saved_model/*") if path.name.isdecimal()]:
         found.append(("SavedModel", "", folder / "saved_model" / str(max(versions))))
     for precision in tflite.PRECISIONS:

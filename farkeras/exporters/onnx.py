@@ -3,7 +3,6 @@
 import importlib
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,7 @@ from farkeras.exporters.artifact import Exported, new_artifact, writing
 from farkeras.exporters.metadata import export_metadata, write_metadata
 from farkeras.exporters.parity import FLOAT32, Runtime, compare_with_reference, image_runtime, write_parity
 from farkeras.exporters.reference import ParityImages, keras_reference
+from farkeras.files import as_path
 from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, load_model
 from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
@@ -55,7 +55,7 @@ def write_onnx(
     except ModuleNotFoundError as error:
         raise FarkerasError(f"ONNX needs {error.name}: pip install 'farkeras[onnx]'") from None
     model, metadata = load_model(model_path)
-    target, report = Path(target), None
+    target, report = as_path(target), None
     with new_artifact(target) as aside:
         reference = keras_reference(model, metadata, parity) if parity else None
         values = export_metadata(

@@ -8,6 +8,7 @@ from typing import Any
 from farkeras.errors import FarkerasError
 from farkeras.exporters.artifact import Exported
 from farkeras.exporters.reference import ParityImages
+from farkeras.files import as_path
 
 FORMATS = ("saved_model", "tflite", "onnx")
 
@@ -69,5 +70,5 @@ def export_each(
 
 def export_folder(path: str | os.PathLike) -> Path:
     """The folder of all exports of a model: `export` in the workdir, or beside the `.keras` file."""
-    path = Path(path)
+    path = as_path(path)
     return (path.parent if path.suffix == ".keras" else path) / "export"

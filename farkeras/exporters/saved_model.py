@@ -17,7 +17,7 @@ from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.exporters.served_graph import check_servable
 from farkeras.exporters.served_images import MAX_PIXELS, decode_rows, put_rows
 from farkeras.exporters.warmup import MAX_RECORDS, write_warmup
-from farkeras.files import plain_path
+from farkeras.files import as_path, plain_path
 from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, load_model
 
@@ -68,7 +68,7 @@ def write_saved_model(
         raise FarkerasError(f"`warmup_batch_sizes` must be at most {MAX_RECORDS} numbers above 0. Received: {sizes}.")
     model, metadata = load_model(model_path)
     reference = keras_reference(model, metadata, parity) if parity else None
-    target, report = _next_version(Path(export_dir)), None
+    target, report = _next_version(as_path(export_dir)), None
     with new_artifact(target) as aside:
         with writing(target), plain_path(aside) as plain:
             _archive(model, metadata).write_out(plain, verbose=False)

@@ -3,7 +3,6 @@
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -27,6 +26,7 @@ from farkeras.exporters.parity import (
 from farkeras.exporters.quantization import FLOAT_PARTS, Quantization, check_float_parts, quantize
 from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.exporters.tflite_metadata import with_metadata
+from farkeras.files import as_path
 from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, load_model
 from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
@@ -72,7 +72,7 @@ def write_tflite(
     check_float_parts(float_parts)
     if unknown := [name for name in precisions if name not in PRECISIONS]:
         raise FarkerasError(f"Unknown precision '{unknown[0]}'. Known: {', '.join(PRECISIONS)}.")
-    targets = {precision: Path(export_dir) / precision for precision in precisions}
+    targets = {precision: as_path(export_dir) / precision for precision in precisions}
     for target in targets.values():  # before minutes of work
         check_new(target)
     model, metadata = load_model(model_path)

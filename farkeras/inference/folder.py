@@ -3,10 +3,9 @@
 import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from farkeras.errors import FarkerasError
-from farkeras.files import written_aside
+from farkeras.files import as_path, written_aside
 from farkeras.inference.recognizer import Prediction, Recognizer, load
 from farkeras.photos.search import PREDICTIONS_FILE, find_photos
 from farkeras.progress import Progress, report
@@ -47,7 +46,7 @@ def predict_folder(
             report(progress, len(predictions), len(photos))
             yield prediction
 
-    write_predictions(output or Path(folder) / PREDICTIONS_FILE, recognizer.attributes, each())
+    write_predictions(output or as_path(folder) / PREDICTIONS_FILE, recognizer.attributes, each())
     return predictions
 
 

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from farkeras.errors import FarkerasError
+from farkeras.files import as_path
 
 EVALUATION_FILE = "evaluation.json"
 
@@ -24,7 +25,7 @@ def read_evaluation(folder: str | os.PathLike, data_dir: str | os.PathLike, spli
     Raises:
         FarkerasError: The folder holds none, it cannot be read, or it is of other data or of another split.
     """
-    path = Path(folder) / EVALUATION_FILE
+    path = as_path(folder) / EVALUATION_FILE
     own, data = shlex.quote(str(folder)), shlex.quote(str(data_dir))
     command = f"python -m farkeras.evaluate --workdir={own} --data_dir={data} --split={split}"
     try:
@@ -39,7 +40,7 @@ def read_evaluation(folder: str | os.PathLike, data_dir: str | os.PathLike, spli
         raise FarkerasError(f"{path} is not what farkeras.evaluate writes; write it again: {command}") from None
     if found_split != split:
         raise FarkerasError(f"{path} is of the split '{found_split}', expected '{split}'; write it again: {command}")
-    if os.path.realpath(found_dir) != os.path.realpath(data_dir):
+    if os.path.realpath(found_dir) != os.path.realpath(as_path(data_dir)):
         raise FarkerasError(f"{path} is of the data in {found_dir}, expected {data_dir}; write it again: {command}")
     return evaluation
 
@@ -58,7 +59,7 @@ def check_same_data(trained: dict, source: str, data_dir: str, folder: Path) -> 
     """
     own = trained.get("source", "celeba"), trained.get("data_dir", "")
     source, data_dir = source or own[0], data_dir or own[1]
-    if source != own[0] or os.path.realpath(data_dir) != os.path.realpath(own[1]):
+    if source != own[0] or os.path.realpath(as_path(data_dir)) != os.path.realpath(own[1]):
         raise FarkerasError(
             f"The model was trained on {own[0]} in {own[1]}; results on {source} in {data_dir} would take the place of "
             f"its own in {folder}. Name another folder for them: `output={folder / f'on_{source}'}`."

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from farkeras.errors import FarkerasError
+from farkeras.files import as_path
 
 
 def read_history(path: str | Path) -> list[dict]:
@@ -15,7 +16,7 @@ def read_history(path: str | Path) -> list[dict]:
     Raises:
         FarkerasError: Another line is not a JSON object with a step.
     """
-    path, history = Path(path), []
+    path, history = as_path(path), []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
     for number, line in enumerate(lines, start=1):
         if not line.strip():

@@ -16,7 +16,7 @@ from farkeras.config import Config
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.procedural import is_procedural
 from farkeras.errors import FarkerasError
-from farkeras.files import written_aside
+from farkeras.files import as_path, written_aside
 from farkeras.layers import WSGSA
 from farkeras.models.base import FaceAttributeModel, LogitsModel
 
@@ -111,7 +111,7 @@ def save(
         FarkerasError: The model has no logits, or other attributes or another image size than is said here; or the
             folder holds a training run of `train_and_evaluate`.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.suffix != ".keras":
         if (path / "checkpoints").is_dir():
             raise FarkerasError(f"{path} holds a training run, whose model this would replace. Name another folder.")
@@ -242,7 +242,7 @@ def read_metadata(path: str | os.PathLike) -> ModelMetadata:
 
 
 def _model_file(path: str | os.PathLike) -> Path:
-    path = Path(path)
+    path = as_path(path)
     if path.is_dir():
         if not (path / MODEL_FILE).is_file():
             raise FarkerasError(

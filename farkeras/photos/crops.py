@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from farkeras.errors import FarkerasError
-from farkeras.files import writing, written_aside
+from farkeras.files import as_path, writing, written_aside
 from farkeras.photos.alignment import cut_crop
 from farkeras.photos.face_processes import face_processes
 from farkeras.photos.landmarks import EYES, NO_FACE, find_eyes, find_faces
@@ -149,12 +149,12 @@ def align_photos(
     with (
         writing(f"crops to {output}", instead="output"),
         face_processes(max(1, min(workers, len(tasks))), "it does all photos again") as pool,
-        written_aside(Path(output) / CROPS_FILE) as listing,  # whose folder is for half-written crops, too
+        written_aside(as_path(output) / CROPS_FILE) as listing,  # whose folder is for half-written crops, too
     ):
         try:
             done = 0
             report(progress, done, len(targets))
-            store = partial(_align, Path(output), listing.parent, all_faces)
+            store = partial(_align, as_path(output), listing.parent, all_faces)
             for task, (stored, failed) in zip(tasks, pool.map(store, tasks), strict=True):
                 crops += stored
                 errors += failed

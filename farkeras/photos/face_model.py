@@ -20,7 +20,7 @@ from pathlib import Path
 import platformdirs
 
 from farkeras.errors import FarkerasError
-from farkeras.files import written_aside
+from farkeras.files import as_path, written_aside
 
 ADDRESS = (
     "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
@@ -45,7 +45,7 @@ def read_face_model() -> bytes:
     """
     if named := os.environ.get(VARIABLE):
         try:
-            content = Path(named).read_bytes()
+            content = as_path(named).read_bytes()
         except OSError as error:
             raise FarkerasError(
                 f"Cannot read the face model that {VARIABLE} names, {named} ({error.strerror}); set it to the path of "

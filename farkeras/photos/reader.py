@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from farkeras.errors import FarkerasError
+from farkeras.files import as_path
 from farkeras.photos.pixels import UNREADABLE, NoHeif, opened, orientation, rgb, upright
 
 
@@ -40,7 +41,10 @@ def named(photos: Photo | Iterable[Photo]) -> Iterator[tuple[str, Photo]]:
         photos: One or several; an array or tensor `[batch, height, width, 3]` is several.
     """
     for i, photo in enumerate(_several(photos)):
-        yield os.fspath(photo) if isinstance(photo, str | os.PathLike) else f"image {i}", photo
+        if isinstance(photo, str | os.PathLike):
+            yield os.fspath(photo), as_path(photo)
+        else:
+            yield f"image {i}", photo
 
 
 def read_photo(photo: Photo, name: str | None = None) -> np.ndarray:
@@ -69,6 +73,7 @@ def read_crop(photo: Photo, name: str | None = None) -> np.ndarray:
 def _read(photo: Any, name: str | None, any_format: bool) -> np.ndarray:
     is_path = isinstance(photo, str | os.PathLike)
     name = name or (os.fspath(photo) if is_path else "The photo")
+    photo = as_path(photo) if is_path else photo
     content = None if is_path else content_of(photo, name)
     if not is_path and content is None and not isinstance(photo, Image.Image):
         array = _array(photo, name)

@@ -38,7 +38,7 @@ def find_photos(places: Iterable[str | os.PathLike], sub_folders: bool = False) 
     """
     photos: list[Path] = []
     errors: list[str] = []
-    for place in map(Path, places):
+    for place in map(as_path, places):
         if not os.path.isdir(place):  # False, too, where the path may not be looked at
             photos.append(place)
             continue

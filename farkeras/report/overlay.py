@@ -15,7 +15,7 @@ from PIL import Image
 
 from farkeras.attributes import REGIONS, region_of
 from farkeras.errors import FarkerasError
-from farkeras.files import written_aside
+from farkeras.files import as_path, written_aside
 from farkeras.photos.regions import COLORS, FaceRegions
 from farkeras.report.drawing import add_frame, write
 from farkeras.report.summary import readable
@@ -43,7 +43,7 @@ class _Line(NamedTuple):
 def check_overlay(path: str | os.PathLike, photos: Sequence[str | os.PathLike]) -> None:
     """Raises a `FarkerasError` for a file or photographs that `write_overlay` refuses; reads no photograph."""
     check_png(path)
-    if Path(path).resolve() in [Path(photo).resolve() for photo in photos]:
+    if as_path(path).resolve() in [as_path(photo).resolve() for photo in photos]:
         raise FarkerasError(f"{path} is one of the photos; name another file for the overlay.")
     if not 1 <= len(photos) <= MAX_PHOTOS:
         raise FarkerasError(f"An overlay shows 1 to {MAX_PHOTOS} photos, got {len(photos)}; name as many.")

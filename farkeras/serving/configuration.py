@@ -7,6 +7,7 @@ from google.protobuf import text_format
 from google.protobuf.message import Message
 
 from farkeras.errors import FarkerasError
+from farkeras.files import as_path
 from farkeras.serving.batching import BatchSettings
 from farkeras.wire.protos.config_pb2 import BatchingParameters, ModelConfig, ModelServerConfig, VersionPolicy
 
@@ -44,7 +45,7 @@ def one_model(name: str, model_dir: str | Path) -> ModelConfig:
     Raises:
         FarkerasError: The folder holds no version.
     """
-    folder = Path(model_dir)
+    folder = as_path(model_dir)
     if not versions_on_disk(folder):
         nested = folder / "export" / "saved_model"
         found = versions_on_disk(nested)
@@ -96,7 +97,7 @@ def read_batching(path: str | Path) -> BatchSettings:
 
 def _read(path: str | Path, message: _AnyMessage) -> _AnyMessage:
     try:
-        return text_format.Parse(Path(path).read_text(encoding="utf-8"), message)
+        return text_format.Parse(as_path(path).read_text(encoding="utf-8"), message)
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FarkerasError(

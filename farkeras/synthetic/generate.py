@@ -9,7 +9,7 @@ from pathlib import Path
 
 from farkeras.data.procedural import SETTINGS_FILE
 from farkeras.errors import FarkerasError
-from farkeras.files import written_aside
+from farkeras.files import as_path, written_aside
 from farkeras.synthetic import celeba, lfwa
 
 LAYOUTS = {"celeba": celeba, "lfwa": lfwa}
@@ -65,7 +65,7 @@ def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1)
     """
     if num_workers < 1:
         raise FarkerasError(f"`num_workers` must be at least 1. Received: {num_workers}.")
-    output = Path(output)
+    output = as_path(output)
     if _holds(output, settings):
         return False
     layout = LAYOUTS[settings.layout]

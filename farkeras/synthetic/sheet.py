@@ -11,7 +11,7 @@ from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.data.sources.opening import open_source
 from farkeras.data.sources.source import filled_splits
 from farkeras.errors import FarkerasError
-from farkeras.files import written_aside
+from farkeras.files import as_path, written_aside
 from farkeras.synthetic.canvas import HEIGHT, WIDTH
 from farkeras.synthetic.drawing import render
 
@@ -32,7 +32,7 @@ _COMPANY = {
 
 def check_contact_sheet(path: str | Path) -> None:
     """Raises FarkerasError where no PNG can be written, as far as can be told beforehand."""
-    path = Path(path)
+    path = as_path(path)
     if path.suffix.lower() != ".png":
         raise FarkerasError(f"A contact sheet is a PNG, got {path}; give it a name that ends in .png.")
     if os.path.isdir(path):

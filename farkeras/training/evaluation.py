@@ -13,7 +13,7 @@ from farkeras.data.procedural import is_procedural
 from farkeras.data.reading import image_reader
 from farkeras.data.sources.opening import open_split
 from farkeras.errors import FarkerasError
-from farkeras.files import write_text, writing
+from farkeras.files import as_path, write_text, writing
 from farkeras.inference.forward import predict_examples
 from farkeras.metrics.attribute_metrics import evaluate_attributes
 from farkeras.metrics.evaluation_file import EVALUATION_FILE, check_same_data
@@ -49,7 +49,8 @@ class EvaluatedModel(NamedTuple):
 
 def results_folder(path: str | os.PathLike, output: str | os.PathLike = "") -> Path:
     """Where the results of a workdir or `.keras` file go: `output`, or the folder of the model."""
-    return Path(output or (path if Path(path).is_dir() else Path(path).parent))
+    path = as_path(path)
+    return as_path(output) if output else path if path.is_dir() else path.parent
 
 
 def evaluate_run(
@@ -167,7 +168,7 @@ def evaluate_model(
         inputs = tf.stack([framed.resize(face) for face in faces[:SHOWN_FACES]])
         overlays = overlay_strip(inputs.numpy(), model.masks(inputs).numpy())
     run = {
-        "model": os.fspath(path),
+        "model": os.fspath(as_path(path)),
         "source": source,
         "data_dir": os.path.abspath(data_dir),
         "split": split,

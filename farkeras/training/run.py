@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from farkeras.config import Config
-from farkeras.files import alone_in, writing
+from farkeras.files import alone_in, as_path, writing
 from farkeras.models.model_file import check_keras
 from farkeras.progress import Progress
 from farkeras.training.building import Run, open_data
@@ -35,7 +35,7 @@ def train_and_evaluate(
         FarkerasError: Settings and data do not fit, the workdir is of another run, in use or not writable, or the loss
             is not finite.
     """
-    config, workdir = config.absolute(), Path(workdir)  # the run may be continued or evaluated from another folder
+    config, workdir = config.absolute(), as_path(workdir)  # the run may be continued or evaluated from another folder
     check_keras()
     data, strategy = open_data(config, progress), make_strategy(config.replicas)
     identity = identity_of(data, strategy.num_replicas_in_sync)

@@ -46,7 +46,7 @@ def open_source(
         raise FarkerasError(f"Unknown source '{name}'. Known: {', '.join(SOURCES)}.")
     if not data_dir:
         raise FarkerasError("No data folder given; name it with `data_dir=PATH`.")
-    return SOURCES[name](data_dir, progress, settings or {})
+    return SOURCES[name](os.path.expanduser(data_dir), progress, settings or {})
 
 
 def open_split(
