@@ -12,6 +12,7 @@ from absl import logging
 
 from farkeras.cli.flags import Flags
 from farkeras.errors import FarkerasError
+from farkeras.files import escape_output, reason
 
 HELP = ("--help", "-help", "--helpshort", "--helpfull", "-h", "-?")
 
@@ -22,15 +23,21 @@ def run_command(define: Callable[[Flags], None], main: Callable[[Flags], int | N
     logging.set_verbosity(logging.WARNING)
     library = python_logging.getLogger("farkeras")  # its lines as they are, and on today's stderr, unlike absl's
     library.handlers, library.propagate = [python_logging.lastResort or python_logging.NullHandler()], False
+    escape_output()
     with suppress(OSError, ValueError):  # a stderr without a descriptor, as in some notebooks
         faulthandler.enable()
-    sys.exit(call(define, main, sys.argv))
+    code = call(define, main, sys.argv)
+    try:
+        sys.stdout.flush()
+    except OSError:  # said by `call`; at the end Python would try again and print a traceback
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def call(define: Callable[[Flags], None], main: Callable[[Flags], int | None], argv: Sequence[str]) -> int:
     """Defines the flags, reads the command line `argv` and calls `main(options)`; gives the exit code.
 
-    A `FarkerasError` becomes one line on stderr and 1, Ctrl-C one and 130.
+    A `FarkerasError` becomes one line on stderr and 1, as does what the system says of a file; Ctrl-C one and 130.
     """
     options = Flags()
     define(options)
@@ -42,9 +49,23 @@ def call(define: Callable[[Flags], None], main: Callable[[Flags], int | None], a
         return 0
     try:
         options.parse(argv)
-        return main(options) or 0
+        code = main(options) or 0
+        sys.stdout.flush()
+        return code
     except FarkerasError as error:
         print(f"error: {options.as_flags(str(error))}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever reads, such as `| head`, has seen enough
+        return 1
+    except Exception as error:
+        if not (why := reason(error)):
+            raise  # a bug keeps its traceback
+        # What reads or writes says more; this is for what no part of the package expects.
+        what = getattr(error, "filename", None) or "a file or the output"
+        print(
+            f"error: Cannot read or write {what} ({why}); make room on its disk, change its rights, or name another.",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -1,5 +1,6 @@
 """How entry points end: one line of error, exit codes; and that light imports stay light."""
 
+import os
 import subprocess
 import sys
 
@@ -28,6 +29,13 @@ def python(code):
         ("return 3", 3, "", ""),
         ("raise FarkerasError('No photo. Give one.')", 1, "", "error: No photo. Give one.\n"),
         ("raise KeyboardInterrupt", 130, "", "stopped\n"),
+        (
+            "open('/nowhere/a')",
+            1,
+            "",
+            "error: Cannot read or write /nowhere/a (No such file or directory); make room on its disk, change its "
+            "rights, or name another.\n",
+        ),
     ],
 )
 def test_how_a_command_ends(body, code, out, err):
@@ -42,6 +50,36 @@ def test_a_line_of_the_library_is_seen_beside_silenced_native_code():
     os.write(2, b"native noise")
     logging.getLogger("farkeras").warning("Downloading the face model")"""
     assert python(PROGRAM.format(body=body)).stderr == "Downloading the face model\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("body", ["print('done')", "print('x' * 100_000)"])
+def test_output_to_a_full_disk(body):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-c", PROGRAM.format(body=body)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: Cannot read or write a file or the output (No space left on device); make")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_has_seen_enough():
+    command = [sys.executable, "-c", PROGRAM.format(body="print('x' * 1_000_000)")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+
+
+def test_what_tensorflow_says_of_a_file():
+    body = """import tensorflow as tf
+    tf.io.write_file("/dev/null/a", "text")"""
+    done = python(PROGRAM.format(body=body))
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        1,
+        "error: Cannot read or write a file or the output (Not a directory); make room on its disk, change its rights, "
+        "or name another.",
+    )
+    assert "Traceback" not in done.stderr
 
 
 def test_a_bug_keeps_its_traceback():
