@@ -5,8 +5,9 @@ attribute, and what is wrong: images that are missing, damaged, in two splits at
 contradict each other. `--json=FILE` writes the same for programs, with every image concerned.
 
 The exit code is 1 when training, or the evaluation after it, would end with an error: the source cannot be opened, a
-split is empty, an image is missing, or more than 1 % of a split's images cannot be decoded. Else it is 0, whatever else
-is found (`farkeras/data/check.py` says what is looked for).
+split is empty, an image is missing, more than 1 % of a split's images cannot be decoded, no attribute has training
+labels of both classes, or a run with these flags would refuse the data or keep no model. Else it is 0, whatever else is
+found (`farkeras/data/check.py` says what is looked for).
 
 `--shortcuts` adds whether the attributes can be told without looking at faces: the balanced accuracy of logistic
 regressions on 32 x 32 pixels (fitted to the training split, scored on the test split), on the border, and on the file's

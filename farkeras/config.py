@@ -49,7 +49,7 @@ class Config:
     source: str = setting("celeba", "Kind of data set.", choices=("celeba", "lfwa", "packed", "table", "tfds"))
     grouping: str = setting(
         "mgmtn8",
-        "Attribute groups: mgmtn8, mcnn9, one, or a JSON file {group: [attributes]}.",
+        "Attribute groups: mgmtn8, mcnn9, one, or a JSON file {group: [attributes]} of those to train.",
         path=True,
         words=(*GROUPINGS, "one"),
     )
@@ -134,7 +134,10 @@ class Config:
     weight_decay: float = setting(0.01, "Decoupled weight decay of kernels.", at_least=0)
     ema_decay: float = setting(0.0, "Weight averaging: decay per step, 0 for none.", at_least=0, at_most=0.99999)
     batch_norm_momentum: float = setting(
-        0.0, "Momentum of the moving batch statistics; 0: the backbone's own.", at_least=0, at_most=0.9999
+        0.0,
+        "Momentum of the moving batch statistics; 0: the backbone's own, lowered where the run is short.",
+        at_least=0,
+        at_most=0.9999,
     )
     precision: str = setting("float32", "Arithmetic of training.", choices=("float32", "bfloat16", "float64"))
 
