@@ -6,15 +6,21 @@ import os
 import platform
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 
 from farkeras.errors import FarkerasError
 
 LOCK_FILE = ".lock"
+ESCAPED = "backslashreplace"
+"""What becomes of text that an encoding lacks, such as a file's name that is not UTF-8: `\\udcfc`, as in JSON."""
+
+_NO_PATTERN = re.compile(r"[^\[*?\\\ud800-\udfff]*")
 
 _REASONS = {os.strerror(number) for number in errno.errorcode}
 _NO_FOLDER = {os.strerror(number) for number in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR)}
@@ -58,11 +64,13 @@ def as_path(path: str | os.PathLike) -> Path:
 def plain_path(folder: str | os.PathLike) -> Iterator[str]:
     """Gives a path of an existing folder for TensorFlow, which takes `[`, `*`, `?` and a backslash for a pattern.
 
+    It knows no path that is not UTF-8, either.
+
     TensorFlow looks for checkpoints by patterns: in a folder `run[lr=3e-4]` it finds none, and in `a*` it would remove
     those of `ab`. A folder with such a sign is reached through a link, as long as the block lasts.
     """
     folder = os.path.abspath(folder)
-    if not set(folder) & set("[*?\\"):
+    if _NO_PATTERN.fullmatch(folder):
         yield folder
         return
     with tempfile.TemporaryDirectory() as place:
@@ -72,9 +80,16 @@ def plain_path(folder: str | os.PathLike) -> Iterator[str]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes UTF-8 text, complete or not at all."""
+    """Writes UTF-8 text, complete or not at all; see `ESCAPED`."""
     with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_text(text, encoding="utf-8", errors=ESCAPED)
+
+
+def escape_output() -> None:
+    """Lets stdout and stderr show every text, whatever a terminal's encoding lacks; see `ESCAPED`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # not what a notebook or a test has put in its place
+            stream.reconfigure(errors=ESCAPED)
 
 
 def reason(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from rich.progress import track
 
 from farkeras.cli.console import make_console
 from farkeras.cli.flags import Flags
-from farkeras.cli.predictions import probability_table, to_json
+from farkeras.cli.predictions import print_json, probability_table
 from farkeras.cli.run import run_command
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
@@ -25,11 +25,11 @@ from farkeras.photos.search import PREDICTIONS_FILE, find_photos
 def define(flags: Flags) -> None:
     usage = "python -m farkeras.predict PHOTO... --workdir=DIR"
     flags.accept_arguments("PHOTO_OR_FOLDER...", f"No photo given: {usage}.")
-    flags.text("workdir", "", "Folder of a training run.")
-    flags.text("model", "", "A .keras file, in place of --workdir.")
+    flags.path("workdir", "Folder of a training run.")
+    flags.path("model", "A .keras file, in place of --workdir.")
     flags.boolean("json", False, "Print JSON in place of tables.")
-    flags.text("output", "", "CSV file to write, replaced if there; default for a folder: <folder>/predictions.csv.")
-    flags.text("overlay", "", "PNG file to write, replaced if there: each photo with the regions and what they show.")
+    flags.path("output", "CSV file to write, replaced if there; default for a folder: <folder>/predictions.csv.")
+    flags.path("overlay", "PNG file to write, replaced if there: each photo with the regions and what they show.")
     flags.boolean("align", True, "Find and align the face; with --noalign the images are CelebA-aligned crops.")
     flags.number("threshold", 0.5, "Probability from which an attribute is marked.", 0, 1)
 
@@ -71,7 +71,7 @@ def main(options: Flags) -> int:
             yield prediction
 
     if options.json:
-        print(to_json(predictions()))
+        print_json(predictions())
     elif output:
         screen = make_console(stderr=True)
         progress = track(predictions(), "Photos", len(photos), console=screen, disable=not screen.is_terminal)

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from farkeras.cli.console import make_console
-from farkeras.cli.predictions import probability_table, to_json
+from farkeras.cli.predictions import print_json, probability_table
 from farkeras.clients import Answer, GrpcClient, Tls
 from farkeras.errors import FarkerasError
+from farkeras.files import escape_output
 from farkeras.native_logs import silence_native_logs
 from farkeras.photos.search import find_photos
 
@@ -51,7 +52,7 @@ def run(given: argparse.Namespace) -> int:
     with GrpcClient(given.server, given.metadata, tls=tls, headers=headers, **settings) as client:
         answers = _shown(client.recognize_each(photos, given.align), errors)
         if given.json:
-            print(to_json(answers))
+            print_json(answers)
         else:
             console = make_console(soft_wrap=False)
             for answer in answers:
@@ -77,6 +78,7 @@ def _print_error(error: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
+    escape_output()
     try:
         return run(arguments(argv))
     except FarkerasError as error:

@@ -17,8 +17,9 @@ def test_a_folder_of_drawn_faces_and_a_text(faces_dir, tmp_path):
     pytest.importorskip("mediapipe")
     photos = tmp_path / "photos"
     (photos / "sub").mkdir(parents=True)
-    for number in (1, 2, 3):
-        (photos / f"sub/{number}.jpg").symlink_to(faces_dir / f"img_align_celeba/{number:06}.jpg")
+    not_utf8 = os.fsdecode(b"3\xfc.jpg")
+    for number, name in enumerate(("1.jpg", "2.jpg", not_utf8), 1):
+        (photos / "sub" / name).symlink_to(faces_dir / f"img_align_celeba/{number:06}.jpg")
     (photos / "text.jpg").write_text("text")
     done = run(photos, tmp_path / "none.jpg", f"--output={tmp_path / 'crops'}", "--workers=2")
     assert done.returncode == 1
@@ -29,13 +30,19 @@ def test_a_folder_of_drawn_faces_and_a_text(faces_dir, tmp_path):
     ]
     assert done.stdout.startswith(f"{tmp_path}/crops: 3 crops of 3 of 5 photos, ")
     assert done.stdout.endswith(" photos/s; see crops.csv\n")
-    assert sorted(path.name for path in (tmp_path / "crops/sub").iterdir()) == ["1.jpg", "2.jpg", "3.jpg"]
+    assert sorted(path.name for path in (tmp_path / "crops/sub").iterdir()) == ["1.jpg", "2.jpg", not_utf8]
+    assert "\nsub/3\\udcfc.jpg," in (tmp_path / "crops/crops.csv").read_text(encoding="utf-8")
     with Image.open(tmp_path / "crops/sub/1.jpg") as crop:
         assert crop.size == (178, 218)
 
     done = run(photos / "sub", f"--output={tmp_path / 'all'}", "--all_faces", "--workers=1")
     assert (done.returncode, done.stderr) == (0, "")
-    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["1_1.jpg", "2_1.jpg", "3_1.jpg", "crops.csv"]
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == [
+        "1_1.jpg",
+        "2_1.jpg",
+        os.fsdecode(b"3\xfc_1.jpg"),
+        "crops.csv",
+    ]
 
 
 @pytest.mark.parametrize(

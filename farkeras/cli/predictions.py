@@ -1,6 +1,7 @@
 """Predictions, of a model at hand or of a server, as a table for people and as JSON."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -41,10 +42,15 @@ def _cell(name: str, probability: float, threshold: float) -> Text:
     return Text(f"{'*' if likely else ' '}{probability:>4.0%} {name}", style="bold" if likely else "dim", no_wrap=True)
 
 
-def to_json(predictions: Iterable["Prediction | Answer"]) -> str:
-    """A list of `{"photo": ..., "attributes": {name: probability}}` or `{"photo": ..., "error": ...}`."""
+def print_json(predictions: Iterable["Prediction | Answer"]) -> None:
+    """Prints a list of `{"photo": ..., "attributes": {name: probability}}` or `{"photo": ..., "error": ...}`."""
     entries: list[dict] = []
     for p in predictions:
         rounded = {name: round(value, 6) for name, value in (p.probabilities or {}).items()}
         entries.append({"photo": p.photo} | ({"error": p.error} if p.error else {"attributes": rounded}))
-    return json.dumps(entries, indent=2, ensure_ascii=False)
+    text = json.dumps(entries, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # JSON has escapes of its own, which every program reads
+        text = json.dumps(entries, indent=2)
+    print(text)

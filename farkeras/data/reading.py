@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import tensorflow as tf
 
 from farkeras.data.examples import RECORD_HEAD, RECORD_TAIL, Examples, Records
@@ -20,7 +21,7 @@ def image_reader(examples: Examples) -> Callable[[tf.Tensor], tf.Tensor]:
     with tf.device("CPU"):  # where the pipeline runs
         if examples.records is not None:
             return _record_reader(examples.records)
-        paths = tf.constant(examples.paths.astype(str))
+        paths = _paths(examples.paths)
     return lambda example: tf.io.read_file(paths[example])
 
 
@@ -33,7 +34,7 @@ def encoded_images(examples: Examples) -> list[Callable[[], bytes]]:
 
 
 def _record_reader(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
-    files, file_of = tf.constant(records.files.astype(str)), tf.constant(records.file_of)
+    files, file_of = _paths(records.files), tf.constant(records.file_of)
     offset, length = tf.constant(records.offset), tf.constant(records.length)
 
     def read(example: tf.Tensor) -> tf.Tensor:
@@ -49,3 +50,7 @@ def _record_reader(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
         return tf.raw_ops.DatasetToSingleElement(dataset=first, **kind)[0]
 
     return read
+
+
+def _paths(paths: np.ndarray) -> tf.Tensor:
+    return tf.constant([os.fsencode(path) for path in paths.tolist()], tf.string)  # by itself it knows UTF-8 only

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from farkeras.errors import FarkerasError
-from farkeras.files import as_path, written_aside
+from farkeras.files import ESCAPED, as_path, written_aside
 from farkeras.inference.recognizer import Prediction, Recognizer, load
 from farkeras.photos.search import PREDICTIONS_FILE, find_photos
 from farkeras.progress import Progress, report
@@ -59,7 +59,7 @@ def write_predictions(path: str | os.PathLike, attributes: Sequence[str], predic
         FarkerasError: The file cannot be written there.
     """
     try:
-        with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+        with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8", errors=ESCAPED) as file:
             rows = csv.writer(file)
             rows.writerow(["photo", *attributes, "error"])
             for p in predictions:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from farkeras.errors import FarkerasError
-from farkeras.files import as_path, writing, written_aside
+from farkeras.files import ESCAPED, as_path, writing, written_aside
 from farkeras.photos.alignment import cut_crop
 from farkeras.photos.face_processes import face_processes
 from farkeras.photos.landmarks import EYES, NO_FACE, find_eyes, find_faces
@@ -96,9 +96,9 @@ def find_targets(places: Iterable[str | os.PathLike], output: str | os.PathLike)
     targets: list[Target] = []
     errors: list[str] = []
     taken: set[str] = set()  # stems in lower case
-    for place in map(Path, places):
+    for place in map(as_path, places):
         folder = place if os.path.isdir(place) else place.parent
-        out, searched = Path(os.path.realpath(output)), Path(os.path.realpath(folder))
+        out, searched = Path(os.path.realpath(as_path(output))), Path(os.path.realpath(folder))
         nested = folder == place and (out in searched.parents or searched in out.parents)
         if nested or out == searched:
             raise FarkerasError(
@@ -162,7 +162,7 @@ def align_photos(
                 report(progress, done, len(targets))
         finally:
             pool.shutdown(cancel_futures=True)  # no process writes a crop while that folder goes
-        with open(listing, "w", newline="", encoding="utf-8") as file:
+        with open(listing, "w", newline="", encoding="utf-8", errors=ESCAPED) as file:
             rows = csv.writer(file)
             rows.writerow(_HEADER)
             rows.writerows((crop.path, crop.photo, crop.face, *(f"{x:.2f}" for x in crop.eyes)) for crop in crops)

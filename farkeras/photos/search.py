@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from farkeras.errors import few
+from farkeras.files import as_path
 
 PREDICTIONS_FILE = "predictions.csv"
 """What the predictions of a folder's photographs are written to, in the folder itself."""

@@ -15,7 +15,7 @@ from PIL import Image
 
 from farkeras.attributes import REGIONS, region_of
 from farkeras.errors import FarkerasError
-from farkeras.files import as_path, written_aside
+from farkeras.files import ESCAPED, as_path, written_aside
 from farkeras.photos.regions import COLORS, FaceRegions
 from farkeras.report.drawing import add_frame, write
 from farkeras.report.summary import readable
@@ -261,4 +261,5 @@ def _draw_line(figure: Figure, left: float, y: float, line: _Line, probabilities
 
 
 def _shortened(name: str, letters: int = 80) -> str:
+    name = name.encode(errors=ESCAPED).decode()
     return name if len(name) <= letters else f"…{name[1 - letters :]}"

@@ -1,12 +1,14 @@
 """Predictions as people and programs read them."""
 
+import io
 import json
+import sys
 
 import pytest
 from rich.console import Console
 
 from farkeras.attributes import CELEBA_ATTRIBUTES, GROUPINGS
-from farkeras.cli.predictions import probability_table, to_json
+from farkeras.cli.predictions import print_json, probability_table
 from farkeras.inference.recognizer import Prediction
 
 VALUES = {name: i / 39 for i, name in enumerate(CELEBA_ATTRIBUTES)}
@@ -28,9 +30,28 @@ def test_table_is_whole_at_any_width(width):
         assert f"{mark}{percent:>4} {name}" in text
 
 
-def test_json():
-    text = to_json([Prediction("a.jpg", {"Smiling": 0.123456789}), Prediction("b.jpg", error="no")])
-    assert json.loads(text) == [
+def test_json(capsys):
+    print_json([Prediction("a.jpg", {"Smiling": 0.123456789}), Prediction("b.jpg", error="no")])
+    assert json.loads(capsys.readouterr().out) == [
         {"photo": "a.jpg", "attributes": {"Smiling": 0.123457}},
         {"photo": "b.jpg", "error": "no"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "photo", "written"),
+    [
+        ("utf-8", "ж", "ж"),
+        ("utf-8", "\udcff", "\\udcff"),  # a byte of a file's name that is not UTF-8
+        ("cp1252", "ж", "\\u0436"),
+        ("cp1252", "\U0001f600", "\\ud83d\\ude00"),
+    ],
+)
+def test_json_of_names_that_the_terminal_lacks(monkeypatch, encoding, photo, written):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    print_json([Prediction(photo, error="no")])
+    terminal.flush()
+    text = terminal.buffer.getvalue().decode(encoding)
+    assert f'"photo": "{written}"' in text
+    assert json.loads(text) == [{"photo": photo, "error": "no"}]

@@ -27,6 +27,7 @@ def python(code):
     [
         ("print('done')", 0, "done\n", ""),
         ("return 3", 3, "", ""),
+        ("print('\\udcff')", 0, "\\udcff\n", ""),  # of a file's name that is not UTF-8
         ("raise FarkerasError('No photo. Give one.')", 1, "", "error: No photo. Give one.\n"),
         ("raise KeyboardInterrupt", 130, "", "stopped\n"),
         (

@@ -1,6 +1,7 @@
 """Predictions of a folder of photographs, and the CSV file that they become."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -51,6 +52,13 @@ def test_csv(tmp_path):
         ["a, b.jpg", "0.250000", "1.000000", ""],
         ["c", "", "", "no"],
     ]
+
+
+def test_csv_with_a_name_that_is_not_utf8(tmp_path):
+    path = tmp_path / "out.csv"
+    photos = [os.fsdecode(b"a\xfc.jpg"), "ü.jpg"]
+    write_predictions(path, ["Bald"], [Prediction(photo, {"Bald": 0.5}) for photo in photos])
+    assert path.read_text(encoding="utf-8").splitlines()[1:] == ["a\\udcfc.jpg,0.500000,", "ü.jpg,0.500000,"]
 
 
 def test_csv_that_is_interrupted_leaves_the_old_one(tmp_path):
