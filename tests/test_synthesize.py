@@ -234,6 +234,22 @@ def test_a_contact_sheet_that_cannot_be_written_leaves_the_old_one(faces, tmp_pa
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_faces_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    message = r"Cannot write .*file/faces \(File exists\); a file is in the place .* name another with `output`\."
+    with pytest.raises(FarkerasError, match=message):
+        draw_faces(FaceSettings(4), tmp_path / "file/faces")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    message = r"^Cannot write .*faces \(No space left on device\); make room and the folder writable, or name another"
+    with pytest.raises(FarkerasError, match=message):
+        draw_faces(FaceSettings(4), tmp_path / "faces")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize(
     ("place", "message"),
     [

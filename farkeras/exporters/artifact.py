@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import tensorflow as tf
-
 from farkeras.errors import FarkerasError
 from farkeras.exporters.parity import ParityError
-from farkeras.files import as_path, written_aside
+from farkeras.files import as_path, reason, written_aside
 
 
 class Exported(NamedTuple):
@@ -39,18 +37,15 @@ def new_artifact(target: str | os.PathLike) -> Iterator[Path]:
     """
     target = as_path(target)
     check_new(target)
-    try:
-        with written_aside(target) as aside:
-            aside.mkdir()
-            try:
-                yield aside
-            except ParityError as error:
-                rejected = target.with_name(f"{target.name}.rejected")
-                shutil.rmtree(rejected, ignore_errors=True)
-                os.replace(aside, rejected)
-                raise ParityError(f"{error} The export is kept in {rejected}.", error.report) from None
-    except OSError as error:
-        raise _unwritten(target, error) from None
+    with writing(target), written_aside(target) as aside:
+        aside.mkdir()
+        try:
+            yield aside
+        except ParityError as error:
+            rejected = target.with_name(f"{target.name}.rejected")
+            shutil.rmtree(rejected, ignore_errors=True)
+            os.replace(aside, rejected)
+            raise ParityError(f"{error} The export is kept in {rejected}.", error.report) from None
 
 
 def check_new(target: str | os.PathLike) -> None:
@@ -61,16 +56,10 @@ def check_new(target: str | os.PathLike) -> None:
 
 @contextmanager
 def writing(target: str | os.PathLike) -> Iterator[None]:
-    """Makes a `FarkerasError` of a failed write by TensorFlow, which raises no `OSError` for a full disk."""
+    """Makes a `FarkerasError` of a failed write, see `farkeras.files.reason`."""
     try:
         yield
-    except (OSError, tf.errors.OpError) as error:
-        raise _unwritten(target, error) from None
-
-
-def _unwritten(target: str | os.PathLike, error: OSError | tf.errors.OpError) -> FarkerasError:
-    if isinstance(error, OSError):
-        reason = error.strerror or str(error)
-    else:  # "{{function}} path; File too large [Op:SaveV2]"
-        reason = error.message.rsplit("; ", 1)[-1].partition(" [Op")[0]
-    return FarkerasError(f"Cannot write the export {target} ({reason}). Nothing was left behind.")
+    except Exception as error:
+        if not (why := reason(error)):
+            raise
+        raise FarkerasError(f"Cannot write the export {target} ({why}). Nothing was left behind.") from None

@@ -133,8 +133,7 @@ def write_parity(folder: Path, report: dict) -> None:
     Raises:
         ParityError: The export exceeds a limit; the file is written nevertheless.
     """
-    data = report["data"] | {"data_dir": Path(report["data"]["data_dir"]).name}  # an export may be passed on
-    text = json.dumps(report | {"data": data}, indent=1, allow_nan=False) + "\n"
+    text = json.dumps(report, indent=1, allow_nan=False) + "\n"
     (folder / PARITY_FILE).write_text(text, encoding="utf-8")
     if report["exceeded"]:
         raise ParityError(f"Not the numbers of the Keras model: {'; '.join(report['exceeded'])}.", report)

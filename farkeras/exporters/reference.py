@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,7 +109,7 @@ def keras_reference(model: LogitsModel, metadata: ModelMetadata, images: ParityI
     ]
     data = {
         "source": source,
-        "data_dir": data_dir,
+        "data_dir": Path(data_dir).name,  # an export may be passed on
         "split": "test",
         "images": len(encoded),
         "undecodable": len(chosen) - len(encoded),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from farkeras.data.procedural import SETTINGS_FILE
 from farkeras.errors import FarkerasError
-from farkeras.files import as_path, written_aside
+from farkeras.files import as_path, writing, written_aside
 from farkeras.synthetic import celeba, lfwa
 
 LAYOUTS = {"celeba": celeba, "lfwa": lfwa}
@@ -61,15 +61,16 @@ def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1)
         True, or False where `output` already holds this very set and nothing was done.
 
     Raises:
-        FarkerasError: `output` holds something else, or `num_workers` < 1.
+        FarkerasError: `output` holds something else or cannot be written, or `num_workers` < 1.
     """
     if num_workers < 1:
         raise FarkerasError(f"`num_workers` must be at least 1. Received: {num_workers}.")
     output = as_path(output)
-    if _holds(output, settings):
-        return False
     layout = LAYOUTS[settings.layout]
-    with written_aside(output) as making:
+    with writing(output, instead="output"):
+        if _holds(output, settings):
+            return False
+    with writing(output, instead="output"), written_aside(output) as making:
         making.mkdir(parents=True)
         portraits = layout.portraits(settings.seed, settings.num_images)
         draw = partial(layout.write_face, making, settings.seed, settings.label_noise)

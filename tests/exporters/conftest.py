@@ -1,6 +1,9 @@
 """Two small models of a user's own seven attributes, and images for them: what every export is tried with."""
 
 import functools
+import os
+from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,7 +17,7 @@ from farkeras.exporters.onnx import write_onnx
 from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.saved_model import write_saved_model
 from farkeras.models import FARAMTN, MGMTN
-from farkeras.models.model_file import ModelMetadata, load_model, save_model
+from farkeras.models.model_file import ModelMetadata, load_model, read_metadata, save_model
 from tests.bad_images import encode
 from tests.own_table import GROUPS, NAMES, write_own_table
 
@@ -65,6 +68,19 @@ def workdir(request, make_workdir):
 def any_workdir(make_workdir):
     """For tests to which the model makes no difference."""
     return make_workdir(FARAMTN)
+
+
+@pytest.fixture(scope="session")
+def as_passed_on(workdir, table):
+    """`as_passed_on(folder)`: the workdir's metadata as an export has them, which names no place of this machine."""
+
+    def call(folder):
+        for file in filter(Path.is_file, folder.rglob("*")):
+            assert os.fsencode(table.parent.parent) not in file.read_bytes(), file
+        metadata = read_metadata(workdir)
+        return replace(metadata, config=metadata.config | {"data_dir": "faces.csv"})
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -52,11 +52,11 @@ def test_the_checker_is_content(onnx_model):
     assert [opset.version for opset in model.opset_import if not opset.domain] == [OPSET]
 
 
-def test_names_and_settings_lie_in_the_file_and_beside_it(onnx_model, session, workdir):
+def test_names_and_settings_lie_in_the_file_and_beside_it(onnx_model, session, as_passed_on):
     inside = session.get_modelmeta().custom_metadata_map
     assert tuple(inside["labels"].split("\n")) == GROUPING.attributes
     values = json.loads(inside["farkeras"])
-    assert ModelMetadata.from_dict(values) == load_model(workdir)[1]
+    assert ModelMetadata.from_dict(values) == as_passed_on(onnx_model.path)
     assert values == json.loads((onnx_model.path / "farkeras.json").read_text(encoding="utf-8"))
     assert (values["export"]["kind"], values["export"]["input_size"]) == ("onnx", [218, 178])
     assert values["export"]["versions"]["tf2onnx"]

@@ -154,7 +154,7 @@ def test_reference_on_the_test_split(any_workdir):
     assert [len(faces.encoded) for faces in found.batches()] == [BATCH_SIZE, 2]
     first = next(found.batches())
     np.testing.assert_array_equal(first.crops[0], np.asarray(Image.open(io.BytesIO(first.encoded[0]))))
-    assert found.data["data_dir"] == metadata.config["data_dir"]
+    assert found.data["data_dir"] == "faces.csv"
     assert (found.data["images"], found.data["undecodable"], found.data["procedural"]) == (BATCH_SIZE + 2, 0, False)
 
 

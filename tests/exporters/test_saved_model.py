@@ -180,12 +180,12 @@ def test_wrong_shapes_are_refused(serve, name, value):
         serve(name, value)
 
 
-def test_metadata_lies_beside_the_graph(saved_model, workdir):
+def test_metadata_lies_beside_the_graph(saved_model, as_passed_on):
     extra = saved_model.path / "assets.extra"
     values = json.loads((extra / "farkeras.json").read_text(encoding="utf-8"))
     assert tuple(values["attributes"]) == GROUPING.attributes
     assert (extra / "labels.txt").read_text(encoding="utf-8").split() == values["attributes"]
-    assert ModelMetadata.from_dict(values) == load_model(workdir)[1]
+    assert ModelMetadata.from_dict(values) == as_passed_on(saved_model.path)
     assert "farkeras.align" in values["input"]
     assert values["export"]["kind"] == "saved_model"
     assert values["export"]["format_version"] == 1
