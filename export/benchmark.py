@@ -10,13 +10,13 @@ from farkeras.native_logs import silence_native_logs
 
 
 def define(flags: Flags) -> None:
-    flags.text("workdir", "", "Workdir of a training run, or a .keras file.", required=True)
-    flags.text("output", "", "Folder of the exports; by default <workdir>/export.")
+    flags.path("workdir", "Workdir of a training run, or a .keras file.", required=True)
+    flags.path("output", "Folder of the exports; by default <workdir>/export.")
     flags.integer("images", 64, "Test images.", 1)
     flags.integer("rounds", 4, "Times that each runtime is shown each image.", 1)
     flags.texts("threads", ["1", "2"], "Processor threads; each runtime is measured with each number.")
     flags.text("source", "", "Kind of data set of the images; by default the one trained on.")
-    flags.text("data_dir", "", "Its folder, or the table; by default the one trained on.")
+    flags.path("data_dir", "Its folder, or the table; by default the one trained on.")
     flags.boolean("bare_backbone", False, "Also the backbone with one linear layer in place of all else.")
 
 

@@ -25,7 +25,7 @@ from farkeras.photos.crops import CROPS_FILE, align_photos, find_targets
 def define(flags: Flags) -> None:
     usage = "python -m farkeras.align PHOTO_OR_FOLDER... --output=DIR"
     flags.accept_arguments("PHOTO_OR_FOLDER...", f"No photo given: {usage}.")
-    flags.text("output", "", "Folder of the crops; crops that are there are replaced.", required=True)
+    flags.path("output", "Folder of the crops; crops that are there are replaced.", required=True)
     flags.boolean("all_faces", False, "Take every face of a photo, not the largest alone.")
     flags.worker_count("Processes that align")
 

@@ -32,7 +32,7 @@ _SHOWN_FACES = 12
 
 def define(flags: Flags) -> None:
     flags.worker_count("Processes that annotate")
-    flags.text("overlay", "", "PNG file to write: the first faces with the masks made from their points.")
+    flags.path("overlay", "PNG file to write: the first faces with the masks made from their points.")
     flags.settings()  # all of a run's, so that its flagfile serves here, too
 
 

@@ -31,9 +31,9 @@ from farkeras.native_logs import silence_native_logs
 
 def define(flags: Flags) -> None:
     flags.worker_count("Threads that read and decode")
-    flags.text("json", "", "JSON file to write, replaced if there.")
+    flags.path("json", "JSON file to write, replaced if there.")
     flags.boolean("shortcuts", False, "Also measure whether the attributes can be told without looking at faces.")
-    flags.text("workdir", "", "With --shortcuts: an evaluated training run to compare with.")
+    flags.path("workdir", "With --shortcuts: an evaluated training run to compare with.")
     flags.settings()  # all of a run's, so that its flagfile serves here, too
 
 

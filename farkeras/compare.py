@@ -22,7 +22,7 @@ HEADER = ("Model", "Accuracy", "Balanced accuracy", "Mask IoU", "Trainable param
 def define(flags: Flags) -> None:
     flags.texts("models", Config.__dataclass_fields__["model"].metadata["choices"], "Models to compare.")
     flags.texts("seeds", ["0", "1", "2"], "Seeds, one run each.")
-    flags.text("workdir", "", "Folder of the runs and of the results.", required=True)
+    flags.path("workdir", "Folder of the runs and of the results.", required=True)
     flags.settings()
 
 

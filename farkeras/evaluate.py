@@ -26,15 +26,15 @@ _SHOWN = ("accuracy", "majority_accuracy", "balanced_accuracy", "f1", "roc_auc")
 
 
 def define(flags: Flags) -> None:
-    flags.text("workdir", "", "Workdir of a training run.")
-    flags.text("model", "", "A .keras file, in place of --workdir.")
+    flags.path("workdir", "Workdir of a training run.")
+    flags.path("model", "A .keras file, in place of --workdir.")
     flags.text("source", "", "Kind of data set; by default the one trained on.")
-    flags.text("data_dir", "", "Folder of the data set, or the table; by default the one trained on.")
+    flags.path("data_dir", "Folder of the data set, or the table; by default the one trained on.")
     flags.choice("split", "test", SPLITS, "Images to measure on.")
     flags.integer("batch_size", 64, "Images at a time.", 1)
-    flags.text("gallery", "", "PNG file to write: the first 12 faces and what was predicted.")
+    flags.path("gallery", "PNG file to write: the first 12 faces and what was predicted.")
     flags.settings(_SETTINGS)  # by default as in training
-    flags.text("output", "", "Folder of the results; on data trained on, by default the model's.")
+    flags.path("output", "Folder of the results; on data trained on, by default the model's.")
 
 
 def main(options: Flags) -> None:

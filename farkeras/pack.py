@@ -23,7 +23,7 @@ from farkeras.native_logs import silence_native_logs
 
 
 def define(flags: Flags) -> None:
-    flags.text("output", "", "Folder to write.", required=True)
+    flags.path("output", "Folder to write.", required=True)
     flags.settings()  # all of a run's, so that its flagfile serves here, too
 
 

@@ -26,13 +26,11 @@ if TYPE_CHECKING:
 
 
 def define(flags: Flags) -> None:
-    flags.text("model_dir", "", "Folder of the versions of one model, as an export writes them.")
+    flags.path("model_dir", "Folder of the versions of one model, as an export writes them.")
     flags.text("model_name", "farkeras", "Name of the model in --model_dir.")
-    flags.text(
-        "model_config_file", "", "TF Serving's text file of models, policies and labels, in place of --model_dir."
-    )
-    flags.text(
-        "batching_parameters_file", "", "TF Serving's text file of batch sizes and times; without it nothing is merged."
+    flags.path("model_config_file", "TF Serving's text file of models, policies and labels, in place of --model_dir.")
+    flags.path(
+        "batching_parameters_file", "TF Serving's text file of batch sizes and times; without it nothing is merged."
     )
     flags.integer(
         "tensorflow_intra_op_parallelism",

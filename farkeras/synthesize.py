@@ -17,10 +17,10 @@ def define(flags: Flags) -> None:
     flags.choice("layout", "celeba", list(LAYOUTS), "Data set whose files to write.")
     flags.integer("num_images", 6000, "Number of faces to draw.")
     flags.integer("seed", 0, "The same seed gives the same bytes.")
-    flags.text("output", "", "Folder to write.", required=True)
+    flags.path("output", "Folder to write.", required=True)
     flags.number("label_noise", 0.0, "Probability that a label is flipped, in the file only.")
     flags.worker_count("Processes that draw", "num_workers")
-    flags.text("contact_sheet", "", "PNG file to write, with sample faces and a pair for every attribute.")
+    flags.path("contact_sheet", "PNG file to write, with sample faces and a pair for every attribute.")
 
 
 def main(options: Flags) -> None:

@@ -10,7 +10,7 @@ from farkeras.native_logs import without_native_logs
 
 
 def define(flags: Flags) -> None:
-    flags.text("workdir", "", "Folder of the run; the same command continues a run that was stopped.", required=True)
+    flags.path("workdir", "Folder of the run; the same command continues a run that was stopped.", required=True)
     flags.settings()
 
 

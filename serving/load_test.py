@@ -20,15 +20,15 @@ from farkeras.native_logs import silence_native_logs
 def define(flags: Flags) -> None:
     flags.text("target", "localhost:8500", "host:port of gRPC.")
     flags.text("model_name", "farkeras", "Name of the model at the server.")
-    flags.text("images", "", "Folder with JPEG or PNG files; 64 of them are sent.", required=True)
+    flags.path("images", "Folder with JPEG or PNG files; 64 of them are sent.", required=True)
     flags.texts("callers", ["1", "4", "16"], "Numbers of callers, a step for each.")
     flags.texts("rates", [], "Requests a second, a step for each.")
     flags.number("seconds", 20.0, "Seconds of each step.", 1.0)
     flags.integer("images_per_request", 1, "Images in each request.", 1)
-    flags.text("compare", "", "Folder of the version that is served, to run it in this process as well.")
+    flags.path("compare", "Folder of the version that is served, to run it in this process as well.")
     flags.integer("tensorflow_intra_op_parallelism", 0, "The server's value, for --compare.", 0)
     flags.integer("tensorflow_inter_op_parallelism", 0, "The server's value, for --compare.", 0)
-    flags.text("output", "", "Folder to write load.json and load.png to.")
+    flags.path("output", "Folder to write load.json and load.png to.")
 
 
 def main(options: Flags) -> None:

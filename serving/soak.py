@@ -15,7 +15,7 @@ from farkeras.native_logs import silence_native_logs
 
 
 def define(flags: Flags) -> None:
-    flags.text("images", "", "Folder with JPEG files; 64 of them are sent.", required=True)
+    flags.path("images", "Folder with JPEG files; 64 of them are sent.", required=True)
     flags.integer("requests", 20000, "Number of good requests.", 1)
     flags.integer("hostile", 500, "Number of hostile requests between them.", 0)
     flags.number("swap_seconds", 5.0, "Seconds between new versions.", 0.1)

@@ -17,11 +17,11 @@ from farkeras.report.summary import PROCEDURAL, percent
 
 def define(flags: Flags) -> None:
     """Defines the flags that all of them have."""
-    flags.text("workdir", "", "Workdir of a training run, or a .keras file.", required=True)
-    flags.text("output", "", "Folder to write; by default one in <workdir>/export.")
+    flags.path("workdir", "Workdir of a training run, or a .keras file.", required=True)
+    flags.path("output", "Folder to write; by default one in <workdir>/export.")
     flags.integer("parity_images", 512, "Test images to compare with the Keras model on; 0: none.", 0)
     flags.text("source", "", "Kind of data set of these images; by default the one trained on.")
-    flags.text("data_dir", "", "Its folder, or the table; by default the one trained on.")
+    flags.path("data_dir", "Its folder, or the table; by default the one trained on.")
     flags.settings(SETTINGS)  # how to read a table; by default as in training
 
 

@@ -28,8 +28,12 @@ class Flags(flags.FlagValues):
         super().__init__()
         self.__dict__.update({"_required": [], "_accepted": "", "arguments": []})  # attributes would become flags
 
-    def text(self, name: str, default: str, help: str, *, required: bool = False) -> None:
+    def text(self, name: str, default: str, help: str) -> None:
         flags.DEFINE_string(name, default, help, flag_values=self)
+
+    def path(self, name: str, help: str, *, required: bool = False) -> None:
+        """A file or folder, or "" for none; `~` is the home folder, which the shell leaves as it is in `--name=~/x`."""
+        flags.DEFINE(_PathParser(), name, "", help, self)
         if required:
             self.__dict__["_required"].append(name)
 
@@ -110,6 +114,11 @@ class Flags(flags.FlagValues):
         )
 
 
+class _PathParser(flags.ArgumentParser):
+    def parse(self, argument: str) -> str:
+        return os.path.expanduser(argument)
+
+
 def _quoted(value: str | None) -> str:
     """`=value` as a shell takes it."""
     return f"={shlex.quote(value[1:])}" if value else ""
@@ -117,7 +126,8 @@ def _quoted(value: str | None) -> str:
 
 def _with_flagfiles(argv: Sequence[str]) -> list[str]:
     """Puts the flags of a flagfile in its place, and says which file that is where it is one of the package."""
-    arguments, rest = [], iter(argv)
+    arguments: list[str] = []
+    rest = iter(argv)
     for argument in rest:
         option, equals, name = argument.partition("=")
         if argument == "--":
