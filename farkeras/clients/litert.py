@@ -45,8 +45,9 @@ class LiteRTRecognizer:
     """
 
     def __init__(self, path: str | os.PathLike, num_threads: int | None = None):
+        path = as_path(path)
         self.attributes, self.metadata = read_labels(path)
-        interpreter = Interpreter(model_path=os.fspath(as_path(path)), num_threads=num_threads)
+        interpreter = Interpreter(model_path=os.fspath(path), num_threads=num_threads)
         # By name: TFLite may order inputs and outputs as it likes.
         self._run = interpreter.get_signature_runner()
         self.input_size = tuple(int(n) for n in self._run.get_input_details()["images"]["shape"][1:3])
@@ -83,8 +84,9 @@ def read_labels(path: str | os.PathLike) -> tuple[tuple[str, ...], dict]:
     Raises:
         FarkerasError: No such file, or nothing of the kind in it.
     """
+    path = as_path(path)
     try:
-        with zipfile.ZipFile(as_path(path)) as packed:  # the zip that TFLite's metadata tools append to the model
+        with zipfile.ZipFile(path) as packed:  # the zip that TFLite's metadata tools append to the model
             attributes = packed.read(LABELS_FILE).decode().splitlines()
             return tuple(attributes), json.loads(packed.read(METADATA_FILE))
     except OSError as error:

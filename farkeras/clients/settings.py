@@ -36,9 +36,11 @@ class Tls:
         Raises:
             FarkerasError: It cannot be read.
         """
-        path = getattr(self, name)
+        if (given := getattr(self, name)) is None:
+            return None
+        path = as_path(given)
         try:
-            return path and open(as_path(path), "rb").read()
+            return path.read_bytes()
         except OSError as error:
             raise FarkerasError(f"Cannot read the TLS file {path} ({error.strerror}); expected PEM.") from None
 

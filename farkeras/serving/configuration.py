@@ -96,8 +96,9 @@ def read_batching(path: str | Path) -> BatchSettings:
 
 
 def _read(path: str | Path, message: _AnyMessage) -> _AnyMessage:
+    path = as_path(path)
     try:
-        return text_format.Parse(as_path(path).read_text(encoding="utf-8"), message)
+        return text_format.Parse(path.read_text(encoding="utf-8"), message)
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FarkerasError(
