@@ -19,6 +19,9 @@ from farkeras.config import Config
 from farkeras.errors import FarkerasError
 from farkeras.files import as_path, write_text
 
+FLAGS_FILE = "flags.txt"
+"""The settings of a run, in its workdir."""
+
 SHIPPED = Path(__file__).parent / "configs"
 """Folder of the configurations that are part of the package: `celeba.flags`, `demo.flags`, ..."""
 

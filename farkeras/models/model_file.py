@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata as packages
 from pathlib import Path
@@ -17,6 +18,7 @@ from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.procedural import is_procedural
 from farkeras.errors import FarkerasError
 from farkeras.files import as_path, written_aside
+from farkeras.flagfiles import FLAGS_FILE, read_flagfile
 from farkeras.layers import WSGSA
 from farkeras.models.base import FaceAttributeModel, LogitsModel
 
@@ -238,7 +240,16 @@ def read_metadata(path: str | os.PathLike) -> ModelMetadata:
         raise FarkerasError(
             f"{path} has format {values['format_version']}; this farkeras reads up to {FORMAT_VERSION}. Upgrade it."
         )
+    values["config"] |= _places_now(path)
     return ModelMetadata.from_dict(values)
+
+
+def _places_now(path: Path) -> dict[str, str]:
+    """Where the data of a run lie since it was last started, which may be elsewhere than when its best model came."""
+    flags = path.with_name(FLAGS_FILE)
+    with suppress(FarkerasError):  # of another version
+        return read_flagfile(flags).paths() if path.name == MODEL_FILE and flags.exists() else {}
+    return {}
 
 
 def _model_file(path: str | os.PathLike) -> Path:

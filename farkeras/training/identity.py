@@ -18,10 +18,9 @@ from farkeras.config import Config
 from farkeras.data.examples import Examples
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
-from farkeras.flagfiles import read_flagfile, save_flagfile
+from farkeras.flagfiles import FLAGS_FILE, read_flagfile, save_flagfile
 from farkeras.training.building import Data
 
-FLAGS_FILE = "flags.txt"
 GROUPING_FILE = "grouping.json"
 IDENTITY_FILE = "identity.json"
 

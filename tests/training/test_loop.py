@@ -17,7 +17,7 @@ from farkeras.data import pipeline
 from farkeras.errors import FarkerasError
 from farkeras.flagfiles import read_flagfile
 from farkeras.inference.forward import predict_examples
-from farkeras.models.model_file import load_model
+from farkeras.models.model_file import load_model, read_metadata
 from farkeras.training import building
 from farkeras.training.building import Run, open_data
 from farkeras.training.identity import check_workdir, identity_of, write_identity
@@ -118,6 +118,9 @@ def test_a_run_continues_where_data_and_workdir_were_moved(finished, faces_dir, 
     run = train_and_evaluate(small_config("moved faces"), "moved run")
     assert int(run.state.step) == run.total_steps == 24
     assert read_flagfile(tmp_path / "moved run" / "flags.txt").data_dir == str(tmp_path / "moved faces")
+    model_file = tmp_path / "moved run" / "model.keras"
+    assert model_file.read_bytes() == (finished / "model.keras").read_bytes()
+    assert read_metadata(model_file).config["data_dir"] == str(tmp_path / "moved faces")  # what evaluation opens
 
 
 def test_a_run_continues_when_what_it_started_from_is_gone(finished, faces_dir, tmp_path):
