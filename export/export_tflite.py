@@ -8,6 +8,7 @@ from farkeras.cli.run import run_command
 def define(flags: Flags) -> None:
     exports.define(flags)
     exports.define_input_size(flags)
+    flags.integer("batch_size", 1, "Crops that the file takes in one call; for throughput, not for a single face.", 1)
     flags.texts("precisions", ["float32", "float16", "dynamic", "int8"], "Precisions to export.")
     flags.integer("calibration_images", 100, "int8: training images that decide the ranges.", 1)
     flags.texts(
@@ -24,6 +25,7 @@ def main(options: Flags) -> None:
         precisions=options.precisions,
         calibration_images=options.calibration_images,
         float_parts=options.float_parts,
+        batch_size=options.batch_size,
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from farkeras.errors import FarkerasError
-from farkeras.files import as_path
+from farkeras.files import as_path, escape_output
 from farkeras.photos.reader import Photo, named, read_crop
 
 LABELS_FILE = "labels.txt"
@@ -34,6 +34,7 @@ class LiteRTRecognizer:
         attributes: The names, in the order of all results.
         metadata: What else the file says of itself: groups, preprocessing, training settings, versions.
         input_size: Height and width of the crops in pixels.
+        batch_size: Crops that the file takes in one call (`export_tflite.py --batch_size`); the last are filled up.
 
     Raises:
         FarkerasError: No such file, or not one of `export/export_tflite.py`.
@@ -50,7 +51,8 @@ class LiteRTRecognizer:
         interpreter = Interpreter(model_path=os.fspath(path), num_threads=num_threads)
         # By name: TFLite may order inputs and outputs as it likes.
         self._run = interpreter.get_signature_runner()
-        self.input_size = tuple(int(n) for n in self._run.get_input_details()["images"]["shape"][1:3])
+        self.batch_size, *sides, _ = (int(n) for n in self._run.get_input_details()["images"]["shape"])
+        self.input_size = tuple(sides)
 
     def __call__(self, crops: Photo | Iterable[Photo]) -> list[dict[str, float]]:
         """Attribute -> probability in 0..1 for each crop.
@@ -63,19 +65,28 @@ class LiteRTRecognizer:
         Raises:
             FarkerasError: A crop cannot be read or has another size.
         """
-        rows = [self.probabilities(read_crop(crop, name), name) for name, crop in named(crops)]
-        return [dict(zip(self.attributes, row.tolist(), strict=True)) for row in rows]
+        names, arrays = [], []
+        for name, crop in named(crops):
+            arrays.append(read_crop(crop, name))
+            names.append(name)
+        rows = self.probabilities(arrays, names)
+        return [dict(zip(self.attributes, row, strict=True)) for row in rows.tolist()]
 
-    def probabilities(self, crop: np.ndarray, name: str = "The crop") -> np.ndarray:
-        """`uint8 [height, width, 3]`, RGB -> `float32 [attributes]` in 0..1; `name` is for the error."""
-        expected = (*self.input_size, 3)
-        if crop.shape != expected or crop.dtype != np.uint8:
-            raise FarkerasError(
-                f"{name} is {crop.dtype} {list(crop.shape)}; the model takes uint8 {list(expected)}, a face aligned as "
-                "CelebA's. Align photographs first (python -m farkeras.align), or export with `input_size` for crops "
-                "of another size."
-            )
-        return self._run(images=crop[None])["probabilities"][0]
+    def probabilities(self, crops: Sequence[np.ndarray], names: Sequence[str] = ()) -> np.ndarray:
+        """`uint8 [height, width, 3]`, RGB, each -> `float32 [crops, attributes]` in 0..1; `names` are for the error."""
+        expected, rows = (*self.input_size, 3), [np.zeros((0, len(self.attributes)), np.float32)]
+        for i, crop in enumerate(crops):
+            if crop.shape != expected or crop.dtype != np.uint8:
+                raise FarkerasError(
+                    f"{names[i] if names else 'The crop'} is {crop.dtype} {list(crop.shape)}; the model takes uint8 "
+                    f"{list(expected)}, a face aligned as CelebA's. Align photographs first (python -m farkeras.align), "
+                    "or export with `input_size` for crops of another size."
+                )
+        for start in range(0, len(crops), self.batch_size):
+            part = list(crops[start : start + self.batch_size])
+            filled = np.stack(part + part[:1] * (self.batch_size - len(part)))
+            rows.append(self._run(images=filled)["probabilities"][: len(part)])
+        return np.concatenate(rows)
 
 
 def read_labels(path: str | os.PathLike) -> tuple[tuple[str, ...], dict]:
@@ -104,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("crops", nargs="+", help="Image files of aligned faces.")
     parser.add_argument("--threads", type=int, help="CPU threads; by default LiteRT's choice.")
     given = parser.parse_args(arguments)
+    escape_output()
     try:
         recognizer = LiteRTRecognizer(given.model, given.threads)
         rows = recognizer(given.crops)

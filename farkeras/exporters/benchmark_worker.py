@@ -50,7 +50,8 @@ def load_litert(path: str, threads: int) -> Run:
     """A `.tflite` file."""
     from farkeras.clients.litert import LiteRTRecognizer
 
-    return LiteRTRecognizer(path, threads).probabilities
+    recognizer = LiteRTRecognizer(path, threads)
+    return lambda crop: recognizer.probabilities([crop])[0]
 
 
 def load_onnx(path: str, threads: int) -> Run:

@@ -32,11 +32,13 @@ class Quantization:
             the ranges, so that more images make coarser steps, not better ones.
         image_height: Height of the network's input in pixels.
         float_parts: Names in `FLOAT_PARTS`; with none, all operations are 8-bit that TFLite has in 8 bits.
+        batch_size: Number of images that the model takes in one call.
     """
 
     images: Sequence[np.ndarray]
     image_height: int
     float_parts: Sequence[str] = FLOAT_PARTS
+    batch_size: int = 1
 
 
 def check_float_parts(names: Sequence[str]) -> None:
@@ -48,7 +50,8 @@ def check_float_parts(names: Sequence[str]) -> None:
 def quantize(converter: tf.lite.TFLiteConverter, quantization: Quantization) -> bytes:
     """Converts to 8 bits: weights by channel, activations by tensor."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([image[None]] for image in quantization.images)
+    batch = (quantization.batch_size, 1, 1, 1)
+    converter.representative_dataset = lambda: ([np.tile(image, batch)] for image in quantization.images)
     # The debugger is TensorFlow's public way to leave nodes out.
     options = tf.lite.experimental.QuantizationDebugOptions()
     with warnings.catch_warnings():

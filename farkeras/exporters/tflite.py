@@ -45,12 +45,13 @@ def write_tflite(
     input_size: tuple[int, int] = (CROP_HEIGHT, CROP_WIDTH),
     calibration_images: int = 100,
     float_parts: Sequence[str] = FLOAT_PARTS,
+    batch_size: int = 1,
 ) -> Iterator[Exported]:
     """Writes `<export_dir>/<precision>/model.tflite` for each precision, and compares it with the Keras model.
 
-    Signature `serving_default`: `images`, uint8 `[1, height, width, 3]` RGB, a face aligned as CelebA's ->
-    `probabilities`, float32 `[1, attributes]`. The file has only TFLite's builtin operations. The names of the
-    attributes and `farkeras.json` are inside the file, as TFLite's metadata tools pack them, and beside it.
+    Signature `serving_default`: `images`, uint8 `[B, height, width, 3]` RGB, faces aligned as CelebA's ->
+    `probabilities`, float32 `[B, attributes]`; B is `batch_size`. The file has only TFLite's builtin operations. The
+    attributes' names and `farkeras.json` are inside the file, as TFLite's metadata tools pack them, and beside it.
 
     Args:
         model_path: Workdir of a training run, or its `.keras` file.
@@ -60,6 +61,8 @@ def write_tflite(
         input_size: Height and width of the crops that the file takes.
         calibration_images: Largest number of training images for int8.
         float_parts: The parts that int8 leaves in float, see `farkeras.exporters.quantization`.
+        batch_size: Crops that the file takes in one call. TFLite's shapes are fixed: fewer must be filled up, as
+            `LiteRTRecognizer` does.
 
     Yields:
         Each export, when it is written.
@@ -70,6 +73,8 @@ def write_tflite(
         ParityError: An export exceeds its limits; those yielded before stay.
     """
     check_float_parts(float_parts)
+    if batch_size < 1:
+        raise FarkerasError(f"`batch_size` must be at least 1. Received: {batch_size}.")
     if unknown := [name for name in precisions if name not in PRECISIONS]:
         raise FarkerasError(f"Unknown precision '{unknown[0]}'. Known: {', '.join(PRECISIONS)}.")
     targets = {precision: as_path(export_dir) / precision for precision in precisions}
@@ -80,12 +85,13 @@ def write_tflite(
     quantization = None
     if "int8" in precisions:
         crops = read_calibration_images(metadata, images, calibration_images, input_size)
-        quantization = Quantization(crops, metadata.preprocessing.image_size[0], float_parts)
+        quantization = Quantization(crops, metadata.preprocessing.image_size[0], float_parts, batch_size)
     with tempfile.TemporaryDirectory() as saved_model:
         with writing(next(iter(targets.values()), export_dir)):
-            write_graph(model, metadata.preprocessing, input_size, saved_model)
+            write_graph(model, metadata.preprocessing, (batch_size, *input_size), saved_model)
         for precision, target in targets.items():
             details: dict[str, object] = {"precision": precision, "input_size": list(input_size)}
+            details |= {"batch_size": batch_size} if batch_size > 1 else {}
             if quantization and precision == "int8":
                 details |= {"calibration_images": len(quantization.images), "float_parts": list(float_parts)}
             values = export_metadata(metadata, "tflite", ("ai-edge-litert",), **details)
@@ -103,15 +109,15 @@ def write_tflite(
             yield Exported(target, report)
 
 
-def write_graph(model: LogitsModel, preprocessing: Preprocessing, input_size: tuple[int, int], folder: str) -> None:
-    """Writes preprocessing and model for one crop of fixed size as a SavedModel, for `convert`."""
+def write_graph(model: LogitsModel, preprocessing: Preprocessing, shape: tuple[int, int, int], folder: str) -> None:
+    """Writes preprocessing and model for crops of fixed number, height and width as a SavedModel, for `convert`."""
 
     def probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": model.probabilities(preprocessing.resize(images))}
 
     archive = keras.export.ExportArchive()
     archive.track(model)
-    images = tf.TensorSpec([1, *input_size, 3], tf.uint8, name="images")
+    images = tf.TensorSpec([*shape, 3], tf.uint8, name="images")
     archive.add_endpoint("serving_default", probabilities, [images])
     archive.write_out(folder, verbose=False)
 
@@ -162,4 +168,4 @@ def read_calibration_images(
 def runtime(path: str | os.PathLike) -> Runtime:
     """An exported file in LiteRT."""
     recognizer = LiteRTRecognizer(path)
-    return lambda faces: np.stack([recognizer.probabilities(crop, "An image to compare on") for crop in faces.crops])
+    return lambda faces: recognizer.probabilities(faces.crops, ["An image to compare on"] * len(faces.crops))

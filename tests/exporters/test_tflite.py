@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from farkeras.clients.litert import LiteRTRecognizer
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.exporters import tflite
@@ -19,7 +20,7 @@ from farkeras.exporters.tflite import PRECISIONS, convert, write_graph, write_tf
 from farkeras.flagfiles import read_flagfile
 from farkeras.models import FARAMTN, MGMTN
 from farkeras.models.base import LogitsModel
-from farkeras.models.model_file import load_model
+from farkeras.models.model_file import ModelMetadata, load_model
 from tests.bad_images import smooth_image
 from tests.exporters.conftest import GROUPING
 from tests.exporters.tflite_files import operations
@@ -51,6 +52,18 @@ def probabilities(workdir, crops):
     return tf.sigmoid(model(metadata.preprocessing.resize(crops))["logits"]).numpy()
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_several_crops_in_one_call(workdir, crops, probabilities, precision, tmp_path):
+    (exported,) = write_tflite(workdir, tmp_path, ParityImages(0), [precision], calibration_images=4, batch_size=2)
+    recognizer = LiteRTRecognizer(exported.path / MODEL)
+    assert recognizer.batch_size == recognizer.metadata["export"]["batch_size"] == 2
+    answers = recognizer(crops)  # three: the second call is filled up
+    received = [list(answer.values()) for answer in answers]
+    np.testing.assert_allclose(received, probabilities, atol=5e-5 if precision == "float32" else 0.06)
+    with pytest.raises(FarkerasError, match=r"`batch_size` must be at least 1\. Received: 0"):
+        next(write_tflite(workdir, tmp_path / "none", ParityImages(0), batch_size=0))
+
+
 @pytest.mark.core
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("float32", 5e-5), ("float16", 5e-3), ("dynamic", 0.03), ("int8", 0.06)]
@@ -68,13 +81,14 @@ def test_the_models_numbers_from_crops(exports, crops, probabilities, precision,
         np.testing.assert_allclose(interpreter.get_tensor(output["index"])[0], expected, atol=tolerance)
 
 
-def test_names_and_metadata_lie_in_the_file_and_beside_it(exports):
+def test_names_and_metadata_lie_in_the_file_and_beside_it(exports, as_passed_on):
     for precision, (folder, _) in exports.items():
         with zipfile.ZipFile(folder / MODEL) as packed:
             labels, metadata = packed.read("labels.txt"), packed.read("farkeras.json")
         assert labels.decode().split() == list(GROUPING.attributes)
         assert (folder / "labels.txt").read_bytes() == labels
         values = json.loads(metadata)
+        assert ModelMetadata.from_dict(values) == as_passed_on(folder)
         assert values == json.loads((folder / "farkeras.json").read_text())
         assert "aligned as CelebA's" in values["input"]
         assert values["export"]["precision"] == precision
@@ -131,7 +145,7 @@ def test_far_amtns_mobile_setting_in_int8(tmp_path):
     config = read_flagfile("configs/celeba_mobile.flags")
     keras.utils.set_random_seed(0)
     model = FARAMTN(config.grouping, config.backbone, config.image_size)
-    write_graph(model, Preprocessing(config.image_size), (218, 178), str(tmp_path))
+    write_graph(model, Preprocessing(config.image_size), (1, 218, 178), str(tmp_path))
     crops = np.random.default_rng(0).integers(0, 256, (2, 218, 178, 3), np.uint8)
     file = convert(str(tmp_path), "int8", Quantization(crops, config.image_size[0]))
     found = operations(file)
@@ -144,7 +158,7 @@ def test_mgmtns_mobile_setting(tmp_path):
     config = read_flagfile("configs/celeba_mgmtn_mobile.flags")
     options = {name: getattr(config, name) for name in ("mask_widths", "mask_stride", "fusion_width")}
     model = MGMTN(config.grouping, config.backbone, config.image_size, **options)
-    write_graph(model, Preprocessing(config.image_size), (218, 178), str(tmp_path))
+    write_graph(model, Preprocessing(config.image_size), (1, 218, 178), str(tmp_path))
     assert "CUSTOM" not in {kind for kind, *_ in operations(convert(str(tmp_path), "float32"))}
 
 
@@ -214,6 +228,6 @@ def test_a_full_disk(any_workdir, tmp_path, monkeypatch, file_size_limit):
 def test_what_tflite_cannot_run(tmp_path):
     images = keras.Input((8, 8, 3))
     model = LogitsModel(images, {"logits": keras.ops.sum(keras.ops.erfinv(images), (1, 2))})
-    write_graph(model, Preprocessing((8, 8)), (8, 8), str(tmp_path))
+    write_graph(model, Preprocessing((8, 8)), (1, 8, 8), str(tmp_path))
     with pytest.raises(FarkerasError, match="TFLite cannot convert this model to float32 with its builtin operations"):
         convert(str(tmp_path), "float32")
