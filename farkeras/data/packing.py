@@ -122,7 +122,7 @@ def _write_missing(output: Path, tasks: dict[str, list[_Image]], progress: Progr
     report(progress, done, total)
     with ThreadPoolExecutor(_THREADS) as pool:
         for file, images in to_do.items():
-            with written_aside(output / file) as aside, tf.io.TFRecordWriter(str(aside)) as writer:
+            with written_aside(output / file) as aside, tf.io.TFRecordWriter(os.fsencode(aside)) as writer:
                 for start in range(0, len(images), _TASK_SIZE):
                     for encoded in pool.map(_read, images[start : start + _TASK_SIZE]):
                         writer.write(encoded)

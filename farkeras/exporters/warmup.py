@@ -1,5 +1,6 @@
 """Requests that the model server runs while it loads a version, so that the first request is not slow."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def write_warmup(folder: Path, batch_sizes: Sequence[int]) -> None:
         batch_sizes: Number of images in each request.
     """
     face = tf.io.encode_jpeg(tf.fill([CROP_HEIGHT, CROP_WIDTH, 3], tf.constant(128, tf.uint8))).numpy()
-    with tf.io.TFRecordWriter(str(folder / WARMUP_FILE)) as writer:
+    with tf.io.TFRecordWriter(os.fsencode(folder / WARMUP_FILE)) as writer:
         for size in batch_sizes:
             log = PredictionLog()
             request = log.predict_log.request

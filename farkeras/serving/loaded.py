@@ -1,5 +1,6 @@
 """A version that answers requests: the SavedModel, and the schedule of its runs."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -88,7 +89,7 @@ def _warmup_requests(folder: Path) -> Iterator[PredictRequest]:
     path = folder / WARMUP_FILE
     if not path.is_file():
         return
-    for number, record in enumerate(tf.data.TFRecordDataset(str(path)).as_numpy_iterator(), 1):
+    for number, record in enumerate(tf.data.TFRecordDataset(os.fsencode(path)).as_numpy_iterator(), 1):
         if number > MAX_RECORDS:
             raise ValueError(f"{path} has more than {MAX_RECORDS} warm-up records")
         try:

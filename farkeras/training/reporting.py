@@ -1,6 +1,7 @@
 """Listeners of a run: the metrics file, TensorBoard, and the base class of any other."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,7 +76,7 @@ class TensorBoard(Listener):
     def on_start(self, run: Run, step: int) -> None:
         with writing(self.folder, "saved"):
             cut_back_events(self.folder, step)
-            self.writer = tf.summary.create_file_writer(str(self.folder))
+            self.writer = tf.summary.create_file_writer(os.fsencode(self.folder))
         if not step:
             batch = next(iter(run.training_dataset(start=0)))
             with self._writing(0):
@@ -117,10 +118,10 @@ def cut_back_events(folder: Path, step: int) -> None:
     """Drops TensorBoard's events after `step`: a continued run writes them again."""
     for path in folder.glob("events.out.tfevents.*"):
         # A killed run may leave half a record at the end.
-        records = tf.data.TFRecordDataset(str(path)).ignore_errors(log_warning=False)
+        records = tf.data.TFRecordDataset(os.fsencode(path)).ignore_errors(log_warning=False)
         events = [record.numpy() for record in records]
         kept = [event for event in events if event_pb2.Event.FromString(event).step <= step]
-        with written_aside(path) as aside, tf.io.TFRecordWriter(str(aside)) as file:
+        with written_aside(path) as aside, tf.io.TFRecordWriter(os.fsencode(aside)) as file:
             for event in kept:
                 file.write(event)
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 
@@ -167,33 +168,25 @@ class ParquetFiles(TableFile):
         """Of a column of images their paths."""
         columns, has_paths = [], self._has_paths(name)
         for file in self._files:
-            try:
-                with _open(file) as parquet:
-                    column = parquet.read(columns=[f"{name}.{_PATH}" if has_paths else name]).column(name)
-            except (pa.ArrowException, OSError):
-                raise _damaged(file) from None
+            with _open(file) as parquet:
+                column = parquet.read(columns=[f"{name}.{_PATH}" if has_paths else name]).column(name)
             columns.append(pc.struct_field(column, _PATH) if has_paths else column)
         return columns
 
 
-def _open(file: Path) -> pa.parquet.ParquetFile:
+@contextmanager
+def _open(file: Path) -> Iterator[pa.parquet.ParquetFile]:
     try:
-        return pa.parquet.ParquetFile(file)
+        with open(file, "rb") as opened, pa.parquet.ParquetFile(opened) as parquet:  # Arrow takes no path but UTF-8
+            yield parquet
     except (pa.ArrowException, OSError):
-        raise _damaged(file) from None
-
-
-def _damaged(file: Path) -> FarkerasError:
-    return FarkerasError(f"{file} is a damaged or half written Parquet file; copy it again.")
+        raise FarkerasError(f"{file} is a damaged or half written Parquet file; copy it again.") from None
 
 
 def _batches(file: Path, name: str) -> Iterator[pa.Array]:
-    try:
-        with _open(file) as parquet:
-            for batch in parquet.iter_batches(_BATCH, columns=[name]):
-                yield batch.column(0)
-    except (pa.ArrowException, OSError):
-        raise _damaged(file) from None
+    with _open(file) as parquet:
+        for batch in parquet.iter_batches(_BATCH, columns=[name]):
+            yield batch.column(0)
 
 
 def _encoded(column: pa.Array) -> pa.Array:
@@ -213,7 +206,7 @@ def _unpack(file: Path, name: str, records: Path) -> Iterator[int]:
     with (
         writing(records),
         written_aside(records) as aside,
-        tf.io.TFRecordWriter(str(aside)) as writer,
+        tf.io.TFRecordWriter(os.fsencode(aside)) as writer,
     ):
         for batch in _batches(file, name):
             for image in _encoded(batch):

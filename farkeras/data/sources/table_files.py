@@ -111,20 +111,21 @@ class CsvFile(TableFile):
 
     def _read_csv(self) -> tuple[tuple[str, ...], pa.Table]:
         try:
-            with open(self.path, encoding="utf-8-sig", newline="") as file:
-                self._delimiter = max(",;\t", key=next((line for line in file if line.strip()), "").count)
+            with open(self.path, encoding="utf-8-sig", newline="") as lines:
+                self._delimiter = max(",;\t", key=next((line for line in lines if line.strip()), "").count)
             _, header = next(self._records(), (1, []))
             if not header:
                 raise FarkerasError(f"{self.path} is empty; expected a line of column names and a line per image.")
             self._refuse_open_quote()
             names = [f"f{i}" for i in range(len(header))]
             try:
-                table = pa.csv.read_csv(
-                    self.path,
-                    read_options=pa.csv.ReadOptions(column_names=names),
-                    parse_options=pa.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
-                    convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-                )
+                with open(self.path, "rb") as file:  # Arrow takes no path but UTF-8
+                    table = pa.csv.read_csv(
+                        file,
+                        read_options=pa.csv.ReadOptions(column_names=names),
+                        parse_options=pa.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
+                        convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+                    )
             except pa.ArrowException as error:
                 raise self._first_error(len(header), error) from None
         except UnicodeDecodeError:

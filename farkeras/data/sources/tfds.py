@@ -196,7 +196,7 @@ def _pack_splits(
             decoders={"image": tfds.decode.SkipDecoding()},
             read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),  # in the order of the shards
         )
-        with tf.io.TFRecordWriter(str(folder / files[number])) as writer:
+        with tf.io.TFRecordWriter(os.fsencode(folder / files[number])) as writer:
             picked = examples.map(pick).prefetch(64).as_numpy_iterator()
             for row, (encoded, label, points) in enumerate(picked):
                 writer.write(encoded)

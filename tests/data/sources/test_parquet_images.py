@@ -1,5 +1,7 @@
 """Tables in Parquet that hold the images themselves, in one file or in shards, as Hugging Face stores data sets."""
 
+import os
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
@@ -9,7 +11,7 @@ from PIL import Image
 from farkeras.data.check import check_data_set
 from farkeras.data.keypoints import decode_image
 from farkeras.data.packing import pack_data_set
-from farkeras.data.reading import encoded_images
+from farkeras.data.reading import encoded_images, image_reader
 from farkeras.data.sources.opening import open_source
 from farkeras.data.sources.packed import Packed
 from farkeras.data.sources.table import OwnTable, TableSettings
@@ -69,6 +71,20 @@ def test_one_file(tmp_path, images):
     written = unpacked.stat()
     OwnTable(table)
     assert unpacked.stat() == written  # unpacked once
+
+
+def test_a_folder_whose_name_is_not_utf8(tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xfc")
+    table = write(tmp_path / "faces.parquet", split=["train"] * 6)
+    folder.mkdir()
+    table = table.rename(folder / "faces.parquet")
+    assert photos(OwnTable(table).split("train")) == PHOTOS
+    (folder / "a.jpg").write_bytes(PHOTOS[0])
+    (folder / "faces.csv").write_text("image,Hat,split\na.jpg,1,train\n")
+    examples = OwnTable(folder / "faces.csv").split("train")
+    assert [bytes(image_reader(examples)(0).numpy())] == PHOTOS[:1]
+    pack_data_set(OwnTable(table), table, folder / "packed")
+    assert photos(Packed(folder / "packed").split("train")) == PHOTOS
 
 
 def test_shards_say_the_split(shards):
