@@ -48,6 +48,15 @@ def pytest_addoption(parser):
     group.addoption("--serving_models", help="absolute path of the folder with the models that it serves")
 
 
+@pytest.fixture
+def file_size_limit():
+    """`limit(bytes)`: larger files cannot be written, as on a full disk. Undone at the end."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @pytest.fixture(scope="session")
 def faces_dir(tmp_path_factory):
     """240 procedural faces in CelebA's layout."""

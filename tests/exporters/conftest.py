@@ -124,12 +124,3 @@ def saved_model(workdir, tmp_path_factory):
 def onnx_model(workdir, tmp_path_factory):
     """The workdir's model as an ONNX file."""
     return write_onnx(workdir, tmp_path_factory.mktemp("export") / "[1] *", ParityImages(10))
-
-
-@pytest.fixture
-def file_size_limit():
-    """`limit(bytes)`: larger files cannot be written, as on a full disk. Undone at the end."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -50,3 +50,17 @@ def test_a_checkpoint_of_another_model(tmp_path):
     save_at(make_state(folder), 1)
     with pytest.raises(FarkerasError, match=r"Checkpoint .*\[x\]/ckpt-1 cannot be continued: .* another `workdir`\."):
         make_state(folder, inputs=2).restore()
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, file_size_limit):
+    folder = tmp_path / "run" / "checkpoints"
+    save_at(make_state(folder), 1)
+    state = make_state(folder, inputs=10_000)
+    file_size_limit(5000)
+    message = (
+        r"^Cannot write .*checkpoints \(File too large\); make room .* same command again: what is saved is not done"
+    )
+    with pytest.raises(FarkerasError, match=message):
+        save_at(state, 2)
+    assert saved(folder) == ["ckpt-1"]
+    assert make_state(folder).restore()

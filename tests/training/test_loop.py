@@ -15,6 +15,7 @@ from farkeras.attributes import load_grouping
 from farkeras.cli.training_report import ConsoleReport
 from farkeras.data import pipeline
 from farkeras.errors import FarkerasError
+from farkeras.files import alone_in
 from farkeras.flagfiles import read_flagfile
 from farkeras.inference.forward import predict_examples
 from farkeras.models.model_file import load_model, read_metadata
@@ -109,6 +110,21 @@ def test_changed_groups_of_the_same_name_are_refused(faces_dir, tmp_path):
     file.write_text(json.dumps(groups))
     with pytest.raises(FarkerasError, match=r"was started with other groups than `grouping=.*renamed\.json` gives now"):
         train_and_evaluate(config, workdir)
+
+
+def test_a_second_run_in_a_workdir_is_refused(finished, faces_dir):
+    message = r"finished.* is in use by process \d+ on .* Wait until it ends, or name another folder with `workdir`\."
+    with alone_in(finished, "workdir"), pytest.raises(FarkerasError, match=message):
+        train_and_evaluate(small_config(faces_dir), finished)
+
+
+def test_a_workdir_that_cannot_be_written(faces_dir, tmp_path):
+    (tmp_path / "file").touch()
+    message = (
+        r"Cannot write .*file/run \(Not a directory\); a file is in the place .*, or name another with `workdir`\."
+    )
+    with pytest.raises(FarkerasError, match=message):
+        train_and_evaluate(small_config(faces_dir), tmp_path / "file" / "run")
 
 
 def test_a_run_continues_where_data_and_workdir_were_moved(finished, faces_dir, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from farkeras.attributes import REGIONS
 from farkeras.data.examples import Examples
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.errors import FarkerasError
 from farkeras.report.overlay import overlay_strip
 from farkeras.training.reporting import MetricsFile, TensorBoard, heat_strips
 
@@ -53,6 +54,22 @@ def test_cut_back_ends_a_half_line_even_when_nothing_is_dropped(tmp_path):
 def test_cut_back_before_the_first_record(tmp_path):
     MetricsFile(tmp_path / "metrics.jsonl").cut_back(0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_ends_the_run_with_one_sentence(tmp_path, file_size_limit):
+    metrics, board = MetricsFile(tmp_path / "metrics.jsonl"), TensorBoard(tmp_path / "tensorboard")
+    metrics.on_train(None, TRAIN)
+    board.writer = tf.summary.create_file_writer(str(board.folder))
+    file_size_limit(metrics.path.stat().st_size + 5)
+    with pytest.raises(
+        FarkerasError, match=r"^Cannot write .*metrics\.jsonl \(File too large\); make room .* what is saved"
+    ):
+        metrics.on_train(None, VALIDATION)
+    with pytest.raises(
+        FarkerasError, match=r"^Cannot write .*tensorboard \(File too large\); make room .* what is saved"
+    ):
+        board.on_train(None, TRAIN)
+    assert metrics.read() == [TRAIN]
 
 
 @pytest.fixture
