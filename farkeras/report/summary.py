@@ -1,5 +1,6 @@
 """An evaluation as text: how all its numbers are written, and its Markdown tables."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,8 @@ def mask_iou_rows(evaluation: dict) -> list[tuple[str, str]]:
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table whose first column is text and whose others are numbers, aligned to the right."""
     rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+    named = ((re.sub(r"[\\|*`<\[]", r"\\\g<0>", name), *figures) for name, *figures in rows)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *named))
 
 
 def markdown_report(evaluation: dict) -> str:

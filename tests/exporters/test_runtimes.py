@@ -15,6 +15,7 @@ from PIL import Image
 from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.tflite import write_tflite
 from farkeras.files import plain_path
+from farkeras.serving.servable import Servable
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,12 @@ def in_session(saved_model):
 
     yield run
     session.close()
+
+
+def test_the_local_server_loads_it_from_a_folder_of_any_name(saved_model):
+    servable = Servable(saved_model.path)
+    assert {"serving_default", "images", "tensors"} <= set(servable.signatures)
+    servable.close()
 
 
 def test_image_bytes_in_a_session(in_session, files, keras_model):

@@ -14,7 +14,7 @@ from farkeras.metrics.attribute_metrics import evaluate_attributes
 from farkeras.report.overlay import overlay_strip
 from farkeras.report.page import html_report, write_report
 from farkeras.report.plots import Line, dot_chart, line_chart
-from farkeras.report.summary import PROCEDURAL, headline, interval, markdown_report, percent
+from farkeras.report.summary import PROCEDURAL, headline, interval, markdown_report, markdown_table, percent
 from farkeras.report.training_charts import training_charts
 
 GROUPING = Grouping({"Upper_Face": ("Bangs", "Eyeglasses"), "Mouth": ("Smiling", "Big_Lips")})
@@ -211,6 +211,8 @@ def test_charts_are_well_formed_and_the_same_each_time():
 
 
 def test_names_are_shown_as_they_are():
+    table = markdown_table(("Group", "Attributes"), [("a|b *c* <d> [e]", "1"), ("5_o_Clock", "2")]).splitlines()
+    assert table[2:] == [r"| a\|b \*c\* \<d> \[e] | 1 |", "| 5_o_Clock | 2 |"]
     svg = dot_chart({"$x^2$ & <b>": 3, "a_b": 4, "a b": 5}, "steps")
     labels = [text.text for text in ElementTree.fromstring(svg).iter("text") if not text.text.isdecimal()]
     assert labels == ["training step", "$x^2$ & <b>", "a b", "a b"]

@@ -82,7 +82,7 @@ def celeb_a(built, tmp_path):
 
 @pytest.fixture(scope="module")
 def opened_once(built, tmp_path_factory):
-    folder = shutil.copytree(built, tmp_path_factory.mktemp("opened") / "tfds")
+    folder = shutil.copytree(built, tmp_path_factory.mktemp("opened [1]*") / "tfds")
     TFDS(folder)
     return folder
 
