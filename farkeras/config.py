@@ -69,7 +69,7 @@ class Config:
     )
 
     # A table of your own
-    image_column: str = setting("image", "Table: column with the paths of the images, from the table's folder.")
+    image_column: str = setting("image", "Table: column of the images: paths from the table's folder, or images.")
     group_column: str = setting("", "Table: column, such as a person, of which no value may be in two splits.")
     ignore_columns: tuple[str, ...] = setting((), "Table: columns that are no attributes.")
     split_ratios: tuple[float, ...] = setting(
@@ -153,7 +153,9 @@ class Config:
     # Run
     seed: int = setting(0, "Seed of weights, order and augmentation.", at_least=0, at_most=2**31 - 1)
     replicas: int = setting(0, "Logical CPU replicas; 0: all GPUs, or one CPU.", at_least=0)
-    sync_batch_norm: bool = setting(False, "Share batch normalisation statistics between replicas.")
+    sync_batch_norm: bool = setting(
+        False, "Share batch normalisation statistics between replicas; their number may change then."
+    )
     eval_every_epochs: float = setting(1.0, "Epochs between validations.", at_least=0.001)
     select_by: str = setting(
         "mean_balanced_accuracy",

@@ -1,9 +1,10 @@
 """Face attributes of photographs: `python -m farkeras.predict PHOTO... --workdir=runs/demo`.
 
 The largest face of each photograph is found and aligned. Photographs are shown as tables, or as JSON with `--json`.
-Where one of the places is a folder, all its photographs are taken and the results go to a CSV file. `--overlay=out.png`
-also draws where a model with masks (MGMTN) sees the regions of the face, and what it reads from each. A photograph that
-cannot be used, or a folder without one, costs one line on stderr and exit code 1; the others are done all the same.
+Where one of the places is a folder, all its photographs are taken and the results go to a CSV file; a line on stderr
+says what in it is no photograph. `--overlay=out.png` also draws where a model with masks (MGMTN) sees the regions of
+the face, and what it reads from each. A photograph that cannot be used, or a folder without one, costs one line on
+stderr and exit code 1; the others are done all the same.
 """
 
 import sys
