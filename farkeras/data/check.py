@@ -4,7 +4,7 @@ What would stop a run, or the evaluation after it:
 
 - the source cannot be opened or a split cannot be had ("source", "split"), a split without images included;
 - settings that do not fit the data ("settings"), labels that nothing can be learned from or no best model be chosen by
-  ("labels");
+  ("labels"), key points that `model=mgmtn` needs and nobody has found ("keypoints");
 - images that are listed but not there ("missing");
 - more than 1 % of a split's images missing or undecodable ("undecodable"; fewer are left out in training).
 
@@ -23,6 +23,7 @@ from farkeras.config import Config
 from farkeras.data.contradictions import contradictions
 from farkeras.data.examples import UNKNOWN, Examples, folder_of
 from farkeras.data.image_files import ImageFile, read_image_files
+from farkeras.data.keypoints import load_keypoints
 from farkeras.data.learnable import advice_on_blanks, check_batch_size, check_classes, check_selection, one_class
 from farkeras.data.pipeline import MAX_UNDECODABLE
 from farkeras.data.reading import encoded_images
@@ -149,6 +150,10 @@ def check_data_set(
             findings.append(Finding("settings", str(error), training_fails=True))
     of_trained = {name: examples.select(trained) for name, examples in splits.items()}
     findings += _certain_failures(of_trained, settings)
+    if settings.get("model") == "mgmtn":  # which learns masks
+        paths = [path for name in ("train", "validation") if name in splits for path in splits[name].paths.tolist()]
+        where = (source, settings.get("keypoints_dir", ""))
+        findings += _failure("keypoints", load_keypoints, data_dir, paths, *where)
     folder = folder_of(data_dir)
     places = [
         Place(os.path.relpath(path, folder), name) for name, examples in splits.items() for path in examples.paths

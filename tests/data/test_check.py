@@ -263,6 +263,14 @@ def test_sizes_where_there_is_no_usual_one(check, tmp_path):
     assert [place.detail for place in finding.images] == ["31 x 40", "40 x 121"]
 
 
+def test_key_points_that_nobody_has_found(check, tmp_path):
+    splits = {name: (images(tmp_path, 2), [0, 1]) for name in ("train", "validation", "test")}
+    (finding,) = check(("a",), {"model": "mgmtn"}, **splits).findings
+    assert (finding.kind, finding.training_fails) == ("keypoints", True)
+    assert finding.summary.startswith(f"4 of 4 images have no keypoints in {tmp_path}/keypoints, the first is ")
+    assert not check(("a",), {"model": "far_amtn"}, **splits).findings
+
+
 def test_blank_for_no_stops_training(check, tmp_path):
     one, two, three = (images(tmp_path, 3) for _ in range(3))
     labels = [[1, -1], [-1, 1], [1, 1]]

@@ -14,6 +14,7 @@ from farkeras.data import keypoints
 from farkeras.data.examples import Examples
 from farkeras.data.keypoints import annotate_images, decode_points, encode_points, fractions, load_keypoints
 from farkeras.errors import FarkerasError
+from farkeras.files import alone_in
 from farkeras.photos.landmarks import FINDER, find_face
 from tests.bad_images import encode, half, jpeg_bomb, png_bomb, smooth_image
 
@@ -88,6 +89,14 @@ class TestLoading:
         assert load_keypoints(tmp_path / "after", [str(tmp_path / "after/images/a.jpg")]).found.all()
         monkeypatch.chdir(tmp_path)
         assert load_keypoints("./after/", ["after/images/a.jpg"]).found.all()
+
+    def test_in_a_folder_of_their_own(self, tmp_path):
+        store(tmp_path / "points", 0, ["a.jpg"])  # in points/keypoints
+        paths, folder = [str(tmp_path / "faces" / "a.jpg")], tmp_path / "points" / "keypoints"
+        assert load_keypoints(tmp_path / "faces", paths, keypoints_dir=folder).found.all()
+        message = rf"no keypoints in {tmp_path}/empty, .* --data_dir=.*/faces --keypoints_dir={tmp_path}/empty$"
+        with pytest.raises(FarkerasError, match=message):
+            load_keypoints(tmp_path / "faces", paths, keypoints_dir=tmp_path / "empty")
 
     def test_no_images(self, tmp_path):
         assert load_keypoints(tmp_path, []).points.shape == (0, 478, 2)
@@ -244,12 +253,24 @@ class TestAnnotation:
         with pytest.raises(FarkerasError, match=r"A process that looks for faces died, .* with fewer `workers`"):
             annotate(folder, paths, 1, kill)
 
+    def test_beside_read_only_data(self, few):
+        folder, paths = few
+        (folder / "keypoints").write_text("as good as read-only")
+        splits = [Examples((), np.array(paths[:1]), None)]
+        result = annotate_images(folder, splits, 1, keypoints_dir=folder / "own")
+        assert (result.num_images, result.listing) == (1, folder / "own" / "without_points.txt")
+        assert load_keypoints(folder, paths[:1], keypoints_dir=folder / "own").found.all()
+
+    def test_a_second_process_does_not_annotate_the_same_images(self, few):
+        folder, paths = few
+        message = r"keypoints is in use by process \d+ on .* Wait until it ends, or .* with `keypoints_dir`\."
+        with alone_in(folder / "keypoints", ""), pytest.raises(FarkerasError, match=message):
+            annotate(folder, paths, 1)
+
     def test_no_room_to_write(self, few):
         folder, paths = few
         (folder / "keypoints").write_text("in the way")
-        with pytest.raises(
-            FarkerasError, match=r"Cannot write .*keypoints \(File exists\).* with `keypoints_dir`"
-        ):
+        with pytest.raises(FarkerasError, match=r"Cannot write .*keypoints \(File exists\).* with `keypoints_dir`"):
             annotate(folder, paths, 1)
 
     def test_a_killed_run_is_continued_and_leaves_no_process(self, few):

@@ -91,6 +91,12 @@ def test_no_file(tmp_path):
         load_model(tmp_path / "nowhere")
 
 
+def test_no_file_at_a_relative_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FarkerasError, match=rf"No model at runs/a in {tmp_path}: expected a training run's workdir"):
+        load_model("runs/a")
+
+
 def test_workdir_without_a_model(tmp_path):
     with pytest.raises(FarkerasError, match=r"holds no model\.keras: .* Train first, or wait for its first validation"):
         load_model(tmp_path)
