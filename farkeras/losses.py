@@ -66,11 +66,15 @@ class MaskedLoss(keras.losses.Loss):
     def sums(
         self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor, sample_weight: keras.KerasTensor | None = None
     ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        """The weighted losses and the weights, of the shape of what `call` returns, in the predictions' dtype.
+        """The weighted losses and the weights, of the shape of what `call` returns, in the predictions' precision.
+
+        That is `dtype` for predictions of half precision.
 
         The sum of the first over the sum of the second is the mean, also over parts of a batch on several devices.
         """
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        if keras.backend.standardize_dtype(y_pred.dtype) in ("bfloat16", "float16"):
+            y_pred = ops.cast(y_pred, self.dtype)
         weights = self.weights(y_true, sample_weight, keras.backend.standardize_dtype(y_pred.dtype))
         return self.call(y_true, y_pred) * weights, weights
 
@@ -92,7 +96,8 @@ class MaskedBinaryCrossentropy(MaskedLoss):
         dtype: Of the computation; by default `keras.config.floatx()`.
 
     Call arguments:
-        y_true: `(batch, attributes)`: 1, 0, or -1 for unknown.
+        y_true: `(batch, attributes)`: 1, 0, between them for a soft label, or -1 (or NaN) for unknown. CelebA's own
+            files write -1 for negative: `farkeras.load_datasets` makes that 0.
         y_pred: `(batch, attributes)` float.
         sample_weight: Optional, of images, `(batch,)`, or of labels, `(batch, attributes)`.
 
@@ -121,7 +126,7 @@ class MaskedBinaryCrossentropy(MaskedLoss):
         self.focal_gamma, self.from_logits = focal_gamma, from_logits
 
     def known(self, y_true: keras.KerasTensor) -> keras.KerasTensor:
-        return ops.not_equal(y_true, -1)
+        return y_true >= 0  # NaN is not
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
         if len(y_true.shape) != 2 or len(y_pred.shape) != 2 or y_true.shape[1] != y_pred.shape[1]:
@@ -182,8 +187,8 @@ class RegionMaskLoss(MaskedLoss):
         return ops.all(y_true >= 0, axis=axes)
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        y_true = ops.where(ops.isfinite(y_true), y_true, 0.0)
         if len(y_true.shape) == 3:
-            y_true = ops.where(ops.isfinite(y_true), y_true, 0.0)
             y_true = region_masks(y_true, tuple(y_pred.shape[1:3]))
         if y_true.shape[1:] != y_pred.shape[1:]:
             raise ValueError(
@@ -205,7 +210,7 @@ def attribute_losses(
     """Loss of each label, and which labels are known.
 
     Args:
-        labels: `(batch, attributes)` integers: 1, 0, or -1 for unknown.
+        labels: `(batch, attributes)` numbers: 1, 0, between them for a soft label, or -1 (or NaN) for unknown.
         logits: `(batch, attributes)` float.
         positive_weights: Optional `(attributes,)` factors for the loss of positive labels.
         focal_gamma: Exponent of focal loss (Lin et al., ICCV 2017): each loss times (1 - p of the true label) ** gamma.
@@ -213,16 +218,17 @@ def attribute_losses(
     Returns:
         `(losses, known)`, both `(batch, attributes)` in the logits' dtype; where `known` is 0 the loss is 0.
     """
-    known = ops.cast(ops.not_equal(labels, -1), logits.dtype)
-    positive = ops.cast(ops.equal(labels, 1), logits.dtype)
+    is_known = ops.cast(labels, logits.dtype) >= 0
+    known = ops.cast(is_known, logits.dtype)
+    positive = ops.where(is_known, ops.cast(labels, logits.dtype), 0.0)
     # -log sigmoid(x) for a positive, -log sigmoid(-x) for a negative label.
-    margin = logits * (2.0 * positive - 1.0)
-    losses = ops.softplus(-margin)
-    if focal_gamma:
-        losses *= ops.sigmoid(-margin) ** focal_gamma
+    if_positive, if_negative = ops.softplus(-logits), ops.softplus(logits)
+    if focal_gamma:  # of 0, a power below 1 has no gradient
+        if_positive *= ops.maximum(ops.sigmoid(-logits), 1e-30) ** focal_gamma
+        if_negative *= ops.maximum(ops.sigmoid(logits), 1e-30) ** focal_gamma
     if positive_weights is not None:
-        losses *= 1.0 + positive * (ops.cast(positive_weights, logits.dtype) - 1.0)
-    return losses * known, known
+        if_positive *= ops.cast(positive_weights, logits.dtype)
+    return (positive * if_positive + (1.0 - positive) * if_negative) * known, known
 
 
 def mask_losses(

@@ -95,10 +95,16 @@ class TaskWeighting:
         """Takes note of a step.
 
         Args:
-            losses: `(K,)` L_g over the global batch.
+            losses: `(K,)` L_g over the global batch. One that is not finite counts as absent: a step in float16 that
+                overflows is skipped, and must leave no trace.
             present: `(K,)` 1 where the batch had a known label of the group, else 0.
         """
+        finite = ops.isfinite(losses)
         self.updates.assign(self.updates + 1)
+        self.observe(ops.where(finite, losses, 0.0), present * ops.cast(finite, self.dtype))
+
+    def observe(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
+        """What `update` does beyond counting; arguments as there, all finite."""
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; the state is not among them."""
@@ -118,6 +124,8 @@ class DWS(TaskWeighting):
         lag    r_g = p_g / mean_h p_h
         scale  c_g = (mean_h L_h0 / L_g0) ** alpha
         w_g    proportional to c_g clip(r_g, 1/5, 5) ** beta,     sum_g w_g = K
+
+    Losses must be positive: a group whose L_g0 is 0 or less weighs as the others on average.
 
     Weights are uniform during the warm-up. The paper names DWS and its purpose; its formula was not available to us,
     this one is our formulation. r is the relative inverse training rate of GradNorm (Chen et al., ICML 2018).
@@ -152,7 +160,7 @@ class DWS(TaskWeighting):
         groups, initial = len(self.sizes), ops.convert_to_tensor(self.initial)
         seen = ops.cast(initial > 0, self.dtype)
         count = ops.maximum(ops.sum(seen), 1.0)
-        mean = ops.sum(initial) / count
+        mean = ops.sum(seen * initial) / count
         initial = ops.where(seen > 0, initial, 1.0)
         remaining = seen * self.running() / initial
         lag = remaining / ops.maximum(ops.sum(remaining) / count, 1e-12)
@@ -162,8 +170,7 @@ class DWS(TaskWeighting):
         weight *= groups / ops.sum(weight)
         return ops.where(ops.convert_to_tensor(self.updates) < self.warmup_steps, ops.ones_like(weight), weight)
 
-    def update(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
-        super().update(losses, present)
+    def observe(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
         decay = 1.0 - (1.0 - self.decay) * present  # a group absent from the batch keeps its mean
         self.decayed_sum.assign(decay * self.decayed_sum + (1.0 - decay) * losses)
         self.decayed_count.assign(decay * self.decayed_count + (1.0 - decay))
@@ -206,8 +213,7 @@ class DWA(TaskWeighting):
         updates = ops.convert_to_tensor(self.updates)
         return ops.where(updates < 2 * self.steps_per_epoch, ops.ones_like(weight), weight)
 
-    def update(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
-        super().update(losses, present)
+    def observe(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
         # Plain tensors: on JAX, the operations take no variables.
         last, before_last = ops.convert_to_tensor(self.last), ops.convert_to_tensor(self.before_last)
         total, count = self.sum + present * losses, self.count + present

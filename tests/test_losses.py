@@ -22,6 +22,11 @@ def losses_of(labels, logits, **options):
     return ops.convert_to_numpy(losses), ops.convert_to_numpy(known)
 
 
+def losses_of_floats(labels, logits):
+    losses, known = attribute_losses(np.array(labels, np.float32), ops.convert_to_tensor(logits, "float32"))
+    return ops.convert_to_numpy(losses), ops.convert_to_numpy(known)
+
+
 @pytest.mark.parametrize(
     ("label", "logit", "expected"),
     [
@@ -38,6 +43,12 @@ def test_cross_entropy(label, logit, expected):
     losses, known = losses_of([[label]], [[logit]])
     np.testing.assert_allclose(losses, [[expected]], rtol=1e-6, atol=1e-7)
     assert known[0, 0] == (label != -1)
+
+
+def test_soft_labels_lie_between():
+    losses, known = losses_of_floats([[0.25, np.nan, 1.0]], [[np.log(3), 0.0, 0.0]])
+    np.testing.assert_allclose(losses, [[0.25 * np.log(4 / 3) + 0.75 * np.log(4), 0.0, np.log(2)]], rtol=1e-6)
+    np.testing.assert_array_equal(known, [[1, 0, 1]])
 
 
 def test_focal_loss():

@@ -192,3 +192,20 @@ def test_a_weighting_is_of_one_training():
 def test_errors(make, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         make()
+
+
+@pytest.mark.parametrize("make", [lambda: DWS(warmup_steps=1), lambda: DWA(steps_per_epoch=1)])
+def test_a_loss_that_is_not_finite_leaves_no_trace(make):
+    weightings = [make().build([1, 1]) for _ in range(2)]
+    for weighting, bad in zip(weightings, (np.inf, 2.0), strict=True):
+        update(weighting, [1.0, 2.0])
+        update(weighting, [0.5, bad], present=[1.0, float(np.isfinite(bad)) * 0.0])
+        update(weighting, [0.5, 1.0])
+    for after, expected in zip(*(weighting.variables for weighting in weightings), strict=True):
+        np.testing.assert_array_equal(after, expected)
+
+
+def test_dws_of_a_loss_below_0_weighs_as_the_others_on_average():
+    weighting = DWS(warmup_steps=1, alpha=1.0, beta=0.0).build([1, 1, 1])
+    update(weighting, [1.0, 4.0, -9.0])
+    np.testing.assert_allclose(weights(weighting), [1.6, 0.4, 1.0], rtol=1e-5)

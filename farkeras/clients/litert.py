@@ -79,7 +79,7 @@ class LiteRTRecognizer:
             if crop.shape != expected or crop.dtype != np.uint8:
                 raise FarkerasError(
                     f"{names[i] if names else 'The crop'} is {crop.dtype} {list(crop.shape)}; the model takes uint8 "
-                    f"{list(expected)}, a face aligned as CelebA's. Align photographs first (python -m farkeras.align), "
+                    f"{list(expected)}, a face aligned as CelebA's. Align photographs first (python -m farkeras.align) "
                     "or export with `input_size` for crops of another size."
                 )
         for start in range(0, len(crops), self.batch_size):

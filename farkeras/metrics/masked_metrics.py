@@ -30,7 +30,7 @@ class MaskedMetric(keras.metrics.Metric):
         dtype: Of the counts.
 
     Call arguments:
-        y_true: `(batch, attributes)`: 1, 0, or -1 for unknown.
+        y_true: `(batch, attributes)`: 1, 0, or -1 (or NaN) for unknown; a soft label of 0.5 or more is positive.
         y_pred: `(batch, attributes)` float.
         sample_weight: Optional, of images, `(batch,)`, or of labels, `(batch, attributes)`.
 
@@ -78,7 +78,7 @@ class MaskedMetric(keras.metrics.Metric):
     def update_state(
         self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor, sample_weight: keras.KerasTensor | None = None
     ) -> None:
-        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred, self.dtype)
+        y_true, y_pred = ops.cast(y_true, self.dtype), ops.cast(y_pred, self.dtype)
         num_attributes = len(self.grouping.attributes) if self.grouping else y_pred.shape[-1]
         for what, values in (("y_true", y_true), ("y_pred", y_pred)):
             if len(values.shape) != 2 or values.shape[1] != num_attributes:
@@ -93,7 +93,9 @@ class MaskedMetric(keras.metrics.Metric):
         if sample_weight is not None:
             given = ops.convert_to_tensor(sample_weight, self.dtype)
             weight *= ops.expand_dims(given, -1) if len(given.shape) == 1 else given
-        positive, negative = (weight * ops.cast(ops.equal(y_true, label), self.dtype) for label in (1, 0))
+        is_known, is_positive = y_true >= 0, ops.cast(y_true >= 0.5, self.dtype)
+        weight *= ops.cast(is_known, self.dtype)
+        positive, negative = weight * is_positive, weight * (1.0 - is_positive)
         for count, more in zip(self.variables, self._batch_counts(positive, negative, y_pred), strict=True):
             count.assign_add(more)
 
@@ -155,7 +157,7 @@ class _ThresholdMetric(MaskedMetric):
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class MaskedBinaryAccuracy(_ThresholdMetric):
-    """The share of the known labels that are predicted right.
+    """The share of an attribute's known labels that are predicted right.
 
     Args:
         threshold: An attribute is predicted when its probability is at least this.
@@ -213,8 +215,8 @@ class MaskedF1Score(_ThresholdMetric):
 class MaskedAUC(MaskedMetric):
     """The area under the ROC curve: how often a positive gets a higher score than a negative; 0.5 is chance.
 
-    Scores are counted in bins: two in one bin count as equal. The bins are fine where scores are, for they divide
-    `sigmoid(logit / 4)`: with the 1,000 by default the result is within 0.001 of the exact one for scores that differ.
+    Scores are counted in bins of equal width in `sigmoid(logit / 4)`: two in one bin count as equal. By default a bin
+    is 0.016 of a logit wide at 0, so the result is exact to about 0.001 where logits differ by more than 0.1.
 
     Args:
         num_bins: Number of bins.

@@ -1,5 +1,7 @@
 """The papers' models and the baselines they are compared with."""
 
+# A file that Keras saved while training names metrics, too: they are registered where models are.
+import farkeras.metrics.masked_metrics  # noqa: F401 - for its effect
 from farkeras.models.base import FaceAttributeModel, LogitsModel
 from farkeras.models.baselines import SharedTrunk
 from farkeras.models.far_amtn import FARAMTN

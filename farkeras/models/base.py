@@ -54,7 +54,7 @@ class FaceAttributeModel(LogitsModel):
     `(batch, attributes)` float in the order of `model.grouping.attributes`.
 
     With `weighting` (see `MultiTaskModel`), the tasks are the groups of attributes: `L_g` is the mean loss over the
-    group's known labels, `n_g` its number of attributes, and
+    group's known labels in the batch, `n_g` its number of attributes, and
 
         total = sum_g w_g n_g L_g / sum_g n_g
 
@@ -101,10 +101,11 @@ class FaceAttributeModel(LogitsModel):
 
     def _losses_by_output(self, loss: Any) -> dict[str, keras.losses.Loss]:
         losses = super()._losses_by_output(loss)
-        if not isinstance(losses.get("logits"), MaskedBinaryCrossentropy):
+        own = losses.get("logits")
+        if not isinstance(own, MaskedBinaryCrossentropy) or own.reduction != "mean_with_sample_weight":
             raise ValueError(
                 "`weighting` weighs the groups of attributes, so 'logits' needs the loss "
-                f"farkeras.losses.MaskedBinaryCrossentropy. Received: loss={loss}"
+                f"farkeras.losses.MaskedBinaryCrossentropy, with its default reduction. Received: loss={loss}"
             )
         return losses
 

@@ -114,16 +114,19 @@ def save(
             folder holds a training run of `train_and_evaluate`.
     """
     path = as_path(path)
-    if path.suffix != ".keras":
-        if (path / "checkpoints").is_dir():
-            raise FarkerasError(f"{path} holds a training run, whose model this would replace. Name another folder.")
-        path = path / MODEL_FILE
+    path = path if path.suffix == ".keras" else path / MODEL_FILE
+    if path.name == MODEL_FILE and (path.parent / "checkpoints").is_dir():
+        raise FarkerasError(f"{path.parent} holds a training run, whose model this would replace. Name another folder.")
     if code := [layer.name for layer in model._flatten_layers() if isinstance(layer, keras.layers.Lambda)]:
         raise FarkerasError(
             f"The layer '{code[0]}' of '{model.name}' is a Lambda, whose code no model file may bring. Write it as a "
             "subclass of keras.layers.Layer, or with keras.ops on the model's tensors."
         )
-    grouping = as_grouping(attributes) if attributes is not None else getattr(model, "grouping", None)
+    grouping = getattr(model, "grouping", None)
+    if attributes is not None:
+        if grouping is not None and as_grouping(attributes).attributes != grouping.attributes:
+            raise FarkerasError(f"The model '{model.name}' knows its attributes, and they are others: leave them out.")
+        grouping = grouping or as_grouping(attributes)
     if not isinstance(model, LogitsModel) or "logits" not in model.output:
         raise FarkerasError(
             f"The model '{model.name}' is a {type(model).__name__}; expected one of farkeras.models, or "
@@ -234,7 +237,8 @@ def read_metadata(path: str | os.PathLike) -> ModelMetadata:
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError):
         raise FarkerasError(
             f"{path} is not a model file of farkeras; expected one that `python -m farkeras.train` wrote. A file that "
-            "Keras wrote lacks the preprocessing: load it with keras.saving.load_model, and save it with farkeras.save."
+            "Keras wrote lacks the preprocessing: import farkeras.models, load it with keras.saving.load_model, and save "
+            "it with farkeras.save."
         ) from None
     if values["format_version"] > FORMAT_VERSION:
         raise FarkerasError(

@@ -1,6 +1,7 @@
 """Models of several tasks: `fit` weighs their losses, and takes labels of some outputs alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,12 +40,13 @@ class MultiTaskModel(keras.Model):
 
         total = sum_k w_k c_k L_k
 
-    where uniform weights `w_k = 1` give what Keras computes. `evaluate` and `val_loss` are without these weights, so
-    that epochs can be compared. The weighting's state moves in training steps only, and is no part of the model's
-    files and exports: a model that is loaded and compiled again begins with a new one.
+    where uniform weights `w_k = 1` give what Keras computes; `"uncertainty"` adds its own terms. `evaluate` and
+    `val_loss` give what Keras computes without a weighting. Losses should be positive. The weighting's state moves in
+    training steps only, and is no part of the model's files and exports: a model that is loaded and compiled again
+    begins with a new one.
 
-    Labels are a dict by output. Outputs without labels are left out of loss and metrics. Labels that are no dict are
-    those of the only output, or of `main_output`.
+    Labels are a dict by output, of those outputs that have losses or metrics. Labels that are no dict are those of the
+    only output, or of `main_output`.
 
     Args:
         inputs: As of `keras.Model`.
@@ -73,6 +75,7 @@ class MultiTaskModel(keras.Model):
         loss: Any = None,
         loss_weights: Any = None,
         metrics: Any = None,
+        weighted_metrics: Any = None,
         *,
         weighting: str | TaskWeighting | None = None,
         **kwargs: Any,
@@ -83,16 +86,24 @@ class MultiTaskModel(keras.Model):
             ValueError: No such weighting, or a weighting with losses that it cannot weigh.
         """
         loss, metrics = _without_none(loss), _without_none(metrics)
+        weighted_metrics = _without_none(weighted_metrics)
         if isinstance(loss, dict) and isinstance(loss_weights, dict):
+            if unknown := sorted(set(loss_weights) - set(loss)):
+                raise ValueError(f"`loss_weights` names '{unknown[0]}', which has no loss. Received: {loss_weights}")
             loss_weights = {name: loss_weights.get(name, 1.0) for name in loss}
         weighed = None
         if weighting is not None:
             losses = self._losses_by_output(loss)
             weighed = WeighedTasks(weightings.get(weighting), losses, _weights_by_output(loss_weights, losses))
-            weighed.weighting.build(list(self._task_sizes(weighed).values()), self.variable_dtype)
-        super().compile(optimizer, loss, loss_weights, metrics, **kwargs)
+        super().compile(optimizer, loss, loss_weights, metrics, weighted_metrics, **kwargs)
+        if weighed is not None:
+            with _strategy_scope(self):
+                weighed.weighting.build(list(self._task_sizes(weighed).values()), self.variable_dtype)
         self._weighed = weighed
-        self._needed_labels = {"loss": _outputs_of(loss), "metrics": _outputs_of(metrics)}
+        self._needed_labels = {
+            "loss": frozenset(weighed.losses) if weighed else _outputs_of(loss),
+            "metrics": _outputs_of(metrics) | _outputs_of(weighted_metrics),
+        }
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As `keras.Model.fit`.
@@ -129,6 +140,7 @@ class MultiTaskModel(keras.Model):
         weighting, replicas = self._weighed.weighting, _num_replicas()
         _forget_gradients(weighting.trainable_variables)
         losses, present, others = self._task_losses(self._weighed, y, y_pred, sample_weight)
+        losses, present = (ops.cast(values, weighting.dtype) for values in (losses, present))
         total = weighting.total(losses, replicas) * self._scale(self._weighed) + others
         weighting.update(_over_replicas(ops.stop_gradient(losses)), present)
         return total + sum(ops.sum(loss) for loss in self.losses) / replicas
@@ -148,11 +160,13 @@ class MultiTaskModel(keras.Model):
             y = {self.main_output or next(iter(y_pred)): y}
         if unknown := set(y) - set(y_pred):
             raise ValueError(f"There are labels of '{sorted(unknown)[0]}'. The outputs are: {outputs}")
-        if missing := self._needed_labels.get(argument, frozenset()) - set(y):
+        needed = self._needed_labels.get(argument, frozenset())
+        if missing := needed - set(y):
             raise ValueError(
                 f"`compile` was given `{argument}` for '{sorted(missing)[0]}', which has no labels. Leave it out, or "
                 f"give labels. Received labels of: {', '.join(y)}"
             )
+        y = {name: labels for name, labels in y.items() if name in needed} if needed else y
         return y, {name: y_pred[name] for name in y}
 
     # What a subclass with other tasks than its outputs overrides.
@@ -200,7 +214,7 @@ class MultiTaskModel(keras.Model):
         return [*super().non_trainable_variables, *self._weighting_variables(False)]
 
     def _weighting_variables(self, trainable: bool) -> list[keras.Variable]:
-        variables = self._weighed.weighting.variables if self._weighed else []
+        variables = self._weighed.weighting.variables if self._weighed and self.trainable else []
         return [v for v in variables if v.trainable == trainable]
 
     def get_compile_config(self) -> dict[str, Any] | None:
@@ -223,6 +237,11 @@ class _FunctionLoss(keras.losses.Loss):
         self.function = function
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        # Labels (batch,) of an output (batch, 1), or the other way round, as Keras takes them.
+        if len(y_true.shape) == len(y_pred.shape) - 1 and y_pred.shape[-1] == 1:
+            y_true = ops.expand_dims(y_true, -1)
+        elif len(y_true.shape) - 1 == len(y_pred.shape) and y_true.shape[-1] == 1:
+            y_true = ops.squeeze(y_true, -1)
         return self.function(y_true, y_pred)
 
 
@@ -240,7 +259,10 @@ def _weights_by_output(loss_weights: Any, losses: Mapping[str, Any]) -> dict[str
         return dict.fromkeys(losses, 1.0)
     if not isinstance(loss_weights, dict):
         raise ValueError(f"With `weighting`, `loss_weights` must be a dict by output. Received: {loss_weights}")
-    return {name: float(loss_weights.get(name, 1.0)) for name in losses}
+    weights = {name: float(loss_weights.get(name, 1.0)) for name in losses}
+    if not sum(weights.values()) > 0:
+        raise ValueError(f"With `weighting`, the sum of `loss_weights` must be above 0. Received: {loss_weights}")
+    return weights
 
 
 def as_loss(identifier: Any) -> keras.losses.Loss:
@@ -266,6 +288,16 @@ def mean_part(sums: keras.KerasTensor, weights: keras.KerasTensor) -> tuple[kera
     """Sums over this replica -> their part of the mean over the global batch, and 1 where that has any weight."""
     weights = _over_replicas(weights)
     return ops.divide_no_nan(sums, weights), ops.cast(weights > 0, sums.dtype)
+
+
+@contextmanager
+def _strategy_scope(model: keras.Model) -> Iterator[None]:
+    """The scope in which the model was made: Keras lets `compile` be called outside of it."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    with model.distribute_strategy.scope():
+        yield
 
 
 def _num_replicas() -> int:

@@ -2,12 +2,15 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from farkeras.attributes import Grouping
 from farkeras.config import Config
 from farkeras.data.examples import Examples
-from farkeras.data.pipeline import evaluation_dataset, training_dataset
+from farkeras.data.pipeline import check_undecodable, evaluation_dataset, training_dataset
+from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.reading import image_reader
 from farkeras.progress import Progress
 from farkeras.training.building import open_data
 
@@ -22,6 +25,7 @@ class Datasets(NamedTuple):
             negative, -1 unknown. For a model with masks the labels are a dict of these, `"logits"`, and of the key
             points float32 `[B, 478, 2]`, `"mask_logits"`, as `farkeras.losses.RegionMaskLoss` takes them.
         validation: The validation split once, in batches of the same form without augmentation; the last is smaller.
+            For an image that cannot be decoded, later ones move up, and the end has a black image of unknown labels.
         steps_per_epoch: Batches of `train` to an epoch; `fit` needs it, since `train` does not end.
         grouping: The attributes in the order of the labels, and their groups: what the models take first.
         train_examples: The training split, with its `labels`.
@@ -49,9 +53,12 @@ def load_datasets(config: Config, progress: Progress | None = None, first_step: 
         first_step: Steps that training has taken before: `initial_epoch * steps_per_epoch` to continue.
 
     Raises:
-        FarkerasError: The source does not hold what it should, or a setting does not fit it.
+        FarkerasError: The source does not hold what it should, a setting does not fit it, or more than 1 % of a
+            hundred images of a split cannot be decoded.
     """
     data = open_data(config, progress)
+    for examples in (data.train, data.validation):
+        _check_sample(examples, data.preprocessing)
     train = training_dataset(
         data.train,
         data.preprocessing,
@@ -75,6 +82,16 @@ def load_datasets(config: Config, progress: Progress | None = None, first_step: 
         data.train,
         data.validation,
     )
+
+
+def _check_sample(examples: Examples, preprocessing: Preprocessing, number: int = 100) -> None:
+    """Reads a few images of a split: `fit` would wait for ever for the first batch of images in a foreign format."""
+    rows = np.unique(np.linspace(0, len(examples) - 1, number).astype(np.int64))
+    read_image = image_reader(examples)
+    dataset = tf.data.Dataset.from_tensor_slices(rows)
+    dataset = dataset.map(lambda row: (row, tf.size(preprocessing.decode(read_image(row)))), tf.data.AUTOTUNE)
+    seen = [row for row, _ in dataset.ignore_errors(log_warning=False).as_numpy_iterator()]
+    check_undecodable([str(path) for path in examples.paths[np.setdiff1d(rows, seen)]], len(rows))
 
 
 def _inputs_and_labels(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor | dict[str, tf.Tensor]]:

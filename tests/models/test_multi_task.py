@@ -94,6 +94,24 @@ def test_training_moves_the_state_and_validation_does_not(name):
         np.testing.assert_array_equal(new, old)
 
 
+def test_a_function_as_loss_takes_labels_of_either_rank():
+    histories = []
+    for weighting, labels in ((None, X[:, :1]), ("uniform", X[:, 0])):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((8,))
+        model = MultiTaskModel(inputs, {"size": keras.layers.Dense(1)(inputs)})
+        model.compile("sgd", lambda y_true, y_pred: ops.abs(y_true - y_pred), weighting=weighting)
+        histories.append(model.fit(X, labels, shuffle=False, verbose=0).history["loss"])
+    np.testing.assert_allclose(*histories, rtol=1e-6)
+
+
+def test_labels_that_no_loss_or_metric_needs_are_left_out(mgmtn):
+    mgmtn.compile("sgd", {"logits": MaskedBinaryCrossentropy()}, weighting="dws")
+    for labels in ({"logits": LABELS, "mask_logits": POINTS}, LABELS):
+        assert set(mgmtn.evaluate(IMAGES, labels, verbose=0, return_dict=True)) == {"loss"}
+        mgmtn.fit(IMAGES, labels, batch_size=16, verbose=0)
+
+
 def test_dws_gives_weight_to_the_task_that_lags():
     labels = Y | {"kind": random.permutation(Y["kind"])}  # nothing to learn
     model = two_tasks(DWS(warmup_steps=4, alpha=0.0, beta=1.0, decay=0.5))
@@ -246,7 +264,7 @@ def test_exports_hold_nothing_of_the_weighting(tmp_path):
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="replicas are tf.distribute's")
 @pytest.mark.parametrize("weighting", ["dws", "uncertainty"])
 def test_two_replicas_equal_one(weighting):
-    """Unknown labels fall unevenly on the replicas: they count once over both."""
+    """Unknown labels fall unevenly on the replicas: they count once over both. `compile` may lie outside the scope."""
     from farkeras.training.devices import make_strategy
 
     data = tensorflow_dataset()
@@ -258,8 +276,8 @@ def test_two_replicas_equal_one(weighting):
             pooled = keras.layers.Rescaling(1 / 255)(keras.layers.AveragePooling2D(8)(inputs))
             outputs = {name: keras.layers.Dense(3, name=name)(keras.layers.Flatten()(pooled)) for name in ("a", "b")}
             model = MultiTaskModel(inputs, outputs)
-            losses = {"a": MaskedBinaryCrossentropy(), "b": "mean_squared_error"}
-            model.compile(keras.optimizers.SGD(0.1), losses, weighting=WEIGHTINGS[weighting]())
+            optimizer = keras.optimizers.SGD(0.1)
+        model.compile(optimizer, {"a": MaskedBinaryCrossentropy(), "b": "mse"}, weighting=WEIGHTINGS[weighting]())
         labelled = data.map(lambda x, y: (x, {"a": y, "b": y}))
         history = model.fit(labelled, epochs=2, verbose=0).history
         models.append((model, history["loss"]))
@@ -280,9 +298,10 @@ def test_mixed_precision():
     assert {v.dtype for v in weighting.variables} == {"float32"}
 
 
-def test_a_logits_model_of_ones_own():
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_a_logits_model_of_ones_own(policy):
     inputs = keras.Input((8,))
-    model = LogitsModel(inputs, {"logits": keras.layers.Dense(3)(inputs)})
+    model = LogitsModel(inputs, {"logits": keras.layers.Dense(3, dtype=policy)(inputs)})
     model.compile("sgd", MaskedBinaryCrossentropy(), weighting="dws")
     model.fit(X[:16], LABELS, verbose=0)
     assert model.task_weights == {"logits": 1.0}
@@ -300,6 +319,12 @@ class Endless:
     [
         (lambda: two_tasks("dsw"), "`weighting` must be one of uniform, dws, uncertainty, or an object of"),
         (lambda: two_tasks("dws", loss_weights=[1, 2]), "`loss_weights` must be a dict by output"),
+        (lambda: two_tasks(loss_weights={"sise": 2.0}), "`loss_weights` names 'sise', which has no loss"),
+        (lambda: two_tasks("dws", loss_weights={"size": 0, "kind": 0}), "the sum of `loss_weights` must be above 0"),
+        (
+            lambda: far_amtn().compile("sgd", MaskedBinaryCrossentropy(reduction="sum"), weighting="dws"),
+            "MaskedBinaryCrossentropy, with its default reduction",
+        ),
         (lambda: two_tasks().fit(X, X, verbose=0), "Labels must be a dict by output: size, kind. Received: a "),
         (lambda: two_tasks().fit(X, {"weight": X}, verbose=0), "labels of 'weight'. The outputs are: size, kind"),
         (lambda: two_tasks().fit(X, {"size": X}, verbose=0), "given `loss` for 'kind', which has no labels"),

@@ -1,5 +1,7 @@
 """Data for `fit`, Keras's callbacks, and what becomes of a model that `fit` trained."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -59,6 +61,16 @@ def test_images_that_cannot_be_decoded_become_unknown_labels(faces_dir, tmp_path
     labels = np.concatenate([labels for _, labels in data.validation])
     expected = np.delete(data.validation_examples.labels, [0, 20], axis=0)
     np.testing.assert_array_equal(labels, np.concatenate([expected, -np.ones_like(labels[:2])]))
+
+
+def test_images_in_a_foreign_format_are_refused_before_fit_would_wait_for_them(faces_dir, tmp_path):
+    shutil.copytree(faces_dir, tmp_path / "faces")
+    for path in sorted((tmp_path / "faces/img_align_celeba").iterdir())[:50]:
+        path.write_bytes(b"RIFF....WEBPVP8 ")
+    with pytest.raises(
+        FarkerasError, match=r"of 100 images cannot be decoded, more than 1%; the first is .*000001.jpg"
+    ):
+        farkeras.load_datasets(small_config(tmp_path / "faces"))
 
 
 def test_key_points_of_a_face_that_was_not_found_are_nan(annotated_dir):
@@ -164,6 +176,10 @@ def plain(outputs=2):
         (lambda path, _: farkeras.save(plain(), path), "The model 'own' does not know its attributes: name them with"),
         (lambda path, _: farkeras.save(plain(), path, attributes=["A"]), "has 2 logits, and there are 1 attributes"),
         (
+            lambda path, config: farkeras.save(far_amtn(farkeras.load_datasets(config)), path, config, ["A", "B"]),
+            "knows its attributes, and they are others: leave them out",
+        ),
+        (
             lambda path, config: farkeras.save(plain(), path, config, ["A", "B"]),
             r"takes images of 16 x 16 pixels, and `image_size=32,32`; expected the same",
         ),
@@ -177,7 +193,7 @@ def plain(outputs=2):
         ),
         (
             lambda path, _: (plain().save(path / "keras.keras"), farkeras.load(path / "keras.keras")),
-            r"A file that Keras wrote lacks the preprocessing: load it with keras.saving.load_model, and save it with",
+            r"A file that Keras wrote lacks the preprocessing: import farkeras.models, load it with keras.saving",
         ),
     ],
 )
