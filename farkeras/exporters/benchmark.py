@@ -150,7 +150,7 @@ def bare_backbone_file(model: FaceAttributeModel, metadata: ModelMetadata, input
     config, names = model.get_config(), ("attributes", "backbone", "image_size", "backbone_alpha")
     bare = SharedTrunk.from_config({name: config[name] for name in names})
     with tempfile.TemporaryDirectory() as folder:
-        tflite.write_graph(bare, metadata.preprocessing, input_size, folder)
+        tflite.write_graph(bare, metadata.preprocessing, (1, *input_size), folder)
         converted = tflite.convert(folder, "float32")
     return with_metadata(converted, bare.name, metadata.to_dict())
 

@@ -237,8 +237,8 @@ def read_metadata(path: str | os.PathLike) -> ModelMetadata:
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError):
         raise FarkerasError(
             f"{path} is not a model file of farkeras; expected one that `python -m farkeras.train` wrote. A file that "
-            "Keras wrote lacks the preprocessing: import farkeras.models, load it with keras.saving.load_model, and save "
-            "it with farkeras.save."
+            "Keras wrote lacks the preprocessing: import farkeras.models, load it with keras.saving.load_model, and "
+            "save it with farkeras.save."
         ) from None
     if values["format_version"] > FORMAT_VERSION:
         raise FarkerasError(
