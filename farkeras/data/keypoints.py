@@ -195,8 +195,8 @@ def annotate_images(
     done = len(images) - len(to_do)
     if tasks:
         with (
-            alone_in(store, "keypoints_dir"),
             face_processes(min(workers, len(tasks)), "what is stored is not done twice") as pool,
+            alone_in(store, "keypoints_dir"),
         ):
             waiting: list[tuple[list[str], np.ndarray, np.ndarray]] = []  # names, status and points of a task each
             report(progress, done, len(images))
