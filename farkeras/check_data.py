@@ -56,7 +56,7 @@ def main(options: Flags) -> int:
     if report.splits:
         console.print(split_table(report), attribute_table(report), sep="\n")
         console.print(f"{reading.new:,} images read, {reading.new / max(reading.seconds, 1e-9):.0f} images/s.")
-    print_findings(console, report)
+    print_findings(console, report, options.as_flags)
     number = f"{len(report.findings) or 'no'} finding{'' if len(report.findings) == 1 else 's'}"
     verdict = "training would fail" if report.training_fails else "nothing that stops training"
     console.print(f"{config.data_dir}: {number}, {verdict}.")

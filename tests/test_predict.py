@@ -109,7 +109,7 @@ def test_json(workdir, tmp_path):
     assert first["photo"] == str(tmp_path / "a.png")
     assert tuple(first["attributes"]) == CELEBA_ATTRIBUTES
     assert set(first["attributes"].values()) == {0.5}  # black and no bias: logit 0
-    assert "Cannot read" in second["error"]
+    assert second["error"] == f"There is no file {tmp_path / 'b.png'}; check the path."
     assert err == f"error: {second['error']}\n"
 
 
@@ -122,20 +122,24 @@ def test_folder(workdir, tmp_path):
         pixels = noise.integers(0, 256, (40, 30, 3), np.uint8)
         Image.fromarray(pixels).save(photos / f"{i:02d}.{'JPG' if i % 2 else 'png'}")
     (photos / "05.JPG").write_text("text")
+    (photos / "notes.txt").touch()
     (photos / "07.JPG").write_bytes((photos / "07.JPG").read_bytes()[:-500])
     out, err = predict(empty, photos, f"--workdir={workdir}", "--noalign", code=1)
     assert out == f"{photos / 'predictions.csv'}: 9 of 11 photos\n"
-    without, text, truncated = err.splitlines()
+    left_out, without, text, truncated = err.splitlines()
+    assert left_out == f"{photos}: 1 file left out (not the ending of a photo): notes.txt"
     assert without.startswith(f"error: {empty} holds no photo")
-    assert text == f"error: {photos}/05.JPG is not an image; expected a whole JPEG or PNG image."
-    assert truncated == f"error: {photos}/07.JPG is truncated or damaged; expected a whole JPEG or PNG image."
+    assert text == (
+        f"error: {photos}/05.JPG is not an image, whatever its name says; expected a whole JPEG or PNG image."
+    )
+    assert truncated.startswith(f"error: {photos}/07.JPG cannot be read, it may be truncated (")
     with open(photos / "predictions.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     assert header == ["photo", *CELEBA_ATTRIBUTES, "error"]
     assert [row[0][-6:-4] for row in rows] == [f"{i:02d}" for i in range(11)]
     assert [i for i, row in enumerate(rows) if row[-1]] == [5, 7]
     assert all(0 < float(value) < 1 for row in rows if not row[-1] for value in row[1:-1])
-    assert len(list(photos.iterdir())) == 12
+    assert len(list(photos.iterdir())) == 13
     assert list(empty.iterdir()) == []
 
 

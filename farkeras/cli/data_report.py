@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -35,11 +36,11 @@ def attribute_table(report: Report) -> Table:
     return table
 
 
-def print_findings(console: Console, report: Report) -> None:
-    """A line for each finding and each of its first images."""
+def print_findings(console: Console, report: Report, as_flags: Callable[[str], str] = str) -> None:
+    """A line for each finding, settings in it shown `as_flags`, and each of its first images."""
     for finding in report.findings:
         mark = Text("training fails", "red") if finding.training_fails else Text("look at it", "yellow")
-        console.print(Text.assemble(mark, f", {finding.kind}: {finding.summary}"))
+        console.print(Text.assemble(mark, f", {finding.kind}: {as_flags(finding.summary)}"))
         for place in finding.images[:_SHOWN]:
             detail = f": {place.detail}" if place.detail else ""
             console.print(f"  {place.path} ({place.split}){detail}")
