@@ -63,7 +63,9 @@ def main(options: Flags) -> None:
 
 def _write_overlay(path: str, config: Config, splits: list[Examples]) -> None:
     """Draws the first faces that were found."""
-    from farkeras.data.masks import region_masks  # TensorFlow
+    from keras import ops
+
+    from farkeras.data.masks import region_masks
     from farkeras.report.overlay import write_strip  # Matplotlib
 
     first = 2 * _SHOWN_FACES
@@ -72,8 +74,8 @@ def _write_overlay(path: str, config: Config, splits: list[Examples]) -> None:
     keypoints = load_keypoints(config.data_dir, paths, config.source, config.keypoints_dir)
     rows = np.flatnonzero(keypoints.found)[:_SHOWN_FACES]
     faces = [image for row in rows if (image := decode_image(images[row])) is not None]
-    masks = [region_masks(decode_points(keypoints.points[row]), faces[0].shape[:2]).numpy() for row in rows]
-    write_strip(path, faces, masks)
+    masks = [region_masks(decode_points(keypoints.points[row]), faces[0].shape[:2]) for row in rows]
+    write_strip(path, faces, [ops.convert_to_numpy(mask) for mask in masks])
 
 
 if __name__ == "__main__":
