@@ -11,9 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from farkeras.config import Config
+from farkeras.data.sources.opening import open_split
 from farkeras.errors import FarkerasError
 from farkeras.models.backbones import build_backbone
 from farkeras.models.model_file import load_model
+from farkeras.training.building import open_data
 from farkeras.training.evaluation import evaluate_model
 from farkeras.training.reporting import Listener
 from farkeras.training.run import train_and_evaluate
@@ -51,8 +53,11 @@ def compare_models(
     for name, values in (("models", models), ("seeds", seeds)):
         if not values or len(set(values)) < len(values):
             raise FarkerasError(f"`{name}` must be one or more, each once. Received: {','.join(map(str, values))}.")
-    # Seed by seed, so that an unfinished comparison has seen all models; all settings are checked before the first run.
+    # Seed by seed, so that an unfinished comparison has seen all models; all is checked before the first run.
     runs = [replace(config, model=model, seed=seed) for seed in seeds for model in models]
+    for run in runs[: len(models)]:
+        open_data(run)  # key points, for one
+    open_split((), config.to_dict(), "test")
     evaluations: dict[str, list[dict]] = {model: [] for model in models}
     for run in runs:
         keras.backend.clear_session()  # what the run before has left in memory

@@ -45,6 +45,12 @@ def test_wrong_settings_end_before_the_first_run(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_data_that_stop_a_later_model_end_before_the_first_run(faces_dir, tmp_path):
+    with pytest.raises(FarkerasError, match=r"keypoints, .*python -m farkeras\.annotate"):
+        compare_models(small_config(faces_dir), ["shared_trunk", "mgmtn"], [0], tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("models", "seeds", "error"),
     [
