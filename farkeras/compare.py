@@ -12,7 +12,7 @@ from pathlib import Path
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
 from farkeras.config import Config
-from farkeras.files import write_text
+from farkeras.files import write_text, writing
 from farkeras.native_logs import without_native_logs
 from farkeras.report.summary import PROCEDURAL, UNDEFINED, markdown_table, percent
 
@@ -45,8 +45,9 @@ def main(options: Flags) -> None:
 
         comparison = compare_models(config, options.models, seeds, options.workdir, listeners)
     text = markdown(comparison, len(seeds), is_procedural(config.data_dir))
-    write_text(Path(options.workdir) / "comparison.json", json.dumps(comparison, indent=1, allow_nan=False) + "\n")
-    write_text(Path(options.workdir) / "comparison.md", text)
+    with writing(f"the comparison to {options.workdir}", "trained"):
+        write_text(Path(options.workdir) / "comparison.json", json.dumps(comparison, indent=1, allow_nan=False) + "\n")
+        write_text(Path(options.workdir) / "comparison.md", text)
     print(f"\n{text}")
 
 
