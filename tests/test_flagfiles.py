@@ -139,9 +139,7 @@ def test_flagfiles_in_flagfiles(tmp_path, monkeypatch):
     (tmp_path / "own.flags").write_text("--flagfile=~/a b.flags\n--seed=2\n")
     assert read_flagfile("~/own.flags") == parse("--flagfile", "~/own.flags") == Config(seed=2, epochs=3)
     (tmp_path / "a b.flags").write_text("--flagfile=~/own.flags\n")
-    with pytest.raises(
-        FarkerasError, match=r"a b\.flags: --flagfile=.*own\.flags leads back to this file; remove"
-    ):
+    with pytest.raises(FarkerasError, match=r"a b\.flags: --flagfile=.*own\.flags leads back to this file; remove"):
         parse("--flagfile=~/own.flags")
 
 
