@@ -4,11 +4,12 @@
 import farkeras.metrics.masked_metrics  # noqa: F401 - for its effect
 from farkeras.models.base import FaceAttributeModel, LogitsModel
 from farkeras.models.baselines import SharedTrunk
+from farkeras.models.batch_norms import suit_batch_norms
 from farkeras.models.far_amtn import FARAMTN
 from farkeras.models.mgmtn import MGMTN
 from farkeras.models.multi_task import MultiTaskModel
 
-__all__ = ["FARAMTN", "MGMTN", "MODELS", "LogitsModel", "MultiTaskModel", "SharedTrunk"]
+__all__ = ["FARAMTN", "MGMTN", "MODELS", "LogitsModel", "MultiTaskModel", "SharedTrunk", "suit_batch_norms"]
 
 MODELS: dict[str, type[FaceAttributeModel]] = {"far_amtn": FARAMTN, "mgmtn": MGMTN, "shared_trunk": SharedTrunk}
 """Model classes by the name that the setting `model` takes."""

@@ -21,10 +21,11 @@ from farkeras.errors import FarkerasError
 from farkeras.inference.forward import compile_forward
 from farkeras.models import MODELS
 from farkeras.models.base import FaceAttributeModel
+from farkeras.models.batch_norms import batch_norms, suit_batch_norms
 from farkeras.models.model_file import MODEL_FILE, copy_matching_weights, load_model
 from farkeras.progress import Progress
 from farkeras.training.checkpoints import RunState, newest_checkpoint
-from farkeras.training.devices import batch_norms, make_strategy, precision, suit_batch_norms
+from farkeras.training.devices import make_strategy, precision
 from farkeras.training.phases import make_phases
 from farkeras.weighting import make_weighting
 

@@ -11,7 +11,7 @@ from keras import ops
 from farkeras.attributes import REGIONS, Grouping
 from farkeras.errors import FarkerasError
 from farkeras.models import MGMTN
-from farkeras.training.devices import batch_norms
+from farkeras.models.batch_norms import batch_norms
 
 pytestmark = pytest.mark.core
 

@@ -5,9 +5,10 @@ import pytest
 from keras import ops
 
 from farkeras.losses import MaskedBinaryCrossentropy, RegionMaskLoss, balanced_positive_weights
+from farkeras.models import suit_batch_norms
 from farkeras.training.building import Run, build_model, open_data
 from farkeras.training.datasets import _inputs_and_labels
-from farkeras.training.devices import make_strategy, precision, suit_batch_norms
+from farkeras.training.devices import make_strategy, precision
 from farkeras.training.loop import run_phases
 from farkeras.training.optimizers import make_optimizer
 from farkeras.weighting import make_weighting

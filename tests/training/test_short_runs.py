@@ -6,9 +6,9 @@ import keras
 import pytest
 
 from farkeras.metrics.history import read_history
+from farkeras.models.batch_norms import batch_norms, suit_batch_norms
 from farkeras.training import building
 from farkeras.training.building import Run, open_data
-from farkeras.training.devices import batch_norms, suit_batch_norms
 from farkeras.training.loop import run_phases
 from tests.training.small_run import small_config
 
