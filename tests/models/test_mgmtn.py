@@ -99,7 +99,7 @@ def test_a_group_reads_the_mask_of_its_region_alone(model):
 def test_logits_are_in_the_order_of_the_attributes():
     # Heads that give a constant: the place of the attribute in the data's order.
     model = small()
-    for head, constants in (("head_eyes", [3, 1]), ("head_Lower_Face", [2, 0, 4]), ("head_Rest", [6, 5])):
+    for head, constants in (("head_eyes", [3, 1]), ("head_Lower>20Face", [2, 0, 4]), ("head_Rest", [6, 5])):
         model.get_layer(head).kernel.assign(np.zeros((12, len(constants))))
         model.get_layer(head).bias.assign(constants)
     np.testing.assert_array_equal(outputs(model)["logits"], [[0, 1, 2, 3, 4, 5, 6]] * 2)

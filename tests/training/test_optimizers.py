@@ -83,7 +83,7 @@ def test_averaged_weights():
         warmup_epochs=0,
         ema_decay=0.75,
     )
-    model, weighting = small_model(), Uncertainty([1, 1])
+    model, weighting = small_model(), Uncertainty().build([1, 1])
     variables = model.trainable_variables + weighting.trainable_variables
     optimizer = make_optimizer(config, variables, 10, 5)
     first = model.get_weights()
@@ -112,7 +112,7 @@ def test_without_averaging_the_trained_weights_are_used():
 
 
 def test_averages_of_a_model_trained_with_learned_loss_weights():
-    model, weighting = small_model(), Uncertainty([1, 1])
+    model, weighting = small_model(), Uncertainty().build([1, 1])
     variables = model.trainable_variables + weighting.trainable_variables
     optimizer = make_optimizer(Config(ema_decay=0.5, learning_rate=0.1), variables, 10, 5)
     apply(optimizer, variables, 1.0)
