@@ -213,22 +213,25 @@ def attribute_losses(
         labels: `(batch, attributes)` numbers: 1, 0, between them for a soft label, or -1 (or NaN) for unknown.
         logits: `(batch, attributes)` float.
         positive_weights: Optional `(attributes,)` factors for the loss of positive labels.
-        focal_gamma: Exponent of focal loss (Lin et al., ICCV 2017): each loss times (1 - p of the true label) ** gamma.
+        focal_gamma: Exponent of focal loss (Lin et al., ICCV 2017): each loss times (1 - p of the true label) ** gamma;
+            of a soft label, the nearer one.
 
     Returns:
         `(losses, known)`, both `(batch, attributes)` in the logits' dtype; where `known` is 0 the loss is 0.
     """
-    is_known = ops.cast(labels, logits.dtype) >= 0
+    labels = ops.cast(labels, logits.dtype)
+    is_known = labels >= 0  # NaN is not
     known = ops.cast(is_known, logits.dtype)
-    positive = ops.where(is_known, ops.cast(labels, logits.dtype), 0.0)
-    # -log sigmoid(x) for a positive, -log sigmoid(-x) for a negative label.
-    if_positive, if_negative = ops.softplus(-logits), ops.softplus(logits)
+    labels = ops.where(is_known, labels, 0.0)
+    positive = ops.cast(labels >= 0.5, logits.dtype)
+    # -log sigmoid(x) for a positive, -log sigmoid(-x) for a negative label; a soft one is between them, linearly.
+    margin = logits * (2.0 * positive - 1.0)
+    losses = ops.softplus(-margin) + ops.abs(labels - positive) * margin
     if focal_gamma:  # of 0, a power below 1 has no gradient
-        if_positive *= ops.maximum(ops.sigmoid(-logits), 1e-30) ** focal_gamma
-        if_negative *= ops.maximum(ops.sigmoid(logits), 1e-30) ** focal_gamma
+        losses *= ops.maximum(ops.sigmoid(-margin), 1e-30) ** focal_gamma
     if positive_weights is not None:
-        if_positive *= ops.cast(positive_weights, logits.dtype)
-    return (positive * if_positive + (1.0 - positive) * if_negative) * known, known
+        losses *= 1.0 + labels * (ops.cast(positive_weights, logits.dtype) - 1.0)
+    return losses * known, known
 
 
 def mask_losses(
