@@ -189,7 +189,7 @@ class RegionMaskLoss(MaskedLoss):
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
         y_true = ops.where(ops.isfinite(y_true), y_true, 0.0)
         if len(y_true.shape) == 3:
-            y_true = region_masks(y_true, tuple(y_pred.shape[1:3]))
+            y_true = region_masks(ops.cast(y_true, y_pred.dtype), tuple(y_pred.shape[1:3]))
         if y_true.shape[1:] != y_pred.shape[1:]:
             raise ValueError(
                 "Targets must be masks of the predictions' shape, or key points (batch, 478, 2). Received: "

@@ -152,9 +152,10 @@ def region_masks(points: keras.KerasTensor, size: tuple[int, int]) -> keras.Kera
         size: Height and width h, w of the masks.
 
     Returns:
-        float32 `[h, w, R]` or `[B, h, w, R]` in 0..1, regions in the order of `REGIONS`.
+        `[h, w, R]` or `[B, h, w, R]` in 0..1, regions in the order of `REGIONS`; float32, or float64 as the points.
     """
-    points = ops.cast(points, "float32") * ops.convert_to_tensor(size[::-1], "float32")  # in mask pixels
+    dtype = "float64" if keras.backend.standardize_dtype(points.dtype) == "float64" else "float32"
+    points = ops.cast(points, dtype) * ops.convert_to_tensor(size[::-1], dtype)  # in mask pixels
     hulls = [hull for parts in HULLS.values() for hull in parts]
     step = max(1, min(size) // FINEST)
     grid = -(-size[0] // step) + 2, -(-size[1] // step) + 2  # one point beyond each border
@@ -186,16 +187,16 @@ def _distances(
     indices, out, down = np.moveaxis(np.array(table, np.float32), -1, 0)
     bridge, forehead, chin = (points[..., None, i : i + 1, :] for i in (_BRIDGE, _FOREHEAD, _CHIN))
     corners = ops.take(points, indices.astype(np.int32), axis=-2)  # [..., hulls, points, 2]
-    out, down = (ops.convert_to_tensor(share[..., None]) for share in (out, down))
+    out, down = (ops.convert_to_tensor(share[..., None], points.dtype) for share in (out, down))
     corners += out * (corners - bridge) + down * (chin - forehead)
 
     directions = _directions(points)  # [..., T, 2]
     reach = ops.max(ops.matmul(corners, ops.swapaxes(directions[..., None, :, :], -1, -2)), axis=-2)
-    dilations = ops.convert_to_tensor([hull.dilation for hull in hulls], "float32")
+    dilations = ops.convert_to_tensor([hull.dilation for hull in hulls], points.dtype)
     reach += (dilations * _face_size(points)[..., None])[..., None]  # [..., hulls, T]
 
     y, x = step * (np.mgrid[: grid[0], : grid[1]] - 0.5)
-    pixels = ops.matmul(directions, np.stack([x.ravel(), y.ravel()]).astype(np.float32))  # [..., T, grid]
+    pixels = ops.matmul(directions, ops.convert_to_tensor(np.stack([x.ravel(), y.ravel()]), points.dtype))
     # A hull at a time keeps the largest array in the processor's cache: faster than all at once.
     return [ops.max(pixels - reach[..., hull, :, None], axis=-2) for hull in range(len(hulls))]
 
@@ -205,7 +206,7 @@ def _directions(points: keras.KerasTensor) -> keras.KerasTensor:
     right, left = (points[..., i, :] for i in _EYE_CORNERS)
     across = ops.divide_no_nan(left - right, ops.norm(left - right, axis=-1, keepdims=True))
     down = ops.stack([-across[..., 1], across[..., 0]], axis=-1)
-    return ops.matmul(_CIRCLE, ops.stack([across, down], axis=-2))
+    return ops.matmul(ops.convert_to_tensor(_CIRCLE, points.dtype), ops.stack([across, down], axis=-2))
 
 
 def _face_size(points: keras.KerasTensor) -> keras.KerasTensor:

@@ -165,7 +165,7 @@ class MaskStep(Step):
 
 def mask_loss(batch: Batch, mask_logits: tf.Tensor) -> tf.Tensor:
     """This replica's part of the mean mask loss over the images of the global batch whose face was found."""
-    masks = region_masks(batch["points"], tuple(mask_logits.shape[1:3]))
+    masks = region_masks(tf.cast(batch["points"], mask_logits.dtype), tuple(mask_logits.shape[1:3]))
     losses, known = mask_losses(masks, batch["found"], mask_logits)
     return mean_part(tf.reduce_sum(losses), tf.reduce_sum(known))[0]
 

@@ -46,9 +46,10 @@ def test_regions_in_their_order():
 
 
 def test_shape_and_range(face):
-    masks = region_masks(face / SIZE[::-1], (28, 24))
+    masks = region_masks((face / SIZE[::-1]).astype(np.float32), (28, 24))
     assert masks.shape == (28, 24, 8)
     assert masks.dtype == tf.float32
+    assert region_masks(face / SIZE[::-1], (28, 24)).dtype == tf.float64
     assert masks.numpy().min() == 0
     assert masks.numpy().max() == 1
 

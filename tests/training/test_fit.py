@@ -30,8 +30,7 @@ def compiled_as(run):
     loss_weights = {"logits": 1.0, "mask_logits": config.mask_loss_weight}
     loss_weights = {name: loss_weights[name] for name in losses}
     weighting = make_weighting(config, run.steps_per_epoch)
-    # Masks are drawn in float32, which XLA rounds in its own way, by 1e-5 of a pixel.
-    model.compile("sgd", losses, loss_weights, weighting=weighting, jit_compile=not model.has_masks)
+    model.compile("sgd", losses, loss_weights, weighting=weighting)
     model.optimizer = make_optimizer(config, model.trainable_variables, run.total_steps, run.steps_per_epoch)
     return model, weighting
 
