@@ -179,6 +179,16 @@ class Grouping:
         number = {member: g for g, members in enumerate(self.groups.values()) for member in members}
         return tuple(number[attribute] for attribute in self.attributes)
 
+    def get_config(self) -> dict[str, Any]:
+        """Ready for JSON, for configs of Keras objects. Groups are pairs, for JSON need not keep the order of names."""
+        groups = [[name, list(members)] for name, members in self.groups.items()]
+        return {"groups": groups, "attributes": list(self.attributes)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Grouping":
+        """The inverse of `get_config`."""
+        return cls(dict(config["groups"]), tuple(config["attributes"]))
+
     def without(self, excluded: Iterable[str]) -> "Grouping":
         """The same grouping with some attributes left out; groups that become empty go too."""
         excluded = set(excluded)

@@ -12,7 +12,7 @@ from farkeras.clients.litert import LiteRTRecognizer
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.reading import image_reader
 from farkeras.data.sources.opening import open_split
-from farkeras.errors import FarkerasError
+from farkeras.errors import FarkerasError, first_line
 from farkeras.exporters.artifact import Exported, check_new, new_artifact, writing
 from farkeras.exporters.metadata import export_metadata, write_metadata
 from farkeras.exporters.parity import (
@@ -138,9 +138,8 @@ def convert(saved_model: str, precision: str, quantization: Quantization | None 
             converter.target_spec.supported_types = [tf.float16]
         return converter.convert()
     except Exception as error:  # the converter raises many kinds, some of them private
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise FarkerasError(
-            f"TFLite cannot convert this model to {precision} with its builtin operations: {first_line}"
+            f"TFLite cannot convert this model to {precision} with its builtin operations: {first_line(error)}"
         ) from error
 
 

@@ -51,7 +51,7 @@ class MaskedMetric(keras.metrics.Metric):
         if average not in AVERAGES:
             raise ValueError(f'`average` must be "macro", "group" or None. Received: average={average!r}')
         if isinstance(attributes, dict):  # from a config
-            attributes = Grouping(dict(attributes["groups"]), tuple(attributes["attributes"]))
+            attributes = Grouping.from_config(attributes)
         self.grouping = None if attributes is None else as_grouping(attributes)
         if average == "group" and self.grouping is None:
             raise ValueError('`average="group"` needs to know the groups: give `attributes`.')
@@ -116,9 +116,7 @@ class MaskedMetric(keras.metrics.Metric):
         return {f"{self.name}_{name}": value for name, value in means.items()}
 
     def get_config(self) -> dict[str, Any]:
-        grouping = self.grouping
-        groups = grouping and [[name, list(members)] for name, members in grouping.groups.items()]
-        attributes = grouping and {"groups": groups, "attributes": list(grouping.attributes)}
+        attributes = self.grouping and self.grouping.get_config()
         own = {"average": self.average, "attributes": attributes, "from_logits": self.from_logits}
         return {**super().get_config(), **own}
 

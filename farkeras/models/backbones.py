@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import keras
 
-from farkeras.errors import FarkerasError
+from farkeras.errors import FarkerasError, first_line
 from farkeras.models import resnest, resnet_tiny
 
 # What keras.applications lacks: name -> (builder, its preprocess_input).
@@ -84,10 +84,10 @@ def build_backbone(name: str, image_size: tuple[int, ...], alpha: float = 1.0, w
         if weights == "imagenet":
             build_backbone(name, image_size, alpha)  # raises where the weights are not the reason
             raise FarkerasError(
-                f"ImageNet weights of {name} could not be loaded ({_first_line(error)}). Offline, set "
+                f"ImageNet weights of {name} could not be loaded ({first_line(error)}). Offline, set "
                 f"`backbone_weights=none`, or to a .weights.h5 or .keras file saved from keras.applications.{name}."
             ) from None
-        raise FarkerasError(f"Backbone {name} cannot be built for {image_size} pixels: {_first_line(error)}") from None
+        raise FarkerasError(f"Backbone {name} cannot be built for {image_size} pixels: {first_line(error)}") from None
     if weights not in ("none", "imagenet"):
         try:
             if weights.endswith(".keras"):
@@ -96,7 +96,7 @@ def build_backbone(name: str, image_size: tuple[int, ...], alpha: float = 1.0, w
                 backbone.load_weights(weights)
         except (ValueError, OSError, TypeError, KeyError) as error:  # the last two: .keras files of something else
             raise FarkerasError(
-                f"Backbone weights '{weights}' do not load into {name}: {_first_line(error)} Expected a file that "
+                f"Backbone weights '{weights}' do not load into {name}: {first_line(error)} Expected a file that "
                 f"{name}(include_top=False) wrote by save_weights('name.weights.h5') or save('name.keras')."
             ) from None
     return backbone
@@ -110,10 +110,6 @@ def _copy_weights(source: keras.Model, target: keras.Model) -> None:
         if weight.shape != value.shape:
             raise ValueError(f"For '{weight.path}' of shape {weight.shape} it has '{value.path}' of {value.shape}.")
         weight.assign(value)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def split_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:

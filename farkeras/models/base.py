@@ -132,17 +132,15 @@ class FaceAttributeModel(LogitsModel):
         config = {"image_size": list(self.image_size), **self._config, "name": self.name}
         if isinstance(config["backbone"], keras.Model):
             config["backbone"] = keras.saving.serialize_keras_object(config["backbone"])
-        # A list of pairs: JSON objects need not keep their order.
-        groups = [[name, list(members)] for name, members in self.grouping.groups.items()]
-        return {"attributes": {"groups": groups, "attributes": list(self.grouping.attributes)}, **config}
+        return {"attributes": self.grouping.get_config(), **config}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
         config = dict(config)
-        grouping = config.pop("attributes")
+        grouping = Grouping.from_config(config.pop("attributes"))
         if isinstance(config["backbone"], dict):
             config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
-        return cls(Grouping(dict(grouping["groups"]), tuple(grouping["attributes"])), **config)
+        return cls(grouping, **config)
 
 
 def as_network(backbone: str | keras.Model, image_size: Sequence[int], alpha: float, weights: str) -> keras.Model:

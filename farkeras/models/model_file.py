@@ -16,7 +16,7 @@ from farkeras.attributes import Attributes, Grouping, as_grouping
 from farkeras.config import Config
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.procedural import is_procedural
-from farkeras.errors import FarkerasError
+from farkeras.errors import FarkerasError, first_line
 from farkeras.files import as_path, written_aside
 from farkeras.flagfiles import FLAGS_FILE, read_flagfile
 from farkeras.layers import WSGSA
@@ -206,7 +206,7 @@ def _why_not_loaded(error: BaseException) -> str:
         return "it holds Python code (a Lambda layer), which is not run, because it could do anything"
     if unknown := re.search(r"Could not locate class '(\w+)'", text):
         return f"Keras does not know its class {unknown[1]}"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return first_line(error)
 
 
 def check_keras() -> None:

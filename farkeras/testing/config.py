@@ -2,6 +2,8 @@
 
 import inspect
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -35,3 +37,14 @@ def close(what: str, received: Any, expected: Any, tolerance: float = 1e-5) -> N
     """Raises AssertionError unless both are numbers that differ little; NaN equals NaN."""
     received = keras.ops.convert_to_numpy(keras.ops.cast(received, "float32"))
     np.testing.assert_allclose(received, expected, rtol=tolerance, atol=tolerance, err_msg=what)
+
+
+@contextmanager
+def mixed_precision() -> Iterator[None]:
+    """Makes layers and models under `mixed_bfloat16` in the block."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from farkeras.testing.config import check_config, same
+from farkeras.testing.config import check_config, mixed_precision, same
 
 Structure = Any  # arrays, tensors or shapes: one, or lists, tuples and dicts of them
 
@@ -128,12 +128,8 @@ def _check_mixed_precision(
     call_kwargs: dict[str, Any],
     outputs: list[np.ndarray],
 ) -> None:
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with mixed_precision():
         mixed = make_layer()
-    finally:
-        keras.config.set_dtype_policy(policy)
     mixed.build(tree.map_structure(lambda x: tuple(x.shape), input_data))
     mixed.set_weights(layer.get_weights())
     same("dtypes of the weights under mixed_bfloat16", {w.dtype for w in mixed.trainable_weights} - {"float32"}, set())

@@ -1,8 +1,6 @@
 """The tests that every loss and every metric goes through, on whichever Keras backend is active."""
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from farkeras.testing.config import check_config, close, same
+from farkeras.testing.config import check_config, close, mixed_precision, same
 
 
 def run_loss_test(
@@ -60,7 +58,7 @@ def run_loss_test(
     model.compile("sgd", loss)
     close("evaluation", model.evaluate(y_pred, y_true, batch_size=len(y_true), verbose=0), expected, 1e-4)
     close("after loading", _saved(model).evaluate(y_pred, y_true, batch_size=len(y_true), verbose=0), expected, 1e-4)
-    with _mixed_precision():
+    with mixed_precision():
         mixed = _identity(y_pred)
         mixed.compile("sgd", loss_class(**init_kwargs))
         before = mixed.get_weights()
@@ -106,7 +104,7 @@ def run_metric_test(
     weights = np.array([1.0] * len(y_true) + [0.0] * 2, np.float32)
     metric.update_state(np.concatenate([y_true, 1 - y_true[:2]]), np.concatenate([y_pred, y_pred[:2]]), weights)
     _close_results("result with two more images of weight 0", metric.result(), expected)
-    with _mixed_precision():
+    with mixed_precision():
         _check_compiled(metric_class(**init_kwargs), y_true, y_pred, expected)
 
 
@@ -146,13 +144,3 @@ def _saved(model: keras.Model) -> keras.Model:
         path = Path(folder) / "model.keras"
         model.save(path)
         return keras.saving.load_model(path)
-
-
-@contextmanager
-def _mixed_precision() -> Iterator[None]:
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(policy)
