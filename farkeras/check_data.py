@@ -6,8 +6,8 @@ contradict each other. `--json=FILE` writes the same for programs, with every im
 
 The exit code is 1 when training, or the evaluation after it, would end with an error: the source cannot be opened, a
 split is empty, an image is missing, more than 1 % of a split's images cannot be decoded, no attribute has training
-labels of both classes, or a run with these flags would refuse the data or keep no model. Else it is 0, whatever else is
-found (`farkeras/data/check.py` says what is looked for).
+labels of both classes, a run with these flags would refuse the data or keep no model, or the disk of `--workdir=DIR`
+has no room for the run. Otherwise it is 0, whatever else is found (`farkeras/data/check.py` lists it).
 
 `--shortcuts` adds whether the attributes can be told without looking at faces: the balanced accuracy of logistic
 regressions on 32 x 32 pixels (fitted to the training split, scored on the test split), on the border, and on the file's
@@ -25,6 +25,7 @@ from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
 from farkeras.errors import FarkerasError
+from farkeras.files import as_path
 from farkeras.metrics.evaluation_file import read_evaluation
 from farkeras.native_logs import silence_native_logs
 
@@ -33,7 +34,9 @@ def define(flags: Flags) -> None:
     flags.worker_count("Threads that read and decode")
     flags.path("json", "JSON file to write, replaced if there.")
     flags.boolean("shortcuts", False, "Also measure whether the attributes can be told without looking at faces.")
-    flags.path("workdir", "With --shortcuts: an evaluated training run to compare with.")
+    flags.path(
+        "workdir", "Folder of the run, whose disk must have room; with --shortcuts, the evaluated run to compare with."
+    )
     flags.settings()  # all of a run's, so that its flagfile serves here, too
 
 
@@ -42,7 +45,7 @@ def main(options: Flags) -> int:
     config = options.config()
     if not config.data_dir:
         raise FarkerasError("No data folder given; name it with --data_dir=PATH.")
-    evaluation = read_evaluation(options.workdir, config.data_dir) if options.workdir else None
+    evaluation = read_evaluation(options.workdir, config.data_dir) if options.shortcuts and options.workdir else None
     silence_native_logs()
     import tensorflow as tf
 
@@ -53,6 +56,10 @@ def main(options: Flags) -> int:
     console = make_console()
     with ProgressDisplay(console, "Unpacking", "files") as unpacking, ProgressDisplay(console) as reading:
         report = check_data_set(config.source, config.data_dir, options.workers, unpacking, reading, config.to_dict())
+    if options.workdir and not options.shortcuts and not report.training_fails:
+        from farkeras.training.building import start_findings
+
+        report = report._replace(findings=(*start_findings(config, as_path(options.workdir)), *report.findings))
     if report.splits:
         console.print(split_table(report), attribute_table(report), sep="\n")
         console.print(f"{reading.new:,} images read, {reading.new / max(reading.seconds, 1e-9):.0f} images/s.")

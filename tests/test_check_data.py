@@ -4,8 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+
+from farkeras import check_data
+from farkeras.cli.flags import Flags
 
 
 def run(*arguments):
@@ -72,3 +76,19 @@ def test_json_that_cannot_be_written(faces, tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: Cannot write {tmp_path}/file/check.json (")
     assert done.stderr.endswith("); choose another place for the JSON file.\n")
+
+
+def test_a_run_that_could_not_start_in_its_workdir(faces, tmp_path, monkeypatch, capsys):
+    """Batches that do not divide among the replicas; a disk without room. The workdir stays untouched."""
+    small = ["--image_size=32,32", "--backbone=ResNetTiny", "--backbone_alpha=0.25", "--batch_size=15"]
+    arguments = [f"--data_dir={faces}", f"--workdir={tmp_path / 'run'}", *small]
+    for more, kind in ((["--replicas=2"], "settings: --batch_size=15 does not divide among 2 replicas."), ([], "room")):
+        options = Flags()
+        check_data.define(options)
+        options.parse(["check_data", *arguments, *more])
+        monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=900_000))
+        assert check_data.main(options) == 1
+        printed = capsys.readouterr().out
+        assert f"training fails, {kind}" in printed
+        assert printed.endswith("training would fail.\n")
+    assert not (tmp_path / "run").exists()

@@ -5,6 +5,7 @@ What would stop a run, or the evaluation after it:
 - the source cannot be opened or a split cannot be had ("source", "split"), a split without images included;
 - settings that do not fit the data ("settings"), labels that nothing can be learned from or no best model be chosen by
   ("labels"), key points that `model=mgmtn` needs and nobody has found ("keypoints");
+- devices that do not fit the settings ("settings"), a disk without room ("room"): `training.building.start_findings`;
 - images that are listed but not there ("missing");
 - more than 1 % of a split's images missing or undecodable ("undecodable"; fewer are left out in training).
 
@@ -153,7 +154,7 @@ def check_data_set(
     if settings.get("model") == "mgmtn":  # which learns masks
         paths = [path for name in ("train", "validation") if name in splits for path in splits[name].paths.tolist()]
         where = (source, settings.get("keypoints_dir", ""))
-        findings += _failure("keypoints", load_keypoints, data_dir, paths, *where)
+        findings += failure("keypoints", load_keypoints, data_dir, paths, *where)
     folder = folder_of(data_dir)
     places = [
         Place(os.path.relpath(path, folder), name) for name, examples in splits.items() for path in examples.paths
@@ -188,8 +189,8 @@ def _open_splits(source: Source) -> tuple[dict[str, Examples], list[Finding]]:
     return splits, findings
 
 
-def _failure(kind: str, check: Callable[..., Any], *arguments: Any) -> list[Finding]:
-    """The error that a check raises, as a finding."""
+def failure(kind: str, check: Callable[..., Any], *arguments: Any) -> list[Finding]:
+    """The error that a check raises, as a finding that stops training."""
     try:
         check(*arguments)
     except FarkerasError as error:
@@ -200,10 +201,10 @@ def _failure(kind: str, check: Callable[..., Any], *arguments: Any) -> list[Find
 def _certain_failures(splits: Mapping[str, Examples], settings: Mapping[str, Any]) -> Iterator[Finding]:
     """What a run refuses before its first step; `splits` are of the attributes that it trains."""
     if "train" in splits:
-        yield from _failure("settings", check_batch_size, splits["train"], settings.get("batch_size", 0))
-        yield from _failure("labels", check_classes, splits["train"])
+        yield from failure("settings", check_batch_size, splits["train"], settings.get("batch_size", 0))
+        yield from failure("labels", check_classes, splits["train"])
     if "validation" in splits and "select_by" in settings:
-        yield from _failure("labels", check_selection, splits["validation"], settings["select_by"])
+        yield from failure("labels", check_selection, splits["validation"], settings["select_by"])
 
 
 def _count(examples: Examples, files: Sequence[ImageFile]) -> SplitCounts:

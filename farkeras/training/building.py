@@ -11,6 +11,7 @@ import tensorflow as tf
 from farkeras.attributes import Grouping, load_grouping
 from farkeras.config import Config
 from farkeras.data.augmentation import Augmentation
+from farkeras.data.check import Finding, failure
 from farkeras.data.examples import Examples
 from farkeras.data.keypoints import Keypoints, load_keypoints
 from farkeras.data.learnable import check_batch_size, check_classes, check_selection
@@ -195,3 +196,27 @@ class Run:
             data.train_keypoints,
             config.data_service,
         )
+
+
+def start_findings(config: Config, workdir: Path) -> list[Finding]:
+    """What a run would refuse after opening its data and before its first step, as findings.
+
+    These are devices or a checkpoint that do not fit the settings, and a disk without room. The model is built to
+    learn its size; nothing is downloaded or written.
+
+    Args:
+        config: All settings.
+        workdir: Folder of the run, which need not exist.
+
+    Raises:
+        FarkerasError: From `open_data`.
+    """
+    config = replace(config, init_from="", backbone_weights="none")
+    data = open_data(config)
+    try:
+        run = Run(config, workdir, data)
+        with run.strategy.scope():
+            run.state.restore()
+    except FarkerasError as error:
+        return [Finding("settings", str(error), training_fails=True)]
+    return failure("room", run.check_room) if int(run.state.step) < run.total_steps else []

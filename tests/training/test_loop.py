@@ -228,7 +228,11 @@ def test_a_disk_without_room_is_refused_before_the_first_step(finished, faces_di
     with pytest.raises(FarkerasError, match=needed):
         train_and_evaluate(small_config(faces_dir), tmp_path / "run")
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    (finding,) = building.start_findings(small_config(faces_dir), tmp_path / "run")
+    assert (finding.kind, finding.training_fails) == ("room", True)
+    assert re.search(needed, finding.summary)
     train_and_evaluate(small_config(faces_dir), finished)  # needs no more room
+    assert building.start_findings(small_config(faces_dir), finished) == []
 
 
 def test_a_batch_that_does_not_divide(faces_dir, tmp_path):
