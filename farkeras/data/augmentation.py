@@ -1,4 +1,4 @@
-"""Random changes of a training image, a pure function of the numbers drawn for it."""
+"""Random changes of training images. Each change is a pure function of the random numbers drawn for the image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,24 +9,24 @@ import tensorflow as tf
 from farkeras.data.preprocessing import halve, pixels_of, shrink
 
 NUM_DRAWS = 8
-"""Random numbers for an image, see `Augmentation.changes`."""
+"""Number of random numbers per image, see `Augmentation.changes`."""
 
-_RADIANS = 0.017453292519943295  # in a degree
+_RADIANS = 0.017453292519943295  # per degree
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 class Geometry(NamedTuple):
-    """How an image's content moves: a part of the image becomes the frame, is mirrored or not, and turns.
+    """How the content of an image moves: a part becomes the frame, may be mirrored, and is then rotated.
 
-    One thing moves the image and the points in it, so they stay together. With a leading axis it is that of many
-    images, whose points it moves.
+    The same object moves the image and its points, so they stay aligned. With a leading axis it describes many images
+    and can move their points.
 
     Attributes:
         sides: Height and width of the image in pixels, int32 `[2]`.
-        part: Top, left, bottom, right of the part, whole pixels inside the image, int32 `[4]`.
-        flip: bool, mirror left and right; None for not at all.
-        degrees: float32, then turn about the frame's centre, counter-clockwise in pixels of the frame; None for not at
-            all.
+        part: Top, left, bottom, right of the part in whole pixels inside the image, int32 `[4]`.
+        flip: bool, whether to mirror left and right; None for no flip.
+        degrees: float32, rotation about the frame's centre after the flip, counter-clockwise in pixels of the frame;
+            None for no rotation.
     """
 
     sides: tf.Tensor
@@ -35,11 +35,14 @@ class Geometry(NamedTuple):
     degrees: tf.Tensor | None = None
 
     def image(self, image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-        """`[height, width, channels]`, numbers of any dtype -> `[H, W, channels]` float32 in the same range.
+        """Moves the pixels of one image into the frame.
 
         Args:
-            image: The image, of `sides`.
+            image: `[height, width, channels]` of any numeric dtype; height and width are `sides`.
             image_size: Height and width H, W of the frame in pixels.
+
+        Returns:
+            float32 `[H, W, channels]` in the range of the input.
         """
         if self.degrees is not None:
             return self._turned(image, image_size)
@@ -47,19 +50,22 @@ class Geometry(NamedTuple):
         frame = shrink(image[None, top:bottom, left:right], image_size)[0]
         if self.flip is None:
             return frame
-        return tf.reverse(frame, tf.range(1, 1 + tf.cast(self.flip, tf.int32)))  # along axis 1 or along none
+        return tf.reverse(frame, tf.range(1, 1 + tf.cast(self.flip, tf.int32)))  # along axis 1, or along no axis
 
     def _turned(self, image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-        """Everything in one bilinear step, which sees beyond the part; beyond the image its edge repeats."""
+        """Crops, flips and rotates in one bilinear step.
+
+        Pixels outside the part but inside the image are used; outside the image its edge repeats.
+        """
         top, left, bottom, right = tf.unstack(tf.cast(self.part, tf.float32))
         image = halve(image[None], self.part[2:] - self.part[:2], image_size)
-        # What halving left of a pixel.
+        # Halved pixels per original pixel.
         down, across = tf.unstack(tf.cast(tf.shape(image)[1:3], tf.float32) / tf.cast(self.sides, tf.float32))
         (height, width), angle = image_size, tf.multiply(self.degrees, _RADIANS)
         scale_y, scale_x = down * (bottom - top) / height, across * (right - left) / width
         if self.flip is not None:
             scale_x = tf.where(self.flip, -scale_x, scale_x)
-        # From pixels of the frame to pixels of the image, both counted at their centres from that of the part.
+        # Maps pixels of the frame to pixels of the halved image; whole numbers are pixel centres in both.
         a, b = scale_x * tf.cos(angle), -scale_x * tf.sin(angle)
         c, d = scale_y * tf.sin(angle), scale_y * tf.cos(angle)
         x, y = (width - 1) / 2, (height - 1) / 2
@@ -75,15 +81,19 @@ class Geometry(NamedTuple):
         )[0]
 
     def points(self, points: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-        """x, y as fractions of an image's width and height -> fractions of the frame's.
+        """Moves points into the frame.
 
-        Fractions count from the left and top edge: the centre of the first of W pixels is at 0.5 / W. Points may lie
-        outside 0..1, before and after. A flip moves points as the image, it does not rename them: what was a left eye
-        is then on the other side.
+        Points are x, y as fractions of width and height, counted from the left and top edge: the centre of the first of
+        W pixels is at 0.5 / W. They may lie outside 0..1, before and after. A flip moves points with the image and does
+        not rename them: the point of a left eye is then on the other side.
 
         Args:
-            points: float32 `[P, 2]` of one image, `[N, P, 2]` of the N that this is the geometry of.
+            points: float32 `[P, 2]` for one image, or `[N, P, 2]` for the N images that this geometry describes, as
+                fractions of the image.
             image_size: Height and width of the frame in pixels.
+
+        Returns:
+            float32 of the same shape, as fractions of the frame.
         """
         top, left, bottom, right = tf.unstack(tf.cast(self.part, tf.float32)[..., None], axis=-2)
         height, width = tf.unstack(tf.cast(self.sides, tf.float32)[..., None], axis=-2)
@@ -94,7 +104,7 @@ class Geometry(NamedTuple):
         if self.degrees is None:
             return tf.stack([x, y], axis=-1)
         height, width = image_size
-        x, y = (x - 0.5) * width, (y - 0.5) * height  # lengths and angles are those of pixels
+        x, y = (x - 0.5) * width, (y - 0.5) * height  # in pixels, so that angles are right
         angle = self.degrees[..., None] * _RADIANS
         cos, sin = tf.cos(angle), tf.sin(angle)
         x, y = cos * x + sin * y, cos * y - sin * x  # y points down
@@ -102,14 +112,14 @@ class Geometry(NamedTuple):
 
 
 class Change(NamedTuple):
-    """How one image is to change, or, with a leading axis, many. None is what no image is to change.
+    """Random change of one image or, with a leading axis, of many. None means that no image changes in this respect.
 
     Attributes:
-        box: Top, left, bottom, right of the part that becomes the frame, fractions of the image, float64 `[4]`. What
-            lies beyond the image is cut off.
-        flip: bool, mirror left and right.
-        degrees: float32, the turn.
-        matrix: float32 `[3, 3]`, what RGB is multiplied with.
+        box: Top, left, bottom, right of the part that becomes the frame, as fractions of the image, float64 `[4]`. The
+            part is cut off at the image's edges.
+        flip: bool, whether to mirror left and right.
+        degrees: float32, the rotation in degrees.
+        matrix: float32 `[3, 3]`, by which RGB row vectors are multiplied.
         mean: float32, the share of the image's mean that is then added.
     """
 
@@ -120,7 +130,7 @@ class Change(NamedTuple):
     mean: tf.Tensor | None
 
     def geometry(self, sides: tf.Tensor) -> Geometry:
-        """How an image of `sides`, int32 `[2]`, and the points in it move into the frame."""
+        """Returns how an image of `sides`, int32 `[2]`, and its points move into the frame."""
         return Geometry(sides, pixels_of(self.box, sides), self.flip, self.degrees)
 
     def colour(self, image: tf.Tensor) -> tf.Tensor:
@@ -135,17 +145,17 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly training images vary. Zero or False leaves a change out; each draw is uniform.
+    """Strength of the random changes of training images. Zero or False disables a change; each draw is uniform.
 
     Attributes:
-        flip: Mirror left and right with probability 1/2.
-        shift: Largest shift of the crop, as a fraction of the image's height and of its width.
-        scale: Largest relative change of the crop's size. What a shifted or larger crop has beyond the image is cut
-            off, and the rest becomes the whole frame.
-        rotation: Largest rotation about the centre, degrees. Beyond the image its edge repeats.
+        flip: Whether to mirror left and right with probability 1/2.
+        shift: Largest shift of the crop, as a fraction of the image's height and width.
+        scale: Largest relative change of the crop's size. A shifted or larger crop is cut off at the image's edges, and
+            the remaining part is resized to the frame.
+        rotation: Largest rotation about the centre, in degrees. Outside the image its edge repeats.
         brightness: Largest relative change of all channels.
-        contrast: Largest relative change of the distance to the image's mean.
-        saturation: Largest relative change of the distance to grey.
+        contrast: Largest relative change of the difference from the image's mean.
+        saturation: Largest relative change of the difference from grey.
     """
 
     flip: bool = True
@@ -157,21 +167,22 @@ class Augmentation:
     saturation: float = 0.0
 
     def changes(self, crop: Sequence[float], draws: tf.Tensor) -> Change:
-        """Random numbers -> how images change.
+        """Converts random numbers to random changes.
 
         Args:
-            crop: Of the preprocessing.
-            draws: float32 `[n, NUM_DRAWS]` in -1..1: size, down, right, flip, turn, brightness, contrast, saturation.
+            crop: `Preprocessing.crop`.
+            draws: float32 `[n, NUM_DRAWS]` in -1..1 for size, shift down, shift right, flip, rotation, brightness,
+                contrast and saturation.
 
         Returns:
-            Of n images; the methods are those of one.
+            The changes of n images. The methods of `Change` apply to one of them.
         """
         size, shift, flip, turn = draws[:, :1], draws[:, 1:3], draws[:, 3], draws[:, 4]
         start, end = (tf.constant(ends, tf.float64) for ends in (crop[:2], crop[2:]))
         half = (end - start) / 2 * (1.0 + self.scale * tf.cast(size, tf.float64))
         centre = (start + end) / 2 + self.shift * tf.cast(shift, tf.float64)
-        # One after the other: x * bright, mean + (x - mean) * contrast, grey + (x - grey) * saturation, with the mean
-        # and the greys of what each is given. Together one product with a 3 x 3 matrix and a share of the mean.
+        # Three steps: x * bright, mean + (x - mean) * contrast, grey + (x - grey) * saturation. Each takes the mean or
+        # grey of its own input. Together they are one product with a 3 x 3 matrix plus a share of the mean.
         strengths = 1.0 + tf.constant([self.brightness, self.contrast, self.saturation]) * draws[:, 5:8]
         bright, contrast, saturation = (strengths[:, i, None, None] for i in range(3))
         matrix = saturation * tf.eye(3) + (1.0 - saturation) * tf.constant(_LUMA)[:, None]

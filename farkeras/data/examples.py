@@ -1,4 +1,4 @@
-"""What every data source gives: names of image files with their labels."""
+"""The examples of a split, as every data source returns them: image files, labels and landmarks."""
 
 import os
 from collections.abc import Iterable
@@ -11,23 +11,23 @@ import numpy as np
 from farkeras.files import as_path
 
 UNKNOWN = -1
-"""The label of an attribute that nobody annotated; masked out of loss and metrics."""
+"""Label of an attribute that nobody annotated. Losses and metrics ignore it."""
 
 FULL_FRAME = (0.0, 0.0, 1.0, 1.0)
-"""The whole of an image, as top, left, bottom, right in fractions of its height and width."""
+"""The whole image as top, left, bottom, right, in fractions of its height and width."""
 
 
 RECORD_HEAD, RECORD_TAIL = 12, 4
-"""Bytes of a TFRecord before its content, a length and that length's check sum, and after it, the content's."""
+"""Bytes of a TFRecord before its content (a length and its checksum) and after it (the content's checksum)."""
 
 
 class Stored(NamedTuple):
-    """Where an encoded image lies: a file, or a part of one.
+    """Location of an encoded image: a file or a part of one.
 
     Attributes:
-        file: The file.
-        begin: Where in it the image begins, in bytes.
-        length: Bytes of the image; -1 for all to the file's end.
+        file: Path of the file.
+        begin: Offset in bytes at which the image begins.
+        length: Length of the image in bytes; -1 means up to the end of the file.
     """
 
     file: str
@@ -35,20 +35,24 @@ class Stored(NamedTuple):
     length: int = -1
 
     def read(self) -> bytes:
-        """The bytes, without a look at a record's check sum; raises `OSError`."""
+        """Reads the image's bytes. It does not verify a record's checksum.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
         with open(self.file, "rb") as file:
             file.seek(self.begin)
             return file.read(self.length)
 
 
 class Records(NamedTuple):
-    """Where images lie that are no files of their own: each is one record of a TFRecord file (see `packed_files`).
+    """Locations of images that are records of TFRecord files (see `packed_files`), not files of their own.
 
     Attributes:
-        files: `str` array `[F]`, the TFRecord files.
-        file_of: `int64` array `[N]`, numbers in `files`.
-        offset: `int64` array `[N]`, where the record begins, in bytes.
-        length: `int64` array `[N]`, the image's bytes; the record has 16 more.
+        files: `str` array `[F]`, paths of the TFRecord files.
+        file_of: `int64` array `[N]`, the index in `files` of each image's file.
+        offset: `int64` array `[N]`, the offset in bytes at which each record begins.
+        length: `int64` array `[N]`, the length of each image in bytes. The record is 16 bytes longer.
     """
 
     files: np.ndarray
@@ -57,24 +61,24 @@ class Records(NamedTuple):
     length: np.ndarray
 
     def take(self, rows: np.ndarray) -> "Records":
-        """Those of some examples."""
+        """Returns the locations of the examples at `rows`."""
         return Records(self.files, self.file_of[rows], self.offset[rows], self.length[rows])
 
 
 @dataclass(frozen=True)
 class Examples:
-    """One split of a data set, in memory but for the pixels.
+    """One split of a data set. Everything except the pixels is in memory.
 
     Attributes:
         attributes: Names of the label columns.
-        paths: `str` array `[N]`, the image files; their names where `records` holds the images.
-        labels: `int8` array `[N, attributes]`: 1 positive, 0 negative, -1 (`UNKNOWN`) not annotated.
-        landmarks: `float32` array `[N, 5, 2]` or None: x, y in pixels of left eye, right eye, nose, left and right
-            corner of the mouth, as they lie in the image from left to right.
-        frame: Top, left, bottom, right of the part of every image in which faces lie about as in CelebA's aligned
-            178 x 218 pixels, as fractions of height and width. What a model takes of a face (`Preprocessing.crop`)
-            counts within it, so a model of one data set sees another's faces as its own.
-        records: Where the images lie, if not in files of their own; `farkeras.data.reading` reads both.
+        paths: `str` array `[N]`, paths of the image files. Where `records` holds the images, they only name them.
+        labels: `int8` array `[N, attributes]`: 1 is positive, 0 negative, -1 (`UNKNOWN`) not annotated.
+        landmarks: `float32` array `[N, 5, 2]` or None: x, y in pixels of the left eye, right eye, nose, left and right
+            corner of the mouth. Left and right are those of the image.
+        frame: Top, left, bottom, right of the part of every image that shows the face about as CelebA's aligned crop
+            of 178 x 218 pixels does, as fractions of height and width. `Preprocessing.crop` is relative to this frame,
+            so a model trained on one data set sees the faces of another at the same position and size.
+        records: Locations of the images if they are not files of their own. `farkeras.data.reading` reads both kinds.
     """
 
     attributes: tuple[str, ...]
@@ -88,7 +92,7 @@ class Examples:
         return len(self.paths)
 
     def stored(self) -> list[Stored]:
-        """Where each image lies."""
+        """Returns the location of each image."""
         if self.records is None:
             return [Stored(path) for path in self.paths.tolist()]
         files, begins = self.records.files[self.records.file_of], self.records.offset + RECORD_HEAD
@@ -96,19 +100,19 @@ class Examples:
         return [Stored(*place) for place in places]
 
     def select(self, attributes: tuple[str, ...]) -> "Examples":
-        """The same examples with these label columns, in this order."""
+        """Returns the same examples with only these label columns, in this order."""
         columns = [self.attributes.index(name) for name in attributes]
         return replace(self, attributes=tuple(attributes), labels=self.labels[:, columns])
 
 
 def folder_of(data_dir: str | os.PathLike) -> Path:
-    """The folder of a data set, where its keypoints lie: `data_dir`, or, where that is a table, the one it lies in."""
+    """Returns the folder of a data set, which holds its keypoints: `data_dir`, or the folder that holds a table."""
     path = as_path(data_dir)
     return path.parent if path.is_file() else path
 
 
 def names_in(data_dir: str | os.PathLike, paths: Iterable[str]) -> list[str]:
-    """Image files as stored data name them: relative to the data set's folder, with forward slashes."""
+    """Returns paths relative to the data set's folder, with forward slashes, as stored files name images."""
     root, split = folder_of(data_dir), [os.path.split(path) for path in paths]
     prefixes = {folder: Path(os.path.relpath(folder, root)).as_posix() for folder in {head for head, _ in split}}
     return [f"{prefixes[folder]}/{name}".removeprefix("./") for folder, name in split]
