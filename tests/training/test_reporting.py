@@ -124,6 +124,16 @@ def test_tensorboard(run, tmp_path):
     assert images == {"training_images": ([8, 8], 3), "group_maps": ([8 * 4, 8], 2)}
 
 
+def test_tensorboard_keeps_groups_apart_whose_names_differ_in_one_sign(run, tmp_path):
+    losses = {"Hair/top": 0.25, "Hair top": 0.5, "Hair_top": 0.75, "頭髪": 1.0}
+    board = TensorBoard(tmp_path / "tensorboard")
+    board.on_start(run, 0)
+    board.on_train(run, {"step": 4, "group_loss": losses})
+    board.on_end(run)
+    scalars = {tag: float(value) for (tag, _), value in events(tmp_path / "tensorboard").items() if value.shape == ()}
+    assert scalars == {f"train/group_loss/{name}": loss for name, loss in losses.items()}
+
+
 def test_tensorboard_of_a_continued_run_has_each_step_once(run, tmp_path):
     folder = tmp_path / "tensorboard"
     board = TensorBoard(folder)
