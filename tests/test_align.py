@@ -50,7 +50,7 @@ def test_a_folder_of_drawn_faces_and_a_text(faces_dir, tmp_path):
     [
         ([], "error: No photo given: python -m farkeras.align PHOTO_OR_FOLDER... --output=DIR.\n"),
         (["a.jpg"], "error: --output is missing. Folder of the crops; crops that are there are replaced.\n"),
-        (["a.jpg", "--output=."], "error: The output folder . and the photos of . lie in each other; "),
+        (["a.jpg", "--output=."], "error: The output folder . overlaps with the photo folder .; "),
     ],
 )
 def test_wrong_command(arguments, message):

@@ -1,7 +1,7 @@
-"""Aligned crops of photographs: of one in memory, or of folders of them in parallel processes.
+"""Aligned crops of photographs: of one photograph in memory, or of whole folders in parallel processes.
 
-A crop is what `farkeras.photos.alignment` makes, 178 x 218 pixels with the eyes where CelebA has them. `align_photos`
-stores it as a JPEG of quality 95 without chroma subsampling.
+`farkeras.photos.alignment` defines the crop: 178 x 218 pixels with the eyes where CelebA has them. `align_photos`
+stores crops as JPEG files of quality 95 without chroma subsampling.
 """
 
 import csv
@@ -26,18 +26,18 @@ from farkeras.progress import Progress, report
 
 CROPS_FILE = "crops.csv"
 
-_TASK_SIZE = 8  # photographs handed to a process at a time
+_TASK_SIZE = 8  # photographs per task of a process
 _HEADER = ("crop", "photo", "face", "left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
 
 
 def align_face(photo: Photo) -> np.ndarray:
-    """CelebA's aligned crop of the largest face in a photograph, which is what models are shown.
+    """Cuts CelebA's aligned crop of the largest face out of a photograph; models expect this crop.
 
-    Any number of threads may call this at the same time; they share the face finders of the process.
+    Several threads may call this function at the same time; they share the face finders of the process.
 
     Args:
         photo: The photograph: a path, an open file or its bytes, a Pillow image, or a `uint8` array or tensor
-            `[height, width, 3]`, RGB. A file or Pillow image is turned upright by its EXIF orientation.
+            `[height, width, 3]`, RGB. Files and Pillow images are turned upright by their EXIF orientation.
 
     Returns:
         `uint8` array `[218, 178, 3]`, RGB.
@@ -49,12 +49,27 @@ def align_face(photo: Photo) -> np.ndarray:
 
 
 def align_faces(photo: Photo) -> list[np.ndarray]:
-    """As `align_face`, for all faces of the photograph, the largest first; at least one."""
+    """Cuts the aligned crops of all faces out of a photograph.
+
+    Args:
+        photo: The photograph, in any form that `align_face` takes.
+
+    Returns:
+        At least one `uint8` array `[218, 178, 3]`, RGB, the largest face first.
+
+    Raises:
+        FarkerasError: For the same reasons as in `align_face`.
+    """
     return [crop for crop, _ in _crops(photo, all_faces=True)]
 
 
 class Target(NamedTuple):
-    """A photograph and the path of its crop without number and ending, relative to the output folder."""
+    """A photograph to align, and the name of its crop.
+
+    Attributes:
+        photo: Path of the photograph.
+        stem: Path of the crop relative to the output folder, without the face's number and `.jpg`.
+    """
 
     photo: Path
     stem: str
@@ -64,10 +79,10 @@ class Crop(NamedTuple):
     """A stored crop.
 
     Attributes:
-        path: Relative to the output folder.
-        photo: The photograph.
-        face: Its number, from 1, the largest first.
-        eyes: x, y of the left and of the right pupil as they lie in the upright photograph, in pixels.
+        path: Path of the crop relative to the output folder.
+        photo: Path of the photograph.
+        face: Number of the face in the photograph, from 1, the largest face first.
+        eyes: `x, y` of the left and of the right pupil, as seen in the upright photograph, in pixels.
     """
 
     path: str
@@ -77,21 +92,22 @@ class Crop(NamedTuple):
 
 
 def find_targets(places: Iterable[str | os.PathLike], output: str | os.PathLike) -> tuple[list[Target], list[str]]:
-    """The photographs to align and where their crops go.
+    """Finds the photographs to align, and chooses a name for each crop.
 
-    Sub-folders keep their structure. The crop of `a.jpg` is `a.jpg`, that of `a.png` is `a.png.jpg`; of several places,
-    what would have a name for the second time gets a number: `a-2.jpg`.
+    Crops keep the sub-folders of their photographs. The crop of `a.jpg` is `a.jpg`, and the crop of `a.png` is
+    `a.png.jpg`. If another photograph has the name already, a number is added: `a-2.jpg`.
 
     Args:
-        places: Photographs, and folders that are searched with all their sub-folders, but not hidden ones.
-        output: The folder of the crops.
+        places: Paths of photographs and folders. Folders are searched with all sub-folders except hidden ones.
+        output: Folder for the crops.
 
     Returns:
-        The photographs, and one sentence for each folder that cannot be read or holds no photograph.
+        The photographs with the names of their crops, and one sentence for each folder that cannot be read or holds
+        no photograph.
 
     Raises:
-        FarkerasError: The output folder lies in a folder that is searched, or the other way round, or it is the folder
-            of a photograph that is named.
+        FarkerasError: The output folder contains a searched folder or lies in one, or it is the folder of a named
+            photograph.
     """
     targets: list[Target] = []
     errors: list[str] = []
@@ -102,8 +118,8 @@ def find_targets(places: Iterable[str | os.PathLike], output: str | os.PathLike)
         nested = folder == place and (out in searched.parents or searched in out.parents)
         if nested or out == searched:
             raise FarkerasError(
-                f"The output folder {output} and the photos of {folder} lie in each other; give `output` a folder of "
-                "its own, so that no crop replaces a photo or is taken for one."
+                f"The output folder {output} overlaps with the photo folder {folder}; set `output` to a separate "
+                "folder, so that no crop replaces a photo or is read as one."
             )
         photos, without = find_photos([place], sub_folders=True)
         errors += without
@@ -111,7 +127,8 @@ def find_targets(places: Iterable[str | os.PathLike], output: str | os.PathLike)
             relative = photo.relative_to(folder).as_posix()
             first = relative.removesuffix(".jpg")
             names = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
-            stem = next(name for name in names if name.lower() not in taken)  # some disks do not tell A.jpg from a.jpg
+            # Lower case: on some file systems A.jpg and a.jpg are the same file.
+            stem = next(name for name in names if name.lower() not in taken)
             taken.add(stem.lower())
             targets.append(Target(photo, stem))
     return targets, errors
@@ -124,22 +141,24 @@ def align_photos(
     all_faces: bool = False,
     progress: Progress | None = None,
 ) -> tuple[list[Crop], list[str]]:
-    """Stores the crops of photographs, and last `crops.csv` with the photograph, number and eyes of each.
+    """Stores the crops of photographs, then `crops.csv` with the photograph, face number and eyes of each crop.
 
-    Each file appears complete or not at all and replaces one of its name. The result does not depend on `workers`.
+    Each file appears complete or not at all, and replaces a file of the same name. The result does not depend on
+    `workers`.
 
     Args:
-        targets: From `find_targets`.
-        output: The folder of the crops, made if it is not there.
-        workers: Processes, each with a face finder of its own (about 130 MB).
-        all_faces: Whether to take every face, as `a_1.jpg`, `a_2.jpg` ...; else the largest, as `a.jpg`.
-        progress: Called when the processes are ready, then every few photographs.
+        targets: The photographs and the names of their crops, from `find_targets`.
+        output: Folder for the crops; it is created if it does not exist.
+        workers: Number of processes. Each has its own face finder, about 130 MB.
+        all_faces: Whether to store every face, as `a_1.jpg`, `a_2.jpg`, ...; otherwise only the largest, as `a.jpg`.
+        progress: Called when the processes are ready, then after every few photographs.
 
     Returns:
-        The crops in the order of the photographs, and one sentence for each photograph that has none.
+        The crops in the order of the photographs, and one sentence for each photograph without a crop.
 
     Raises:
-        FarkerasError: MediaPipe is not installed, no right or room to write, a process that died, or `workers` < 1.
+        FarkerasError: MediaPipe is not installed, the crops cannot be written, a process died, or `workers` is less
+            than 1.
     """
     if workers < 1:
         raise FarkerasError(f"`workers` must be at least 1. Received: {workers}.")
@@ -148,8 +167,8 @@ def align_photos(
     errors: list[str] = []
     with (
         writing(f"crops to {output}", instead="output"),
-        face_processes(max(1, min(workers, len(tasks))), "it does all photos again") as pool,
-        written_aside(as_path(output) / CROPS_FILE) as listing,  # whose folder is for half-written crops, too
+        face_processes(max(1, min(workers, len(tasks))), "all photos are then aligned again") as pool,
+        written_aside(as_path(output) / CROPS_FILE) as listing,  # its folder also holds half-written crops
     ):
         try:
             done = 0
@@ -161,7 +180,7 @@ def align_photos(
                 done += len(task)
                 report(progress, done, len(targets))
         finally:
-            pool.shutdown(cancel_futures=True)  # no process writes a crop while that folder goes
+            pool.shutdown(cancel_futures=True)  # no process may write a crop when that folder is removed
         with open(listing, "w", newline="", encoding="utf-8", errors=ESCAPED) as file:
             rows = csv.writer(file)
             rows.writerow(_HEADER)
@@ -170,7 +189,7 @@ def align_photos(
 
 
 def _align(output: Path, aside: Path, all_faces: bool, targets: Sequence[Target]) -> tuple[list[Crop], list[str]]:
-    """Stores the crops of some photographs; each is written to the folder `aside` first."""
+    """Stores the crops of some photographs; each crop is first written to the folder `aside`, then moved."""
     stored, errors = [], []
     for photo, stem in targets:
         try:
@@ -189,7 +208,7 @@ def _align(output: Path, aside: Path, all_faces: bool, targets: Sequence[Target]
 
 
 def _crops(photo: Photo, all_faces: bool) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The crop, `uint8 [218, 178, 3]`, and the eyes, `float32 [2, 2]`, of the largest face or all; at least one."""
+    """Crop, `uint8 [218, 178, 3]`, and eyes, `float32 [2, 2]`, of the largest face or of all faces; at least one."""
     name = os.fspath(photo) if isinstance(photo, str | os.PathLike) else "The photo"
     image = read_photo(photo, name)
     found = [face[list(EYES)] for face in find_faces(image, name)] if all_faces else [find_eyes(image, name)]
@@ -197,5 +216,5 @@ def _crops(photo: Photo, all_faces: bool) -> list[tuple[np.ndarray, np.ndarray]]
         raise FarkerasError(f"{name}: {NO_FACE}")
     try:
         return [(cut_crop(image, eyes), eyes) for eyes in found]
-    except FarkerasError as error:  # knows the eyes, not whose they are
+    except FarkerasError as error:  # it does not name the photograph
         raise FarkerasError(f"{name}: {error}") from None

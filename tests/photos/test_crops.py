@@ -63,7 +63,7 @@ def test_folders_without_photos_are_named(tmp_path):
 def test_output_among_the_photos(tmp_path, place, output):
     touch(tmp_path, "photos/a.jpg")
     (tmp_path / "link").symlink_to(tmp_path / "photos")
-    with pytest.raises(FarkerasError, match=r"lie in each other; give `output` a folder of its own"):
+    with pytest.raises(FarkerasError, match=r"overlaps with the photo folder .*; set `output` to a separate folder"):
         find_targets([tmp_path / place], tmp_path / output)
 
 
