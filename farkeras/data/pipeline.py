@@ -1,8 +1,8 @@
 """tf.data pipelines from `Examples` to batches.
 
-Training order is a pure function of a counter that runs over all epochs: example `order.index(counter)` is shown at
-`counter`, with changes drawn for that counter. So a run continues at any point without replaying data, and the number
-of parallel threads changes nothing.
+Training order is a pure function of a counter that runs over all epochs: at `counter`, the pipeline shows the example
+`order.index(counter)` with the random changes drawn for that counter. So a run can resume at any step without replaying
+data, and its batches do not depend on the number of threads.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -20,20 +20,25 @@ from farkeras.data.service import through_servers
 from farkeras.errors import FarkerasError
 
 MAX_UNDECODABLE = 0.01
-"""Largest share of images that may fail to decode before a run ends with an error."""
+"""Largest share of a split's images that may be undecodable. Above it, a run ends with an error."""
 
 _BLOCK = 256
 
 
 @dataclass(frozen=True)
 class ShuffledOrder:
-    """A new permutation of the examples each epoch, computed per element: nothing is stored, any place can be read."""
+    """A new permutation of the examples in each epoch. Each element is computed on its own, so nothing is stored.
+
+    Attributes:
+        num_examples: Number of examples in an epoch.
+        seed: Seed of the permutations.
+    """
 
     num_examples: int
     seed: int
 
     def index(self, counter: tf.Tensor) -> tf.Tensor:
-        """int64 counters `[n]` over all epochs -> int64 examples `[n]`."""
+        """Returns the examples, int64 `[n]`, that are shown at counters over all epochs, int64 `[n]`."""
         epoch, position = counter // self.num_examples, counter % self.num_examples
         seed = tf.stack([tf.fill(tf.shape(epoch), tf.constant(self.seed, tf.int64)), epoch, tf.zeros_like(epoch)], 1)
         last = tf.fill(tf.shape(epoch), tf.constant(self.num_examples - 1, tf.int64))
@@ -43,10 +48,14 @@ class ShuffledOrder:
 def planned(
     start: int, stop: int, order: ShuffledOrder, augmentation: Augmentation, crop: Sequence[float], seed: int
 ) -> tf.data.Dataset:
-    """What is to be shown at the counters from `start` to `stop`: dicts of `counter`, `index` and `change`.
+    """Plans what to show at the counters from `start` to `stop` (exclusive).
 
-    Made for `_BLOCK` counters at a time, for a few microseconds each; image by image it would cost as much as a fifth
-    of decoding. Blocks begin at multiples of `_BLOCK`, so an image's change is a function of its counter alone.
+    The plan is computed in blocks of `_BLOCK` counters, which takes a few microseconds per image. Image by image it
+    would take up to a fifth of the decoding time. Blocks begin at multiples of `_BLOCK`, so the change of an image is a
+    function of its counter alone.
+
+    Returns:
+        A dataset of dicts with `counter`, `index` (the example) and `change`.
     """
 
     def block(number: tf.Tensor) -> dict:
@@ -70,24 +79,30 @@ def training_dataset(
     keypoints: Keypoints | None = None,
     servers: Sequence[str] = (),
 ) -> tf.data.Dataset:
-    """Batches of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]`, `counter` int64 `[B]`.
+    """Builds the dataset of training batches.
 
-    With `keypoints` also `points` float32 `[B, 478, 2]`, x, y as fractions of the frame, moved with the image, and
-    `found` bool `[B]`: whether the image has a face that was found, else its points mean nothing. Masks are drawn from
-    them where they are used, on the training device: see `farkeras.data.masks.region_masks`.
-
-    Undecodable images are left out: their counters are missing and later ones move up.
+    Undecodable images are left out: their counters are missing, and later examples fill the batch.
 
     Args:
         examples: The training split.
-        preprocessing: The model's crop and size; the crop is taken within the examples' frame.
-        augmentation: Random changes.
-        batch_size: The global batch B.
-        seed: Of order and augmentation.
-        start: The first counter to show.
-        stop: The dataset ends before this counter (with a partial batch dropped).
-        keypoints: The examples' key points, to show them.
-        servers: Machines that make the examples, see `farkeras.data.service`; without influence on what they are.
+        preprocessing: The model's crop and input size. The crop is taken within the examples' frame.
+        augmentation: Random changes of the images.
+        batch_size: Global batch size B.
+        seed: Seed of the order and of the random changes.
+        start: First counter to show.
+        stop: Counter before which the dataset ends. A partial batch at the end is dropped.
+        keypoints: Keypoints of the examples; None for batches without points.
+        servers: Addresses of the data servers that make the examples, see `farkeras.data.service`. They do not change
+            the examples or their order.
+
+    Returns:
+        A dataset of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]` and `counter` int64 `[B]`.
+        With `keypoints` also `points` float32 `[B, 478, 2]`, x, y as fractions of the frame, moved with the image, and
+        `found` bool `[B]`, whether the image has points; without them its `points` are meaningless. The masks are drawn
+        from the points later, on the training device, by `farkeras.data.masks.region_masks`.
+
+    Raises:
+        FarkerasError: `keypoints` has another number of images than `examples`, or a server does not answer.
     """
     preprocessing = preprocessing.within(examples.frame)
     size, read_image = preprocessing.image_size, image_reader(examples)
@@ -106,7 +121,7 @@ def training_dataset(
     if servers:
         dataset = through_servers(servers, dataset, stop - start, read, finish)
     else:
-        # One map: a second costs each image another hand-over between threads.
+        # A second map would hand each image over between threads once more.
         dataset = dataset.map(lambda plan: finish(read(plan)), IN_FLIGHT).ignore_errors(log_warning=False)
     dataset = dataset.batch(batch_size, drop_remainder=True)
     return dataset.map(lambda batch: annotate(batch, batch.pop("index"))).prefetch(tf.data.AUTOTUNE)
@@ -119,12 +134,24 @@ def evaluation_dataset(
     keypoints: Keypoints | None = None,
     fill_up: bool = True,
 ) -> tf.data.Dataset:
-    """Batches of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]`, `example` int64 `[B]`.
+    """Builds the dataset of evaluation batches, in the order of the examples.
 
-    `example` is the position in `examples`. With `keypoints` also `points` and `found`, as in `training_dataset`.
+    Undecodable images are left out. For each of them, the dataset ends with one filler element: image and points are
+    zeros, labels `UNKNOWN`, `example` -1 and `found` False.
 
-    For each image that cannot be decoded, and with `fill_up` to make all batches the same shape, the end has an element
-    with image and points of zeros, labels `UNKNOWN`, `example` -1 and `found` False.
+    Args:
+        examples: The split to evaluate.
+        preprocessing: The model's crop and input size. The crop is taken within the examples' frame.
+        batch_size: Batch size B.
+        keypoints: Keypoints of the examples; None for batches without points.
+        fill_up: Whether to add filler elements until the last batch has the same shape as the others.
+
+    Returns:
+        A dataset of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]` and `example` int64 `[B]`,
+        the position in `examples`. With `keypoints` also `points` and `found`, as in `training_dataset`.
+
+    Raises:
+        FarkerasError: `keypoints` has another number of images than `examples`.
     """
     preprocessing = preprocessing.within(examples.frame)
     read_image, annotate = image_reader(examples), _annotator(examples, keypoints, preprocessing.image_size)
@@ -152,16 +179,16 @@ def evaluation_dataset(
 def _annotator(
     examples: Examples, keypoints: Keypoints | None, image_size: tuple[int, int]
 ) -> Callable[[dict, tf.Tensor], dict]:
-    """The function (batch, which examples it shows) -> the batch with labels, and with points for its `geometry`.
+    """Returns a function that adds labels, and points moved by `geometry`, to a batch, given the examples it shows.
 
-    Batch by batch: image by image, points would cost a sixth of what decoding does.
+    It works on whole batches: image by image, moving the points would take a sixth of the decoding time.
     """
     if keypoints and len(keypoints.found) != len(examples):
         raise FarkerasError(
-            f"The key points are those of {len(keypoints.found)} images, the examples are {len(examples)}; "
-            "expected as many. Load them with load_keypoints(data_dir, examples.paths)."
+            f"`keypoints` must have one row for each of the {len(examples)} examples. Received: "
+            f"{len(keypoints.found)} rows. Load them with load_keypoints(data_dir, examples.paths)."
         )
-    with tf.device("CPU"):  # where the pipeline runs: some 400 MB for CelebA
+    with tf.device("CPU"):  # where the pipeline runs; about 400 MB for CelebA
         labels = tf.constant(examples.labels)
         points, found = (tf.constant(keypoints.points), tf.constant(keypoints.found)) if keypoints else (None, None)
 
@@ -171,7 +198,7 @@ def _annotator(
         batch |= {"labels": tf.where(filler[:, None], unknown, tf.gather(labels, shown))}
         if keypoints:
             moved = batch.pop("geometry").points(decode_points(tf.gather(points, shown)), image_size)
-            moved = tf.where(filler[:, None, None], 0.0, moved)  # a filler's geometry is nothing
+            moved = tf.where(filler[:, None, None], 0.0, moved)  # the geometry of a filler is all zeros
             batch |= {"points": moved, "found": tf.gather(found, shown) & ~filler}
         return batch
 
@@ -179,26 +206,30 @@ def _annotator(
 
 
 def left_out(seen: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """The counters or examples in `[start, stop)` that did not come out of a dataset, int64, ascending."""
+    """Returns the counters or examples in `[start, stop)` that a dataset left out, int64 in ascending order."""
     return np.setdiff1d(np.arange(start, stop, dtype=np.int64), seen)
 
 
 def find_undecodable(examples: Examples, preprocessing: Preprocessing) -> list[str]:
-    """Reads all images once; paths of those that cannot be decoded."""
+    """Reads all images once and returns the paths of the undecodable ones."""
     dataset = evaluation_dataset(examples, preprocessing, 256)
     seen = np.concatenate([[-1], *(batch["example"] for batch in dataset.as_numpy_iterator())])
     return [str(examples.paths[i]) for i in left_out(seen, 0, len(examples))]
 
 
 def check_undecodable(paths: Collection[str], num_images: int) -> None:
-    """Refuses to go on when more than 1 % of a split's images cannot be decoded.
+    """Checks that at most 1 % of a split's images are undecodable.
+
+    Args:
+        paths: Paths of the undecodable images.
+        num_images: Number of images in the split.
 
     Raises:
-        FarkerasError: Says how many and names the first.
+        FarkerasError: More images are undecodable. The message gives their number and the first path.
     """
     if len(paths) > MAX_UNDECODABLE * num_images:
         raise FarkerasError(
-            f"{len(paths)} of {num_images} images cannot be decoded, more than {MAX_UNDECODABLE:.0%}; the first is "
-            f"{sorted(paths)[0]}. Replace the damaged files (or unpack the archive, or pack, again) and start the same "
-            "command."
+            f"{len(paths)} of {num_images} images cannot be decoded, more than the allowed {MAX_UNDECODABLE:.0%}; the "
+            f"first is {sorted(paths)[0]}. Replace the damaged files, unpack the archive again or pack the data set "
+            "again, then run the same command."
         )

@@ -1,13 +1,13 @@
-"""Folders of drawn faces, which stay known as such."""
+"""Recognizes folders of procedural faces, so that their results are never reported as those of a real data set."""
 
 import os
 
 from farkeras.data.examples import folder_of
 
 SETTINGS_FILE = "synthesize.json"
-"""What `farkeras.synthetic` writes beside the faces that it draws: its settings."""
+"""Name of the file in which `farkeras.synthetic` stores its settings next to the faces that it draws."""
 
 
 def is_procedural(data_dir: str | os.PathLike) -> bool:
-    """Whether the folder holds drawn faces, of which no figure may be read as one of CelebA's or LFWA's."""
+    """Says whether a folder holds procedural faces, whose metrics say nothing about CelebA or LFWA."""
     return (folder_of(data_dir) / SETTINGS_FILE).is_file()

@@ -1,4 +1,4 @@
-"""Encoded images by example, the same from files and from a packed data set: all that decodes reads through here."""
+"""Reads encoded images by example, from files or from a packed data set. All code that decodes images uses it."""
 
 import os
 from collections.abc import Callable
@@ -10,13 +10,14 @@ import tensorflow as tf
 from farkeras.data.examples import RECORD_HEAD, RECORD_TAIL, Examples, Records
 
 IN_FLIGHT = max(16, os.cpu_count() or 1)
-"""Images in the making at a time. AUTOTUNE settles at one for a core, which wait for each other: a tenth slower."""
+"""Images decoded concurrently. AUTOTUNE settles at one per core, which is a tenth slower because they wait."""
 
 
 def image_reader(examples: Examples) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The function (int64 example) -> its image, as a scalar string of encoded bytes.
+    """Returns a function that reads the image of an example.
 
-    It runs eagerly and inside tf.data; an image that cannot be read raises `tf.errors.OpError`.
+    The function takes an int64 index of an example and returns the encoded image as a scalar string. It runs eagerly
+    and inside tf.data. An image that cannot be read raises `tf.errors.OpError`.
     """
     with tf.device("CPU"):  # where the pipeline runs
         if examples.records is not None:
@@ -26,7 +27,10 @@ def image_reader(examples: Examples) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def encoded_images(examples: Examples) -> list[Callable[[], bytes]]:
-    """For each example what reads its image; raises `OSError`, or `tf.errors.OpError` for a damaged record."""
+    """Returns a function for each example that reads its encoded image.
+
+    These functions raise `OSError` for a file that cannot be read and `tf.errors.OpError` for a damaged record.
+    """
     if examples.records is None:
         return [stored.read for stored in examples.stored()]
     read = image_reader(examples)
@@ -38,7 +42,8 @@ def _record_reader(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
     offset, length = tf.constant(records.offset), tf.constant(records.length)
 
     def read(example: tf.Tensor) -> tf.Tensor:
-        # tf.data.TFRecordDataset has no offsets. The file is opened, read at one place, checked by its sum and closed.
+        # tf.data.TFRecordDataset takes no offsets. The raw operation opens the file, reads one record at its offset,
+        # verifies its checksum and closes the file.
         dataset = tf.raw_ops.TFRecordDatasetV2(
             filenames=files[file_of[example]],
             compression_type="",
@@ -53,4 +58,4 @@ def _record_reader(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def _paths(paths: np.ndarray) -> tf.Tensor:
-    return tf.constant([os.fsencode(path) for path in paths.tolist()], tf.string)  # by itself it knows UTF-8 only
+    return tf.constant([os.fsencode(path) for path in paths.tolist()], tf.string)  # TensorFlow encodes only UTF-8

@@ -1,12 +1,12 @@
-"""Training examples made on other machines, by tf.data service: the same ones in the same order.
+"""Makes training examples on other machines with tf.data service, without changing the examples or their order.
 
-tf.data service with several workers either repeats examples or hands them out first come, first served, which gives up
-the order and with it the exact resume. So each machine here has a dispatcher of its own with one worker
-(`start_server`), which keeps the order of what it is asked for. Counters are dealt out in fixed chunks, chunk `i` to
-machine `i` modulo their number, and the chunks are put together again in turn. What a run sees depends neither on the
-number of machines nor on their speed: a run may stop and go on with other machines, or with none.
+With several workers, tf.data service either repeats examples or hands them out first come, first served. The second way
+loses the order and therefore exact resume. So each machine here runs its own dispatcher with one worker
+(`start_server`), which keeps the order. Counters are divided into fixed chunks: with M machines, chunk `i` goes to
+machine `i` modulo M, and the chunks are joined again in order. The examples of a run depend neither on the number of
+machines nor on their speed, so a run may stop and resume with other machines or with none.
 
-A machine that fails to decode an image sends a stand-in with the counter -1 in its place, so chunks stay aligned.
+For an undecodable image, a machine sends a placeholder with the counter -1, so chunks stay aligned.
 """
 
 import socket
@@ -20,7 +20,7 @@ from farkeras.data.reading import IN_FLIGHT
 from farkeras.errors import FarkerasError
 
 CHUNK = 16
-"""Examples that a machine sends at a time."""
+"""Number of examples that a machine sends at a time."""
 
 _SECONDS_TO_ANSWER = 10
 
@@ -34,31 +34,34 @@ def through_servers(
     read: Callable[[Element], Element],
     finish: Callable[[Element], Element],
 ) -> tf.data.Dataset:
-    """What `plan.map(read).ignore_errors().map(finish)` gives, made by servers.
+    """Computes `plan.map(read).ignore_errors().map(finish)` on data servers.
 
     Args:
-        servers: Addresses such as "grpc://machine:5050", each of one `start_server`.
-        plan: What is to be made, dicts with a `counter`; every server goes through it and makes its share.
-        length: How much that is.
-        read: An element of the plan -> the same and an `image`; may fail.
-        finish: The rest of the work; keeps `counter`.
+        servers: Addresses such as "grpc://machine:5050", each of a server that `start_server` started.
+        plan: Elements to make, dicts with a `counter`. Every server iterates over the whole plan and makes its share.
+        length: Number of elements in `plan`.
+        read: Function that adds an `image` to an element of the plan. It may fail.
+        finish: Function that does the remaining work. It must keep `counter`.
+
+    Returns:
+        A dataset of the finished elements, in the order of the plan.
 
     Raises:
-        FarkerasError: A server does not answer.
+        FarkerasError: An address is invalid, or a server does not answer.
     """
     for server in servers:
         check_server(server)
 
-    def read_or_stand_in(element: Element) -> Element:
-        stand_in = element | {"image": tf.zeros([1, 1, 3], tf.uint8), "counter": tf.constant(-1, tf.int64)}
+    def read_or_placeholder(element: Element) -> Element:
+        placeholder = element | {"image": tf.zeros([1, 1, 3], tf.uint8), "counter": tf.constant(-1, tf.int64)}
         one = tf.data.Dataset.from_tensors(element).map(read).ignore_errors(log_warning=False)
-        return one.concatenate(tf.data.Dataset.from_tensors(stand_in)).take(1).get_single_element()
+        return one.concatenate(tf.data.Dataset.from_tensors(placeholder)).take(1).get_single_element()
 
     chunks = plan.batch(CHUNK)
     parts = []
     for number, server in enumerate(servers):
         part = chunks.shard(len(servers), number).unbatch()
-        part = part.map(read_or_stand_in, IN_FLIGHT).map(finish, IN_FLIGHT).batch(CHUNK).prefetch(tf.data.AUTOTUNE)
+        part = part.map(read_or_placeholder, IN_FLIGHT).map(finish, IN_FLIGHT).batch(CHUNK).prefetch(tf.data.AUTOTUNE)
         sent = tf.data.experimental.service.distribute(tf.data.experimental.service.ShardingPolicy.OFF, server)
         parts.append(part.apply(sent).prefetch(2))
     turns = tf.data.Dataset.range(-(-length // CHUNK)).map(lambda chunk: chunk % len(servers))
@@ -67,32 +70,32 @@ def through_servers(
 
 
 def check_server(address: str) -> None:
-    """Finds out at once what a run would wait for without an end.
+    """Checks that a data server answers. Without this check, a run would wait for it forever.
 
     Raises:
-        FarkerasError: Not an address, or nothing answers there.
+        FarkerasError: The address is invalid, or nothing answers there.
     """
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port
-    except ValueError:  # the port is no number
+    except ValueError:  # the port is not a number from 0 to 65535
         host = port = None
     if not host or not port or parts.scheme != "grpc":
-        raise FarkerasError(f"`data_service` holds '{address}'; expected addresses such as grpc://machine:5050.")
+        raise FarkerasError(f"`data_service` must list addresses such as grpc://machine:5050. Received: '{address}'.")
     try:
         socket.create_connection((host, port), _SECONDS_TO_ANSWER).close()
     except OSError as error:
         raise FarkerasError(
             f"No data server answers at {address} ({error.strerror or error}). Start it on that machine with "
-            f"python -m farkeras.serve_data --port={port}, or take it out of `data_service`."
+            f"python -m farkeras.serve_data --port={port}, or remove the address from `data_service`."
         ) from None
 
 
 class DataServer(NamedTuple):
-    """A dispatcher with one worker; they run until the object is gone.
+    """A dispatcher with one worker. They run as long as this object exists.
 
     Attributes:
-        address: What the setting `data_service` takes.
+        address: Address for the setting `data_service`.
         dispatcher: The dispatcher.
         worker: The worker.
     """
@@ -103,24 +106,27 @@ class DataServer(NamedTuple):
 
 
 def start_server(host: str = "localhost", port: int = 0) -> DataServer:
-    """Starts a server in this process.
+    """Starts a data server in this process.
 
     Args:
-        host: The name by which training machines reach this one.
-        port: Of the dispatcher; the worker has the next one. 0: any two that are free.
+        host: Name by which training machines reach this machine.
+        port: Port of the dispatcher; the worker uses the next port. 0 selects two free ports.
+
+    Returns:
+        The server. Keep it: the server ends with the object.
 
     Raises:
-        FarkerasError: A port is taken.
+        FarkerasError: A port cannot be used, for example because another program uses it.
     """
     for wanted in (port, port + 1) if port else ():
-        try:  # gRPC itself would share a port with another server and answer every other call
+        try:  # gRPC would share the port with another server, and each would answer only some of the calls
             with socket.socket() as free:
-                free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # soon after another server has ended
+                free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # allows a restart right after a server ends
                 free.bind(("", wanted))
         except OSError as error:
             raise FarkerasError(
-                f"Cannot serve at port {wanted} ({error.strerror}); expected two free ports, one after the other. "
-                "Name the first with `port`."
+                f"Cannot serve at port {wanted} ({error.strerror}); expected two consecutive free ports. Choose the "
+                "first with `port`."
             ) from None
     service = tf.data.experimental.service
     dispatcher = service.DispatchServer(service.DispatcherConfig(port=port))
@@ -130,7 +136,7 @@ def start_server(host: str = "localhost", port: int = 0) -> DataServer:
             dispatcher_address=f"localhost:{own_port}",
             worker_address=f"{host}:%port%",
             port=port + 1 if port else 0,
-            heartbeat_interval_ms=1000,  # how soon a new run's work begins
+            heartbeat_interval_ms=1000,  # the longest time until the work of a new run begins
         )
     )
     return DataServer(f"grpc://{host}:{own_port}", dispatcher, worker)

@@ -202,7 +202,7 @@ def test_evaluation_points_belong_to_their_images(damaged, keypoints):
 )
 def test_points_of_other_examples(dataset, examples, keypoints):
     fewer = Examples(examples.attributes, examples.paths[1:], examples.labels[1:])
-    with pytest.raises(FarkerasError, match=r"key points are those of 12 images, the examples are 11; .* Load them"):
+    with pytest.raises(FarkerasError, match=r"each of the 11 examples\. Received: 12 rows\. Load them"):
         dataset(fewer, keypoints=keypoints)
 
 
@@ -235,7 +235,8 @@ def test_one_undecodable_image_in_a_hundred_is_borne():
 
 def test_more_are_an_error():
     with pytest.raises(
-        FarkerasError, match=r"2 of 100 images cannot be decoded, more than 1%; the first is a\.jpg\. Replace"
+        FarkerasError,
+        match=r"2 of 100 images cannot be decoded, more than the allowed 1%; the first is a\.jpg\. Replace",
     ):
         check_undecodable({"b.jpg", "a.jpg"}, 100)
 

@@ -90,7 +90,7 @@ def test_a_run_continues_with_other_machines(faces_dir, servers, tmp_path):
 
 @pytest.mark.parametrize("address", ["machine:5050", "grpc://machine", "grpc://machine:port", "http://machine:5050"])
 def test_what_is_no_address(address):
-    with pytest.raises(FarkerasError, match=f"holds '{address}'; expected addresses such as grpc://machine:5050"):
+    with pytest.raises(FarkerasError, match=f"addresses such as grpc://machine:5050. Received: '{address}'"):
         check_server(address)
 
 

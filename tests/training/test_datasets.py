@@ -68,7 +68,7 @@ def test_images_in_a_foreign_format_are_refused_before_fit_would_wait_for_them(f
     for path in sorted((tmp_path / "faces/img_align_celeba").iterdir())[:50]:
         path.write_bytes(b"RIFF....WEBPVP8 ")
     with pytest.raises(
-        FarkerasError, match=r"of 100 images cannot be decoded, more than 1%; the first is .*000001.jpg"
+        FarkerasError, match=r"of 100 images cannot be decoded, more than the allowed 1%; the first is .*000001.jpg"
     ):
         farkeras.load_datasets(small_config(tmp_path / "faces"))
 

@@ -205,7 +205,7 @@ def test_undecodable_images_are_left_out_counted_and_listed(faces_dir, tmp_path,
     Path(in_validation).write_bytes(Path(data.validation.paths[1]).read_bytes())
     for path in (second, third):
         Path(path).write_bytes(b"no image")
-    with pytest.raises(FarkerasError, match=r"of 192 images cannot be decoded, more than 1%"):
+    with pytest.raises(FarkerasError, match=r"of 192 images cannot be decoded, more than the allowed 1%"):
         train_and_evaluate(config, tmp_path / "other")
 
 
