@@ -1,4 +1,4 @@
-"""The papers' modules as Keras layers, on any Keras backend."""
+"""The modules of FAR-AMTN and MGMTN as Keras layers, for any Keras backend."""
 
 from farkeras.layers.aml import AML
 from farkeras.layers.cgff import CGFF

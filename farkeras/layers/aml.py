@@ -7,41 +7,49 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class AML(layers.Layer):
-    """Adaptive Mask Learning: a UNet from an image to one mask per facial region.
+    """Adaptive Mask Learning: a UNet that predicts one mask per facial region from an image.
 
-    A UNet with one prediction head per group, trained as pixel-wise binary classification on masks made from
-    keypoints, is published. Ours: its widths and strides, strided convolutions in place of pooling, and a decoder that
-    adds the skip in place of concatenating it, which halves the cost of the widest maps:
+    Published: a UNet with one prediction head per group, trained as pixel-wise binary classification on masks made from
+    keypoints.
 
-        stem       for each level finer than `output_stride` one 3x3 convolution to widths[i] channels, stride 2
-        encoder    level i, at stride 2^i: two 3x3 convolutions to widths[i] channels, the first with stride 2 (stride
-                   1 at level 0; after a stem, which ends in one with stride 2, only the second)
-        decoder    1x1 convolution to the finer level's channels, bilinear resize to its size, plus that level, 3x3
-        heads      a 1x1 convolution with `num_masks` filters, which is one independent 1x1 head per mask
+    Our formulation: the UNet's widths and strides, strided convolutions instead of pooling, and a decoder that adds
+    each skip connection instead of concatenating it, which halves the cost of the widest maps:
 
-    Each 3x3 convolution is followed by batch normalisation and ReLU. The layer scales its input to -1..1 itself.
+        stem       for each level i finer than `output_stride`: one 3x3 convolution to widths[i] channels, stride 2
+        encoder    for each other level i, at stride 2^i: two 3x3 convolutions to widths[i] channels; the first has
+                   stride 2 (stride 1 at level 0) and is left out directly after a stem, which ends at this stride
+        decoder    from coarse to fine: 1x1 convolution to the finer level's channels, bilinear resize to its size,
+                   addition of the finer level's encoder output, 3x3 convolution
+        heads      one 1x1 convolution with `num_masks` filters: an independent 1x1 head per mask
+
+    Batch normalisation and ReLU follow each 3x3 convolution. The layer itself scales its input from 0..255 to -1..1.
 
     Args:
         num_masks: Number of masks, at least 1.
-        widths: Channels of each level; level i is at stride `2^i`, or leads from there to the next in the stem.
-        output_stride: Pixels of the image to a pixel of the masks: 1, 2, 4 ... below `2^len(widths)`.
+        widths: Channels of each level. Level i works at stride `2^i`; in the stem it leads from that stride to the
+            next.
+        output_stride: Stride of the masks, in image pixels per mask pixel: 1, 2, 4, ..., below `2^len(widths)`.
 
     Call arguments:
-        inputs: Images, RGB in 0..255.
-        training: Whether batch normalisation uses the batch's statistics.
+        - `inputs`: Images, RGB in 0..255.
+        - `training`: Whether batch normalisation uses the statistics of the batch.
 
-    Input shape: `(batch, H, W, 3)`, with H and W known.
+    Input shape:
+        `(batch, H, W, 3)`; `H` and `W` must be known.
 
-    Output shape: `(batch, ceil(H / output_stride), ceil(W / output_stride), num_masks)`: logits, whose sigmoid is the
-    soft mask; channel j is mask j.
+    Output shape:
+        `(batch, ceil(H / output_stride), ceil(W / output_stride), num_masks)`. The values are logits: the sigmoid of
+        channel j is the soft mask j.
+
+    Raises:
+        ValueError: An argument is out of its range, or the height or width of the images is unknown.
 
     Reference:
         MGMTN, arXiv 2601.01408 (module AML).
 
-    Example:
-
-    >>> AML(num_masks=8, widths=(8, 16, 32), output_stride=2)(keras.random.uniform((2, 113, 96, 3), 0, 255)).shape
-    (2, 57, 48, 8)
+    Examples:
+        >>> AML(num_masks=8, widths=(8, 16, 32), output_stride=2)(keras.random.uniform((2, 113, 96, 3), 0, 255)).shape
+        (2, 57, 48, 8)
     """
 
     def __init__(
@@ -71,14 +79,14 @@ class AML(layers.Layer):
             x = self._convolution(x, self.widths[level], 2, f"stem{level}")
         skips = []
         for level in range(first, len(self.widths)):
-            if level == 0 or level > first:  # else the stem has brought it to this size
+            if level == 0 or level > first:  # otherwise the stem already ends at this stride
                 x = self._convolution(x, self.widths[level], 2 if level else 1, f"level{level}_1")
             x = self._convolution(x, self.widths[level], 1, f"level{level}_2")
             skips.append(x)
         options = {"dtype": self.dtype_policy, "data_format": "channels_last"}
         for level in reversed(range(first, len(self.widths) - 1)):
             skip = skips[level - first]
-            # Fewer channels before more pixels: the resize then has less to do.
+            # Reducing the channels before the resize makes the resize cheaper.
             x = layers.Conv2D(self.widths[level], 1, **options, name=f"up{level}_1_conv")(x)
             x = ops.image.resize(x, skip.shape[1:3], interpolation="bilinear", data_format="channels_last") + skip
             x = self._convolution(x, self.widths[level], 1, f"up{level}_2")
@@ -90,7 +98,7 @@ class AML(layers.Layer):
         x = layers.Conv2D(
             filters, 3, stride, "same", "channels_last", use_bias=False, dtype=policy, name=f"{name}_conv"
         )(x)
-        # Momentum 0.9 as in ResNetTiny: it suits short runs.
+        # Momentum 0.9 suits short runs, as in ResNetTiny.
         x = layers.BatchNormalization(momentum=0.9, dtype=policy, name=f"{name}_bn")(x)
         return layers.ReLU(dtype=policy, name=f"{name}_relu")(x)
 

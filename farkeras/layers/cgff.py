@@ -6,33 +6,38 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class CGFF(layers.Layer):
-    """Cross-Group Feature Fusion: the group features attend to one another.
+    """Cross-Group Feature Fusion: attention through which the features of K attribute groups interact.
 
         A  = softmax((G Wq) (G Wk)^T / sqrt(d))       Wq, Wk: C -> d, d = C / reduction
-        G' = G + gamma (A G)                          gamma a learned scalar that starts at 0
+        G' = G + gamma (A G)                          gamma: a learned scalar that starts at 0
 
-    The paper names the module and its purpose (groups interact high in the network); its formula was not available to
-    us, this one is our formulation. Parameters do not depend on the number of groups, and training starts from
-    independent groups.
+    Published: the module's name and its purpose, that groups interact high in the network; the paper's formula was not
+    available to us. Our formulation: the equations above. The number of parameters does not depend on the number of
+    groups, and training starts from independent groups because `gamma` starts at 0.
 
     Args:
-        reduction: The affinity's width is `d = C // reduction`, at least 1.
+        reduction: Channel reduction of the affinity, at least 1. The affinity has width `d = max(1, C // reduction)`.
 
     Call arguments:
-        inputs: The group features G.
-        return_fusion: Whether to return `gamma A` as well: how much of each group (last axis) is added to each group.
+        - `inputs`: The group features `G`.
+        - `return_fusion`: Whether to return `gamma A` as well. Its entry (i, j) is the factor with which the features
+          of group j are added to those of group i.
 
-    Input shape: `(batch, K, C)`.
+    Input shape:
+        `(batch, K, C)`.
 
-    Output shape: `(batch, K, C)`; with `return_fusion=True` a pair with `(batch, K, K)`.
+    Output shape:
+        `(batch, K, C)`; with `return_fusion=True` a pair of `(batch, K, C)` and `(batch, K, K)`.
+
+    Raises:
+        ValueError: `reduction` is not an integer of at least 1.
 
     Reference:
-        FAR-AMTN, arXiv 2601.01537 (module CGFF, by name and purpose).
+        FAR-AMTN, arXiv 2601.01537 (name and purpose of CGFF).
 
-    Example:
-
-    >>> CGFF()(keras.random.uniform((2, 8, 64))).shape
-    (2, 8, 64)
+    Examples:
+        >>> CGFF()(keras.random.uniform((2, 8, 64))).shape
+        (2, 8, 64)
     """
 
     def __init__(self, reduction: int = 16, **kwargs: Any) -> None:

@@ -4,49 +4,54 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-Shapes = tuple[list[tuple[Any, ...]], tuple[Any, ...]]  # of the maps and of the masks
+Shapes = tuple[list[tuple[Any, ...]], tuple[Any, ...]]  # shapes of the feature maps, shape of the masks
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class G2FF(layers.Layer):
-    """Group-Global Feature Fusion: what each group's mask covers, with the whole image's features added by a gate.
+    """Group-Global Feature Fusion: the features under each group's mask, plus the gated features of the whole image.
 
-    With `F_i` the feature maps of several scales and `P_j` the mask of group j, whose resizing and multiplication with
-    each map are published (`Gr_i^j = resize(P_j; F_i) * F_i`):
+    Published: the module's name and its purpose, that local precision does not lose context, and the masked maps
+    `Gr_i^j = resize(P_j; F_i) * F_i`, where `F_i` are feature maps of several scales and `P_j` is the mask of group j.
+    The paper's formula of the fusion was not available to us. Our formulation:
 
-        pooled_ij = sum over positions of Gr_i^j / (sum over positions of resize(P_j; F_i) + 1)     eps: one cell
+        pooled_ij = sum over positions of Gr_i^j / (sum over positions of resize(P_j; F_i) + 1)
         area_j    = mean of P_j
         group_j   = Wp [pooled_1j ; pooled_2j ; ... ; area_j] + bp
         global    = Wq (mean over positions of the last map) + bq
         u_j       = sigmoid(Wg [group_j ; global] + bg)
         fused_j   = group_j + u_j * global
 
-    The paper names the fusion and its purpose (local precision that does not lose context); its formula was not
-    available to us, this one is our formulation. Weights are shared by all groups. `Wp` on the concatenation is one
-    projection for each scale and their sum. The masked maps are never built: pooling is one matrix product of masks and
-    map for each scale, so that cost hardly grows with the number of groups. Masks are resized by area averaging (each
-    cell of the map gets the mean of the mask over its rectangle, exact for any two sizes). A region that is absent has
-    pooled features and area near 0, thanks to eps, in place of the mean over an empty set.
+    All groups share the weights. Applying `Wp` to the concatenation is the same as projecting each scale and summing
+    the projections. The masked maps are never built: for each scale, pooling is one matrix product of the masks and the
+    feature map, so the cost hardly grows with the number of groups. Masks are resized by area averaging: each cell of
+    the feature map gets the mean of the mask over the cell's rectangle, exactly, for any two sizes. The 1 in the
+    denominator (the area of one cell) gives an absent region pooled features near 0; without it, a faint mask would
+    give the average of the whole map.
 
     Args:
         width: Length of the fused vectors, at least 1.
 
     Call arguments:
-        inputs: A pair `(feature_maps, masks)`: a list of at least one map, and the masks' probabilities in 0..1. Map
-            and mask show the same frame at any two sizes.
+        - `inputs`: A pair `(feature_maps, masks)`: a list of at least one feature map, and the masks as probabilities
+          in 0..1. Maps and masks cover the same area of the image; their sizes may differ.
 
-    Input shape: `([(batch, h_1, w_1, C_1), (batch, h_2, w_2, C_2), ...], (batch, h, w, K))`, heights and widths known.
+    Input shape:
+        `([(batch, h_1, w_1, C_1), (batch, h_2, w_2, C_2), ...], (batch, h, w, K))`; heights and widths must be known.
 
-    Output shape: `(batch, K, width)`.
+    Output shape:
+        `(batch, K, width)`.
+
+    Raises:
+        ValueError: `width` is not an integer of at least 1, or the inputs have other or unknown shapes.
 
     Reference:
-        MGMTN, arXiv 2601.01408 (module G2FF, by name and purpose).
+        MGMTN, arXiv 2601.01408 (name and purpose of G2FF; the masked maps).
 
-    Example:
-
-    >>> maps = [keras.random.uniform((2, 14, 12, 64)), keras.random.uniform((2, 7, 6, 128))]
-    >>> G2FF(width=32)((maps, keras.random.uniform((2, 56, 48, 8)))).shape
-    (2, 8, 32)
+    Examples:
+        >>> maps = [keras.random.uniform((2, 14, 12, 64)), keras.random.uniform((2, 7, 6, 128))]
+        >>> G2FF(width=32)((maps, keras.random.uniform((2, 56, 48, 8)))).shape
+        (2, 8, 32)
     """
 
     def __init__(self, width: int = 256, **kwargs: Any) -> None:
@@ -92,11 +97,11 @@ class G2FF(layers.Layer):
 
 
 def area_average(source: int, target: int) -> np.ndarray:
-    """The matrix `(target, source)` that resizes a line of cells: row i holds the shares of target cell i.
+    """The matrix `(target, source)` that resizes one axis from `source` to `target` cells by area averaging.
 
-    Cell i covers `[i, i + 1] / target` of the line, and each source cell counts by how much of that it fills. Rows add
-    up to 1, columns to `target / source`, so that the mean over the line stays what it is. A line that gets longer
-    repeats its cells, with a mixture where a target cell lies across the border of two.
+    Target cell i covers the interval `[i, i + 1] / target` of the axis. Row i holds the fraction of that interval that
+    each source cell fills. Rows sum to 1 and columns to `target / source`, so resizing keeps the mean. Enlarging
+    repeats the source cells; a target cell across the border of two source cells is a mixture of both.
     """
     edges = np.arange(target + 1) * (source / target)  # in source cells
     low, high = np.arange(source), np.arange(1, source + 1)

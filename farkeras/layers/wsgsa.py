@@ -6,44 +6,48 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class WSGSA(layers.Layer):
-    """Weight-Shared Group-Specific Attention: one gate per attribute group over shared convolutions.
+    """Weight-Shared Group-Specific Attention: one channel gate per attribute group over a shared convolution block.
 
-    With `X` the input map, `f` a convolution block shared by all groups and `g` one of `K` groups:
+    `X` is the input map, `f` the convolution block that all groups share, and `g` one of the `K` groups:
 
         Z      = mean over H, W of X
         Psi_g  = sigmoid(W2_g relu(W1_g Z + b1_g) + b2_g)         W1_g: C -> C / reduction, W2_g: -> F
         X'_g   = f(X) * Psi_g                                      broadcast over H, W
         pooled = mean over H, W of X'_g = (mean over H, W of f(X)) * Psi_g
 
-    The last line is exact, because the gate does not depend on position: the K gated maps are built only when asked
-    for, and cost hardly grows with K.
+    The last equation is exact because the gate does not depend on the position. The layer therefore builds the K gated
+    maps only on request, and its cost hardly grows with K.
 
-    The gate and the sharing are published. Our choices: the gate layers have biases, and `f` keeps the identity
-    shortcut and the final ReLU of the residual block it replaces, so that it can be the backbone's own last block with
-    its pre-trained weights.
+    Published: the gates and the shared weights of `f`. Our formulation: the gate layers have biases, and `f` keeps the
+    identity shortcut and the final ReLU of the residual block that WSGSA replaces. So `f` can be the backbone's own
+    last block with its pre-trained weights. The pooled form of the last equation is also ours.
 
     Args:
         num_groups: Number of attribute groups K, at least 1.
-        reduction: The gate's hidden width is `C // reduction`, at least 1.
-        block: `f`, a layer or model from `(batch, H, W, C)` to `(batch, H', W', F)`. Defaults to a bottleneck
-            residual block of its own (F = C), as in the last stage of ResNet50.
+        reduction: Channel reduction of the gates, at least 1. Their hidden width is `max(1, C // reduction)`.
+        block: The block `f`: a layer or model from `(batch, H, W, C)` to `(batch, H', W', F)`. Defaults to a new
+            bottleneck residual block (F = C), as in the last stage of ResNet50.
 
     Call arguments:
-        inputs: The shared map X.
-        return_maps: Whether to return the gated maps as well.
-        training: Whether `f` runs in training mode.
+        - `inputs`: The shared map `X`.
+        - `return_maps`: Whether to return the gated maps `X'_g` as well.
+        - `training`: Whether `f` runs in training mode.
 
-    Input shape: `(batch, H, W, C)`.
+    Input shape:
+        `(batch, H, W, C)`.
 
-    Output shape: `(batch, K, F)`; with `return_maps=True` a pair with `(batch, K, H', W', F)`.
+    Output shape:
+        `(batch, K, F)`; with `return_maps=True` a pair of `(batch, K, F)` and `(batch, K, H', W', F)`.
+
+    Raises:
+        ValueError: `num_groups` or `reduction` is not an integer of at least 1, or `block` is not a Keras layer.
 
     Reference:
         FAR-AMTN, arXiv 2601.01537 (module WSGSA).
 
-    Example:
-
-    >>> WSGSA(num_groups=8)(keras.random.uniform((2, 7, 7, 64))).shape
-    (2, 8, 64)
+    Examples:
+        >>> WSGSA(num_groups=8)(keras.random.uniform((2, 7, 7, 64))).shape
+        (2, 8, 64)
     """
 
     def __init__(self, num_groups: int, reduction: int = 16, block: layers.Layer | None = None, **kwargs: Any) -> None:
@@ -66,7 +70,7 @@ class WSGSA(layers.Layer):
             self._block.build(input_shape)
         features = self._block.compute_output_shape(input_shape)[-1]
         hidden = max(1, channels // self.reduction)
-        # Kernels of all groups in one tensor each, drawn as if each group had Dense layers of its own.
+        # One tensor holds the kernels of all groups, initialised as if each group had its own Dense layers.
         per_group = StackedInitializer("glorot_uniform")
         groups = self.num_groups
         self.squeeze_kernel = self.add_weight((groups, channels, hidden), per_group, name="squeeze_kernel")
@@ -76,11 +80,18 @@ class WSGSA(layers.Layer):
 
     @property
     def gate_weights(self) -> list[keras.Variable]:
-        """The weights of the gates, each with a leading axis of groups; the rest of the layer is shared."""
+        """The weights of the gates, with the groups on their first axis; all other weights are shared."""
         return [self.squeeze_kernel, self.squeeze_bias, self.excite_kernel, self.excite_bias]
 
     def gates(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
-        """Psi: `(batch, H, W, C)` -> `(batch, K, F)`, values in (0, 1)."""
+        """Compute the gates `Psi`.
+
+        Args:
+            inputs: The shared map `X`, `(batch, H, W, C)`.
+
+        Returns:
+            `(batch, K, F)`, values in (0, 1).
+        """
         z = ops.mean(inputs, axis=(1, 2))[:, None, None, :]  # (B, 1, 1, C)
         hidden = ops.relu(ops.matmul(z, self.squeeze_kernel)[:, :, 0, :] + self.squeeze_bias)  # (B, K, C / r)
         return ops.sigmoid(ops.matmul(hidden[:, :, None, :], self.excite_kernel)[:, :, 0, :] + self.excite_bias)
@@ -117,11 +128,16 @@ class WSGSA(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class BottleneckBlock(layers.Layer):
-    """The bottleneck residual block of ResNet with an identity shortcut: 1x1, 3x3, 1x1 convolutions, then ReLU.
+    """The bottleneck residual block of ResNet with an identity shortcut.
 
-    Bias-free convolutions to C / 4, C / 4 and C channels, each followed by batch normalisation.
+    The block has 1x1, 3x3 and 1x1 convolutions without biases to C / 4, C / 4 and C channels. Batch normalisation
+    follows each convolution, and ReLU follows the first two and the sum with the shortcut.
 
-    Input shape and output shape: `(batch, H, W, C)`.
+    Input shape:
+        `(batch, H, W, C)`.
+
+    Output shape:
+        `(batch, H, W, C)`.
 
     Reference:
         He et al., Deep Residual Learning, CVPR 2016, figure 5.
@@ -148,9 +164,12 @@ class BottleneckBlock(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class StackedInitializer(keras.initializers.Initializer):
-    """Initialises `(groups, fan_in, fan_out)` as `groups` separate `(fan_in, fan_out)` kernels.
+    """Initialise a tensor `(groups, fan_in, fan_out)` as `groups` separate kernels `(fan_in, fan_out)`.
 
-    Keras would take the leading axis for a receptive field and draw values that are too small.
+    Keras's initializers would count the first axis as a receptive field and draw values that are too small.
+
+    Args:
+        initializer: The initializer of one kernel.
     """
 
     def __init__(self, initializer: str | dict | keras.initializers.Initializer) -> None:

@@ -1,7 +1,7 @@
-"""The papers' models and the baselines they are compared with."""
+"""The models FAR-AMTN and MGMTN, and the baseline that they are compared with."""
 
-# A file that Keras saved while training names metrics, too: they are registered where models are.
-import farkeras.metrics.masked_metrics  # noqa: F401 - for its effect
+# A file that Keras saved during training also names metrics, so importing the models registers the metrics.
+import farkeras.metrics.masked_metrics  # noqa: F401 - imported for its effect
 from farkeras.models.base import FaceAttributeModel, LogitsModel
 from farkeras.models.baselines import SharedTrunk
 from farkeras.models.batch_norms import suit_batch_norms
@@ -12,4 +12,4 @@ from farkeras.models.multi_task import MultiTaskModel
 __all__ = ["FARAMTN", "MGMTN", "MODELS", "LogitsModel", "MultiTaskModel", "SharedTrunk", "suit_batch_norms"]
 
 MODELS: dict[str, type[FaceAttributeModel]] = {"far_amtn": FARAMTN, "mgmtn": MGMTN, "shared_trunk": SharedTrunk}
-"""Model classes by the name that the setting `model` takes."""
+"""Value of the setting `model` -> model class."""

@@ -1,4 +1,4 @@
-"""Backbones of keras.applications, ResNeSt50 and ResNetTiny: cut where WSGSA goes in, or read at several strides."""
+"""Backbones of keras.applications, ResNeSt50 and ResNetTiny, cut in two for WSGSA or read at several strides."""
 
 import importlib
 import inspect
@@ -11,7 +11,7 @@ import keras
 from farkeras.errors import FarkerasError, first_line
 from farkeras.models import resnest, resnet_tiny
 
-# What keras.applications lacks: name -> (builder, its preprocess_input).
+# Backbones that keras.applications lacks: name -> (builder, its preprocess_input).
 _OWN: dict[str, tuple[Callable, Callable]] = {
     "ResNeSt50": (resnest.ResNeSt50, resnest.preprocess_input),
     "ResNetTiny": (resnet_tiny.ResNetTiny, resnet_tiny.preprocess_input),
@@ -19,7 +19,7 @@ _OWN: dict[str, tuple[Callable, Callable]] = {
 
 
 def backbone_names() -> tuple[str, ...]:
-    """ResNeSt50, ResNetTiny and the architectures of keras.applications by class name (`MobileNetV3Small`, ...)."""
+    """Names of all backbones: ResNeSt50, ResNetTiny and the classes of keras.applications (`MobileNetV3Small`, ...)."""
     return tuple(sorted(_applications()))
 
 
@@ -34,7 +34,7 @@ def _applications() -> dict[str, tuple[Callable, Callable]]:
 
 @contextmanager
 def channels_last() -> Iterator[None]:
-    """Builds layers that take `(batch, height, width, channels)`, whatever another project's keras.json asks for."""
+    """Build layers for `(batch, height, width, channels)`, regardless of the data format in the user's keras.json."""
     before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_last")
     try:
@@ -45,21 +45,22 @@ def channels_last() -> Iterator[None]:
 
 @channels_last()
 def build_backbone(name: str, image_size: tuple[int, ...], alpha: float = 1.0, weights: str = "none") -> keras.Model:
-    """An image classifier's convolutional part that takes RGB in 0..255.
+    """Build the convolutional part of an image classifier, for RGB images in 0..255.
 
     Args:
-        name: A class of keras.applications, ResNeSt50 or ResNetTiny.
+        name: A class name of keras.applications, `ResNeSt50` or `ResNetTiny`.
         image_size: Height and width in pixels.
         alpha: Width multiplier, for the families that have one (MobileNet, ResNetTiny).
-        weights: `none`, `imagenet` (downloaded by Keras), or a file of this architecture: `.weights.h5` (without top)
-            or `.keras` (a top in it is left out).
+        weights: `none`, `imagenet` (downloaded by Keras), or a file with weights of this architecture: `.weights.h5`
+            (without the classification top) or `.keras` (a top is ignored).
 
     Returns:
-        A model `(batch, height, width, 3)` float, 0..255 -> `(batch, h, w, C)`; it begins with the normalisation that
-        its family was trained with.
+        A model from `(batch, height, width, 3)` float in 0..255 to `(batch, h, w, C)`. Its first layers are the input
+        normalisation that its family was trained with.
 
     Raises:
-        FarkerasError: Unknown name, `alpha` for a family without one, or weights that cannot be loaded or do not fit.
+        FarkerasError: The name is unknown, the family has no width multiplier, the backbone cannot be built for this
+            size, or the weights cannot be loaded or do not fit.
     """
     applications = _applications()
     if name not in applications:
@@ -69,96 +70,114 @@ def build_backbone(name: str, image_size: tuple[int, ...], alpha: float = 1.0, w
     options = {"include_top": False, "weights": None, "input_tensor": preprocess(images)}
     if alpha != 1.0:
         if "alpha" not in inspect.signature(builder).parameters:
-            raise FarkerasError(f"`backbone_alpha={alpha}`: '{name}' has no width multiplier; leave it at 1.")
+            raise FarkerasError(
+                f"Backbone {name} has no width multiplier. Set `backbone_alpha` to 1. Received: {alpha}"
+            )
         options["alpha"] = alpha
     if weights == "imagenet":
         if name in _OWN:
             raise FarkerasError(
-                f"{name} has no ImageNet weights; set `backbone_weights=none` or a .weights.h5 or .keras file, or "
-                "choose ResNet50."
+                f"The backbone {name} has no ImageNet weights. Set `backbone_weights` to none, or to a .weights.h5 or "
+                ".keras file, or use another backbone, such as ResNet50."
             )
         options["weights"] = "imagenet"
     try:
         backbone = builder(**options)
     except Exception as error:  # Keras raises plain Exception for a failed download
         if weights == "imagenet":
-            build_backbone(name, image_size, alpha)  # raises where the weights are not the reason
+            build_backbone(name, image_size, alpha)  # raises if the weights are not the cause
             raise FarkerasError(
-                f"ImageNet weights of {name} could not be loaded ({first_line(error)}). Offline, set "
-                f"`backbone_weights=none`, or to a .weights.h5 or .keras file saved from keras.applications.{name}."
+                f"The ImageNet weights of {name} could not be loaded ({first_line(error)}). If you are offline, set "
+                f"`backbone_weights` to none, or to a .weights.h5 or .keras file saved from keras.applications.{name}."
             ) from None
-        raise FarkerasError(f"Backbone {name} cannot be built for {image_size} pixels: {first_line(error)}") from None
+        height, width = image_size
+        reason = first_line(error)
+        raise FarkerasError(f"Backbone {name} cannot be built for {height} x {width} pixels: {reason}") from None
     if weights not in ("none", "imagenet"):
         try:
             if weights.endswith(".keras"):
                 _copy_weights(keras.saving.load_model(weights, compile=False), backbone)
             else:
                 backbone.load_weights(weights)
-        except (ValueError, OSError, TypeError, KeyError) as error:  # the last two: .keras files of something else
+        except (ValueError, OSError, TypeError, KeyError) as error:  # the last two: other .keras files
             raise FarkerasError(
-                f"Backbone weights '{weights}' do not load into {name}: {first_line(error)} Expected a file that "
-                f"{name}(include_top=False) wrote by save_weights('name.weights.h5') or save('name.keras')."
+                f"Backbone weights '{weights}' cannot be loaded into {name}: {first_line(error)} Expected a file that "
+                f"{name}(include_top=False) saved with save_weights('name.weights.h5') or save('name.keras')."
             ) from None
     return backbone
 
 
 def _copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copies layer by layer in the order of the graphs (Keras numbers some names anew in each model)."""
+    """Copy weights in the order of the layers, not by name, because Keras numbers some names anew in each model."""
     if len(source.weights) < len(target.weights):
-        raise ValueError(f"The model in it has {len(source.weights)} weights, not {len(target.weights)}.")
-    for weight, value in zip(target.weights, source.weights, strict=False):  # what the source has beyond is its top
+        raise ValueError(f"The model in the file has {len(source.weights)} weights, not {len(target.weights)}.")
+    for weight, value in zip(target.weights, source.weights, strict=False):  # further weights are the source's top
         if weight.shape != value.shape:
-            raise ValueError(f"For '{weight.path}' of shape {weight.shape} it has '{value.path}' of {value.shape}.")
+            raise ValueError(
+                f"Weight '{weight.path}' has shape {weight.shape}, but '{value.path}' in the file has {value.shape}."
+            )
         weight.assign(value)
 
 
 def split_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Cuts a backbone into `trunk: images -> X` and `block: X -> f(X)`, sharing its layers and weights.
+    """Cut a backbone into two models: `trunk`, from the images to X, and `block`, from X to f(X).
 
-    X is the last tensor through which everything after it passes and after which there is still a convolution. So f is
-    the last residual block of a ResNet, the final 1x1 convolution of a MobileNetV2 or EfficientNet, the last dense or
-    inception block, and the rule holds for a user's own Keras functional model. (A rule where papers.md asked for a
-    table per family; the test of this function lists what it picks.) NASNet is the exception: its cells read two cells
-    back, so the only such tensor is its stem's, and the gates then see little more than colours and edges.
+    Published: ResNet50 is cut before the last residual block of conv5. Our formulation, for any functional Keras model:
+    X is the last tensor on which everything after it depends, with at least one convolution after it. So f is the last
+    residual block of a ResNet, the final 1x1 convolution of a MobileNetV2 or EfficientNet, or the last dense or
+    inception block. The test of this function lists the cut of each family. NASNet is an exception: each of its cells
+    reads the two cells before it, so the only such tensor is the output of its stem, and the gates then read little
+    more than colours and edges.
+
+    Args:
+        backbone: A functional Keras model.
+
+    Returns:
+        A pair `(trunk, block)` that shares the backbone's layers and weights.
 
     Raises:
-        FarkerasError: The model is not functional or no such tensor exists.
+        FarkerasError: The model is not functional, uses a layer more than once, or has no such tensor.
     """
     for cut, convolutions in _passages(backbone):
         if convolutions and cut is not backbone.inputs[0]:
             block = keras.Model(cut, backbone.outputs[0], name="shared_block")
             return keras.Model(backbone.inputs[0], cut, name="trunk"), block
     raise FarkerasError(
-        f"'{backbone.name}' has no tensor to cut at: expected a functional model with a convolution block at its end."
+        f"The backbone '{backbone.name}' cannot be cut before its last block: expected a functional model that ends "
+        "with a block of convolutions."
     )
 
 
 def feature_maps(backbone: keras.Model, strides: tuple[int, ...] = (8, 16, 32)) -> keras.Model:
-    """The last feature map of a backbone at each stride, as `images -> [map, ...]`, sharing its layers and weights.
+    """Build a model from images to the backbone's last feature map at each stride.
 
-    A map is the last tensor at its stride through which everything after it passes (padding left out). So it is the
-    output of a ResNet's stage, the widened input of the strided convolution in a MobileNet or EfficientNet, the
-    transition of a DenseNet, what a VGG's pooling reads; at the last stride it is the backbone's own output. The rule
-    holds for a user's own Keras functional model (the test of this function lists what it picks). NASNet has such
-    tensors only at its stem and its end, and is refused.
+    Published: ResNeSt50's maps at strides 8, 16 and 32. Our formulation, for any functional Keras model: a feature map
+    is the last tensor at its stride on which everything after it depends; outputs of padding layers do not count. So it
+    is the output of a stage of a ResNet, the expanded input of the strided convolution in a MobileNet or EfficientNet,
+    the output of a transition in a DenseNet, or the input of a pooling layer in a VGG. At the last stride it is the
+    backbone's output. The test of this function lists the maps of each family. NASNet has such tensors only at its stem
+    and its end, so it raises an error.
 
-    Strides are counted in halvings from one such tensor to the next, not read off the size, for families that do not
-    pad (Inception, Xception) give maps smaller than `image / stride`.
+    Strides are counted in halvings from one such tensor to the next. They are not derived from the sizes, because
+    families without padding (Inception, Xception) have maps smaller than `image / stride`.
 
     Args:
-        backbone: A functional model `(batch, height, width, 3)` of a fixed size -> `(batch, h, w, C)`.
-        strides: Powers of two, in the order wanted.
+        backbone: A functional model from `(batch, height, width, 3)`, with a fixed height and width, to
+            `(batch, h, w, C)`.
+        strides: Powers of two, in the order of the outputs.
 
     Returns:
-        A model from the backbone's input to a list of `(batch, ~height / stride, ~width / stride, C)`.
+        A model that shares the backbone's layers and weights. Its outputs are a list of maps, each about
+        `(batch, height / stride, width / stride, C)`.
 
     Raises:
-        FarkerasError: The model is not functional, its image size is not fixed, or a stride has no such tensor.
+        FarkerasError: The model is not functional, uses a layer more than once, has no fixed image size, or has no
+            such tensor at one of the strides.
     """
     passages = [tensor for tensor, _ in _passages(backbone) if len(tensor.shape) == 4 and not _is_padding(tensor)]
     if None in backbone.input_shape[1:3]:
         raise FarkerasError(
-            f"'{backbone.name}' takes images of any size ({backbone.input_shape}), so its strides cannot be told. "
+            f"'{backbone.name}' takes images of any size ({backbone.input_shape}), so its strides are unknown. "
             "Build it for a fixed height and width."
         )
     found, halvings, size = {}, 0, max(backbone.input_shape[1:3])
@@ -170,15 +189,15 @@ def feature_maps(backbone: keras.Model, strides: tuple[int, ...] = (8, 16, 32)) 
     if missing:
         raise FarkerasError(
             f"Backbone '{backbone.name}' has no feature map at stride {missing[0]} for images of "
-            f"{backbone.input_shape[1]}x{backbone.input_shape[2]} pixels: expected a tensor there through which "
-            f"everything after it passes, found such at strides {', '.join(map(str, found))}. Take another backbone, "
-            "such as ResNet50, or other strides."
+            f"{backbone.input_shape[1]}x{backbone.input_shape[2]} pixels: expected a tensor there on which all later "
+            f"layers depend, found such tensors at strides {', '.join(map(str, found))}. Use another backbone, such as "
+            "ResNet50, or other strides."
         )
     return keras.Model(backbone.inputs[0], [found[stride] for stride in strides], name="feature_maps")
 
 
 def _halvings(size: int, next_size: int) -> int:
-    """How often a side was halved; of the smallest sides, 3 -> 2 (padded) and 3 -> 1 (not) are one halving each."""
+    """Number of halvings between two sizes; 3 -> 2 (with padding) and 3 -> 1 (without) both count as one halving."""
     halvings = math.log2(size / next_size)
     return round(halvings) if halvings < 1 else math.ceil(halvings - 0.6)
 
@@ -188,23 +207,26 @@ def _is_padding(tensor: keras.KerasTensor) -> bool:
 
 
 def _passages(backbone: keras.Model) -> Iterator[tuple[keras.KerasTensor, int]]:
-    """Yields `(tensor, convolutions after it)` from the output to the input.
+    """Yield `(tensor, number of convolutions after it)` for each tensor at which a backbone can be cut in two.
 
-    The tensors are those through which everything after them passes: the places where a backbone can be cut in two.
+    Everything after such a tensor depends on the input through this tensor alone. The order is from output to input.
 
     Raises:
         FarkerasError: The model is not functional, or uses a layer more than once.
     """
     if not isinstance(backbone, keras.Model) or not hasattr(backbone, "operations"):
-        raise FarkerasError("The backbone must be a functional Keras model or a name of keras.applications.")
+        raise FarkerasError(
+            "The backbone must be a functional Keras model or the name of a backbone. "
+            f"Received: {type(backbone).__name__}"
+        )
     (output,) = backbone.outputs
     operations = [op for op in backbone.operations if not isinstance(op, keras.layers.InputLayer)]
     produced = {id(tensor) for op in operations for tensor in keras.tree.flatten(op.output)}
     for tensor in keras.tree.flatten([output, *(op.input for op in operations)]):
         if id(tensor) not in produced and tensor is not backbone.inputs[0]:
-            raise FarkerasError(f"'{backbone.name}' cannot be cut: a layer is used more than once.")
-    # Keras lists operations such that each comes after all that it reads. `open_tensors` are the tensors that what has
-    # been visited still needs; when only one is left, everything visited depends on the input through it.
+            raise FarkerasError(f"The backbone '{backbone.name}' cannot be cut because a layer is used more than once.")
+    # In Keras's list, each operation comes after those whose outputs it reads. `open_tensors` are the tensors that the
+    # visited operations need; when only one is left, they all depend on the input through it.
     open_tensors = {id(output): output}
     convolutions = 0
     yield output, convolutions

@@ -114,7 +114,7 @@ def test_a_stride_without_a_feature_map():
     with pytest.raises(FarkerasError) as caught:
         feature_maps(patches)
     assert "Backbone 'patches' has no feature map at stride 8 for images of 64x48 pixels" in str(caught.value)
-    assert "found such at strides 1, 2, 16. Take another backbone, such as ResNet50" in str(caught.value)
+    assert "found such tensors at strides 1, 2, 16. Use another backbone, such as ResNet50" in str(caught.value)
 
 
 def test_feature_maps_of_images_of_any_size():
@@ -173,7 +173,7 @@ def test_unreadable_keras_file(content, tmp_path):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(
-        FarkerasError, match=r"Backbone weights '.*name.keras' do not load into ResNetTiny: .+ Expected"
+        FarkerasError, match=r"Backbone weights '.*name.keras' cannot be loaded into ResNetTiny: .+ Expected"
     ):
         build_backbone("ResNetTiny", SIZE, 0.5, str(path))
 
@@ -181,11 +181,11 @@ def test_unreadable_keras_file(content, tmp_path):
 def test_keras_file_of_another_width_and_of_another_architecture(tmp_path):
     built("ResNetTiny", 0.5).save(tmp_path / "name.keras")
     with pytest.raises(
-        FarkerasError, match=r"For 'stage1_down_conv/kernel' of shape \(3, 3, 3, 16\) it has .* of \(3, "
+        FarkerasError, match=r"'stage1_down_conv/kernel' has shape \(3, 3, 3, 16\), but .* in the file has \(3, "
     ):
         build_backbone("ResNetTiny", SIZE, 1.0, str(tmp_path / "name.keras"))
     with pytest.raises(
-        FarkerasError, match=r"The model in it has 55 weights, not 260. Expected .* save\('name.keras'\)"
+        FarkerasError, match=r"The model in the file has 55 weights, not 260. Expected .* save\('name.keras'\)"
     ):
         build_backbone("MobileNetV2", SIZE, 0.35, str(tmp_path / "name.keras"))
 
@@ -214,7 +214,7 @@ def test_resnet_tiny(alpha, channels):
 @pytest.mark.parametrize("name", ["ResNeSt50", "ResNetTiny"])
 def test_our_own_have_no_imagenet_weights(name):
     with pytest.raises(
-        FarkerasError, match=rf"{name} has no ImageNet weights; set `backbone_weights=none` or a .weights.h5 or .keras"
+        FarkerasError, match=rf"{name} has no ImageNet weights. Set `backbone_weights` to none, or to a .weights.h5 or"
     ):
         build_backbone(name, SIZE, weights="imagenet")
 
@@ -226,14 +226,14 @@ def test_unknown_name_lists_what_is_known():
 
 def test_width_of_a_family_without_one():
     with pytest.raises(
-        FarkerasError, match=r"`backbone_alpha=0.5`: 'ResNet50' has no width multiplier; leave it at 1."
+        FarkerasError, match=r"ResNet50 has no width multiplier. Set `backbone_alpha` to 1. Received: 0.5"
     ):
         build_backbone("ResNet50", SIZE, alpha=0.5)
 
 
 @pytest.mark.parametrize("weights", ["none", "imagenet"])  # the size is at fault, not the network
 def test_too_small_for_the_architecture(weights):
-    with pytest.raises(FarkerasError, match=r"Backbone InceptionV3 cannot be built for \(32, 32\) pixels: .+"):
+    with pytest.raises(FarkerasError, match=r"Backbone InceptionV3 cannot be built for 32 x 32 pixels: .+"):
         build_backbone("InceptionV3", (32, 32), weights=weights)
 
 
@@ -243,7 +243,7 @@ def test_unreadable_weights_file(content, tmp_path):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(
-        FarkerasError, match=r"Backbone weights '.*name.weights.h5' do not load into MobileNetV2: .+ Expected"
+        FarkerasError, match=r"Backbone weights '.*name.weights.h5' cannot be loaded into MobileNetV2: .+ Expected"
     ):
         build_backbone("MobileNetV2", SIZE, 0.35, str(path))
 
@@ -253,7 +253,7 @@ def test_weights_of_another_architecture(tmp_path):
     keras.applications.MobileNet((*SIZE, 3), alpha=0.25, include_top=False, weights=None).save_weights(
         tmp_path / "name.weights.h5"
     )
-    with pytest.raises(FarkerasError, match="do not load into MobileNetV2"):
+    with pytest.raises(FarkerasError, match="cannot be loaded into MobileNetV2"):
         build_backbone("MobileNetV2", SIZE, 0.35, str(tmp_path / "name.weights.h5"))
 
 
@@ -267,8 +267,9 @@ def test_no_network_for_imagenet_weights(monkeypatch):
     with pytest.raises(FarkerasError) as caught:
         build_backbone("ResNet50", SIZE, weights="imagenet")
     assert "could not be loaded (URL fetch failure" in str(caught.value)
-    assert "`backbone_weights=none`, or to a .weights.h5 or .keras file saved from keras.applications.ResNet50" in str(
-        caught.value
+    assert (
+        "`backbone_weights` to none, or to a .weights.h5 or .keras file saved from keras.applications.ResNet50"
+        in str(caught.value)
     )
 
 
@@ -281,7 +282,7 @@ def test_backbone_that_is_not_functional():
 
 def test_backbone_without_a_place_to_cut():
     inputs = keras.Input((8, 8, 3))
-    with pytest.raises(FarkerasError, match="'flat' has no tensor to cut at"):
+    with pytest.raises(FarkerasError, match="'flat' cannot be cut before its last block"):
         split_at_last_block(keras.Model(inputs, keras.layers.Conv2D(4, 3)(inputs), name="flat"))
 
 

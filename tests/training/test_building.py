@@ -35,7 +35,7 @@ def test_arguments_of_a_model(name):
         value = getattr(config, argument)
         assert saved[argument] == (list(value) if isinstance(value, tuple) else value)
         assert value != getattr(defaults, argument)
-    with pytest.raises(FarkerasError, match=r"Backbone weights 'missing\.weights\.h5' do not load"):
+    with pytest.raises(FarkerasError, match=r"Backbone weights 'missing\.weights\.h5' cannot be loaded into"):
         build_model(dataclasses.replace(config, backbone_weights="missing.weights.h5"), load_grouping(GROUPING))
 
 
