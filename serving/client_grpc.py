@@ -20,7 +20,7 @@ from farkeras.native_logs import silence_native_logs
 from farkeras.photos.search import find_photos
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="Image files, and folders of them.")
     parser.add_argument("--server", default="localhost:8500", help="Host and gRPC port; %(default)s.")
@@ -37,7 +37,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--header", action="append", default=[], metavar="NAME=VALUE", help="Sent with each request; may be repeated."
     )
-    return parser.parse_args(argv)
+    return parser
 
 
 def run(given: argparse.Namespace) -> int:
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     escape_output()
     try:
-        return run(arguments(argv))
+        return run(make_parser().parse_args(argv))
     except FarkerasError as error:
         _print_error(str(error))
         return 1
