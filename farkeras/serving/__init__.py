@@ -1,1 +1,1 @@
-"""The local server: TF Serving's contract in Python, for development and tests."""
+"""Local server that implements TF Serving's contract in Python, for development and tests."""

@@ -1,4 +1,4 @@
-"""The answers of TF Serving's methods, for gRPC and REST."""
+"""Answers of TF Serving's methods, for gRPC and REST."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -19,15 +19,18 @@ _Answer = TypeVar("_Answer")
 
 
 class Answers:
-    """PredictionService and ModelService on messages. Every method raises `RequestError`; threads may share it."""
+    """Methods of PredictionService and ModelService, from message to message.
+
+    Every method raises `RequestError` for a request that fails. Threads may share an instance.
+    """
 
     def __init__(self, models: Models, metrics: Metrics):
         self.models, self._metrics = models, metrics
 
     def counted(self, model: Callable[[], str], api: str, entrypoint: str, answer: Callable[[], _Answer]) -> _Answer:
-        """Calls `answer`, counts it, and turns other errors than `RequestError` into INTERNAL.
+        """Call `answer`, count the request, and turn errors other than `RequestError` into INTERNAL.
 
-        `model` returns the model's name. It is called afterwards, because the request may not have been read before.
+        `model` returns the model's name. It is called after `answer`, because only `answer` may parse the request.
         """
         start, status = time.monotonic(), "OK"
         try:
@@ -41,7 +44,7 @@ class Answers:
             self._metrics.answered(self.models.label(model()), api, entrypoint, status, time.monotonic() - start)
 
     def predict(self, request: pb.PredictRequest, deadline: Deadline) -> pb.PredictResponse:
-        """PredictionService.Predict."""
+        """Answer PredictionService.Predict."""
         spec = request.model_spec
         with self.models.use(spec) as version:
             name, _ = version.signature(spec.signature_name)
@@ -52,7 +55,7 @@ class Answers:
         return response
 
     def metadata(self, request: pb.GetModelMetadataRequest) -> pb.GetModelMetadataResponse:
-        """PredictionService.GetModelMetadata."""
+        """Answer PredictionService.GetModelMetadata."""
         if not request.metadata_field:
             raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
         for field in request.metadata_field:
@@ -66,7 +69,7 @@ class Answers:
         return response
 
     def signatures(self, spec: pb.ModelSpec) -> tuple[pb.ModelSpec, pb.SignatureDefMap]:
-        """The version that `spec` asks for, and its signatures."""
+        """Return the version that `spec` asks for, and its signatures."""
         signatures = pb.SignatureDefMap()
         with self.models.use(spec) as version:
             for name, signature in version.signatures.items():
@@ -74,7 +77,7 @@ class Answers:
         return _model_spec(spec.name, version.number), signatures
 
     def status(self, request: pb.GetModelStatusRequest) -> pb.GetModelStatusResponse:
-        """ModelService.GetModelStatus: the versions, highest first."""
+        """Answer ModelService.GetModelStatus with the versions, the highest first."""
         spec = request.model_spec
         statuses = self.models.model(spec.name).statuses()
         if spec.HasField("version"):

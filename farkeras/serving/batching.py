@@ -1,4 +1,4 @@
-"""Merges requests that wait at the same time into one run of the model, as TF Serving does with --enable_batching."""
+"""Merge concurrent requests into one run of the model, as TF Serving does with `--enable_batching`."""
 
 import os
 import threading
@@ -16,18 +16,19 @@ from farkeras.serving.deadline import Deadline
 from farkeras.serving.errors import RequestError, invalid
 
 Run = Callable[[str, Mapping[str, np.ndarray], Sequence[str]], list[np.ndarray]]
-"""`Servable.run`."""
+"""Type of `Servable.run`."""
 
 
 class BatchSettings(NamedTuple):
     """Fields and defaults of TF Serving's `BatchingParameters`.
 
     Attributes:
-        max_batch_size: Rows of a merged batch.
-        batch_timeout_micros: Microseconds that a batch waits to become full.
-        max_enqueued_batches: Batches of one kind that may wait; a request beyond is UNAVAILABLE.
-        num_batch_threads: Batches that run at a time.
-        allowed_batch_sizes: Ascending, the last is `max_batch_size`; a batch is padded to the next one. Empty: any.
+        max_batch_size: Largest number of rows in a merged batch.
+        batch_timeout_micros: Microseconds for which a batch waits to become full.
+        max_enqueued_batches: Number of batches that may wait in one queue; a request beyond them is UNAVAILABLE.
+        num_batch_threads: Number of batches that run concurrently.
+        allowed_batch_sizes: Ascending sizes that end with `max_batch_size`; a batch is padded to the next size. Empty
+            allows any size.
     """
 
     max_batch_size: int = 1000
@@ -59,11 +60,12 @@ class _Batch:
 class Batcher:
     """Queues of one model version, and the threads that run their batches.
 
-    Requests are merged if they have the same signature, outputs, and shapes apart from the first dimension.
+    Requests are merged if they have the same signature and outputs, and inputs of the same types and shapes except for
+    the first dimension.
     """
 
     def __init__(self, run: Run, settings: BatchSettings, observe_size: Callable[[int], None] = lambda size: None):
-        """Starts the threads; `observe_size` is called with the number of rows of each batch that runs."""
+        """Start the threads; `observe_size` is called with the number of rows of each batch that runs."""
         self._run, self._settings, self._observe_size = run, settings, observe_size
         self._changed, self._closed = threading.Condition(), False
         self._queues: dict[_Key, deque[_Batch]] = {}
@@ -74,11 +76,11 @@ class Batcher:
     def run(
         self, name: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str], deadline: Deadline
     ) -> list[np.ndarray]:
-        """Runs a request as a part of a batch; arguments and result as of `Servable.run`.
+        """Run a request as part of a batch; see `Servable.run` for the arguments and the result.
 
         Raises:
-            RequestError: INVALID_ARGUMENT for inputs without an equal first dimension or with too many rows;
-                UNAVAILABLE where the queue is full; DEADLINE_EXCEEDED; what the run of the batch raises.
+            RequestError: INVALID_ARGUMENT if the inputs have no common first dimension or too many rows; UNAVAILABLE if
+                the queue is full; DEADLINE_EXCEEDED after `deadline`; any error of the batch.
         """
         task = _Task(inputs, self._rows(inputs), deadline, Future())
         shapes = tuple((key, array.dtype.str, array.shape[1:]) for key, array in sorted(inputs.items()))
@@ -90,7 +92,7 @@ class Batcher:
             raise Deadline.exceeded() from None
 
     def close(self) -> None:
-        """Runs the batches that wait, then ends the threads."""
+        """Run the waiting batches, then end the threads."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -100,7 +102,7 @@ class Batcher:
     def _rows(self, inputs: Mapping[str, np.ndarray]) -> int:
         sizes = {array.shape[:1] for array in inputs.values()}
         if len(sizes) != 1 or () in sizes:
-            raise invalid("Batching needs inputs with a first dimension, equal in all of them.")
+            raise invalid("Batching requires inputs with a common first dimension.")
         ((size,),) = sizes
         if size > self._settings.max_batch_size:
             raise invalid(f"Task size {size} is larger than maximum input batch size {self._settings.max_batch_size}")
@@ -131,7 +133,7 @@ class Batcher:
                 self._process(batch, tasks)
 
     def _next(self) -> _Batch | None:
-        """Waits for a batch that is full or has waited long enough, the oldest first; None at the end."""
+        """Wait for the oldest batch that is full or has waited long enough, and return it; None after `close`."""
         with self._changed:
             while True:
                 due_in = None
@@ -172,7 +174,7 @@ class Batcher:
 
 
 def _merged(arrays: list[np.ndarray], padding: int) -> np.ndarray:
-    """The rows of all arrays, then the first row `padding` times, because it is known to be valid."""
+    """Join the rows of all arrays and `padding` copies of the first row, which is known to be valid."""
     if padding:
         first = next(array for array in arrays if len(array))
         arrays = [*arrays, np.repeat(first[:1], padding, axis=0)]

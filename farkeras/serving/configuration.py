@@ -1,4 +1,4 @@
-"""The parts of TF Serving's configuration files that the local server follows."""
+"""The parts of TF Serving's configuration files that the local server uses."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -16,18 +16,18 @@ _NUMBERS = {"max_batch_size": 1, "batch_timeout_micros": 0, "max_enqueued_batche
 
 
 def read_models(path: str | Path) -> list[ModelConfig]:
-    """The models of a `model_config_file`.
+    """Read the models of a `model_config_file`.
 
     Raises:
-        FarkerasError: The file cannot be read, or one of its values is wrong.
+        FarkerasError: The file cannot be read, or one of its values is invalid.
     """
     models = list(_read(path, ModelServerConfig()).model_config_list.config)
     if not models:
-        raise FarkerasError(f"{path} names no model; expected model_config_list {{ config {{ ... }} }}.")
+        raise FarkerasError(f"{path} names no model. Expected model_config_list {{ config {{ ... }} }}.")
     names = [model.name for model in models]
     for model in models:
         if not model.name or names.count(model.name) > 1:
-            raise FarkerasError(f"{path}: each model needs a name of its own. Received: '{model.name}'.")
+            raise FarkerasError(f"{path}: each model needs a unique name. Received: '{model.name}'.")
         if not Path(model.base_path).is_absolute():
             raise FarkerasError(
                 f"{path}: base_path of '{model.name}' must be an absolute path. Received: '{model.base_path}'."
@@ -40,7 +40,7 @@ def read_models(path: str | Path) -> list[ModelConfig]:
 
 
 def one_model(name: str, model_dir: str | Path) -> ModelConfig:
-    """The only model of a server, its latest version served.
+    """Return the configuration of one model, whose latest version is served.
 
     Raises:
         FarkerasError: The folder holds no version.
@@ -50,14 +50,14 @@ def one_model(name: str, model_dir: str | Path) -> ModelConfig:
         nested = folder / "export" / "saved_model"
         found = versions_on_disk(nested)
         raise FarkerasError(
-            f"{folder} holds no version of a SavedModel; expected folders with numbers for names, such as {folder}/1. "
+            f"{folder} holds no version of a SavedModel. Expected folders named by version number, such as {folder}/1. "
             + (f"Did you mean `model_dir={nested}`?" if found else "Run export/export_saved_model.py.")
         )
     return ModelConfig(name=name, base_path=str(folder.absolute()), model_platform="tensorflow")
 
 
 def versions_on_disk(base_path: Path) -> dict[int, Path]:
-    """Folders whose names are numbers, as TF Serving finds them; none where `base_path` cannot be read."""
+    """Return the folders that TF Serving takes for versions, by number; empty if `base_path` cannot be read."""
     try:
         paths = list(base_path.iterdir())
     except OSError:
@@ -66,7 +66,7 @@ def versions_on_disk(base_path: Path) -> dict[int, Path]:
 
 
 def wanted_versions(policy: VersionPolicy, versions: set[int]) -> set[int]:
-    """The versions to serve among those on disk: by default the latest one."""
+    """Return the versions on disk that the policy selects; an empty policy selects the latest one."""
     if policy.HasField("all"):
         return versions
     if policy.HasField("specific"):
@@ -75,10 +75,10 @@ def wanted_versions(policy: VersionPolicy, versions: set[int]) -> set[int]:
 
 
 def read_batching(path: str | Path) -> BatchSettings:
-    """The settings in a `batching_parameters_file`.
+    """Read the settings in a `batching_parameters_file`.
 
     Raises:
-        FarkerasError: The file cannot be read, or one of its values is wrong.
+        FarkerasError: The file cannot be read, or one of its values is invalid.
     """
     message = _read(path, BatchingParameters())
     given = {name: getattr(message, name).value for name in _NUMBERS if message.HasField(name)}
@@ -102,5 +102,5 @@ def _read(path: str | Path, message: _AnyMessage) -> _AnyMessage:
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FarkerasError(
-            f"Cannot read {path} ({reason}); expected a text file as TF Serving reads it, see serving/."
+            f"Cannot read {path} ({reason}). Expected a file in TF Serving's text format, such as those in serving/."
         ) from None

@@ -1,4 +1,4 @@
-"""The time that a request may still take."""
+"""The time by which a request must be answered."""
 
 import time
 from threading import TIMEOUT_MAX
@@ -10,17 +10,20 @@ from farkeras.serving.errors import RequestError
 
 
 class Deadline(NamedTuple):
-    """A moment on the monotonic clock; None for no limit."""
+    """Moment on the monotonic clock; None means no limit."""
 
     moment: float | None = None
 
     @classmethod
     def after(cls, seconds: float | None) -> "Deadline":
-        """So many seconds from now. Without a limit of the client gRPC gives 292 billion years, which become None."""
+        """Return the deadline in `seconds` from now; None means no limit.
+
+        For a client that sets no limit, gRPC reports 292 billion years, which also become no limit.
+        """
         return cls(None if seconds is None or seconds > TIMEOUT_MAX else time.monotonic() + seconds)
 
     def left(self) -> float | None:
-        """Seconds left, at least 0; None where there is no limit."""
+        """Return the seconds left, at least 0; None without a limit."""
         return None if self.moment is None else max(0.0, self.moment - time.monotonic())
 
     def passed(self) -> bool:
@@ -28,4 +31,4 @@ class Deadline(NamedTuple):
 
     @staticmethod
     def exceeded() -> RequestError:
-        return RequestError(StatusCode.DEADLINE_EXCEEDED, "The request's deadline passed before the model had run")
+        return RequestError(StatusCode.DEADLINE_EXCEEDED, "The request's deadline passed before the model answered")

@@ -1,4 +1,4 @@
-"""Answers other than OK, with one code for gRPC and REST."""
+"""Errors that answer a request, with one code for gRPC and REST."""
 
 from http import HTTPStatus
 
@@ -6,11 +6,11 @@ from grpc import StatusCode
 
 
 class RequestError(Exception):
-    """The answer to a request that fails.
+    """Error that answers a failed request.
 
     Attributes:
-        code: gRPC's code; `http_status` gives REST's.
-        message: Message for the sender of the request.
+        code: gRPC status code; `http_status` returns the HTTP status for it.
+        message: Message to the client.
     """
 
     def __init__(self, code: StatusCode, message: str):
@@ -19,7 +19,7 @@ class RequestError(Exception):
 
 
 def invalid(message: str) -> RequestError:
-    """An INVALID_ARGUMENT error."""
+    """Return an INVALID_ARGUMENT error."""
     return RequestError(StatusCode.INVALID_ARGUMENT, message)
 
 
@@ -38,10 +38,10 @@ _HTTP = {
 
 
 def http_status(code: StatusCode) -> int:
-    """REST's status for a gRPC code, as in TF Serving; 500 for the other codes that a model's graph can raise."""
+    """Return TF Serving's HTTP status for a gRPC code; 500 for the other codes that a model's graph can raise."""
     return int(_HTTP.get(code, HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
 def code_of_number(number: int) -> StatusCode:
-    """gRPC's code for its number; TensorFlow's errors have the same numbers."""
+    """Return the gRPC code with this number; TensorFlow's errors use the same numbers."""
     return _CODES.get(number, StatusCode.UNKNOWN)

@@ -1,4 +1,4 @@
-"""TF Serving's gRPC services, with a thread for each call."""
+"""TF Serving's gRPC services, with one thread per call."""
 
 import threading
 import time
@@ -20,20 +20,20 @@ from farkeras.serving.gate import Gate
 from farkeras.wire.protos import serving_pb2 as pb
 
 RECEIVE_SECONDS = 30.0
-"""A call is cancelled when its request has not arrived this long after its beginning."""
+"""Seconds after which a call is cancelled if its request has not arrived."""
 
 MAX_WAITING = 1000
-"""Requests that are being answered or wait for it; one more is UNAVAILABLE."""
+"""Limit of requests that wait or are being answered; one more request is UNAVAILABLE."""
 
 MAX_CALLS = 2 * MAX_WAITING
-"""Calls, including those whose request is still on its way; one more is RESOURCE_EXHAUSTED."""
+"""Limit of calls, including calls whose request has not arrived; one more call is RESOURCE_EXHAUSTED."""
 
-_SECONDS_TO_SEND = 0.2  # time for the last answers to leave
+_SECONDS_TO_SEND = 0.2  # time to send the last answers
 
 _OPTIONS = (
-    ("grpc.max_receive_message_length", -1),  # as TF Serving
+    ("grpc.max_receive_message_length", -1),  # as in TF Serving
     ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),  # or two servers would share a port, each answering some of the calls
+    ("grpc.so_reuseport", 0),  # otherwise two servers could share a port, and each would answer some of the calls
 )
 
 _Request = TypeVar("_Request", bound=Message)
@@ -42,23 +42,23 @@ _PREDICTION, _MODEL = "tensorflow.serving.PredictionService", "tensorflow.servin
 
 
 class GrpcServer:
-    """Listens from `start` to the end of the process.
+    """gRPC server that listens from `start` until the process ends.
 
     Attributes:
-        port: Its port, after `start`.
+        port: Port that the server listens on, after `start`.
     """
 
     def __init__(self, answers: Answers, host: str, port: int, gate: Gate):
         self._answers, self._host, self.port, self._gate = answers, host, port, gate
         self._lock, self._waiting, self._closing = threading.Lock(), 0, False
-        self._receiving: dict[grpc.ServicerContext, float] = {}  # calls without their request, and since when
-        self._health = HealthServicer()  # of the server itself (""), and of its services
+        self._receiving: dict[grpc.ServicerContext, float] = {}  # start times of calls whose request has not arrived
+        self._health = HealthServicer()  # for the server as a whole (""), and for each service
         for service in (_PREDICTION, _MODEL):
             self._health.set(service, HealthCheckResponse.SERVING)
 
     def start(self) -> None:
-        """Opens the port, 0 for any free one; raises `FarkerasError` if it is not free."""
-        threads = ThreadPoolExecutor(MAX_CALLS, "grpc")  # begins one only where none is free
+        """Open the port; 0 chooses a free port. Raises `FarkerasError` if the port is not free."""
+        threads = ThreadPoolExecutor(MAX_CALLS, "grpc")  # starts a thread only if none is idle
         self._server = grpc.server(threads, options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         answers = self._answers
         predict = self._method("Predict", pb.PredictRequest, answers.predict)
@@ -68,7 +68,7 @@ class GrpcServer:
             (
                 _service(_PREDICTION, Predict=predict, GetModelMetadata=metadata),
                 _service(_MODEL, GetModelStatus=status),
-                # No Watch: each watching client would hold one of the MAX_CALLS for ever.
+                # Watch is left out, because each watching client would hold one of the MAX_CALLS permanently.
                 _service("grpc.health.v1.Health", Check=self._check_health),
             )
         )
@@ -76,15 +76,15 @@ class GrpcServer:
             self.port = self._server.add_insecure_port(f"{self._host}:{self.port}")
         except RuntimeError:
             raise FarkerasError(
-                f"Cannot listen at {self._host}:{self.port}; expected a free port. Name another one with `port`."
+                f"Cannot listen on {self._host}:{self.port}; expected a free port. Choose another port with `port`."
             ) from None
         self._server.start()
         threading.Thread(target=self._cancel_silent_calls, daemon=True).start()
 
     def drain(self, grace_seconds: float) -> None:
-        """Refuses new requests as UNAVAILABLE and answers those that it has, as far as the time allows.
+        """Refuse new requests as UNAVAILABLE, and wait up to `grace_seconds` until the pending ones are answered.
 
-        The port stays open to the end of the process, since gRPC's own end would cancel requests that have just come.
+        The port stays open until the process ends, because gRPC's own stop would cancel requests that just arrived.
         """
         self._health.enter_graceful_shutdown()
         self._closing, deadline = True, Deadline.after(grace_seconds)
@@ -95,7 +95,7 @@ class GrpcServer:
     def _method(
         self, api: str, request_class: type[_Request], answer: Callable[[_Request, Deadline], Message]
     ) -> _Call:
-        """A handler from bytes to bytes, so that few requests are parsed at a time as well."""
+        """Return a handler from bytes to bytes, so that the gate also limits how many requests are parsed."""
 
         def work(content: bytes, deadline: Deadline) -> bytes | tuple[StatusCode, str]:
             request = request_class()
@@ -108,7 +108,7 @@ class GrpcServer:
             try:
                 return self._answers.counted(lambda: request.model_spec.name, api, "GRPC", answer_in_turn)
             except RequestError as error:
-                return error.code, error.message  # the exception itself would keep the request alive
+                return error.code, error.message  # the exception itself would keep the request in memory
 
         def call(requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
             content = self._receive(requests, context)
@@ -130,7 +130,7 @@ class GrpcServer:
             if not self._closing and self._waiting < MAX_WAITING:
                 self._waiting += 1
                 return
-        reason = "The server is about to end" if self._closing else "Too many requests wait at this server"
+        reason = "The server is stopping" if self._closing else "Too many requests are waiting at this server"
         context.abort(StatusCode.UNAVAILABLE, reason)
 
     def _check_health(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
@@ -142,7 +142,7 @@ class GrpcServer:
         return self._health.Check(request, context).SerializeToString()
 
     def _receive(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        """The one message of a call. The handlers are for streams, because only these see a call before its message."""
+        """Return the only message of a call; only handlers of streams start before this message has arrived."""
         with self._lock:
             self._receiving[context] = time.monotonic()
         try:
@@ -167,7 +167,7 @@ def _parse(message: Message, content: bytes) -> None:
     try:
         message.ParseFromString(content)
     except DecodeError:
-        raise RequestError(StatusCode.INTERNAL, f"The request is no {message.DESCRIPTOR.name}") from None
+        raise RequestError(StatusCode.INTERNAL, f"The request is not a {message.DESCRIPTOR.name} message") from None
 
 
 def _service(name: str, **methods: _Call) -> grpc.GenericRpcHandler:

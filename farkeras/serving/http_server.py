@@ -1,4 +1,4 @@
-"""HTTP for `Rest`: a thread for each connection, and limits for slow clients."""
+"""HTTP server for `Rest`, with one thread per connection and limits for slow clients."""
 
 import re
 import socket
@@ -13,51 +13,51 @@ from farkeras.errors import FarkerasError
 from farkeras.serving.rest import Response, Rest, error_response
 
 IDLE_SECONDS = 30.0
-"""Time that a connection may be silent, and that a request may take to arrive."""
+"""Seconds for which a connection may be silent, and within which a request must arrive."""
 
 MAX_BYTES = 2**28
-"""Largest content that comes in chunks or as gzip, whose size is not said beforehand."""
+"""Size limit in bytes for chunked and gzip content, whose size is not known beforehand."""
 
 _LINGER_SECONDS = 2.0
 
 
 class _Gone(Exception):
-    """The client closed the connection within its request."""
+    """The client closed the connection before its request was complete."""
 
 
 class _Refused(Exception):
-    """Why a request is not read: HTTP's status and the message."""
+    """The server does not read a request. The arguments are the HTTP status and the message."""
 
 
 class HttpServer(ThreadingHTTPServer):
-    """Listens from the beginning; `start` begins to answer, `stop` ends it.
+    """HTTP server that listens as soon as it is created, and answers requests between `start` and `stop`.
 
     Attributes:
-        port: Its port.
+        port: Port that the server listens on.
     """
 
-    daemon_threads = True  # an idle connection must not hold up the end
+    daemon_threads = True  # an idle connection must not delay the end of the process
     request_queue_size = 128
     allow_reuse_address = True
 
     def __init__(self, rest: Rest, host: str, port: int):
-        """Opens the port, 0 for any free one; raises `FarkerasError` if it is not free."""
+        """Open the port; 0 chooses a free port. Raises `FarkerasError` if the port is not free."""
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
             raise FarkerasError(
-                f"Cannot listen at {host}:{port} ({error.strerror}); expected a free port. Name another one with "
+                f"Cannot listen on {host}:{port} ({error.strerror}); expected a free port. Choose another port with "
                 "`rest_api_port`."
             ) from None
         self.rest, self.port = rest, self.server_address[1]
         self._idle, self._active = threading.Condition(), 0
 
     def start(self) -> None:
-        """Begins to answer, in other threads."""
+        """Begin to answer requests, in other threads."""
         threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True).start()
 
     def stop(self, grace_seconds: float) -> None:
-        """Accepts no new connection and waits for the answers to the requests so far."""
+        """Accept no new connections, and wait up to `grace_seconds` until the pending requests are answered."""
         self.shutdown()
         self.socket.close()
         with self._idle:
@@ -65,7 +65,7 @@ class HttpServer(ThreadingHTTPServer):
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """A request for whose answer `stop` waits."""
+        """Context of a pending request; `stop` waits until it ends."""
         with self._idle:
             self._active += 1
         try:
@@ -76,13 +76,13 @@ class HttpServer(ThreadingHTTPServer):
                 self._idle.notify_all()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is not an error."""
+        """Ignore the error: a client that disconnects is not a fault of the server."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = IDLE_SECONDS
-    wbufsize = -1  # headers and body leave in one piece: two would wait for each other's acknowledgement
+    wbufsize = -1  # send headers and body together: sent separately, the body could wait for an acknowledgement
     disable_nagle_algorithm = True
     server: HttpServer
 
@@ -96,21 +96,21 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.answering():
             body = self._body()
             if isinstance(body, Response):
-                self.close_connection = True  # the rest of the request may still come
+                self.close_connection = True  # the rest of the request may still arrive
                 self._send(body)
             elif body is not None:
                 self._send(self.server.rest.answer("POST", self.path.partition("?")[0], body))
             self.wfile.flush()
 
     def _body(self) -> bytes | Response | None:
-        """The request's content, or an answer that says why it is not read; None where the client has gone."""
+        """Return the request's content, an answer that refuses it, or None if the client has disconnected."""
         encoding = self.headers.get("Content-Encoding", "identity").lower()
         if encoding not in ("identity", "gzip"):
-            return error_response(415, f"Expected the content as it is or as gzip; received {encoding}")
+            return error_response(415, f"Expected Content-Encoding identity or gzip. Received: {encoding}")
         length = self.headers.get("Content-Length", "")
         chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
         if not chunked and not (length.isascii() and length.isdigit()):
-            return error_response(411, "Expected a Content-Length, or Transfer-Encoding: chunked")
+            return error_response(411, "Expected a Content-Length header, or Transfer-Encoding: chunked")
         end = time.monotonic() + IDLE_SECONDS
         try:
             body = self._chunks(end) if chunked else self._read(int(length), end)
@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
             return error_response(*refused.args)
 
     def _read(self, length: int, end: float) -> bytes:
-        """So many bytes of the request."""
+        """Read `length` bytes of the request."""
         body = bytearray()
         while left := length - len(body):
             if time.monotonic() > end:
@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         return bytes(body)
 
     def _chunks(self, end: float) -> bytes:
-        """Content in chunks, each after a line with its length (RFC 9112, 7.1)."""
+        """Read chunked content; a line with its length precedes each chunk (RFC 9112, section 7.1)."""
         body = bytearray()
         while True:
             line = self.rfile.readline(1024)
@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _Refused(413, f"The content is larger than {MAX_BYTES} bytes")
             body += self._read(length, end)
             if self.rfile.readline(3) not in (b"\r\n", b"\n"):
-                raise _Refused(400, "Malformed chunk: longer than its length")
+                raise _Refused(400, "Malformed chunk: its data is longer than the stated length")
         while self.rfile.readline(65536).strip():  # trailers
             pass
         return bytes(body)
@@ -163,13 +163,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(response.body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refusals of the base class, in the same form as all others."""
+        """Send the base class's errors in the same form as all other errors."""
         self.close_connection = True
-        self.request_version = self.protocol_version  # an unreadable request counts as HTTP/0.9, without headers
+        self.request_version = self.protocol_version  # not HTTP/0.9, whose answers have no headers
         self._send(error_response(int(code), message or "Malformed HTTP request"))
 
     def finish(self) -> None:
-        """Ends a connection so that the last answer arrives: closing with unread input would reset it instead."""
+        """Close the connection so that the last answer arrives; closing it with unread input would reset it."""
         super().finish()
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
@@ -182,18 +182,18 @@ class _Handler(BaseHTTPRequestHandler):
         return "farkeras"
 
     def log_message(self, *arguments: object) -> None:
-        """The metrics count."""
+        """Log nothing, because the metrics count the requests."""
 
 
 def _unzipped(body: bytes) -> bytes:
-    """The content of a gzip file in one part."""
+    """Decompress content that is one gzip member."""
     unzip = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
         content = unzip.decompress(body, MAX_BYTES)
     except zlib.error:
-        raise _Refused(400, "The content is not gzip, as its Content-Encoding says") from None
+        raise _Refused(400, "The content is not gzip, although its Content-Encoding says so") from None
     if unzip.unconsumed_tail:
         raise _Refused(413, f"The content is larger than {MAX_BYTES} bytes")
     if not unzip.eof:
-        raise _Refused(400, "The content is gzip that was cut off")
+        raise _Refused(400, "The gzip content is truncated")
     return content

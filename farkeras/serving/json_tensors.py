@@ -15,10 +15,10 @@ _Infos = Mapping[str, meta_graph_pb2.TensorInfo]
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
-    """The JSON object of a request.
+    """Parse the JSON object of a request.
 
     Raises:
-        RequestError: INVALID_ARGUMENT.
+        RequestError: INVALID_ARGUMENT if the body is not a valid predict request.
     """
     try:
         values = json.loads(body)
@@ -34,10 +34,10 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
 
 def read_inputs(values: Mapping[str, Any], signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:
-    """The inputs of a request that `parse_json` returned.
+    """Return the inputs of a request that `parse_json` returned, as arrays by name.
 
     Raises:
-        RequestError: INVALID_ARGUMENT.
+        RequestError: INVALID_ARGUMENT if the inputs do not fit the signature.
     """
     infos = signature.inputs
     if "inputs" in values:
@@ -62,10 +62,10 @@ def read_inputs(values: Mapping[str, Any], signature: meta_graph_pb2.SignatureDe
 
 
 def write_outputs(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict[str, Any]:
-    """The answer, ready for JSON; a single output loses its name.
+    """Return the answer as JSON values; a single output is written without its name.
 
     Raises:
-        RequestError: INVALID_ARGUMENT, by rows where the outputs' first dimensions differ.
+        RequestError: INVALID_ARGUMENT if `by_rows` is set and the outputs have no common first dimension.
     """
     values = {name: _jsonable(name, array) for name, array in outputs.items()}
     (single,) = values.values() if len(values) == 1 else (None,)
@@ -73,7 +73,7 @@ def write_outputs(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict[str,
         return {"outputs": values if single is None else single}
     sizes = {array.shape[:1] for array in outputs.values()}
     if len(sizes) != 1 or () in sizes:
-        raise invalid("The outputs have no equal first dimension; ask for columns with 'inputs'")
+        raise invalid("The outputs have no common first dimension; send the request with 'inputs' to receive columns")
     if single is not None:
         return {"predictions": single}
     return {"predictions": [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]}
@@ -93,7 +93,7 @@ def _array(name: str, value: object, infos: _Infos) -> np.ndarray:
         if dtype is object:
             return _strings(value)
         array = np.array(value)
-    except (ValueError, OverflowError, RecursionError) as error:  # lists of different lengths, among others
+    except (ValueError, OverflowError, RecursionError) as error:  # for example, lists of different lengths
         raise invalid(f"Input {name}: {error}") from None
     kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}[np.dtype(dtype).kind]
     if array.size and array.dtype.kind not in kinds:
@@ -101,12 +101,12 @@ def _array(name: str, value: object, infos: _Infos) -> np.ndarray:
     if array.size and kinds == "iu":
         limits = np.iinfo(dtype)
         if array.min() < limits.min or array.max() > limits.max:
-            raise invalid(f"Input {name}: values do not fit {np.dtype(dtype).name}")
+            raise invalid(f"Input {name}: values are outside the range of {np.dtype(dtype).name}")
     return array.astype(dtype)
 
 
 def _strings(value: object) -> np.ndarray:
-    """An object array of bytes, from text and {"b64": ...}."""
+    """Convert text and `{"b64": ...}` objects to an object array of bytes."""
     array = np.array(value, object)
     array.flat = [_bytes(item) for item in array.flat]
     return array

@@ -1,4 +1,4 @@
-"""A version that answers requests: the SavedModel, and the schedule of its runs."""
+"""A loaded version that answers requests: its SavedModel, and the merging of requests."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,17 +18,17 @@ from farkeras.wire.tensors import to_array
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 MAX_RECORDS = 1000
-"""TF Serving accepts no more."""
+"""Limit of warm-up records, as in TF Serving."""
 
 
 class ModelSettings(NamedTuple):
-    """How models run.
+    """Batching and threads of the models.
 
     Attributes:
-        batching: How requests are merged; None runs each request by itself.
-        intra_op: TensorFlow's threads for the parts of one operation; 0 leaves them to TensorFlow.
-        inter_op: Threads for operations that run at the same time, likewise; the first model of a process sets them for
-            all.
+        batching: How requests are merged; None runs each request separately.
+        intra_op: TensorFlow's threads for the parts of one operation; 0 lets TensorFlow choose.
+        inter_op: TensorFlow's threads for concurrent operations; 0 lets TensorFlow choose. The first model of a process
+            sets this number for all models.
     """
 
     batching: BatchSettings | None = None
@@ -37,15 +37,15 @@ class ModelSettings(NamedTuple):
 
 
 class LoadedVersion:
-    """One version, warmed up and ready.
+    """Loaded version of a model, warmed up and ready.
 
     Attributes:
-        number: The version.
-        folder: Its folder.
+        number: Number of the version.
+        folder: Folder of the version.
     """
 
     def __init__(self, name: str, number: int, folder: Path, settings: ModelSettings, metrics: Metrics):
-        """Loads the version; raises the errors of TensorFlow and of the warm-up, of many classes."""
+        """Load the version and run its warm-up requests; raises their errors, which are of many classes."""
         self.number, self.folder = number, folder
         self._servable = Servable(folder, settings.intra_op, settings.inter_op)
         self.signatures, self.signature = self._servable.signatures, self._servable.signature
@@ -62,7 +62,16 @@ class LoadedVersion:
     def predict(
         self, signature_name: str, inputs: Mapping[str, np.ndarray], output_filter: Sequence[str], deadline: Deadline
     ) -> dict[str, np.ndarray]:
-        """Runs a signature, "" for serving_default: the outputs of `output_filter` by name, or all where it is empty.
+        """Run a signature.
+
+        Args:
+            signature_name: Name of the signature; "" means serving_default.
+            inputs: Values of all inputs of the signature, by name.
+            output_filter: Names of the outputs to compute; empty means all.
+            deadline: Time by which the outputs must be computed.
+
+        Returns:
+            Values of the outputs, by name.
 
         Raises:
             RequestError: Any error of the request.
@@ -78,14 +87,14 @@ class LoadedVersion:
         return dict(zip(outputs, values, strict=True))
 
     def close(self) -> None:
-        """Frees the model."""
+        """Free the model."""
         if self._batcher is not None:
             self._batcher.close()
         self._servable.close()
 
 
 def _warmup_requests(folder: Path) -> Iterator[PredictRequest]:
-    """The requests in a version's warm-up file, if it has one. A bad record fails the load, as in TF Serving."""
+    """Yield the requests in a version's warm-up file, if any. As in TF Serving, an invalid record fails the load."""
     path = folder / WARMUP_FILE
     if not path.is_file():
         return
@@ -95,7 +104,7 @@ def _warmup_requests(folder: Path) -> Iterator[PredictRequest]:
         try:
             log = PredictionLog.FromString(record)
         except DecodeError:
-            raise ValueError(f"Warm-up record {number} of {path} is no PredictionLog") from None
+            raise ValueError(f"Warm-up record {number} of {path} is not a PredictionLog") from None
         if not log.HasField("predict_log"):
-            raise ValueError(f"Warm-up record {number} of {path} is no Predict request")
+            raise ValueError(f"Warm-up record {number} of {path} is not a Predict request")
         yield log.predict_log.request

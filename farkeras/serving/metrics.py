@@ -5,16 +5,16 @@ import re
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 _PREFIX = ":tensorflow:serving:"
-_LATENCY_LIMITS = [float(f"{10 * 1.8**power:g}") for power in range(33)]  # microseconds; six digits, as TF Serving
+_LATENCY_LIMITS = [float(f"{10 * 1.8**power:g}") for power in range(33)]  # microseconds; six digits as in TF Serving
 _SIZE_LIMITS = [2.0**power for power in range(14)]
 
-# What the library adds to every metric and TF Serving does not have: times of creation, "_total" after counters.
+# prometheus_client adds creation times, and "_total" to the names of counters. TF Serving has neither.
 _CREATED = re.compile(r"^(?:# \w+ )?[\w:]+_created[ {].*\n", re.MULTILINE)
 _TOTAL = re.compile(r"^((?:# \w+ )?[\w:]+)_total(?=[ {])", re.MULTILINE)
 
 
 class Metrics:
-    """What one server counts; may be used by many threads."""
+    """Metrics of one server. Threads may share an instance."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -38,26 +38,26 @@ class Metrics:
         )
 
     def answered(self, model: str, api: str, entrypoint: str, status: str, seconds: float) -> None:
-        """Counts a request.
+        """Count a request.
 
         Args:
-            model: Name of a model that is served; "" for any other, so that callers cannot add names without end.
-            api: "Predict", "GetModelStatus" or "GetModelMetadata".
+            model: Name of a served model; "" for any other name, so that clients cannot add names without limit.
+            api: "Predict", "GetModelStatus" or "GetModelMetadata"; "Demo" for the demo page.
             entrypoint: "GRPC" or "REST".
-            status: Name of the code, "OK" or an error's.
-            seconds: From the request's arrival to its answer.
+            status: Name of the status code, such as "OK".
+            seconds: Seconds from the request's arrival to its answer.
         """
         self._requests.labels(model, status).inc()
         self._latencies.labels(model, api, entrypoint, status).observe(1e6 * seconds)
 
     def loaded(self, model: str, ok: bool) -> None:
-        """Counts an attempt to load a version."""
+        """Count an attempt to load a version."""
         self._loads.labels(model, "success" if ok else "fail").inc()
 
     def batch(self, model: str, rows: int) -> None:
-        """Counts a merged batch."""
+        """Count a merged batch."""
         self._batch_sizes.labels(model).observe(rows)
 
     def text(self) -> bytes:
-        """All metrics in the text format, UTF-8."""
+        """Return all metrics in the text format, in UTF-8."""
         return _TOTAL.sub(r"\1", _CREATED.sub("", generate_latest(self._registry).decode())).encode()

@@ -1,4 +1,4 @@
-"""A model that is served: its versions are loaded and dropped according to its folder and its policy."""
+"""A served model, which loads and unloads versions according to its folder and its policy."""
 
 import logging
 import threading
@@ -19,22 +19,22 @@ from farkeras.wire.protos.serving_pb2 import ModelSpec, ModelVersionStatus
 
 MAX_LOAD_RETRIES = 5
 SECONDS_BETWEEN_RETRIES = 60.0
-"""TF Serving's defaults for a version that does not load."""
+"""TF Serving's defaults for a version that fails to load."""
 
 _State = ModelVersionStatus.State
 
 
 @dataclass
 class _Version:
-    """The state of a version, also after it has gone.
+    """State of a version, kept after the version is unloaded.
 
     Attributes:
         state: State of `ModelVersionStatus`.
-        error: Why it did not load; "" where it did.
-        failures: Number of loads that failed.
-        next_try: Time on the monotonic clock before which it is not loaded.
-        loaded: The model itself, from AVAILABLE to the end of UNLOADING.
-        users: Requests that must be answered before the model is closed.
+        error: Reason of the last failed load; "" if the load did not fail.
+        failures: Number of failed loads.
+        next_try: Time on the monotonic clock before which the version is not loaded again.
+        loaded: The loaded version, from AVAILABLE until the end of UNLOADING.
+        users: Number of requests that use the version; it is closed only when they are answered.
     """
 
     state: int = _State.START
@@ -50,7 +50,7 @@ class _Version:
 
 
 class Model:
-    """One model of the configuration. One thread may call `refresh`, all threads the other methods."""
+    """One model of the configuration. Only one thread may call `refresh`; all threads may call the other methods."""
 
     def __init__(self, config: ModelConfig, settings: ModelSettings, metrics: Metrics):
         self.name, self.base_path = config.name, Path(config.base_path)
@@ -59,15 +59,15 @@ class Model:
         self._versions: dict[int, _Version] = {}
 
     def refresh(self) -> None:
-        """Looks at the folder: loads new versions, then drops those that are no longer wanted.
+        """Load new versions in the folder, then unload the versions that are no longer wanted.
 
-        A version that does not load leaves the others as they are, and is tried again up to `MAX_LOAD_RETRIES` times.
+        A version that fails to load does not affect the others. Its load is repeated up to `MAX_LOAD_RETRIES` times.
         """
         found = versions_on_disk(self.base_path)
         wanted = wanted_versions(self._config.model_version_policy, set(found))
         with self._lock:
             for number in [n for n, v in self._versions.items() if v.failures and n not in found]:
-                del self._versions[number]  # a folder of that number will be another version
+                del self._versions[number]  # a later folder with this number is a new version
         for number in sorted(wanted):
             version = self._versions.get(number, _Version())
             is_out = version.state in (_State.START, _State.END)
@@ -75,7 +75,7 @@ class Model:
                 self._load(number, found[number])
         available = set(self.available())
         if available & wanted or not wanted:
-            for number in available - wanted:  # given to no new request, closed after the last that has it
+            for number in available - wanted:  # no new request gets it, and its last request closes it
                 version = self._versions[number]
                 with self._lock:
                     version.state = _State.UNLOADING
@@ -83,10 +83,10 @@ class Model:
 
     @contextmanager
     def use(self, spec: ModelSpec) -> Iterator[LoadedVersion]:
-        """The version that a request asks for; it stays loaded inside the block.
+        """Context with the version that a request asks for; the version stays loaded inside the block.
 
         Raises:
-            RequestError: NOT_FOUND, or INVALID_ARGUMENT for an unknown label.
+            RequestError: NOT_FOUND if the version is not served, INVALID_ARGUMENT for an unknown label.
         """
         with self._lock:
             number = self._number(spec)
@@ -103,12 +103,12 @@ class Model:
             self._close_unused(version)
 
     def available(self) -> list[int]:
-        """Versions that answer, ascending."""
+        """Return the numbers of the versions that answer requests, ascending."""
         with self._lock:
             return sorted(number for number, version in self._versions.items() if version.available)
 
     def statuses(self) -> dict[int, tuple[int, str]]:
-        """State and error of every version that was ever here, highest first."""
+        """Return the state and error of each known version, highest first; unloaded versions are included."""
         with self._lock:
             return {n: (v.state, v.error) for n, v in sorted(self._versions.items(), reverse=True)}
 
@@ -128,14 +128,14 @@ class Model:
             version.state, version.error = _State.LOADING, ""
         try:
             loaded = LoadedVersion(self.name, number, folder, self._settings, self._metrics)
-        except Exception as error:  # of many classes; a model that does not load must not end the server
+        except Exception as error:  # of any class; a version that fails to load must not end the server
             message = " ".join(str(error).split())[:500]
             with self._lock:
                 version.failures += 1
                 version.next_try = time.monotonic() + SECONDS_BETWEEN_RETRIES
                 version.state, version.error = _State.END, f"{type(error).__name__}: {message}"
             self._metrics.loaded(self.name, False)
-            logging.getLogger(__name__).warning("%s version %d does not load: %s", self.name, number, version.error)
+            logging.getLogger(__name__).warning("%s version %d failed to load: %s", self.name, number, version.error)
             return
         with self._lock:
             version.loaded, version.state, version.failures = loaded, _State.AVAILABLE, 0
@@ -150,4 +150,4 @@ class Model:
         loaded.close()
         with self._lock:
             version.state = _State.END
-        logging.getLogger(__name__).info("%s version %d dropped", self.name, loaded.number)
+        logging.getLogger(__name__).info("%s version %d unloaded", self.name, loaded.number)

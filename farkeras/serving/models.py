@@ -1,4 +1,4 @@
-"""The models of a server, and the thread that looks for new versions of them."""
+"""The models of a server, and the thread that looks for their new versions."""
 
 import logging
 import threading
@@ -18,10 +18,10 @@ from farkeras.wire.protos.serving_pb2 import ModelSpec
 
 
 class Models:
-    """All models. Loads them at once, and then follows their folders to the end of the process."""
+    """All models of a server. A thread follows their folders until the process ends."""
 
     def __init__(self, configs: Sequence[ModelConfig], settings: ModelSettings, metrics: Metrics, poll_seconds: float):
-        """Loads models of different names, and looks at their folders again every `poll_seconds`.
+        """Load models with unique names, then look for new versions every `poll_seconds`.
 
         Raises:
             FarkerasError: A model has no version that can be served, or a label names a version that is not served.
@@ -36,10 +36,10 @@ class Models:
         return iter(self._models.values())
 
     def model(self, name: str) -> Model:
-        """A model by name.
+        """Return a model by name.
 
         Raises:
-            RequestError: INVALID_ARGUMENT without a name, NOT_FOUND for an unknown name.
+            RequestError: INVALID_ARGUMENT for an empty name, NOT_FOUND for an unknown name.
         """
         if not name:
             raise invalid("ModelSpec has no name specified.")
@@ -48,11 +48,11 @@ class Models:
         return self._models[name]
 
     def use(self, spec: ModelSpec) -> AbstractContextManager[LoadedVersion]:
-        """As `Model.use`, of the model that the request names; raises as `model`, too."""
+        """Call `Model.use` of the model that the request names; raises the errors of both `model` and `Model.use`."""
         return self.model(spec.name).use(spec)
 
     def label(self, name: str) -> str:
-        """The name that metrics use: "" for a model that is not served."""
+        """Return the name that metrics use; "" for a model that is not served."""
         return name if name in self._models else ""
 
     def _poll(self, seconds: float) -> None:
@@ -61,19 +61,19 @@ class Models:
             for model in self:
                 try:
                     model.refresh()
-                except Exception:  # of any kind, because other models and later versions must still load
-                    logging.getLogger(__name__).exception("looking for versions of %s", model.name)
+                except Exception:  # of any class, because other models and later versions must still load
+                    logging.getLogger(__name__).exception("Failed to look for new versions of %s", model.name)
 
 
 def _require_served(model: Model, config: ModelConfig) -> None:
     available = model.available()
     if not available:
         errors = [f"version {number}: {error}" for number, (_, error) in model.statuses().items() if error]
-        reason = "; ".join(errors) or "it holds no version that its model_version_policy asks for"
+        reason = "; ".join(errors) or "the folder holds no version that the model_version_policy asks for"
         raise FarkerasError(f"Cannot serve '{config.name}' from {config.base_path}: {reason}.")
     for label, number in sorted(config.version_labels.items()):
         if number not in available:
             raise FarkerasError(
-                f"Label '{label}' of '{config.name}' is version {number}, which is not served; "
-                f"expected one of {', '.join(map(str, available))}."
+                f"Label '{label}' of model '{config.name}' names version {number}, which is not served. "
+                f"Expected one of the versions {', '.join(map(str, available))}."
             )

@@ -1,4 +1,4 @@
-"""TF Serving's REST interface: the paths, and the answer to each."""
+"""TF Serving's REST interface: its paths and their answers."""
 
 import json
 import re
@@ -20,16 +20,16 @@ from farkeras.serving.metrics import Metrics
 from farkeras.wire.protos import serving_pb2 as pb
 
 PREDICT_SECONDS = 30.0
-"""TF Serving's --rest_api_timeout_in_ms."""
+"""Seconds that a prediction may take: TF Serving's default of `--rest_api_timeout_in_ms`."""
 
 
 class Response(NamedTuple):
-    """An HTTP answer.
+    """HTTP answer.
 
     Attributes:
-        status: HTTP's number.
-        body: The content.
-        kind: Its Content-Type.
+        status: HTTP status code.
+        body: Content of the answer.
+        kind: Content-Type of the answer.
     """
 
     status: int
@@ -54,7 +54,7 @@ class Rest:
         ]
 
     def answer(self, method: str, path: str, body: bytes = b"") -> Response:
-        """The answer to a request; errors become answers as well."""
+        """Answer a request; an error becomes an answer, too."""
         try:
             for route_method, pattern, handle in self._routes:
                 if method == route_method and (match := pattern.fullmatch(path)):
@@ -95,7 +95,7 @@ class Rest:
         return Response(200, self._answers.counted(lambda: match["name"], "GetModelMetadata", "REST", metadata))
 
     def _names(self, match: re.Match, body: bytes) -> Response:
-        """The export's metadata: attributes, groups, preprocessing. TF Serving has no such path."""
+        """Answer with the export's metadata: attributes, groups, preprocessing. TF Serving has no such path."""
         with self._answers.models.use(_spec(match)) as version:
             try:
                 return Response(200, (version.folder / METADATA_FILE).read_bytes())
@@ -105,7 +105,7 @@ class Rest:
                 ) from None
 
     def _recognize(self, match: re.Match, body: bytes) -> Response:
-        """The answer that the demo page shows."""
+        """Answer a request of the demo page."""
         deadline = Deadline.after(PREDICT_SECONDS)
 
         def recognize() -> bytes:
@@ -119,7 +119,7 @@ class Rest:
 
 
 def error_response(status: int, message: str) -> Response:
-    """An error as TF Serving writes it."""
+    """Return an error in TF Serving's JSON form."""
     return Response(status, _json({"error": message}))
 
 
@@ -133,8 +133,9 @@ def _spec(match: re.Match) -> pb.ModelSpec:
 
 
 def _fields(message: Message) -> dict[str, object]:
-    """A message in JSON, as in TF Serving's answers: 64-bit numbers are text."""
-    # Every field, under its own name: by position, because protobuf 5 renamed the first of these parameters.
+    """Convert a message to JSON values as TF Serving does: 64-bit numbers become text."""
+    # True, True: include all fields, under their original names. protobuf 5 renamed the first of these parameters, so
+    # both are passed by position.
     return MessageToDict(message, True, True)
 
 

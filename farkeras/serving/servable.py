@@ -1,4 +1,4 @@
-"""One version of a model, executed as TF Serving executes it."""
+"""One version of a model, run as TF Serving runs it."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,23 +20,24 @@ _Callable = tuple[Callable[..., list[np.ndarray]], list[str]]  # with the names 
 class Servable:
     """A SavedModel in a Session, loaded by TensorFlow's SavedModel loader.
 
-    TF Serving does the same in C++. `tf.saved_model.load` would hide errors, because it runs models that fail there. As
-    in TF Serving, tensors go to the graph unchecked, and the graph itself refuses wrong shapes (`tf.ensure_shape`).
+    TF Serving does the same in C++. `tf.saved_model.load` would hide errors, because it also runs models that fail in
+    TF Serving. As in TF Serving, tensors reach the graph unchecked, and the graph itself refuses wrong shapes
+    (`tf.ensure_shape`).
 
     Attributes:
-        folder: The version's folder.
+        folder: Folder of the version.
         signatures: `SignatureDef` messages by name.
     """
 
     def __init__(self, folder: Path, intra_op: int = 0, inter_op: int = 0):
-        """Loads a version, with threads as `ModelSettings` has them; raises the loader's errors, of many classes."""
+        """Load a version; see `ModelSettings` for the threads. The loader's errors are of many classes."""
         self.folder = folder
         options = config_pb2.ConfigProto(
             allow_soft_placement=True,
             intra_op_parallelism_threads=intra_op,
             inter_op_parallelism_threads=inter_op,
         )
-        options.gpu_options.allow_growth = True  # training may share the device
+        options.gpu_options.allow_growth = True  # a training may use the same device
         graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=graph, config=options)
         self._lock = threading.Lock()
@@ -50,10 +51,10 @@ class Servable:
         self.signatures: Mapping[str, meta_graph_pb2.SignatureDef] = dict(loaded.signature_def)
 
     def signature(self, name: str) -> tuple[str, meta_graph_pb2.SignatureDef]:
-        """The name, "" standing for serving_default, and the signature.
+        """Return the name and the signature; an empty name means serving_default.
 
         Raises:
-            RequestError: FAILED_PRECONDITION, because there is none of that name.
+            RequestError: FAILED_PRECONDITION if no signature has this name.
         """
         name = name or DEFAULT_SIGNATURE
         if name not in self.signatures:
@@ -61,28 +62,28 @@ class Servable:
         return name, self.signatures[name]
 
     def run(self, name: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
-        """Runs a signature.
+        """Run a signature.
 
         Args:
-            name: Name of a signature that exists.
-            inputs: Values for all its inputs; strings are object arrays of bytes.
-            outputs: Names of outputs that exist.
+            name: Name of an existing signature.
+            inputs: Values of all its inputs by name; strings are object arrays of bytes.
+            outputs: Names of existing outputs.
 
         Returns:
-            Their values, in that order.
+            Values of the outputs, in the order of `outputs`.
 
         Raises:
-            RequestError: With the graph's code, INVALID_ARGUMENT for inputs of a wrong type or shape.
+            RequestError: The graph fails. The code is the graph's, such as INVALID_ARGUMENT for a wrong type or shape.
         """
         call, order = self._callable(name, tuple(outputs))
         try:
             return call(*(inputs[input_name] for input_name in order))
         except tf.errors.OpError as error:
-            message = error.message.split("\n\t [[")[0]  # without the nodes
+            message = error.message.split("\n\t [[")[0]  # without the list of nodes
             raise RequestError(code_of_number(error.error_code), message) from None
 
     def close(self) -> None:
-        """Frees the model; no run may follow."""
+        """Free the model; do not call `run` afterwards."""
         self._callables.clear()
         self._session.close()
 
@@ -95,7 +96,7 @@ class Servable:
                     feed=[signature.inputs[input_name].name for input_name in order],
                     fetch=[signature.outputs[output].name for output in outputs],
                 )
-                # Session.run would refuse inputs in Python that the real server hands to the graph.
+                # Session.run checks inputs in Python, and would refuse some that TF Serving passes to the graph.
                 self._callables[name, outputs] = self._session._make_callable_from_options(options), order
             return self._callables[name, outputs]
 
@@ -103,13 +104,13 @@ class Servable:
 def checked_outputs(
     signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray], output_filter: Sequence[str]
 ) -> list[str]:
-    """Checks the names of inputs and outputs, as TF Serving does before a graph runs.
+    """Check the names of inputs and outputs, as TF Serving does before it runs the graph.
 
     Returns:
-        The outputs to fetch: those of the filter, or all.
+        Names of the outputs to fetch, sorted: those of the filter, or all if the filter is empty.
 
     Raises:
-        RequestError: INVALID_ARGUMENT.
+        RequestError: INVALID_ARGUMENT for an unknown, missing or repeated name.
     """
 
     def named(names: Iterable[str]) -> str:

@@ -18,16 +18,16 @@ from farkeras.wire.protos.config_pb2 import ModelConfig
 
 
 class ServerSettings(NamedTuple):
-    """Where a server listens and what it serves.
+    """Models and addresses of a server.
 
     Attributes:
-        models: At least one, with different names.
-        host: Name or address to listen at.
-        port: Port of gRPC; 0 for any free one.
-        rest_port: Port of REST; 0 for any free one.
-        runs: How the models run.
-        poll_seconds: Seconds between looks at the models' folders.
-        grace_seconds: Seconds that requests may still take after the signal to end.
+        models: Configurations of the models: at least one, with unique names.
+        host: Host name or IP address to listen on.
+        port: Port of gRPC; 0 chooses a free port.
+        rest_port: Port of REST; 0 chooses a free port.
+        runs: Batching and threads of the models.
+        poll_seconds: Seconds between two searches for new versions in the models' folders.
+        grace_seconds: Seconds that pending requests may still take after the signal to stop.
     """
 
     models: Sequence[ModelConfig]
@@ -40,23 +40,23 @@ class ServerSettings(NamedTuple):
 
 
 async def run_server(settings: ServerSettings, ready: Callable[[Models, int, int], None]) -> None:
-    """Serves until SIGTERM or Ctrl-C, and returns when the requests so far are answered.
+    """Serve until SIGTERM or Ctrl-C, then answer the pending requests and return.
 
-    No port is open before all models have loaded. After the return gRPC's port stays open and refuses requests, so the
-    caller must end the process at once, by `os._exit`.
+    No port opens before all models are loaded. After the function returns, the gRPC port stays open and refuses
+    requests, so the caller must end the process immediately with `os._exit`.
 
     Args:
-        settings: What the server serves, and where.
-        ready: Called once, when the server answers requests, with its models and the ports of gRPC and REST.
+        settings: Models and addresses of the server.
+        ready: Called once the server answers requests, with its models, the gRPC port and the REST port.
 
     Raises:
-        FarkerasError: A model does not load, or a port is not free.
+        FarkerasError: A model fails to load, or a port is not free.
     """
     metrics, stop = Metrics(), _stopped_by_signals()
     models = await asyncio.to_thread(Models, settings.models, settings.runs, metrics, settings.poll_seconds)
     answers = Answers(models, metrics)
     batching, num_requests = settings.runs.batching, 2 * (os.cpu_count() or 1)
-    if batching:  # two batches for each thread that runs them
+    if batching:  # two full batches of one-image requests for each batch thread
         num_requests = min(256, 2 * batching.max_batch_size * batching.num_batch_threads)
     gate = Gate(num_requests)
     grpc_server = GrpcServer(answers, settings.host, settings.port, gate)
@@ -72,7 +72,7 @@ async def run_server(settings: ServerSettings, ready: Callable[[Models, int, int
 
 
 def _stopped_by_signals() -> asyncio.Event:
-    """Set by the first SIGTERM or Ctrl-C; the second one ends the process as usual."""
+    """Return an event that the first SIGTERM or Ctrl-C sets; the second signal ends the process as usual."""
     loop, stop, numbers = asyncio.get_running_loop(), asyncio.Event(), (signal.SIGTERM, signal.SIGINT)
 
     def first() -> None:

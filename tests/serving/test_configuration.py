@@ -32,9 +32,9 @@ def test_models(file):
     ("text", "message"),
     [
         ("", r"some\.config names no model"),
-        ("model_config_list {", r"Cannot read .*some\.config \(.*\); expected a text file as TF Serving reads it"),
+        ("model_config_list {", r"Cannot read .*some\.config \(.*\)\. Expected a file in TF Serving's text format"),
         ("models {}", r'Cannot read .*some\.config \(.*"models".*\)'),
-        (f"model_config_list {{ {MODEL % ''} {MODEL % ''} }}", "a name of its own. Received: 'a'"),
+        (f"model_config_list {{ {MODEL % ''} {MODEL % ''} }}", "a unique name. Received: 'a'"),
         (f"model_config_list {{ {MODEL.replace('/models/a', 'models/a') % ''} }}", "base_path of 'a' must be an abs"),
         (f"model_config_list {{ {MODEL.replace('tensorflow', 'caffe') % ''} }}", 'must be "tensorflow". .* "caffe"'),
     ],
