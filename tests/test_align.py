@@ -24,8 +24,7 @@ def test_a_folder_of_drawn_faces_and_a_text(faces_dir, tmp_path):
     done = run(photos, tmp_path / "none.jpg", f"--output={tmp_path / 'crops'}", "--workers=2")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        f"error: {photos}/text.jpg is not an image, whatever its name says; expected JPEG, PNG or another format that "
-        "Pillow reads.",
+        f"error: {photos}/text.jpg is not an image; expected JPEG, PNG or another format that Pillow reads.",
         f"error: There is no file {tmp_path}/none.jpg; check the path.",
     ]
     assert done.stdout.startswith(f"{tmp_path}/crops: 3 crops of 3 of 5 photos, ")

@@ -94,7 +94,7 @@ def test_table_and_one_line_for_each_photo_that_fails(workdir, tmp_path):
     assert len(errors) == 4, err  # none of TensorFlow's and MediaPipe's lines
     assert errors[0].startswith(f"error: {empty} holds no photo; expected files that end in ")
     assert errors[1].startswith(f"error: {blank}: no face found")
-    assert errors[2].startswith(f"error: {truncated} cannot be read, it may be truncated (")
+    assert errors[2].startswith(f"error: {truncated} cannot be decoded (")
     assert errors[3].startswith(f"error: {text} is not an image")
     assert "astronaut.png" in out.replace("\n", "")  # a long path is wrapped
     assert all(name in out for name in CELEBA_ATTRIBUTES)
@@ -127,12 +127,10 @@ def test_folder(workdir, tmp_path):
     out, err = predict(empty, photos, f"--workdir={workdir}", "--noalign", code=1)
     assert out == f"{photos / 'predictions.csv'}: 9 of 11 photos\n"
     left_out, without, text, truncated = err.splitlines()
-    assert left_out == f"{photos}: 1 file left out (not the ending of a photo): notes.txt"
+    assert left_out == f"{photos}: 1 file left out (no image suffix): notes.txt"
     assert without.startswith(f"error: {empty} holds no photo")
-    assert text == (
-        f"error: {photos}/05.JPG is not an image, whatever its name says; expected a whole JPEG or PNG image."
-    )
-    assert truncated.startswith(f"error: {photos}/07.JPG cannot be read, it may be truncated (")
+    assert text == f"error: {photos}/05.JPG is not an image; expected a whole JPEG or PNG image."
+    assert truncated.startswith(f"error: {photos}/07.JPG cannot be decoded (")
     with open(photos / "predictions.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     assert header == ["photo", *CELEBA_ATTRIBUTES, "error"]

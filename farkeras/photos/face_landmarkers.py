@@ -1,12 +1,13 @@
-"""The one owner of MediaPipe's Face Landmarkers in a process: a pool that any number of threads may share.
+"""The process's pool of MediaPipe Face Landmarkers; any number of threads may share it.
 
-A landmarker is a native graph with three threads of its own and about 32 MB. The pool makes one when all that it has
-are busy, `POOL_SIZE` at most, and lends each to one thread at a time, so a thread that ends leaves nothing behind. A
-landmarker that fails is closed and replaced. A forked child starts with an empty pool: a fork copies no native thread.
+A landmarker is a native graph with three threads of its own and about 32 MB. The pool creates a landmarker when all
+existing ones are busy, up to `POOL_SIZE`, and lends each to one thread at a time, so a thread that ends leaves nothing
+behind. A landmarker that fails is closed and replaced. A forked child process starts with an empty pool, because a fork
+does not copy native threads.
 
-MediaPipe 0.10.31 is used, and no later version, because it is the last that we saw open no connection: versions from
-1.0 send usage metrics to Google. `import mediapipe` imports TensorFlow where that is installed, for a decorator of its
-documentation; `farkeras.photos.face_processes` prevents it in worker processes.
+farkeras uses MediaPipe 0.10.31 because it is the last version that we saw open no network connection; versions from
+1.0 send usage metrics to Google. `import mediapipe` also imports TensorFlow if it is installed, only for a decorator of
+its documentation; `farkeras.photos.face_processes` prevents this import in worker processes.
 """
 
 import atexit
@@ -30,27 +31,27 @@ if TYPE_CHECKING:
 NUM_LANDMARKS = 478
 
 POOL_SIZE = min(4, os.cpu_count() or 1)
-"""How many landmarkers a process has at most; each keeps one processor busy."""
+"""Maximum number of landmarkers in a process; each keeps one processor busy."""
 
 _NO_MEDIAPIPE = "Finding faces needs MediaPipe: pip install 'farkeras[keypoints]'."
 
 _MAX_FACES = 5
-"""Faces of one lookup; when MediaPipe is asked for one, it may return the smaller of two."""
+"""Maximum number of faces per lookup. With a maximum of one, MediaPipe may return the smaller of two faces."""
 
 
 def find_meshes(image: np.ndarray) -> np.ndarray:
-    """The faces that one lookup finds: those whose eyes are at least about a tenth of the longer side apart.
+    """Finds faces in one lookup: those whose eyes are at least about a tenth of the image's longer side apart.
 
-    Any number of threads may call this at the same time; each gets what it would get alone, to the last bit.
+    Any number of threads may call this function at the same time; each result is bit for bit that of a single thread.
 
     Args:
         image: `uint8` array `[height, width, 3]`, RGB, not empty.
 
     Returns:
-        `float64` array `[faces, 478, 2]` of at most five faces: x, y as fractions of the image's width and height.
+        `float64` array `[faces, 478, 2]` with at most five faces: `x, y` as fractions of the image's width and height.
 
     Raises:
-        FarkerasError: MediaPipe is not installed, there is no model file, or MediaPipe fails.
+        FarkerasError: MediaPipe or its model file is missing, or MediaPipe fails.
     """
     pixels = np.ascontiguousarray(image)  # MediaPipe misreads other arrays without an error
     with _pool.lend() as landmarker:
@@ -58,7 +59,7 @@ def find_meshes(image: np.ndarray) -> np.ndarray:
 
 
 def _detect(landmarker: "FaceLandmarker", pixels: np.ndarray) -> np.ndarray:
-    """What `landmarker.detect` does, without a Python object for each landmark: a tenth less time."""
+    """Does the same as `landmarker.detect` without a Python object for each landmark, in 10 % less time."""
     from mediapipe import Image, ImageFormat
     from mediapipe.tasks.python.vision.face_landmarker import FaceLandmarkerResultC
 
@@ -76,13 +77,16 @@ def _detect(landmarker: "FaceLandmarker", pixels: np.ndarray) -> np.ndarray:
 
 
 def load_face_finder() -> None:
-    """Does nothing where faces can be looked for; else raises a `FarkerasError` that says what is missing."""
+    """Makes sure that faces can be found; otherwise raises a `FarkerasError` that says what is missing."""
     with _pool.lend():
         pass
 
 
 def check_face_finder() -> None:
-    """As `load_face_finder`, without an import: for a parent of processes. Downloads a missing model file."""
+    """Does the same as `load_face_finder` without importing MediaPipe, for the parent of worker processes.
+
+    A missing model file is downloaded.
+    """
     if find_spec("mediapipe") is None:
         raise FarkerasError(_NO_MEDIAPIPE)
     read_face_model()
@@ -90,7 +94,7 @@ def check_face_finder() -> None:
 
 class _Pool:
     def __init__(self) -> None:
-        # The last one returned is lent first, so one thread alone keeps to one landmarker.
+        # The landmarker returned last is lent first, so a single thread always uses the same one.
         self._idle: list[FaceLandmarker] = []
         self._places = threading.BoundedSemaphore(POOL_SIZE)
         self._making = threading.Lock()
@@ -106,8 +110,8 @@ class _Pool:
             try:
                 yield landmarker
             except BaseException as error:
-                # Ctrl-C may come during the native call; closing waits for its end, and until then the error's
-                # traceback keeps the memory that it writes to.
+                # Ctrl-C may arrive during the native call. Closing waits until the call ends; until then the error's
+                # traceback keeps alive the memory that the call writes to.
                 _close(landmarker)
                 if isinstance(error, RuntimeError | ValueError):  # what MediaPipe raises
                     raise FarkerasError(f"MediaPipe failed to look for faces ({error}); try again.") from error
@@ -127,10 +131,10 @@ def _make_landmarker() -> "FaceLandmarker":
         options = FaceLandmarkerOptions(base_options=BaseOptions(model_asset_buffer=content), num_faces=_MAX_FACES)
         try:
             landmarker = FaceLandmarker.create_from_options(options)
-        except (RuntimeError, ValueError) as error:  # such as: Python is shutting down
+        except (RuntimeError, ValueError) as error:  # for example because Python is shutting down
             raise FarkerasError(f"MediaPipe cannot start looking for faces ({error}); try again.") from error
-    # The end of the process frees everything. A landmarker would try to close itself, with a thread that is gone by
-    # then, and report an error; without a handle it does nothing.
+    # The process frees everything when it ends. At that point a landmarker would try to close itself through a thread
+    # that no longer exists, and would report an error; without a handle it does nothing.
     atexit.register(setattr, landmarker, "_handle", None)
     return landmarker
 
@@ -143,7 +147,7 @@ def _close(landmarker: "FaceLandmarker") -> None:
 
 
 def _start_anew() -> None:
-    """For a forked child, in which a call to one of the parent's landmarkers would wait for ever."""
+    """Empties the pool in a forked child process, where a call to a landmarker of the parent would never return."""
     global _pool
     for landmarker in _pool._idle:
         landmarker._handle = None

@@ -1,10 +1,11 @@
-"""Faces in photographs and their 478 landmarks.
+"""Finds faces in photographs, with 478 landmarks each.
 
-One lookup of MediaPipe's Face Landmarker sees faces from about a tenth of a picture's longer side between the eyes. So
-photographs are searched in levels: as a whole, then in tiles of a half, a quarter and an eighth of the longer side,
-each overlapping its neighbours by a half; a panorama's longer side counts as twice the shorter one. What a lookup finds
-is looked at again, alone and in full resolution, and once more mirrored: a face has its eyes at the same place, other
-things that resemble a face do not. `benchmarks/face_recall.py` measures what this finds.
+One lookup of MediaPipe's Face Landmarker finds faces whose eyes are at least about a tenth of the image's longer side
+apart. Photographs are therefore searched in levels: as a whole, then in tiles of a half, a quarter and an eighth of the
+longer side, each overlapping its neighbours by a half. In a panorama, twice the shorter side takes the place of the
+longer one. Each candidate is examined again, alone and in full resolution, and once more mirrored: a face has its eyes
+at the same positions in both, and other things that resemble a face do not. `benchmarks/face_recall.py` measures how
+many faces this search finds.
 """
 
 from collections.abc import Iterator
@@ -17,72 +18,77 @@ from farkeras.photos.face_landmarkers import find_meshes
 from farkeras.photos.reader import check_pixels
 
 EYES = (468, 473)
-"""Iris centres among the landmarks; the subject's right eye, which an upright photograph shows on the left, first."""
+"""Landmarks of the two iris centres; the subject's right eye, on the left of an upright photograph, comes first."""
 
 FINDER = "mediapipe-0.10.31 face_landmarker-float16-1"
-"""Names what finds landmarks; stored with key points, since another finder gives other ones."""
+"""Name of the face finder; it is stored with keypoints, because another finder gives different ones."""
 
 MIN_SIDE = 16
-"""Least height and width in pixels of a photograph, and least width of a face."""
+"""Minimum height and width of a photograph, and minimum width of a face, in pixels."""
 
-NO_FACE = "no face found; expected one that looks towards the camera and is at least 3 % of the photo's longer side."
-"""What is said of a photograph without a face, after its name."""
+NO_FACE = "no face found; expected one that looks towards the camera and spans at least 3 % of the photo's longer side."
+"""Error message for a photograph without a face; it follows the photograph's name."""
 
 _LEVELS = 4
 _NEAR = 0.2
-"""Width of a face, as a fraction of a tile's side, from which one lookup finds it and places its landmarks well."""
+"""Minimum width of a face, as a fraction of a tile's side, at which one lookup places its landmarks accurately."""
 
 _SEARCHED_SIDE = 1024
-"""In pixels; photographs whose largest tile has twice this side or more are searched in a smaller copy."""
+"""A side in pixels; photographs whose largest tile has at least twice this side are searched in a smaller copy."""
 
 _LEAST_TILE = 96
-"""In pixels; smaller tiles show nothing that larger ones do not."""
+"""Minimum side of a tile in pixels; smaller tiles show no faces that larger ones miss."""
 
 _MESH_OFFSET = 0.5 * 1.5 / 256
-"""How far right and down MediaPipe places the mesh, in widths of the face: half a pixel of the network's input.
+"""Offset of MediaPipe's mesh to the right and down, in face widths: half a pixel of the network's input.
 
-The input is 256 pixels over 1.5 faces. By mirroring, 0.0019 for a photograph and 0.0032 for drawn faces, to the right.
+The input shows 1.5 face widths in 256 pixels. Measured by mirroring, the offset to the right is 0.0019 for a photograph
+and 0.0032 for procedural faces.
 """
 
 _MIRROR_TOLERANCE = 0.2
-"""How far apart the eyes of a face and of its mirror image may lie, in eye distances.
+"""Maximum distance between the eyes of a face and those of its mirror image, in units of the eye distance.
 
-On the photographs of `benchmarks/face_recall.py`: faces 0.09 at most, other things 0.28 at least.
+On the photographs of `benchmarks/face_recall.py`, faces have at most 0.09 and other objects at least 0.28.
 """
 
 
 def find_face(image: np.ndarray, name: str = "The photo") -> np.ndarray | None:
-    """The landmarks of the largest face in a photograph.
+    """Finds the landmarks of the largest face in a photograph.
 
-    Any number of threads may call this and `find_faces` at the same time.
+    Any number of threads may call this function and `find_faces` at the same time.
 
     Args:
         image: `uint8` array `[height, width, 3]`, RGB, upright, at least 16 x 16 pixels.
-        name: What errors call the photograph.
+        name: Name of the photograph in error messages.
 
     Returns:
-        `float32` array `[478, 2]`: x, y in pixels, whole numbers are pixel centres, in MediaPipe's order. None without
-        a face.
+        `float32` array `[478, 2]` in MediaPipe's order: `x, y` in pixels, where whole numbers are pixel centres. None
+        if the photograph has no face.
 
     Raises:
-        FarkerasError: Another kind of array, MediaPipe or its model file is missing, or MediaPipe fails.
+        FarkerasError: The array has another dtype or shape, MediaPipe or its model file is missing, or MediaPipe fails.
     """
     faces: list[np.ndarray] = []
     for side, found in _search(image, name):
         faces = _merge(faces, found)
-        if faces and _width(faces[0]) >= _NEAR * side:  # every larger one would have been found as well
+        if faces and _width(faces[0]) >= _NEAR * side:  # any larger face would have been found by now
             break
     return faces[0] if faces else None
 
 
 def find_eyes(image: np.ndarray, name: str = "The photo") -> np.ndarray:
-    """As `find_face`, the iris centres, by which `farkeras.photos.alignment.cut_crop` cuts its crop.
+    """Finds the iris centres of the largest face, which `farkeras.photos.alignment.cut_crop` needs.
+
+    Args:
+        image: The photograph, as for `find_face`.
+        name: Name of the photograph in error messages.
 
     Returns:
-        `float32` array `[2, 2]`: x, y in pixels, the eye on the left of an upright photograph first.
+        `float32` array `[2, 2]`: `x, y` in pixels, the eye on the left of an upright photograph first.
 
     Raises:
-        FarkerasError: As `find_face`, or the photograph has no face.
+        FarkerasError: The photograph has no face, or for the reasons of `find_face`.
     """
     face = find_face(image, name)
     if face is None:
@@ -91,7 +97,19 @@ def find_eyes(image: np.ndarray, name: str = "The photo") -> np.ndarray:
 
 
 def find_faces(image: np.ndarray, name: str = "The photo") -> list[np.ndarray]:
-    """As `find_face`, for all faces of the photograph, the largest first; an empty list without a face."""
+    """Finds the landmarks of all faces in a photograph.
+
+    Args:
+        image: The photograph, as for `find_face`.
+        name: Name of the photograph in error messages.
+
+    Returns:
+        A `float32` array `[478, 2]` for each face, as from `find_face`, the largest face first; an empty list if the
+        photograph has no face.
+
+    Raises:
+        FarkerasError: For the reasons of `find_face`.
+    """
     faces: list[np.ndarray] = []
     for _, found in _search(image, name):
         faces = _merge(faces, found)
@@ -99,7 +117,7 @@ def find_faces(image: np.ndarray, name: str = "The photo") -> list[np.ndarray]:
 
 
 def _search(image: np.ndarray, name: str) -> Iterator[tuple[float, list[np.ndarray]]]:
-    """Level by level, from near to distant faces: the side of a tile in pixels of the photograph, and its faces."""
+    """Yields, level by level from near to distant faces, the tiles' side in pixels of the photograph, and the faces."""
     check_pixels(name, image, MIN_SIDE)
     factor = max(1, _largest_tile(image) // _SEARCHED_SIDE)
     searched = image if factor == 1 else np.asarray(Image.fromarray(image).reduce(factor))
@@ -122,7 +140,7 @@ def _search(image: np.ndarray, name: str) -> Iterator[tuple[float, list[np.ndarr
 
 
 def _largest_tile(image: np.ndarray) -> int:
-    """The side of the first level's tiles: one holds the whole photograph, unless that is a panorama."""
+    """Side of the first level's tiles; one tile holds the whole photograph, except for a panorama."""
     shorter, longer = sorted(image.shape[:2])
     return min(longer, max(2 * shorter, _LEAST_TILE))
 
@@ -138,13 +156,13 @@ def _meshes_in_tiles(image: np.ndarray, side: int) -> list[np.ndarray]:
 
 
 def _starts(length: int, side: int) -> list[int]:
-    """Where tiles begin that cover a length and overlap by at least a half."""
+    """Start positions of tiles that cover a length and overlap by at least a half."""
     steps = max(0, -(-2 * (length - side) // side))
     return [round(i * (length - side) / steps) for i in range(steps + 1)] if steps else [0]
 
 
 def _look_again(image: np.ndarray, mesh: np.ndarray) -> np.ndarray | None:
-    """The face in the part of the photograph that is twice as large as a mesh; None for what is no face."""
+    """Searches the part of the photograph twice as large as a mesh; returns the face, or None if there is none."""
     start, end = mesh.min(axis=0), mesh.max(axis=0)
     centre, reach = (start + end) / 2, (end - start).max()
     left, top = np.maximum(centre - reach, 0).astype(int)
@@ -166,24 +184,24 @@ def _look_again(image: np.ndarray, mesh: np.ndarray) -> np.ndarray | None:
 
 
 def _meshes(part: np.ndarray) -> list[np.ndarray]:
-    """What one lookup finds, in pixels."""
-    meshes = find_meshes(part) * part.shape[1::-1]  # MediaPipe, too, counts from the centre of the first pixel
+    """Finds meshes in one lookup, in pixels of the part."""
+    meshes = find_meshes(part) * part.shape[1::-1]  # MediaPipe also counts from the centre of the first pixel
     return [mesh - _MESH_OFFSET * _width(mesh) for mesh in meshes]
 
 
 def _merge(faces: list[np.ndarray], found: list[np.ndarray]) -> list[np.ndarray]:
-    """Both lists without the second copy of a face, the largest first."""
+    """Joins two lists of faces without duplicates, the largest face first."""
     faces = faces + [face for face in found if not any(_is_same_face(face, known) for known in faces)]
     return faces if len(faces) < 2 else sorted(faces, key=lambda face: np.ptp(face, axis=0).prod(), reverse=True)
 
 
 def _width(face: np.ndarray) -> float:
-    """The longer side of its box, which a quarter turn does not change."""
+    """Longer side of the face's bounding box, which a quarter turn does not change."""
     (left, top), (right, bottom) = face.min(axis=0).tolist(), face.max(axis=0).tolist()
     return max(right - left, bottom - top)
 
 
 def _is_same_face(face: np.ndarray, other: np.ndarray) -> bool:
-    """Whether the centres lie less than half the smaller one's width apart."""
+    """Whether the centres of two faces are less than half the smaller face's width apart."""
     apart = np.linalg.norm(face.mean(axis=0) - other.mean(axis=0))
     return apart < 0.5 * min(np.ptp(face[:, 0]), np.ptp(other[:, 0]))

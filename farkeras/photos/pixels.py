@@ -1,4 +1,4 @@
-"""From a Pillow image to pixels: the same as those of TensorFlow's decoder, which training and exported graphs use."""
+"""Converts Pillow images to the pixels that TensorFlow's decoder gives, which training and exported graphs use."""
 
 import os
 import struct
@@ -14,20 +14,20 @@ from PIL import Image, UnidentifiedImageError
 from farkeras.errors import FarkerasError
 
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow's plugins raise for files that they cannot read."""
+"""Exceptions that Pillow's plugins raise for files that they cannot read."""
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 _ORIENTATION = 0x0112  # EXIF's tag
-_HOLDS_ORIENTATION = (b"exif", b"tiff:orientation", b"adobe.xmp")  # one of them, in lower case
+_HOLDS_ORIENTATION = (b"exif", b"tiff:orientation", b"adobe.xmp")  # at least one is in every file with an orientation
 
 
 class NoHeif(OSError):
-    """A HEIC or HEIF file, as iPhones store photographs, where pillow-heif is not installed."""
+    """Raised for a HEIC or HEIF file, the format of iPhone photographs, if pillow-heif is not installed."""
 
 
 @contextmanager
 def opened(file: str | IO[bytes]) -> Iterator[Image.Image]:
-    """An image file without Pillow's warnings, such as those of large images and of damaged EXIF; errors remain."""
+    """Opens an image file without Pillow's warnings, for example of large images or damaged EXIF; errors remain."""
     with _without_warnings(), _open(file) as image:
         yield image
 
@@ -58,27 +58,31 @@ def _is_heif(file: str | os.PathLike | IO[bytes]) -> bool:
 
 
 def rgb(image: Image.Image, name: str = "The photo") -> np.ndarray:
-    """The pixels as `uint8` array `[height, width, 3]`, RGB, not turned by EXIF; transparency is left out.
+    """Converts an image to RGB pixels; the EXIF orientation is not applied, and transparency is dropped.
 
-    Pillow's own conversion clips 16-bit grey to white, takes every CMYK file for one of Adobe's, and rounds otherwise.
+    Pillow's own conversion clips 16-bit grey to white, treats every CMYK file as one of Adobe's, and rounds
+    differently.
 
     Args:
-        image: Of any mode with 8 or 16 bits.
-        name: What the error calls it.
+        image: An image of any mode with 8 or 16 bits.
+        name: Name of the image in error messages.
+
+    Returns:
+        `uint8` array `[height, width, 3]`, RGB.
 
     Raises:
-        FarkerasError: The pixels are 32-bit numbers, whose black and white are unknown.
+        FarkerasError: The pixels are 32-bit numbers, for which the values of black and white are unknown.
     """
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):  # both have 16 bits
         grey = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=-1)
     if image.mode in ("I", "F"):
         raise FarkerasError(
-            f"{name} has pixels of 32 bits; expected 8 or 16 bits. Scale them to 0..255 and save as PNG."
+            f"{name} has pixels of 32 bits; expected 8 or 16 bits. Scale them to 0..255 and save the image as PNG."
         )
     if image.mode == "CMYK":
         light = 255 - np.asarray(image).astype(np.uint16)
-        if image.format in ("JPEG", "MPO") and "adobe" not in image.info:  # only Adobe stores light, others ink
+        if image.format in ("JPEG", "MPO") and "adobe" not in image.info:  # only Adobe stores light; others store ink
             light = 255 - light
         return (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
     if image.mode == "RGB":
@@ -88,17 +92,17 @@ def rgb(image: Image.Image, name: str = "The photo") -> np.ndarray:
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF's orientation, 1 to 8; 1, upright, where there is none or it is damaged."""
+    """The EXIF orientation, 1 to 8; 1 (upright) if the image has none or its EXIF is damaged."""
     try:
         with _without_warnings():
             found = image.getexif().get(_ORIENTATION)
-    except (*UNREADABLE, LookupError, TypeError, struct.error):  # damaged EXIF; the pixels may be good
+    except (*UNREADABLE, LookupError, TypeError, struct.error):  # damaged EXIF; the pixels may be intact
         return 1
     return int(found) if found is not None and found in range(1, 9) else 1
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Turns and mirrors `[height, width, 3]` as EXIF's orientation says an image is to be shown."""
+    """Rotates and mirrors pixels `[height, width, 3]` by an EXIF orientation, so that the image is upright."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     rows, columns = -1 if orientation in (3, 4, 7, 8) else 1, -1 if orientation in (2, 3, 6, 7) else 1
@@ -106,9 +110,9 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def is_turned(encoded: bytes) -> bool:
-    """Whether the EXIF orientation of a JPEG or PNG file says that it is to be shown turned or mirrored."""
+    """Whether a JPEG or PNG file has an EXIF orientation that rotates or mirrors it."""
     lower = encoded.lower()
-    if not any(mark in lower for mark in _HOLDS_ORIENTATION):  # most have none and need not be opened
+    if not any(mark in lower for mark in _HOLDS_ORIENTATION):  # most files have no orientation and need not be opened
         return False
     try:
         with opened(BytesIO(encoded)) as image:

@@ -1,4 +1,4 @@
-"""Where the regions that a model sees lie in a picture: the masks, and the way from their frame to its pixels."""
+"""Facial regions in an image: the masks that a model predicts, and the transform from their frame to image pixels."""
 
 from dataclasses import dataclass
 
@@ -15,25 +15,25 @@ COLORS: dict[str, str] = dict(
         strict=True,
     )
 )
-"""After the palette of Okabe and Ito for all kinds of colour vision, its darker colours lightened for a dark ground."""
+"""Region -> colour. Okabe and Ito's palette for all kinds of colour vision, lightened for a dark background."""
 
 SURROUNDING = 0.1
-"""How far a close-up reaches beyond the masks' frame, in sides of the frame: enough to see whose face it is."""
+"""Margin of a close-up around the masks' frame, as a fraction of the frame's side; it keeps the face recognisable."""
 
 LONGEST_SIDE = 800
-"""Of a close-up, in pixels: more than a drawing shows of it, and little to keep for many photographs."""
+"""Maximum side of a close-up in pixels: more than an overlay shows, and little memory for many photographs."""
 
 
 @dataclass(frozen=True, eq=False)
 class FaceRegions:
-    """A picture with a face, and the masks that a model predicts in a frame around that face.
+    """An image with a face, and the masks that a model predicts in a frame around that face.
 
     Attributes:
         image: `uint8` array `[height, width, 3]`, RGB.
-        masks: `float32` array `[h, w, R]`, probabilities in 0..1 of `farkeras.attributes.REGIONS`.
-        to_image: `float64` array `[2, 3]`, from the masks' frame to the image: `to_image @ (x, y, 1)`, where x and y
-            are fractions of the frame's width and height from its left and top edge, is a point in pixels of the
-            image, whose whole numbers are pixel centres. The frame may be turned, and may reach beyond the image.
+        masks: `float32` array `[h, w, R]`, probabilities in 0..1 of the R regions `farkeras.attributes.REGIONS`.
+        to_image: `float64` array `[2, 3]` that maps the masks' frame to the image. `to_image @ (x, y, 1)` is a point
+            in pixels of the image, where whole numbers are pixel centres; `x` and `y` are fractions of the frame's
+            width and height from its left and top edge. The frame may be rotated, and may reach beyond the image.
     """
 
     image: np.ndarray
@@ -42,29 +42,32 @@ class FaceRegions:
 
     @classmethod
     def of_frame(cls, image: ArrayLike, masks: ArrayLike) -> "FaceRegions":
-        """Masks whose frame is the whole image.
+        """Creates an object from masks whose frame is the whole image.
 
         Args:
             image: `[height, width, 3]` in 0..255, of any dtype.
-            masks: `[h, w, R]` in 0..1; the size may differ from the image's.
+            masks: `[h, w, R]` in 0..1; their height and width may differ from the image's.
         """
         pixels = np.asarray(image).clip(0, 255).astype(np.uint8)
         height, width = pixels.shape[:2]
         return cls(pixels, np.asarray(masks, np.float32), np.array([[width, 0, -0.5], [0, height, -0.5]], np.float64))
 
     def points(self, fractions: ArrayLike) -> np.ndarray:
-        """Points of the masks' frame in the image.
+        """Maps points of the masks' frame to the image.
 
         Args:
-            fractions: `[..., 2]`, x, y as fractions of the frame's width and height.
+            fractions: `[..., 2]`, `x, y` as fractions of the frame's width and height.
 
         Returns:
-            `float64` `[..., 2]`, x, y in pixels of the image.
+            `float64` array `[..., 2]`, `x, y` in pixels of the image.
         """
         return np.asarray(fractions, np.float64) @ self.to_image[:, :2].T + self.to_image[:, 2]
 
     def close_up(self) -> "FaceRegions":
-        """The part of the image around the face, of moderate size; a close-up of a close-up is the same."""
+        """Cuts out the part of the image around the face and scales it down to at most `LONGEST_SIDE` pixels.
+
+        A close-up of a close-up is the same close-up.
+        """
         corners = self.points([(x, y) for x in (0, 1) for y in (0, 1)])
         margin = SURROUNDING * np.linalg.norm(self.to_image[:, :2], axis=0).max()
         limits = np.array(self.image.shape[1::-1])

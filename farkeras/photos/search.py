@@ -1,4 +1,4 @@
-"""Finds the photographs that a user names, one by one or by folder, and says what it leaves out."""
+"""Finds the photographs that a user names, as files or as folders, and logs the files that it leaves out."""
 
 import logging
 import os
@@ -11,42 +11,43 @@ from farkeras.errors import few
 from farkeras.files import as_path
 
 PREDICTIONS_FILE = "predictions.csv"
-"""What the predictions of a folder's photographs are written to, in the folder itself."""
+"""Name of the file, in a folder of photographs, to which their predictions are written."""
 
-_MORE = {".mpo", ".heic", ".heif", ".heics", ".heifs", ".hif"}  # by JPEG's reader, and by pillow-heif, see `pixels`
-_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # by Pillow alone
+_MORE = {".mpo", ".heic", ".heif", ".heics", ".heifs", ".hif"}  # read as JPEG, and by pillow-heif (see `pixels`)
+_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow cannot decode them alone
 
 
 def photo_suffixes() -> set[str]:
-    """File name endings, in lower case, of what `read_photo` reads: they count as photographs in a folder."""
+    """Suffixes, in lower case, of the files that `read_photo` reads and that count as photographs in a folder."""
     Image.init()
     endings = Image.registered_extensions().items()
     return _MORE | {ending for ending, kind in endings if kind in Image.OPEN and kind not in _NOT_DECODED}
 
 
 def find_photos(places: Iterable[str | os.PathLike], sub_folders: bool = False) -> tuple[list[Path], list[str]]:
-    """The files named, and for every folder named the photographs in it.
+    """Lists the named files and the photographs in the named folders.
 
-    What is left out in a folder, but for hidden files, is named in a line of the log.
+    The log names the files and sub-folders that are left out, except hidden ones.
 
     Args:
-        places: Paths of files, kept whatever their name and whether they exist or not, and folders,
-            searched for `photo_suffixes` in any case but not for hidden files, sorted by name.
-        sub_folders: Whether to search their sub-folders, too: all but hidden ones and links.
+        places: Paths of files and folders. Files are kept whatever their name, even if they do not exist. Folders are
+            searched for files with one of `photo_suffixes` in upper or lower case, sorted by name; hidden files are
+            ignored.
+        sub_folders: Whether to search sub-folders, too, except hidden ones and links.
 
     Returns:
-        The files, and one sentence for each folder that cannot be read or holds no photograph.
+        The paths of the files, and one sentence for each folder that cannot be read or holds no photograph.
     """
     photos: list[Path] = []
     errors: list[str] = []
     for place in map(as_path, places):
-        if not os.path.isdir(place):  # False, too, where the path may not be looked at
+        if not os.path.isdir(place):  # also False without permission to look at the path
             photos.append(place)
             continue
         inside, unreadable = _search(place, sub_folders)
         if not inside and not unreadable:
             errors.append(
-                f"{place} holds no photo; expected files that end in .jpg, .png, .heic or as other images do."
+                f"{place} holds no photo; expected files that end in .jpg, .png, .heic or another image suffix."
             )
         photos += inside
         errors += unreadable
@@ -70,7 +71,7 @@ def _search(place: Path, sub_folders: bool) -> tuple[list[Path], list[str]]:
                 photos.append(Path(folder, name))
             elif name != PREDICTIONS_FILE and not name.startswith("."):
                 others.append(os.path.relpath(os.path.join(folder, name), place))
-    _say(place, "file", "not the ending of a photo", others)
+    _say(place, "file", "no image suffix", others)
     _say(place, "folder", f"{'links' if sub_folders else 'sub-folders'} are not searched", not_searched)
     return photos, [f"Cannot read the folder {e.filename} ({e.strerror}); make it readable." for e in unreadable]
 

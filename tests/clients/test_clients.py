@@ -63,7 +63,7 @@ def test_a_bad_image_spoils_no_other(ask, address, model, tmp_path):
         "image 1 cannot be decoded by the server; expected a whole JPEG or PNG image.",
         f"Cannot read {tmp_path / 'none.jpg'} (No such file or directory); check the path.",
         "image 3 has 0 bytes",
-        "image 4: expected a uint8 array [height, width, 3], got float64 [2, 2, 3].",
+        "image 4: expected a uint8 array [height, width, 3]. Received: float64 [2, 2, 3].",
         None,
         "image 6 is None: the image could not be read. Check its path",
     ]

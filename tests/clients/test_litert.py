@@ -91,9 +91,12 @@ def test_crops_that_do_not_fit(file, tmp_path):
     text.write_text("no image")
     for crops, error in (
         (photo, r"photo\.png is uint8 \[200, 300, 3\]; the model takes uint8 \[218, 178, 3\], .*farkeras\.align"),
-        (np.zeros((218, 178, 3), np.float32), r"image 0: expected a uint8 array \[height, width, 3\], got float32"),
+        (
+            np.zeros((218, 178, 3), np.float32),
+            r"image 0: expected a uint8 array \[height, width, 3\]. Received: float32",
+        ),
         (None, "image 0 is None: the image could not be read"),
-        (text, r"text\.png is not an image, whatever its name says; expected a whole JPEG or PNG image"),
+        (text, r"text\.png is not an image; expected a whole JPEG or PNG image"),
         (tmp_path / "none.png", r"There is no file .*none\.png"),
     ):
         with pytest.raises(FarkerasError, match=error):

@@ -22,9 +22,7 @@ def test_a_folder_of_crops(recognizer, tmp_path):
     predictions = farkeras.predict_folder(recognizer, tmp_path, align=False, progress=lambda *done: seen.append(done))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     assert [p.photo for p in predictions] == [str(tmp_path / name) for name in ("a.png", "b, c.png", "damaged.jpg")]
-    assert predictions[2].error == (
-        f"{tmp_path / 'damaged.jpg'} is not an image, whatever its name says; expected a whole JPEG or PNG image."
-    )
+    assert predictions[2].error == f"{tmp_path / 'damaged.jpg'} is not an image; expected a whole JPEG or PNG image."
     np.testing.assert_allclose(
         [list(p.probabilities.values()) for p in predictions[:2]], recognizer.probabilities(pixels), atol=1e-6
     )

@@ -159,7 +159,9 @@ class TestFaces:
                 function(np.zeros((400, 1, 3), np.uint8))
 
     def test_something_else(self, astronaut):
-        with pytest.raises(FarkerasError, match=r"expected a uint8 array \[height, width, 3\], got float64 \[9, 9\]"):
+        with pytest.raises(
+            FarkerasError, match=r"expected a uint8 array \[height, width, 3\]. Received: float64 \[9, 9\]"
+        ):
             align_face(np.zeros((9, 9)))
 
     def test_a_folder(self, astronaut, group, tmp_path):
@@ -176,7 +178,7 @@ class TestFaces:
         assert calls == [(0, 5), (5, 5)]
         bomb, half, plain = errors
         assert bomb.startswith(f"{photos}/bomb.png has more than 178,956,970 pixels")
-        assert half.startswith(f"{photos}/half.jpg cannot be read, it may be truncated")
+        assert half.startswith(f"{photos}/half.jpg cannot be decoded (")
         assert plain.startswith(f"{photos}/plain.jpg: no face found")
         assert [(crop.path, crop.photo, crop.face) for crop in crops] == [
             ("a.png.jpg", photos / "a.png", 1),

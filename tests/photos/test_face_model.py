@@ -74,7 +74,7 @@ def test_it_is_downloaded_once_and_the_log_says_so(address, caplog):
     with caplog.at_level(logging.WARNING):
         assert read_face_model() == CONTENT
     assert [record.getMessage() for record in caplog.records] == [
-        f"Downloading the face model, 3.8 MB, once: {face_model.ADDRESS} to {cached_face_model()}"
+        f"Downloading the face model (3.8 MB, only once) from {face_model.ADDRESS} to {cached_face_model()}"
     ]
     assert cached_face_model().read_bytes() == CONTENT
     address(b"")  # nothing is asked again

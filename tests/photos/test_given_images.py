@@ -47,33 +47,33 @@ FORMS = {
     "BGR turned to RGB": RED_LEFT_BLUE_RIGHT[..., ::-1].copy()[..., ::-1],
     "what has __array__": type("Tensor", (), {"__array__": lambda self, *_, **__: RED_LEFT_BLUE_RIGHT})(),
 }
-FLOATS = r"Floats in 0..1 become pixels by (255 * image).round().astype(np.uint8)."
+FLOATS = r"Convert floats in 0..1 to pixels: (255 * image).round().astype(np.uint8)."
 REFUSED = {
     "None": (None, "image 0 is None: the image could not be read. Check its path; OpenCV's imread returns None"),
     "a number": (5, "image 0 is of type int; expected the path of an image file, its content as bytes, an open file"),
     "rows of numbers": (RED_LEFT_BLUE_RIGHT.tolist(), "image 0 is of type list; expected the path"),
-    "floats": (np.zeros((9, 8, 3), np.float32), f"got float32 [9, 8, 3]. {FLOATS}"),
+    "floats": (np.zeros((9, 8, 3), np.float32), f"Received: float32 [9, 8, 3]. {FLOATS}"),
     "whole numbers": (
         np.zeros((9, 8, 3), np.int64),
-        "got int64 [9, 8, 3]. Give the pixels of one image in 0..255, as RGB.",
+        "Received: int64 [9, 8, 3]. Pass the RGB pixels of one image, in 0..255.",
     ),
-    "PyTorch's axes": (np.zeros((3, 9, 8), np.uint8), "got uint8 [3, 9, 8]. Move its channels to the end"),
-    "grey": (np.zeros((9, 8), np.uint8), "got uint8 [9, 8]. Repeat its grey channel three times."),
-    "alpha": (np.zeros((9, 8, 4), np.uint8), "got uint8 [9, 8, 4]. Leave out its alpha channel: image[..., :3]."),
+    "PyTorch's axes": (np.zeros((3, 9, 8), np.uint8), "Received: uint8 [3, 9, 8]. Move its channels to the end"),
+    "grey": (np.zeros((9, 8), np.uint8), "Received: uint8 [9, 8]. Repeat its grey channel three times."),
+    "alpha": (np.zeros((9, 8, 4), np.uint8), "Received: uint8 [9, 8, 4]. Leave out its alpha channel: image[..., :3]."),
     "a closed file": (
         io.BytesIO(PNG),
         'image 0 cannot be read (I/O operation on closed file.); open the file as open(path, "rb").',
     ),
-    "a file read as text": (io.StringIO("no image"), "Reading image 0 gave str, not bytes; expected the path"),
-    "an upload": (Upload(), "Reading image 0 gave str, not bytes; expected the path"),
+    "a file read as text": (io.StringIO("no image"), "Reading image 0 returned str, not bytes; expected the path"),
+    "an upload": (Upload(), "Reading image 0 returned str, not bytes; expected the path"),
     "a tensor elsewhere": (
         [OnAnotherDevice()],
-        "image 0 is of type OnAnotherDevice, and NumPy cannot read it: can't convert cuda:0 device type tensor to "
-        "numpy. Use Tensor.cpu() first.",
+        "image 0 is of type OnAnotherDevice, which NumPy cannot convert to an array: can't convert cuda:0 device type "
+        "tensor to numpy. Use Tensor.cpu() first.",
     ),
     "a closed Pillow image": (
         Image.open(just_written()),
-        "image 0 cannot be read, it may be truncated (Operation on closed",
+        "image 0 cannot be decoded (Operation on closed",
     ),
 }
 REFUSED["a closed file"][0].close()

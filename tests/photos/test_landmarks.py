@@ -139,9 +139,15 @@ def test_drawn_faces_are_found(astronaut, faces_dir):
         (np.zeros((0, 0, 3), np.uint8), r"The photo has 0 x 0 pixels; expected at least 16 x 16"),
         (np.zeros((1, 1, 3), np.uint8), r"The photo has 1 x 1 pixels; expected at least 16 x 16"),
         (np.zeros((400, 9, 3), np.uint8), r"The photo has 9 x 400 pixels; expected at least 16 x 16"),
-        (np.zeros((40, 40, 3), np.float32), r"The photo: expected a uint8 array \[height, width, 3\], got float32"),
-        (np.zeros((40, 40), np.uint8), r"The photo: expected a uint8 array \[height, width, 3\], got uint8 \[40, 40\]"),
-        (np.zeros((40, 40, 4), np.uint8), r"The photo: expected a uint8 array .* got uint8 \[40, 40, 4\]"),
+        (
+            np.zeros((40, 40, 3), np.float32),
+            r"The photo: expected a uint8 array \[height, width, 3\]. Received: float32",
+        ),
+        (
+            np.zeros((40, 40), np.uint8),
+            r"The photo: expected a uint8 array \[height, width, 3\]. Received: uint8 \[40, 40\]",
+        ),
+        (np.zeros((40, 40, 4), np.uint8), r"The photo: expected a uint8 array .* Received: uint8 \[40, 40, 4\]"),
     ],
 )
 def test_what_is_no_photograph_is_refused_and_the_next_one_is_right(astronaut, image, message):

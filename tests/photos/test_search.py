@@ -45,7 +45,7 @@ def test_what_is_left_out_is_counted_and_named(tmp_path, said):
     touch(tmp_path, "a.jpg", "a.mp4", "b.txt", "c.txt", "d.txt", "e.txt", "sub/a.jpg", ".hidden/a.jpg")
     assert find_photos([tmp_path]) == ([tmp_path / "a.jpg"], [])
     assert said() == [
-        f"{tmp_path}: 5 files left out (not the ending of a photo): a.mp4, b.txt, c.txt and 2 more",
+        f"{tmp_path}: 5 files left out (no image suffix): a.mp4, b.txt, c.txt and 2 more",
         f"{tmp_path}: 1 folder left out (sub-folders are not searched): sub",
     ]
 
@@ -55,7 +55,7 @@ def test_sub_folders_are_searched_but_not_links(tmp_path, said):
     (tmp_path / "sub/again").symlink_to(tmp_path)
     assert find_photos([tmp_path], sub_folders=True) == ([tmp_path / "a.jpg", tmp_path / "sub/b.jpg"], [])
     assert said() == [
-        f"{tmp_path}: 1 file left out (not the ending of a photo): sub/b.txt",
+        f"{tmp_path}: 1 file left out (no image suffix): sub/b.txt",
         f"{tmp_path}: 1 folder left out (links are not searched): sub/again",
     ]
 
@@ -78,7 +78,7 @@ def test_it_goes_on_after_an_empty_folder(tmp_path):
     found, errors = find_photos([tmp_path / "empty", "a.jpg"])
     assert found == [Path("a.jpg")]
     assert errors == [
-        f"{tmp_path / 'empty'} holds no photo; expected files that end in .jpg, .png, .heic or as other images do."
+        f"{tmp_path / 'empty'} holds no photo; expected files that end in .jpg, .png, .heic or another image suffix."
     ]
 
 
@@ -103,7 +103,7 @@ class TestHeic:
         assert find_photos([photo.parent]) == ([photo], [])
         with pytest.raises(FarkerasError) as raised:
             read_photo(photo)
-        assert str(raised.value) == f"{photo} is a HEIC or HEIF image; install what reads it: pip install pillow-heif"
+        assert str(raised.value) == f"{photo} is a HEIC or HEIF image; install its reader: pip install pillow-heif"
         with pytest.raises(FarkerasError, match=r"HEIC is a HEIF image, not JPEG or PNG; expected a whole JPEG or PNG"):
             read_crop(photo)
         assert why_undecodable(HEIC) == "is a HEIF image, not JPEG or PNG"
