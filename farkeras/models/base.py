@@ -1,4 +1,4 @@
-"""What every model of this package has in common: named attributes in groups, one dict of outputs."""
+"""The base classes of all models: named attributes in groups, and a dict of outputs."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -18,57 +18,78 @@ Outputs = dict[str, keras.KerasTensor]
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class LogitsModel(MultiTaskModel):
-    """A functional Keras model from images to a dict of outputs, of which `"logits"` is `(batch, attributes)`.
+    """A functional Keras model from images to a dict of outputs that contains `"logits"`, `(batch, attributes)`.
 
-    Prediction, evaluation and the exporters take any such model: `LogitsModel(inputs, {"logits": logits})`. In `fit`,
-    labels that are no dict are those of `"logits"`; see `MultiTaskModel` for `compile`.
+    Prediction, evaluation and the exporters accept any such model: `LogitsModel(inputs, {"logits": logits})`. In `fit`,
+    labels that are not a dict belong to `"logits"`. `MultiTaskModel` describes `compile`.
 
     Attributes:
-        has_masks: Whether the model predicts masks of facial regions; it then has `masks` and `mask_size`.
+        has_masks: Whether the model predicts masks of facial regions. If it does, it implements `masks` and
+            `mask_size`.
     """
 
     main_output = "logits"
     has_masks = False
 
     def answers(self, images: keras.KerasTensor) -> Outputs:
-        """`"probabilities"` and, of a model that has them, `"masks"`, from one forward pass in inference mode."""
+        """Compute `"probabilities"` and, if the model has masks, `"masks"` in one forward pass in inference mode.
+
+        Args:
+            images: The model's input.
+
+        Returns:
+            A dict of float32 tensors in 0..1, with the shapes that `probabilities` and `masks` give.
+        """
         return {"probabilities": ops.sigmoid(ops.cast(self(images, training=False)["logits"], "float32"))}
 
     def probabilities(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        """The model's input -> `(batch, attributes)` float32 in 0..1."""
+        """Compute the attributes' probabilities: the model's input -> `(batch, attributes)` float32 in 0..1."""
         return self.answers(images)["probabilities"]
 
     def masks(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        """The model's input -> `(batch, *mask_size, regions)` float32 in 0..1, in the order of `REGIONS`."""
+        """Compute the masks of the facial regions.
+
+        Args:
+            images: The model's input.
+
+        Returns:
+            `(batch, *mask_size, regions)` float32 in 0..1, with regions in the order of `farkeras.attributes.REGIONS`.
+
+        Raises:
+            NotImplementedError: The model has no masks.
+        """
         raise NotImplementedError(f"The model '{self.name}' has no masks.")
 
     def explain(self, images: keras.KerasTensor) -> Outputs:
-        """What can be shown of the groups' reasons, by name; empty for a model with nothing to show."""
+        """Compute what each group bases its predictions on, by name; empty for a model that shows nothing."""
         return {}
 
 
 class FaceAttributeModel(LogitsModel):
     """A functional Keras model from an image to one logit per attribute.
 
-    Input: `(batch, height, width, 3)` float, RGB in 0..255. Output: a dict, of which `"logits"` is
-    `(batch, attributes)` float in the order of `model.grouping.attributes`.
-
-    With `weighting` (see `MultiTaskModel`), the tasks are the groups of attributes: `L_g` is the mean loss over the
-    group's known labels in the batch, `n_g` its number of attributes, and
+    If `compile` gets a `weighting` (see `MultiTaskModel`), the tasks are the groups of attributes. With `L_g` the mean
+    loss over the known labels of group g in the batch, `n_g` its number of attributes and `w_g` its weight, the loss is
 
         total = sum_g w_g n_g L_g / sum_g n_g
 
-    plus what the losses of other outputs add. `"logits"` then has the loss `farkeras.losses.MaskedBinaryCrossentropy`.
+    plus the losses of the other outputs. The loss of `"logits"` must be `farkeras.losses.MaskedBinaryCrossentropy`.
 
-    A subclass's constructor takes `attributes`, `backbone`, `image_size`, `backbone_alpha`, `backbone_weights`, `name`
-    and options of its own, which `options_of` reads from settings.
+    The constructor of a subclass takes `attributes`, `backbone`, `image_size`, `backbone_alpha`, `backbone_weights`,
+    `name` and its own options, which `options_of` reads from the settings.
 
     Args:
         grouping: The attributes and their groups.
         network: The backbone, from `as_network`.
-        outputs: The model's, of `network.inputs`.
-        config: The constructor's arguments that `network` and `grouping` do not show, for saving.
-        name: The model's.
+        outputs: The outputs of the model, computed from `network.inputs`.
+        config: The constructor's arguments that cannot be read from `network` and `grouping`, for saving.
+        name: The name of the model.
+
+    Input shape:
+        `(batch, height, width, 3)` float, RGB in 0..255.
+
+    Output shape:
+        A dict that contains `"logits"`: `(batch, attributes)` float, in the order of `model.grouping.attributes`.
     """
 
     def __init__(
@@ -79,7 +100,12 @@ class FaceAttributeModel(LogitsModel):
 
     @classmethod
     def from_settings(cls, config: Config, grouping: Grouping) -> Self:
-        """The model of a run, with its first weights."""
+        """Build the model of a run with its initial weights.
+
+        Args:
+            config: The settings of the run.
+            grouping: The attributes and their groups.
+        """
         common: dict[str, Any] = {
             "attributes": grouping,
             "backbone": config.backbone,
@@ -91,12 +117,12 @@ class FaceAttributeModel(LogitsModel):
 
     @staticmethod
     def options_of(config: Config) -> dict[str, Any]:
-        """The constructor's arguments beyond the common ones, each from its setting."""
+        """The arguments of the constructor that are specific to this class, from their settings."""
         raise NotImplementedError
 
     @property
     def heads(self) -> dict[str, tuple[str, ...]]:
-        """Name of each fully connected layer at the end -> the attributes of its outputs."""
+        """Name of each head (a fully connected layer) -> the attributes of its outputs."""
         return {head_name(group): members for group, members in self.grouping.groups.items()}
 
     def _losses_by_output(self, loss: Any) -> dict[str, keras.losses.Loss]:
@@ -104,8 +130,8 @@ class FaceAttributeModel(LogitsModel):
         own = losses.get("logits")
         if not isinstance(own, MaskedBinaryCrossentropy) or own.reduction != "mean_with_sample_weight":
             raise ValueError(
-                "`weighting` weighs the groups of attributes, so 'logits' needs the loss "
-                f"farkeras.losses.MaskedBinaryCrossentropy, with its default reduction. Received: loss={loss}"
+                "`weighting` weights the losses of attribute groups, so 'logits' needs the loss "
+                f"farkeras.losses.MaskedBinaryCrossentropy with its default reduction. Received: loss={loss}"
             )
         return losses
 
@@ -144,40 +170,41 @@ class FaceAttributeModel(LogitsModel):
 
 
 def as_network(backbone: str | keras.Model, image_size: Sequence[int], alpha: float, weights: str) -> keras.Model:
-    """The network that a model's argument `backbone` names, see `build_backbone`, or is; the rest is for a name."""
+    """The backbone as a model: itself, or built by name with the other arguments (see `build_backbone`)."""
     return build_backbone(backbone, tuple(image_size), alpha, weights) if isinstance(backbone, str) else backbone
 
 
 def group_heads(features: keras.KerasTensor, grouping: Grouping, dropout: float) -> keras.KerasTensor:
-    """K independent fully connected layers: `(batch, K, C)` group features -> `(batch, attributes)` logits."""
+    """Apply K independent fully connected layers: `(batch, K, C)` features -> `(batch, attributes)` logits."""
     logits = []
     for g, (group, members) in enumerate(grouping.groups.items()):
         head = layers.Dense(len(members), dtype=head_dtype(), name=head_name(group))
         logits.append(head(layers.Dropout(dropout, name=f"dropout_{layer_name(group)}")(features[:, g])))
-    # From the groups' order into the attributes' order.
+    # From the order of the groups to the order of the attributes.
     listed = [member for members in grouping.groups.values() for member in members]
     order = [listed.index(attribute) for attribute in grouping.attributes]
     return ops.take(ops.concatenate(logits, axis=-1), order, axis=-1)
 
 
 def head_dtype() -> str:
-    """Logits are computed in the weights' precision: float32 under mixed precision, where the rest is bfloat16."""
+    """The dtype of logits, which is that of the weights: float32 also under `mixed_bfloat16`."""
     return keras.config.dtype_policy().variable_dtype
 
 
 def head_name(group: str) -> str:
-    """The name of a group's fully connected layer."""
+    """The name of a group's head."""
     return f"head_{layer_name(group)}"
 
 
 def layer_name(group: str) -> str:
-    """A group's name for Keras and TensorFlow, which refuse most signs: `Hair/top` -> `Hair>2Ftop`, as in an address.
+    """Encode a group's name for Keras and TensorFlow, which reject most signs: `Hair/top` -> `Hair>2Ftop`.
 
-    Different groups have different names; one of ASCII letters, digits, `_`, `-` and `.` stays as it is.
+    The encoding is that of a URL, with `>` for `%`. Different groups get different names. A name of ASCII letters,
+    digits, `_`, `-` and `.` stays the same.
     """
     return quote(group, safe="").replace("~", "%7E").replace("%", ">")
 
 
 def shown_name(layer: str) -> str:
-    """A layer's name with the group's as its user wrote it."""
+    """The name of a layer with the group's name decoded: the inverse of `layer_name`."""
     return unquote(layer.replace(">", "%")) if ">" in layer else layer

@@ -11,10 +11,29 @@ from farkeras.models.base import FaceAttributeModel, as_network, head_dtype
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class SharedTrunk(FaceAttributeModel):
-    """The plain multi-task baseline: backbone, global average pooling, one linear layer for all attributes.
+    """The shared-trunk baseline: backbone, global average pooling, and one linear layer for all attributes.
 
-    Args: as `FARAMTN`, without `reduction`.
-    Input and output: see `FaceAttributeModel`. The grouping only weights the loss and orders reports.
+    The grouping affects only the weights of the loss and the order of reports.
+
+    Args:
+        attributes: A `farkeras.attributes.Grouping`, the name of a grouping (`mgmtn8`, `mcnn9`, `one`) of the 40
+            CelebA attributes, the path of a grouping's JSON file, or a list of attribute names (one group).
+        backbone: The name of a backbone (`ResNeSt50`, `ResNetTiny` or a class of keras.applications), or a functional
+            Keras model from `(batch, H, W, 3)`, RGB in 0..255, to `(batch, h, w, C)`.
+        image_size: Height and width of the input in pixels, for a backbone given by name.
+        backbone_alpha: Width multiplier, for families that have one (MobileNet, ResNetTiny).
+        backbone_weights: `none`, `imagenet` (downloaded by Keras), or the path of a `.weights.h5` or `.keras` file.
+        dropout: Dropout rate before the head, in [0, 1).
+        name: The name of the model.
+
+    Input shape:
+        `(batch, H, W, 3)` float, RGB in 0..255.
+
+    Output shape:
+        A dict with `"logits"`: `(batch, attributes)` float, in the order of `model.grouping.attributes`.
+
+    Raises:
+        FarkerasError: The grouping or the backbone is invalid.
     """
 
     def __init__(

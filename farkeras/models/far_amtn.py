@@ -13,35 +13,43 @@ from farkeras.models.base import FaceAttributeModel, Outputs, as_network, group_
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class FARAMTN(FaceAttributeModel):
-    """FAR-AMTN: Adaptive Multi-Task Network for face attribute recognition.
+    """FAR-AMTN: Face Attribute Recognition - Attention Multi-Task Network.
 
         image -> trunk -> X -> WSGSA (f = the backbone's own last block) -> (K, C) -> CGFF -> K linear heads -> logits
 
-    Published: ResNet50 shared up to the last block of conv5, WSGSA in that block's place, CGFF, one fully connected
-    layer per group. Ours: CGFF's formula (see the layer), where other backbones are cut (see `split_at_last_block`),
-    and the default grouping's members.
+    Published: ResNet50 shared up to the last block of conv5, WSGSA in place of that block, CGFF, and one fully
+    connected layer per group. Our formulation: the formula of `CGFF`, the place where other backbones are cut
+    (`farkeras.models.backbones.split_at_last_block`), and the members of the default grouping. A model with a single
+    group has no CGFF.
 
     Args:
-        attributes: A `farkeras.attributes.Grouping`, the name (`mgmtn8`, `mcnn9`) or JSON file of a grouping of the 40
-            CelebA attributes, or a list of attribute names (one group).
-        backbone: A class name of keras.applications, or a functional Keras model from `(batch, H, W, 3)` RGB in 0..255
-            to `(batch, h, w, C)`.
-        image_size: Height and width of the input in pixels (with a named backbone).
-        backbone_alpha: Width multiplier (MobileNet families).
-        backbone_weights: `none`, `imagenet` (downloaded by Keras) or a `.weights.h5` or `.keras` file.
-        reduction: Of the gates in WSGSA and the affinity in CGFF.
-        dropout: Rate before the heads, in [0, 1).
+        attributes: A `farkeras.attributes.Grouping`, the name of a grouping (`mgmtn8`, `mcnn9`, `one`) of the 40
+            CelebA attributes, the path of a grouping's JSON file, or a list of attribute names (one group).
+        backbone: The name of a backbone (`ResNeSt50`, `ResNetTiny` or a class of keras.applications), or a functional
+            Keras model from `(batch, H, W, 3)`, RGB in 0..255, to `(batch, h, w, C)`.
+        image_size: Height and width of the input in pixels, for a backbone given by name.
+        backbone_alpha: Width multiplier, for families that have one (MobileNet, ResNetTiny).
+        backbone_weights: `none`, `imagenet` (downloaded by Keras), or the path of a `.weights.h5` or `.keras` file.
+        reduction: Channel reduction of the gates in `WSGSA` and of the affinity in `CGFF`, at least 1.
+        dropout: Dropout rate before the heads, in [0, 1).
+        name: The name of the model.
 
-    Input and output: see `FaceAttributeModel`.
+    Input shape:
+        `(batch, H, W, 3)` float, RGB in 0..255.
+
+    Output shape:
+        A dict with `"logits"`: `(batch, attributes)` float, in the order of `model.grouping.attributes`.
+
+    Raises:
+        FarkerasError: The grouping or the backbone is invalid, or the backbone cannot be cut.
 
     Reference:
         FAR-AMTN, arXiv 2601.01537.
 
-    Example:
-
-    >>> model = FARAMTN("mgmtn8", backbone="MobileNetV3Small", image_size=(96, 96))
-    >>> model(keras.random.uniform((2, 96, 96, 3), 0, 255))["logits"].shape
-    (2, 40)
+    Examples:
+        >>> model = FARAMTN("mgmtn8", backbone="MobileNetV3Small", image_size=(96, 96))
+        >>> model(keras.random.uniform((2, 96, 96, 3), 0, 255))["logits"].shape
+        (2, 40)
     """
 
     def __init__(
@@ -59,7 +67,7 @@ class FARAMTN(FaceAttributeModel):
         trunk, block = split_at_last_block(network)
         shared = trunk(network.inputs[0])
         features = WSGSA(len(grouping), reduction, block=block, name="wsgsa")(shared)  # (B, K, C)
-        if len(grouping) > 1:  # a single group has nobody to exchange with
+        if len(grouping) > 1:  # a single group has no other group to interact with
             features = CGFF(reduction, name="cgff")(features)  # (B, K, C)
         outputs = {"logits": group_heads(features, grouping, dropout)}
         config = {"backbone": backbone, "backbone_alpha": backbone_alpha, "reduction": reduction, "dropout": dropout}
@@ -70,14 +78,14 @@ class FARAMTN(FaceAttributeModel):
         return {"reduction": config.reduction, "dropout": config.dropout}
 
     def explain(self, images: keras.KerasTensor) -> Outputs:
-        """What the groups look at and tell one another, for visualisation.
+        """Compute what each group attends to, for visualisation.
 
         Args:
-            images: As the model's input.
+            images: The model's input.
 
         Returns:
-            A dict with `gates` `(batch, K, C)` in (0, 1), `maps` `(batch, K, h, w)`, the mean over channels of each
-            group's gated map, and with more than one group `fusion` `(batch, K, K)`, CGFF's gamma A.
+            A dict with `gates`, `(batch, K, C)` in (0, 1); `maps`, `(batch, K, h, w)`, the mean over channels of each
+            group's gated map; and, with more than one group, `fusion`, `(batch, K, K)`, the `gamma A` of `CGFF`.
         """
         wsgsa = self.get_layer("wsgsa")
         shared = self.get_layer("trunk")(images)

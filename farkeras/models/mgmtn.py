@@ -19,31 +19,51 @@ class MGMTN(FaceAttributeModel):
         image -> backbone -> maps at strides 8, 16, 32
         maps, masks -> G2FF -> (B, K, width) -> K linear heads -> logits
 
-    Published: a UNet with one head per facial region learns masks from keypoints, ResNeSt50 at 227 x 227 gives the
-    maps, each group reads them through its mask, the global feature is added, one fully connected layer per group.
-    Ours: the UNet's size, masks used soft, G2FF's formula (see the layer), and that all `R = 8` regions are learned
-    whatever the grouping is: a group reads the region of its name, else Object (`farkeras.attributes.region_of`).
+    Published: a UNet with one head per facial region learns masks from keypoints, ResNeSt50 at 227 x 227 computes the
+    feature maps, each group reads them through its mask, the global feature is added, and each group has one fully
+    connected layer. Our formulation: the size of the UNet, soft masks, and the formula of `G2FF`. The UNet learns all
+    `R = 8` regions for every grouping: a group reads the mask of the region with the group's name, or that of Object if
+    there is none (`farkeras.attributes.region_of`).
 
-    Args: `attributes`, `backbone` (with maps at strides 8, 16 and 32), `image_size`, `backbone_alpha`,
-    `backbone_weights` and `dropout` as those of `FARAMTN`; beside them
+    Args:
+        attributes: A `farkeras.attributes.Grouping`, the name of a grouping (`mgmtn8`, `mcnn9`, `one`) of the 40
+            CelebA attributes, the path of a grouping's JSON file, or a list of attribute names (one group).
+        backbone: The name of a backbone (`ResNeSt50`, `ResNetTiny` or a class of keras.applications), or a functional
+            Keras model from `(batch, H, W, 3)`, RGB in 0..255, to `(batch, h, w, C)`. It needs feature maps at strides
+            8, 16 and 32.
+        image_size: Height and width of the input in pixels, for a backbone given by name.
+        backbone_alpha: Width multiplier, for families that have one (MobileNet, ResNetTiny).
+        backbone_weights: `none`, `imagenet` (downloaded by Keras), or the path of a `.weights.h5` or `.keras` file.
         mask_widths: Channels of the UNet's levels.
-        mask_stride: Pixels of the image to a pixel of the masks: 1, 2, 4 ...
+        mask_stride: Stride of the masks, in image pixels per mask pixel: 1, 2, 4, ...
         fusion_width: Length of the group features.
-        mask_gradients: Whether the attributes' losses train the mask network too; otherwise only its masks' losses do.
+        mask_gradients: Whether the attribute losses also train the mask network. If False, only the mask loss trains
+            it.
+        dropout: Dropout rate before the heads, in [0, 1).
+        name: The name of the model.
 
-    Input: see `FaceAttributeModel`. Output: a dict of `"logits"` `(batch, attributes)` in the order of
-    `model.grouping.attributes` and `"mask_logits"` `(batch, h, w, R)` in the order of `farkeras.attributes.REGIONS`,
-    with `(h, w) = model.mask_size`. The mask network is `model.mask_network`.
+    Attributes:
+        mask_network: The `AML` layer, from images to mask logits.
+        mask_size: Height and width of the masks in pixels.
+
+    Input shape:
+        `(batch, H, W, 3)` float, RGB in 0..255.
+
+    Output shape:
+        A dict with `"logits"`, `(batch, attributes)` float in the order of `model.grouping.attributes`, and
+        `"mask_logits"`, `(batch, *mask_size, R)` float in the order of `farkeras.attributes.REGIONS`.
+
+    Raises:
+        FarkerasError: The grouping or the backbone is invalid, or the backbone has no map at stride 8, 16 or 32.
 
     Reference:
         MGMTN, arXiv 2601.01408.
 
-    Example:
-
-    >>> model = MGMTN("mgmtn8", "MobileNetV3Small", image_size=(96, 96), mask_widths=(8, 16, 32), mask_stride=2)
-    >>> outputs = model(keras.random.uniform((2, 96, 96, 3), 0, 255))
-    >>> outputs["logits"].shape, outputs["mask_logits"].shape
-    ((2, 40), (2, 48, 48, 8))
+    Examples:
+        >>> model = MGMTN("mgmtn8", "MobileNetV3Small", image_size=(96, 96), mask_widths=(8, 16, 32), mask_stride=2)
+        >>> outputs = model(keras.random.uniform((2, 96, 96, 3), 0, 255))
+        >>> outputs["logits"].shape, outputs["mask_logits"].shape
+        ((2, 40), (2, 48, 48, 8))
     """
 
     has_masks = True
@@ -93,7 +113,7 @@ class MGMTN(FaceAttributeModel):
 
     @property
     def mask_network(self) -> AML:
-        """The layer from images to mask logits."""
+        """The `AML` layer, from images to mask logits."""
         return self.get_layer("aml")
 
     @property
@@ -109,13 +129,13 @@ class MGMTN(FaceAttributeModel):
         return ops.sigmoid(ops.cast(self.mask_network(images), "float32"))
 
     def explain(self, images: keras.KerasTensor) -> Outputs:
-        """Where each group looks, for visualisation.
+        """Compute where each group looks, for visualisation.
 
         Args:
-            images: As the model's input.
+            images: The model's input.
 
         Returns:
-            A dict with `maps` `(batch, K, h, w)` in 0..1: the mask through which each group reads the feature maps.
+            A dict with `maps`, `(batch, K, h, w)` in 0..1: the mask through which each group reads the feature maps.
         """
         return {"maps": ops.transpose(group_masks(self.masks(images), self.grouping), (0, 3, 1, 2))}
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-# ImageNet's, in 0..255, as torchvision and timm use them.
+# Mean and standard deviation of ImageNet's channels in 0..255, as in torchvision and timm.
 MEAN = np.array([0.485, 0.456, 0.406], "float32") * 255
 STD = np.array([0.229, 0.224, 0.225], "float32") * 255
 
@@ -10,12 +10,12 @@ STD = np.array([0.229, 0.224, 0.225], "float32") * 255
 def ResNeSt50(
     include_top: bool = False, weights: None = None, input_tensor: keras.KerasTensor | None = None, classes: int = 1000
 ) -> keras.Model:
-    """ResNeSt-50, a ResNet-50 whose 3x3 convolutions are split-attention blocks.
+    """ResNeSt-50: a ResNet-50 with split-attention blocks in place of its 3x3 convolutions.
 
-    Published: the network and its arithmetic, in the widely used 50-layer variant with radix 2, cardinality 1,
-    bottleneck width 64, a stem of three 3x3 convolutions (32, 32, 64), average pooling before the 1x1 convolution of a
-    shortcut and, where a block halves the size, after its split attention. With a 1000-way top it has 27,483,240
-    trainable parameters. Ours: how it is written down for Keras.
+    Published: the network, in the widely used 50-layer variant with radix 2, cardinality 1, bottleneck width 64 and a
+    stem of three 3x3 convolutions (32, 32, 64). Average pooling comes before the 1x1 convolution of a shortcut and, in
+    a block that halves the size, after the split attention. With a 1000-way top the network has 27,483,240 trainable
+    parameters. Our formulation: the equivalent computation in Keras described below.
 
         split attention: (x1, x2) = halves of the channels of x
                          u_r = relu( bn( conv3x3_r( x_r ) ) ),                       r = 1, 2
@@ -23,16 +23,17 @@ def ResNeSt50(
                          output = a1 u1 + a2 u2
 
     The reference computes u1 and u2 by one convolution with two groups. Here they are two convolutions on halves of
-    the channels: the same sums and as many weights, but TensorFlow trains grouped convolutions on the CPU only through
-    XLA, several times slower. The softmax over two values is the sigmoid of their difference.
+    the channels, with the same result and number of weights, because TensorFlow trains grouped convolutions on the CPU
+    only through XLA, several times slower. The softmax over two values is the sigmoid of their difference.
 
-    To convert weights of PyTorch (timm's `resnest50d`, the authors' `resnest50`), with `i` from 0:
+    The table maps the layers to those of PyTorch (timm's `resnest50d`, the authors' `resnest50`), for converting
+    weights; `i` starts at 0:
 
-    | here | there |
+    | Keras, here | PyTorch |
     |---|---|
     | `stem_conv1`, `stem_bn1`, `stem_conv2`, `stem_bn2` | `conv1.0`, `conv1.1`, `conv1.3`, `conv1.4` |
     | `stem_conv3`, `stem_bn3` | `conv1.6`, `bn1` |
-    | `stage<s>_block<i + 1>_<name>` | `layer<s>.<i>.<name>`, with `<name>` of the following |
+    | `stage<s>_block<i + 1>_<name>` | `layer<s>.<i>.<name>`, with a `<name>` of the rows below |
     | `conv1`, `bn1`, `conv3`, `bn3` | the same |
     | `split1_conv`, `split2_conv` | first and second half of the outputs of `conv2.conv` |
     | `split1_bn`, `split2_bn` | first and second half of `conv2.bn0` |
@@ -40,24 +41,28 @@ def ResNeSt50(
     | `down_conv`, `down_bn` | `downsample.1`, `downsample.2` |
     | `fc` | `fc` |
 
-    A convolution's kernel is `(height, width, in, out)` here and `(out, in, height, width)` there, that of `fc`
-    `(in, out)` and `(out, in)`; gamma, beta, moving_mean, moving_variance are weight, bias, running_mean, running_var.
+    The kernel of a convolution is `(height, width, in, out)` in Keras and `(out, in, height, width)` in PyTorch; that
+    of `fc` is `(in, out)` and `(out, in)`. Keras's gamma, beta, moving_mean and moving_variance are PyTorch's weight,
+    bias, running_mean and running_var.
 
     Args:
-        include_top: Whether global average pooling and a linear classifier follow.
-        weights: None; see `farkeras.models.backbones.build_backbone` for weights from a file.
+        include_top: Whether to add global average pooling and a linear classifier.
+        weights: Must be None. `farkeras.models.backbones.build_backbone` loads weights from a file.
         input_tensor: Keras tensor `(batch, height, width, 3)`, normalised by `preprocess_input`.
-        classes: Outputs of the classifier.
+        classes: Number of classes of the classifier.
 
     Returns:
-        A functional model to `(batch, height / 32, width / 32, 2048)` (rounded up), with top to logits
-        `(batch, classes)`.
+        A functional model with output `(batch, height / 32, width / 32, 2048)` (sizes rounded up), or logits
+        `(batch, classes)` with `include_top=True`.
+
+    Raises:
+        ValueError: `weights` is not None.
 
     Reference:
         Zhang et al., ResNeSt: Split-Attention Networks, arXiv 2004.08955.
     """
     if weights is not None:
-        raise ValueError(f"ResNeSt50 has no published Keras weights, expected weights=None. Received: {weights}")
+        raise ValueError(f"ResNeSt50 has no published Keras weights; expected weights=None. Received: {weights}")
     x = input_tensor
     for i, (width, stride) in enumerate([(32, 2), (32, 1), (64, 1)], start=1):
         x = _convolution(x, width, 3, stride, f"stem_conv{i}", f"stem_bn{i}")
@@ -77,7 +82,7 @@ def _bottleneck(x: keras.KerasTensor, width: int, stride: int, project: bool, na
     y = _convolution(x, width, 1, 1, f"{name}_conv1", f"{name}_bn1")
     y = _split_attention(y, name)
     if stride > 1:
-        y = layers.ZeroPadding2D(1, name=f"{name}_pool_pad")(y)  # the mean counts the zeros, as the reference's does
+        y = layers.ZeroPadding2D(1, name=f"{name}_pool_pad")(y)  # the mean includes the zeros, as in the reference
         y = layers.AveragePooling2D(3, stride, name=f"{name}_pool")(y)
     y = _convolution(y, 4 * width, 1, 1, f"{name}_conv3", f"{name}_bn3", activate=False)
     if project:
@@ -88,7 +93,7 @@ def _bottleneck(x: keras.KerasTensor, width: int, stride: int, project: bool, na
 
 
 def _split_attention(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """`(batch, h, w, C)` -> `(batch, h, w, C)`; each split reads half of the channels and gives all C."""
+    """Split attention, `(batch, h, w, C)` -> `(batch, h, w, C)`: each split maps half of the channels to all C."""
     channels = x.shape[-1]
     u1, u2 = (
         _convolution(half, channels, 3, 1, f"{name}_split{r}_conv", f"{name}_split{r}_bn")
@@ -111,7 +116,7 @@ def _convolution(
     use_bias: bool = False,
     activate: bool = True,
 ) -> keras.KerasTensor:
-    """Convolution padded alike on all sides (Keras' "same" pads strided ones right and below), normalisation, ReLU."""
+    """Convolution, batch normalisation, ReLU. Padding is equal on all sides, unlike Keras's "same" with strides."""
     if stride > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
     padding = "valid" if stride > 1 else "same"
@@ -125,5 +130,5 @@ def _he() -> keras.initializers.Initializer:
 
 
 def preprocess_input(x: keras.KerasTensor) -> keras.KerasTensor:
-    """RGB 0..255 -> zero mean and unit deviation over ImageNet, per channel."""
+    """Normalise RGB in 0..255 to zero mean and unit standard deviation per channel, measured on ImageNet."""
     return (x - MEAN) / STD

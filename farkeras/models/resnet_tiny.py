@@ -5,23 +5,30 @@ from keras import layers
 def ResNetTiny(
     include_top: bool = False, weights: None = None, input_tensor: keras.KerasTensor | None = None, alpha: float = 1.0
 ) -> keras.Model:
-    """A small residual network for laptops and small images, made of plain 3x3 convolutions.
+    """A small residual network of 3x3 convolutions for laptops and small images.
 
-    Ours, without published weights: on a CPU it trains faster than MobileNets of the same width, since dense
-    convolutions use the processor better than depthwise ones. Five stages at strides 2, 4, 8, 16 and 32; stages three
-    to five end in a residual block. Batch normalisation has momentum 0.9, which suits short runs.
+    The network is our own design, without published weights. On a CPU it trains faster than MobileNets of the same
+    width, because dense convolutions use the processor better than depthwise convolutions. It has five stages at
+    strides 2, 4, 8, 16 and 32; stages three to five end in a residual block. Batch normalisation has momentum 0.9,
+    which suits short runs.
 
     Args:
-        include_top: False; there is no classification layer.
-        weights: None; there are no published weights.
+        include_top: Must be False: there is no classification layer.
+        weights: Must be None: there are no published weights.
         input_tensor: Keras tensor `(batch, height, width, 3)`, values in -1..1.
-        alpha: Width multiplier of the stages' 16, 32, 64, 128 and 256 channels.
+        alpha: Width multiplier of the stages' 16, 32, 64, 128 and 256 channels; each stage keeps at least 8.
 
     Returns:
-        A functional model to `(batch, height / 32, width / 32, 256 alpha)`.
+        A functional model with output `(batch, height / 32, width / 32, 256 alpha)` (sizes rounded up).
+
+    Raises:
+        ValueError: `include_top` is not False, or `weights` is not None.
     """
     if include_top or weights is not None:
-        raise ValueError(f"ResNetTiny has no top, no weights. Received: include_top={include_top}, weights={weights}")
+        raise ValueError(
+            "ResNetTiny has no top and no published weights; expected include_top=False, weights=None. "
+            f"Received: include_top={include_top}, weights={weights}"
+        )
 
     def convolution(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
         x = layers.Conv2D(filters, 3, stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
@@ -39,5 +46,5 @@ def ResNetTiny(
 
 
 def preprocess_input(x: keras.KerasTensor) -> keras.KerasTensor:
-    """RGB 0..255 -> -1..1."""
+    """Scale RGB from 0..255 to -1..1."""
     return x / 127.5 - 1.0
