@@ -1,4 +1,4 @@
-"""An export appears complete and with the model's numbers, or does not appear."""
+"""Writes the folder of an export. It appears only when it is complete and has passed the comparison."""
 
 import os
 import shutil
@@ -13,11 +13,11 @@ from farkeras.files import as_path, reason, written_aside
 
 
 class Exported(NamedTuple):
-    """What an export wrote.
+    """An export that was written.
 
     Attributes:
-        path: The folder.
-        report: The result of `farkeras.exporters.parity.compare_with_reference`; None without a comparison.
+        path: Folder of the export.
+        report: Result of `farkeras.exporters.parity.compare_with_reference`; None without a comparison.
     """
 
     path: Path
@@ -26,14 +26,20 @@ class Exported(NamedTuple):
 
 @contextmanager
 def new_artifact(target: str | os.PathLike) -> Iterator[Path]:
-    """Gives a new folder in which to write and measure an export; at the end it becomes `target`.
+    """Gives a temporary folder in which to write and compare an export, and renames it to `target` at the end.
 
-    After a `ParityError` the folder is kept as `<target>.rejected`, for inspection; TF Serving loads only folders whose
-    names are numbers. After any other error nothing is left behind.
+    After a `ParityError` the folder is kept as `<target>.rejected` for inspection. TF Serving does not load it, because
+    it loads only folders whose names are numbers. After any other error nothing is left behind.
+
+    Args:
+        target: Path of the new folder.
+
+    Yields:
+        The temporary folder.
 
     Raises:
         FarkerasError: `target` exists, or it cannot be written.
-        ParityError: As the block raised it, with the folder named.
+        ParityError: The block raised it; the path of the kept folder is added to the message.
     """
     target = as_path(target)
     check_new(target)
@@ -49,14 +55,14 @@ def new_artifact(target: str | os.PathLike) -> Iterator[Path]:
 
 
 def check_new(target: str | os.PathLike) -> None:
-    """Raises a `FarkerasError` where `target` exists; call it before minutes of work."""
+    """Raises a `FarkerasError` if `target` exists. Call it before work that takes minutes."""
     if as_path(target).exists():
-        raise FarkerasError(f"{target} exists, and an export replaces nothing: remove it, or set another `output`.")
+        raise FarkerasError(f"{target} already exists and is not overwritten. Remove it, or set another `output`.")
 
 
 @contextmanager
 def writing(target: str | os.PathLike) -> Iterator[None]:
-    """Makes a `FarkerasError` of a failed write, see `farkeras.files.reason`."""
+    """Turns an error of a failed write into a `FarkerasError`; see `farkeras.files.reason`."""
     try:
         yield
     except Exception as error:

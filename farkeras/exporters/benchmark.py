@@ -1,4 +1,4 @@
-"""How fast and how large the exports of a run are: every runtime takes the same images, in turns."""
+"""Measures the speed, size and memory of a run's exports. All runtimes process the same images, in turns."""
 
 import os
 import pickle
@@ -22,23 +22,23 @@ from farkeras.models.base import FaceAttributeModel
 from farkeras.models.baselines import SharedTrunk
 from farkeras.models.model_file import MODEL_FILE, ModelMetadata, load_model
 
-TURN = 8  # images that a runtime takes before the next one has its turn
+TURN = 8  # images that a runtime processes before the next runtime has its turn
 BARE_BACKBONE = "bare backbone"
 
 
 @dataclass
 class Measured:
-    """A runtime with a model, and what was measured.
+    """A runtime with a model, and its measurements.
 
     Attributes:
         runtime: A key of `benchmark_worker.LOADERS`.
-        variant: Precision, or empty.
-        path: The model.
-        threads: Threads of the processor.
-        size: Size of the model's file or files in bytes.
-        seconds: Duration of each call with one image.
-        difference: Largest difference of a probability from the Keras model's; None for another model.
-        memory: Peak memory of its process, with Python and the libraries, in bytes.
+        variant: Precision of the export, `BARE_BACKBONE`, or empty.
+        path: Path of the model.
+        threads: Number of processor threads.
+        size: Total size of the model's files in bytes.
+        seconds: Duration of each call in seconds; each call processes one image.
+        difference: Largest absolute difference of a probability from the Keras model's; None for the bare backbone.
+        memory: Peak memory of the runtime's process in bytes, including Python and the libraries.
     """
 
     runtime: str
@@ -52,7 +52,7 @@ class Measured:
 
     @property
     def name(self) -> str:
-        """Runtime and variant."""
+        """Runtime and variant, such as "LiteRT int8"."""
         return f"{self.runtime} {self.variant}".strip()
 
     @property
@@ -67,7 +67,7 @@ class Measured:
 
     @property
     def images_per_second(self) -> float:
-        """The rate, one image at a time."""
+        """Images per second, one image at a time."""
         return len(self.seconds) / sum(self.seconds)
 
 
@@ -79,26 +79,32 @@ def measure_exports(
     rounds: int = 4,
     bare_backbone: bool = False,
 ) -> list[Measured]:
-    """Measures the Keras model and all exports of it.
+    """Measures a Keras model and all its exports.
 
-    Each runtime is a process of its own and takes one image at a time, an aligned crop as pixels in memory; the times
-    include the preprocessing in the model. Runtimes take turns, so that a busy moment of the machine affects them all.
+    Each runtime has its own process and takes one image at a time: an aligned crop, as pixels in memory. The times
+    include the preprocessing inside the model. The runtimes take turns, so that other load on the machine affects all
+    of them.
 
     Args:
         workdir: Workdir of a training run, or its `.keras` file.
-        export_dir: Folder with `saved_model/<version>`, `tflite/<precision>` and `onnx`, or some of them.
-        images: The images to use.
-        threads: Numbers of threads; each runtime is measured with each of them.
-        rounds: How often every runtime takes every image.
-        bare_backbone: Also measure, as `BARE_BACKBONE`, a float32 TFLite file of the backbone with pooling and one
-            linear layer; the model's time above its time is the price of the model's own parts.
+        export_dir: Folder with at least one of `saved_model/<version>`, `tflite/<precision>` and `onnx`.
+        images: The images to measure with.
+        threads: Numbers of processor threads; each runtime is measured with each number.
+        rounds: Number of times that each runtime processes each image.
+        bare_backbone: Whether to measure also, as `BARE_BACKBONE`, a float32 TFLite file of the backbone with pooling
+            and one linear layer. The model's time minus this time is the cost of the model's own parts.
+
+    Returns:
+        One `Measured` for each model and number of threads.
 
     Raises:
-        FarkerasError: There is no model, no export or no data, or a runtime does not run.
+        FarkerasError: There is no model, no export or no data, or a runtime cannot run its model.
     """
     found = find_exports(export_dir)
     if not found:
-        raise FarkerasError(f"Nothing is exported under {export_dir}; run export/export_tflite.py or another first.")
+        raise FarkerasError(
+            f"{export_dir} holds no exports. Run export/export_tflite.py or another export command first."
+        )
     path = as_path(workdir)
     path = path / MODEL_FILE if path.is_dir() else path
     model, metadata = load_model(path)
@@ -116,8 +122,13 @@ def measure_exports(
 
 
 def take_turns(rows: Sequence[Measured], crops: Sequence[np.ndarray], rounds: int, expected: np.ndarray) -> None:
-    """Runs every crop (`uint8 [height, width, 3]`) `rounds` times in every row's runtime, and writes what is measured
-    into the rows; the Keras model's probabilities, `float32 [crops, attributes]`, are `expected`.
+    """Runs all crops in every runtime, in turns, and stores the measurements in `rows`.
+
+    Args:
+        rows: The runtimes; changed in place.
+        crops: Aligned crops, `uint8 [height, width, 3]`.
+        rounds: Number of times that each runtime processes each crop.
+        expected: Probabilities of the Keras model, `float32 [crops, attributes]`.
     """
     with ExitStack() as stack:
         workers = [stack.enter_context(_worker(row)) for row in rows]
@@ -134,7 +145,7 @@ def take_turns(rows: Sequence[Measured], crops: Sequence[np.ndarray], rounds: in
 
 
 def find_exports(export_dir: str | os.PathLike) -> list[tuple[str, str, Path]]:
-    """Runtime, variant and path of each export in a folder; for SavedModels only the newest version."""
+    """Lists runtime, variant and path of each export in a folder; of the SavedModels only the newest version."""
     folder, found = as_path(export_dir), []
     if versions := [int(path.name) for path in folder.glob("saved_model/*") if path.name.isdecimal()]:
         found.append(("SavedModel", "", folder / "saved_model" / str(max(versions))))
@@ -146,7 +157,7 @@ def find_exports(export_dir: str | os.PathLike) -> list[tuple[str, str, Path]]:
 
 
 def bare_backbone_file(model: FaceAttributeModel, metadata: ModelMetadata, input_size: tuple[int, int]) -> bytes:
-    """A model's backbone with pooling and one linear layer for all attributes as a float32 TFLite file."""
+    """Makes a float32 TFLite file of a model's backbone with pooling and one linear layer for all attributes."""
     config, names = model.get_config(), ("attributes", "backbone", "image_size", "backbone_alpha")
     bare = SharedTrunk.from_config({name: config[name] for name in names})
     with tempfile.TemporaryDirectory() as folder:
@@ -162,7 +173,7 @@ def _size(path: Path) -> int:
 
 @contextmanager
 def _worker(row: Measured) -> Iterator[Callable[[Sequence[np.ndarray] | None], Any]]:
-    """The process of a runtime, as a function that asks it."""
+    """Starts the process of a runtime and gives a function that sends it crops and returns its answer."""
     command = [sys.executable, "-m", "farkeras.exporters.benchmark_worker"]
     command += [row.runtime, str(row.path), str(row.threads)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -175,7 +186,8 @@ def _worker(row: Measured) -> Iterator[Callable[[Sequence[np.ndarray] | None], A
             return pickle.load(answers)
         except (EOFError, OSError):
             last = errors.read().decode(errors="replace").strip().splitlines()
-            raise FarkerasError(f"{row.name} does not run {row.path}: {last[-1] if last else 'it died'}") from None
+            reason = last[-1] if last else "its process ended without a message"
+            raise FarkerasError(f"{row.name} cannot run {row.path}: {reason}") from None
 
     try:
         yield ask

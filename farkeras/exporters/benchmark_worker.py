@@ -1,6 +1,6 @@
-"""One runtime in a process of its own, so that its peak memory can be measured: `benchmark.py` starts and asks it.
+"""Runs one runtime in its own process, so that its peak memory can be measured. `benchmark.py` starts the process.
 
-It imports only what the runtime needs.
+The process imports only what the runtime needs.
 """
 
 import os
@@ -17,11 +17,11 @@ from farkeras.files import plain_path
 from farkeras.native_logs import silence_native_logs
 
 Run = Callable[[np.ndarray], np.ndarray]
-"""An aligned crop, `uint8 [height, width, 3]` -> probabilities `float32 [attributes]`."""
+"""Maps an aligned crop, `uint8 [height, width, 3]`, to probabilities, `float32 [attributes]`."""
 
 
 def load_keras(path: str, threads: int) -> Run:
-    """The Keras model of a workdir, compiled, with its preprocessing."""
+    """Loads a Keras model with its preprocessing, as a `tf.function`."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -34,10 +34,10 @@ def load_keras(path: str, threads: int) -> Run:
 
 
 def load_saved_model(path: str, threads: int) -> Run:
-    """A version of a SavedModel as TF Serving runs it: loader and Session."""
+    """Loads one version of a SavedModel in a Session, as TF Serving does."""
     import tensorflow as tf
 
-    tf.get_logger().setLevel("ERROR")  # else it warns that `Session` is deprecated
+    tf.get_logger().setLevel("ERROR")  # otherwise TensorFlow warns that `Session` is deprecated
     options = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
     session = tf.compat.v1.Session(graph=tf.Graph(), config=options)
     with session.graph.as_default(), plain_path(path) as plain:
@@ -47,7 +47,7 @@ def load_saved_model(path: str, threads: int) -> Run:
 
 
 def load_litert(path: str, threads: int) -> Run:
-    """A `.tflite` file."""
+    """Loads a `.tflite` file in LiteRT."""
     from farkeras.clients.litert import LiteRTRecognizer
 
     recognizer = LiteRTRecognizer(path, threads)
@@ -55,7 +55,7 @@ def load_litert(path: str, threads: int) -> Run:
 
 
 def load_onnx(path: str, threads: int) -> Run:
-    """An `.onnx` file in ONNX Runtime, on the CPU."""
+    """Loads an `.onnx` file in ONNX Runtime, on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -69,19 +69,20 @@ LOADERS = {"Keras": load_keras, "SavedModel": load_saved_model, "LiteRT": load_l
 
 
 def peak_memory() -> int:
-    """The most memory this process has held at once, in bytes."""
+    """Returns the peak memory of this process in bytes."""
     try:
-        with open("/proc/self/status") as status:  # getrusage may count the process that started this one
+        with open("/proc/self/status") as status:  # getrusage may include the parent process
             return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM"))
-    except OSError:  # no Linux
+    except OSError:  # not Linux
         scale = 1 if sys.platform == "darwin" else 1024
         return scale * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def answer_requests(requests: IO[bytes], answers: IO[bytes], load: Callable[[], Run]) -> None:
-    """Answers each pickled list of crops with `(seconds, probabilities)`, and `None` with the peak memory.
+    """Answers pickled requests: a list of crops with `(seconds, probabilities)`, and `None` with the peak memory.
 
-    Before the timed calls of a list its first crop is run once without timing, as another runtime used the processor.
+    `None` ends the process. The first crop of each list is run once without timing, because another runtime used the
+    processor before.
     """
     run = load()
     while (crops := pickle.load(requests)) is not None:
@@ -100,7 +101,7 @@ def answer_requests(requests: IO[bytes], answers: IO[bytes], load: Callable[[], 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     own_stdout = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not mix with the answers
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
     silence_native_logs()
     kind, model_path, num_threads = sys.argv[1:]
     answer_requests(sys.stdin.buffer, own_stdout, lambda: LOADERS[kind](model_path, int(num_threads)))

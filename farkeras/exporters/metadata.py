@@ -1,4 +1,4 @@
-"""What goes with every export: the names of its outputs, the input that it expects, and where it comes from."""
+"""Metadata of every export: the names of its outputs, the input that it expects, and its origin."""
 
 import json
 from pathlib import Path
@@ -12,25 +12,27 @@ LABELS_FILE = "labels.txt"
 
 
 def export_metadata(metadata: ModelMetadata, kind: str, packages: tuple[str, ...], **details: object) -> dict:
-    """The metadata of an export, ready for JSON.
+    """Returns the metadata of an export, ready for JSON.
 
     Args:
-        metadata: The exported model's.
+        metadata: Metadata of the exported model.
         kind: "saved_model", "tflite" or "onnx".
-        packages: Packages beside TensorFlow and Keras that wrote the export, such as "tf2onnx", to add their versions.
-        **details: What a user of this kind needs to know, such as `precision="int8"`.
+        packages: Further packages that wrote the export, such as "tf2onnx"; their versions are included. TensorFlow and
+            Keras are always included.
+        **details: Properties of the export that its users need, such as `precision="int8"`.
 
     Returns:
-        The values of the model file (`ModelMetadata.from_dict` reads them): attributes in the order of the outputs,
-        groups, preprocessing, the input in words, settings and packages of training, metrics of the weights. Files and
-        folders have only their last names, for an export may be passed on. Beside them `export`: its `kind`,
-        `format_version`, the `versions` of the packages that wrote it, and the details.
+        The values of the model file, which `ModelMetadata.from_dict` reads: attributes in the order of the outputs,
+        groups, preprocessing, a description of the input, settings and package versions of training, and validation
+        metrics of the weights. Paths are reduced to their last part, because an export may be passed on. The additional
+        entry `export` holds `kind`, `format_version`, the `versions` of the packages that wrote the export, and the
+        details.
     """
     export = {"kind": kind, "format_version": EXPORT_FORMAT_VERSION, "versions": current_versions(*packages)}
     return metadata.to_dict() | {"config": published(metadata.config), "export": export | details}
 
 
 def write_metadata(folder: Path, values: dict) -> None:
-    """Writes what `export_metadata` gave to `farkeras.json`, and the attributes to `labels.txt`, one a line."""
+    """Writes the result of `export_metadata` to `farkeras.json`, and the attributes to `labels.txt`, one per line."""
     (folder / METADATA_FILE).write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     (folder / LABELS_FILE).write_text("\n".join(values["attributes"]) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""ONNX files with the preprocessing: from aligned crops to probabilities."""
+"""Exports ONNX files that include the preprocessing and map aligned crops to probabilities."""
 
 import importlib
 import json
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # the `onnx` extra is loaded only for an export
 
 ONNX_FILE = "model.onnx"
 OPSET = 17
-"""The version of ONNX 1.12 (2022): it has all operations that the models need, and every runtime in use reads it."""
+"""Opset of ONNX 1.12 (2022). It has all operations that the models need, and every runtime in use supports it."""
 
 
 def write_onnx(
@@ -33,27 +33,30 @@ def write_onnx(
     parity: ParityImages | None = None,
     input_size: tuple[int, int] = (CROP_HEIGHT, CROP_WIDTH),
 ) -> Exported:
-    """Writes a folder with `model.onnx`, its metadata and the comparison; it appears when it is complete.
+    """Writes a folder with `model.onnx`, its metadata and the comparison. The folder appears when it is complete.
 
-    The model: `images`, uint8 `[batch, *input_size, 3]`, RGB crops aligned as CelebA's -> `probabilities`, float32
-    `[batch, attributes]`, in the attribute order of the metadata. Its `metadata_props` have `labels`, one a line, and
-    `farkeras`, the same JSON as `farkeras.json` beside it.
+    The model maps `images`, uint8 `[batch, *input_size, 3]`, RGB crops aligned as in CelebA, to `probabilities`,
+    float32 `[batch, attributes]`, in the attribute order of the metadata. The `metadata_props` of the file hold
+    `labels`, one per line, and `farkeras`, the same JSON as the file `farkeras.json` in the folder.
 
     Args:
         model_path: Workdir of a training run, or its `.keras` file.
-        target: The new folder.
-        parity: The images on which ONNX Runtime is compared with the Keras model; None for no comparison.
-        input_size: Height and width of the crops.
+        target: Path of the new folder.
+        parity: The images on which ONNX Runtime is compared with the Keras model; None skips the comparison.
+        input_size: Height and width of the crops in pixels.
+
+    Returns:
+        The folder and the comparison.
 
     Raises:
         FarkerasError: The `onnx` extra is not installed, there is no model, the folder exists or cannot be written, or
-            images to compare on do not have the input size.
+            an image for the comparison does not have the input size.
         ParityError: The export differs from the model by more than the limits; it is kept as `<target>.rejected`.
     """
     try:
         onnx, *_ = [importlib.import_module(name) for name in ("onnx", "onnxruntime", "tf2onnx")]
     except ModuleNotFoundError as error:
-        raise FarkerasError(f"ONNX needs {error.name}: pip install 'farkeras[onnx]'") from None
+        raise FarkerasError(f"The ONNX export needs {error.name}: pip install 'farkeras[onnx]'") from None
     model, metadata = load_model(model_path)
     target, report = as_path(target), None
     with new_artifact(target) as aside:
@@ -76,7 +79,7 @@ def write_onnx(
 
 
 def onnx_runtime(path: str | os.PathLike) -> Runtime:
-    """An ONNX file in ONNX Runtime, on the CPU."""
+    """Loads an ONNX file in ONNX Runtime, on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -85,8 +88,8 @@ def onnx_runtime(path: str | os.PathLike) -> Runtime:
     def run(images: np.ndarray) -> np.ndarray:
         if list(images.shape[1:]) != size:
             raise FarkerasError(
-                f"The images to compare on have {images.shape[1]} x {images.shape[2]} pixels (height x width), the "
-                f"export takes {size[0]} x {size[1]}: set `input_size={images.shape[1]},{images.shape[2]}`."
+                f"The images for the comparison have {images.shape[1]} x {images.shape[2]} pixels (height x width), "
+                f"but the export takes {size[0]} x {size[1]}. Set `input_size={images.shape[1]},{images.shape[2]}`."
             )
         return session.run(["probabilities"], {"images": images})[0]
 
@@ -111,12 +114,15 @@ def _convert(model: LogitsModel, metadata: ModelMetadata, input_size: tuple[int,
 
 
 def _fill_in_constants(graph: "GraphProto", function: tf.types.experimental.ConcreteFunction) -> None:
-    """Gives constants that tf2onnx takes for inputs their values, such as the normalisation of ResNet50."""
+    """Turns inputs of the graph that are constants into initializers with their values.
+
+    tf2onnx declares some constants as inputs, such as the normalisation of ResNet50.
+    """
     from onnx import numpy_helper
 
     captured = zip(function.captured_inputs, function.inputs[1:], strict=True)
     constants = {tensor.name: value.numpy() for value, tensor in captured if value.dtype != tf.resource}
-    used = {name for node in graph.node for name in node.input}  # tf2onnx has folded some into others
+    used = {name for node in graph.node for name in node.input}  # tf2onnx has folded some constants into others
     inputs = [node for node in graph.input if node.name not in constants]
     graph.initializer.extend(
         numpy_helper.from_array(constants[node.name], node.name)
@@ -128,16 +134,16 @@ def _fill_in_constants(graph: "GraphProto", function: tf.types.experimental.Conc
 
 
 def _resize_bilinear(graph: "Graph", node: "Node", name: str, args: list) -> None:
-    """tf2onnx's handler of `ResizeBilinear` with half-pixel centres, from one known size to another: two products.
+    """Replaces `ResizeBilinear` with half-pixel centres, between two known sizes, by two matrix products.
 
-    ONNX's Resize would be the operation, but its samples lie elsewhere in the last bits, which changed probabilities by
-    2.4e-5 where these products change them by 3.5e-6, in the same time. And tf2onnx writes its scale in float32, with
-    which 218 * (112 / 218) is a little less than 112: 111 pixels.
+    This is a handler for tf2onnx. ONNX has a Resize operation, but its sample positions differ in the last bits: it
+    changed probabilities by 2.4e-5, and these products change them by 3.5e-6, in the same time. In addition, tf2onnx
+    writes the scale of Resize in float32, where 218 * (112 / 218) is slightly less than 112, which gives 111 pixels.
     """
     from tf2onnx.utils import make_name
 
     def weights(length: int, new_length: int) -> np.ndarray:
-        """`[new_length, length]`: how much each sample gives to each new one, rounded as TensorFlow does."""
+        """Weight of each sample in each new sample, `[new_length, length]`, rounded as in TensorFlow."""
         step = np.float32(length) / np.float32(new_length)
         centres = (np.arange(new_length, dtype=np.float32) + np.float32(0.5)) * step - np.float32(0.5)
         lower = np.floor(centres)

@@ -1,4 +1,4 @@
-"""Whether an export gives the numbers of the Keras model: differences, decisions, accuracy, and their limits."""
+"""Compares an export with the Keras model: differences, decisions, accuracy, and their limits."""
 
 import dataclasses
 import json
@@ -16,11 +16,15 @@ PARITY_FILE = "parity.json"
 FORMAT_VERSION = 1
 
 Runtime = Callable[[Faces], np.ndarray]
-"""An export, loaded: `Faces` of B files -> probabilities `float32 [B, attributes]`."""
+"""A loaded export: it maps `Faces` of B files to probabilities, `float32 [B, attributes]`."""
 
 
 def image_runtime(run: Callable[[np.ndarray], np.ndarray]) -> Runtime:
-    """A runtime from a function of images of one size, `uint8 [B, height, width, 3]` -> `float32 [B, attributes]`."""
+    """Makes a runtime that takes images of several sizes.
+
+    Args:
+        run: Maps images of one size, `uint8 [B, height, width, 3]`, to probabilities, `float32 [B, attributes]`.
+    """
 
     def runtime(faces: Faces) -> np.ndarray:
         sizes = [crop.shape for crop in faces.crops]
@@ -35,14 +39,14 @@ def image_runtime(run: Callable[[np.ndarray], np.ndarray]) -> Runtime:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much an export may differ from the Keras model; None: without limit.
+    """Limits for the differences of an export from the Keras model. None means that there is no limit.
 
     Attributes:
-        max_difference: Largest difference of a probability.
-        mean_difference: Mean difference of the probabilities.
-        equal_decisions: Smallest share of equal answers at threshold 0.5.
-        mean_accuracy_loss: Largest loss of mean accuracy, as a fraction: 0.01 is one point.
-        balanced_accuracy_loss: Largest loss of mean balanced accuracy, likewise.
+        max_difference: Upper limit of the largest absolute difference of a probability.
+        mean_difference: Upper limit of the mean absolute difference of the probabilities.
+        equal_decisions: Lower limit of the share of equal decisions at threshold 0.5, as a fraction.
+        mean_accuracy_loss: Upper limit of the loss of mean accuracy, as a fraction: 0.01 is one percentage point.
+        balanced_accuracy_loss: Upper limit of the loss of mean balanced accuracy, as a fraction.
     """
 
     max_difference: float | None = None
@@ -61,7 +65,7 @@ class ParityError(FarkerasError):
     """An export differs from the Keras model by more than its limits.
 
     Attributes:
-        report: The result of `compare`.
+        report: Result of `compare_with_reference`.
     """
 
     def __init__(self, message: str, report: dict):
@@ -70,57 +74,68 @@ class ParityError(FarkerasError):
 
 
 def compare_with_reference(reference: Reference, runtimes: Mapping[str, Runtime], limits: Limits) -> dict:
-    """Runs exports on the reference's files.
+    """Runs exports on image files and compares their probabilities with those of the Keras model.
 
     Args:
-        reference: What they are compared with.
+        reference: The files, and the Keras model's probabilities.
         runtimes: The exports, or the endpoints of one export, by name.
-        limits: The limits for each of them.
+        limits: Limits that apply to each runtime.
 
     Returns:
-        Ready for JSON: `data` as in `Reference`; `limits`; `keras` with `mean_accuracy` and `mean_balanced_accuracy`,
-        fractions; `runtimes`, by name: the same two, `max_difference` and `mean_difference` of probabilities,
-        `equal_decisions` as a fraction; `exceeded`: one phrase for each limit that a runtime exceeds. A probability
-        that is not a number counts as a difference of 1.
+        A dictionary, ready for JSON:
+
+        - `data`: as in `Reference`;
+        - `limits`: the limits that are not None;
+        - `keras`: `mean_accuracy` and `mean_balanced_accuracy` of the Keras model, as fractions;
+        - `runtimes`: for each name the same two metrics, `max_difference` and `mean_difference` of the probabilities,
+          and `equal_decisions` as a fraction;
+        - `exceeded`: one phrase for each limit that a runtime exceeds.
+
+        A probability that is not finite counts as a difference of 1 and as an unequal decision.
+
+    Raises:
+        FarkerasError: The probabilities of a runtime do not have the expected shape.
     """
     expected = reference.probabilities
-    keras_figures = _figures(reference, expected)
+    keras_metrics = _metrics(reference, expected)
     rows, exceeded = {}, []
     for name, runtime in runtimes.items():
         answers = np.concatenate([np.asarray(runtime(faces)) for faces in reference.batches()])
         if answers.shape != expected.shape:
-            raise FarkerasError(f"{name} answers {list(answers.shape)} for {list(expected.shape)} probabilities.")
+            raise FarkerasError(
+                f"{name} must return probabilities of shape {list(expected.shape)}. Received: {list(answers.shape)}."
+            )
         differences = np.where(np.isfinite(answers), np.abs(answers - expected), 1.0)
-        answers = np.where(np.isfinite(answers), answers, expected < 0.5)  # the other answer
+        answers = np.where(np.isfinite(answers), answers, expected < 0.5)  # counts as unequal
         rows[name] = {
             "max_difference": float(differences.max()),
             "mean_difference": float(differences.mean()),
             "equal_decisions": float(((answers >= 0.5) == (expected >= 0.5)).mean()),
-            **_figures(reference, answers),
+            **_metrics(reference, answers),
         }
-        exceeded += [f"{name}: {phrase}" for phrase in _exceeded(rows[name], keras_figures, limits)]
+        exceeded += [f"{name}: {phrase}" for phrase in _exceeded(rows[name], keras_metrics, limits)]
     return {
         "format_version": FORMAT_VERSION,
         "data": reference.data,
         "limits": {name: limit for name, limit in dataclasses.asdict(limits).items() if limit is not None},
-        "keras": keras_figures,
+        "keras": keras_metrics,
         "runtimes": rows,
         "exceeded": exceeded,
     }
 
 
-def _figures(reference: Reference, probabilities: np.ndarray) -> dict:
-    figures = evaluate_attributes(reference.labels, probabilities, reference.grouping)
-    return {name: figures[name] for name in ("mean_accuracy", "mean_balanced_accuracy")}
+def _metrics(reference: Reference, probabilities: np.ndarray) -> dict:
+    metrics = evaluate_attributes(reference.labels, probabilities, reference.grouping)
+    return {name: metrics[name] for name in ("mean_accuracy", "mean_balanced_accuracy")}
 
 
-def _exceeded(row: dict, keras_figures: dict, limits: Limits) -> list[str]:
+def _exceeded(row: dict, keras_metrics: dict, limits: Limits) -> list[str]:
     names = {"mean_accuracy_loss": "mean_accuracy", "balanced_accuracy_loss": "mean_balanced_accuracy"}
-    losses = {loss: keras_figures[name] - row[name] for loss, name in names.items() if row[name] is not None}
+    losses = {loss: keras_metrics[name] - row[name] for loss, name in names.items() if row[name] is not None}
     phrases = []
     for name, limit in dataclasses.asdict(limits).items():
         value = (row | losses).get(name)
-        if limit is None or value is None:  # the accuracy is None where no label is known
+        if limit is None or value is None:  # accuracy is None if no label is known
             continue
         if value < limit if name == "equal_decisions" else value > limit:
             phrases.append(f"{name} {value:.3g}, limit {limit:g}")
@@ -128,12 +143,13 @@ def _exceeded(row: dict, keras_figures: dict, limits: Limits) -> list[str]:
 
 
 def write_parity(folder: Path, report: dict) -> None:
-    """Writes `parity.json`.
+    """Writes a report of `compare_with_reference` to `parity.json`.
 
     Raises:
-        ParityError: The export exceeds a limit; the file is written nevertheless.
+        ParityError: The export exceeds a limit. The file is written nevertheless.
     """
     text = json.dumps(report, indent=1, allow_nan=False) + "\n"
     (folder / PARITY_FILE).write_text(text, encoding="utf-8")
     if report["exceeded"]:
-        raise ParityError(f"Not the numbers of the Keras model: {'; '.join(report['exceeded'])}.", report)
+        exceeded = "; ".join(report["exceeded"])
+        raise ParityError(f"The export differs from the Keras model by more than its limits: {exceeded}.", report)

@@ -1,12 +1,13 @@
-"""8-bit models that keep their accuracy: which parts compute in integers, and which in float.
+"""Quantises models to 8 bits, except for the parts that must stay float.
 
-Three parts lose much accuracy when they are quantised, and cost little in float; export/README.md has the measurements:
+Three parts lose much accuracy or speed when they are quantised, and cost little in float. export/README.md has the
+measurements:
 
-- `ends`: everything before the first convolution and after the last one: the resize and the scaling of pixels, and the
-  attention, fusion and heads, whose products and softmax have values too far apart for 256 steps;
-- `early`: maps of at least a quarter of the network's height, whose errors all later layers inherit;
+- `ends`: everything before the first convolution and after the last one. These are the resize and the scaling of
+  pixels, and the attention, fusion and heads, whose products and softmax have values too far apart for 256 steps.
+- `early`: feature maps with at least a quarter of the input's height. All later layers inherit their errors.
 - `hard_swish`: the activation of MobileNetV3. XNNPACK, which runs LiteRT's models on a CPU, has it only in float, so
-  that an 8-bit one makes the model slower than a float model.
+  that an 8-bit hard_swish makes the model slower than a float model.
 """
 
 import warnings
@@ -25,13 +26,14 @@ _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 
 @dataclass(frozen=True)
 class Quantization:
-    """How a model becomes integer.
+    """Settings of the quantisation to 8 bits.
 
     Attributes:
-        images: Images to calibrate on, as the model takes them: uint8 `[height, width, 3]`. The largest values decide
-            the ranges, so that more images make coarser steps, not better ones.
+        images: Calibration images as the model takes them: uint8 `[height, width, 3]`. The largest values decide the
+            ranges, so that more images give coarser steps, not better ones.
         image_height: Height of the network's input in pixels.
-        float_parts: Names in `FLOAT_PARTS`; with none, all operations are 8-bit that TFLite has in 8 bits.
+        float_parts: Parts that stay float, names in `FLOAT_PARTS`. If empty, every operation that TFLite has in 8 bits
+            is quantised.
         batch_size: Number of images that the model takes in one call.
     """
 
@@ -42,17 +44,17 @@ class Quantization:
 
 
 def check_float_parts(names: Sequence[str]) -> None:
-    """Raises a `FarkerasError` for an unknown part."""
+    """Raises a `FarkerasError` if a name is not in `FLOAT_PARTS`."""
     if unknown := [name for name in names if name not in FLOAT_PARTS]:
-        raise FarkerasError(f"Unknown part '{unknown[0]}' to leave in float. Known: {', '.join(FLOAT_PARTS)}.")
+        raise FarkerasError(f"Unknown part '{unknown[0]}' in `float_parts`. Known: {', '.join(FLOAT_PARTS)}.")
 
 
 def quantize(converter: tf.lite.TFLiteConverter, quantization: Quantization) -> bytes:
-    """Converts to 8 bits: weights by channel, activations by tensor."""
+    """Converts a model to 8 bits, with ranges per channel for weights and per tensor for activations."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     batch = (quantization.batch_size, 1, 1, 1)
     converter.representative_dataset = lambda: ([np.tile(image, batch)] for image in quantization.images)
-    # The debugger is TensorFlow's public way to leave nodes out.
+    # The debugger is TensorFlow's public interface for excluding nodes from quantisation.
     options = tf.lite.experimental.QuantizationDebugOptions()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "TensorFlow's own interpreter is deprecated"
@@ -64,13 +66,13 @@ def quantize(converter: tf.lite.TFLiteConverter, quantization: Quantization) -> 
 
 
 def float_nodes(model: bytes, quantization: Quantization) -> Iterator[str]:
-    """Names of the tensors of a float model that stay float when it is quantised."""
+    """Yields the names of the tensors that stay float when a float model is quantised."""
     parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
     graph, parts = parsed.subgraphs[0], quantization.float_parts
     kinds = [flatbuffer_utils.opcode_to_name(parsed, operator.opcodeIndex) for operator in graph.operators]
     operators = list(zip(graph.operators, kinds, strict=True))
-    after: set[int] = set()  # tensors that come from a convolution
-    before: set[int] = set()  # tensors that lead to one
+    after: set[int] = set()  # tensors computed from the output of a convolution
+    before: set[int] = set()  # tensors that the input of a convolution is computed from
     for operator, kind in operators:
         if kind in _CONVOLUTIONS or after.intersection(operator.inputs):
             after.update(operator.outputs)

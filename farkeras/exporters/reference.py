@@ -1,4 +1,4 @@
-"""What exports are compared with: image files of the test split and the Keras model's probabilities for them."""
+"""The reference for comparisons: image files of the test split, and the Keras model's probabilities for them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,15 +21,15 @@ from farkeras.models.model_file import ModelMetadata
 from farkeras.progress import Progress
 
 BATCH_SIZE = 32
-_DECODE = Preprocessing((1, 1)).decode  # a decoder has no size
+_DECODE = Preprocessing((1, 1)).decode  # decoding does not depend on the size
 
 
 class Faces(NamedTuple):
-    """Some image files of faces.
+    """A batch of image files of faces.
 
     Attributes:
-        encoded: The files' bytes, JPEG or PNG.
-        crops: Their pixels, `uint8 [height, width, 3]` RGB; sizes may differ.
+        encoded: Contents of the files, JPEG or PNG.
+        crops: Decoded images, `uint8 [height, width, 3]` RGB. Their sizes may differ.
     """
 
     encoded: list[bytes]
@@ -38,14 +38,14 @@ class Faces(NamedTuple):
 
 @dataclass(frozen=True)
 class ParityImages:
-    """Which images exports are compared on: evenly spread over the test split.
+    """Images of the test split, evenly spread, on which exports are compared with the Keras model.
 
     Attributes:
-        number: Largest number of images.
-        source: Kind of data set; by default the one that the model was trained on.
-        data_dir: Its folder, or the table; by default the one that the model was trained on.
-        settings: How to read a table, in place of the settings that the model was trained with.
-        progress: Called while an archive is extracted, see `open_source`.
+        number: Largest number of images; 0 skips the comparison where a function allows it.
+        source: Kind of data set; by default that of the training data.
+        data_dir: Folder of the data set, or path of the table; by default that of the training data.
+        settings: Settings for reading a table; they replace those of training.
+        progress: Function that is called while an archive is extracted; see `open_source`.
     """
 
     number: int = 512
@@ -57,15 +57,15 @@ class ParityImages:
 
 @dataclass(frozen=True)
 class Reference:
-    """Image files with the Keras model's probabilities for them, in float32.
+    """N image files, with the Keras model's probabilities for A attributes.
 
     Attributes:
-        encoded: The files' bytes. For data whose images show more than CelebA's frame (`Examples.frame`), PNG files of
-            the part inside the frame.
-        labels: `int8 [N, A]`: 1, 0, -1 unknown.
+        encoded: Contents of the files. If the images of the data set show more than CelebA's frame
+            (`Examples.frame`), these are PNG files of the part inside the frame.
+        labels: `int8 [N, A]`: 1 and 0 are known labels, -1 is unknown.
         probabilities: `float32 [N, A]`.
         grouping: The attributes and their groups.
-        data: Where they come from, ready for JSON.
+        data: Origin of the images, ready for JSON.
     """
 
     encoded: list[bytes]
@@ -75,30 +75,33 @@ class Reference:
     data: dict
 
     def batches(self) -> Iterator[Faces]:
-        """All files in order, `BATCH_SIZE` at a time."""
+        """Yields all files in order, `BATCH_SIZE` at a time."""
         return _batches(self.encoded)
 
 
 def keras_reference(model: LogitsModel, metadata: ModelMetadata, images: ParityImages) -> Reference:
-    """Runs the Keras model on the images that exports are compared on.
+    """Runs the Keras model on the images for the comparison.
 
     Raises:
-        FarkerasError: There is no such data, it lacks an attribute of the model, or too many images are undecodable.
+        FarkerasError: The data set is missing, it has no test images, it lacks an attribute of the model, or too many
+            images are undecodable.
     """
     attributes, preprocessing = metadata.grouping.attributes, metadata.preprocessing
     where = (images.source, images.data_dir, images.progress, images.settings)
     try:
         examples, source, data_dir = open_split(attributes, metadata.config, "test", *where)
     except FarkerasError as error:
-        raise FarkerasError(f"{error} To export without a comparison on images: `parity_images=0`.") from None
+        raise FarkerasError(f"{error} To export without a comparison, set `parity_images=0`.") from None
     if not len(examples):
-        raise FarkerasError(f"{data_dir} has no test images to compare on; to export without: `parity_images=0`.")
+        raise FarkerasError(
+            f"{data_dir} has no test images for the comparison. To export without a comparison, set `parity_images=0`."
+        )
     chosen = np.unique(np.linspace(0, len(examples) - 1, min(images.number, len(examples))).astype(int))
     read_image, encoded = image_reader(examples), {}
     for row in chosen:
         try:
             encoded[row] = _in_frame(read_image(row), examples.frame)
-        except tf.errors.OpError:  # counted below
+        except tf.errors.OpError:  # undecodable images are counted below
             continue
     check_undecodable([str(examples.paths[row]) for row in chosen if row not in encoded], len(chosen))
 
@@ -109,7 +112,7 @@ def keras_reference(model: LogitsModel, metadata: ModelMetadata, images: ParityI
     ]
     data = {
         "source": source,
-        "data_dir": Path(data_dir).name,  # an export may be passed on
+        "data_dir": Path(data_dir).name,  # not the whole path, because an export may be passed on
         "split": "test",
         "images": len(encoded),
         "undecodable": len(chosen) - len(encoded),
@@ -122,7 +125,7 @@ def keras_reference(model: LogitsModel, metadata: ModelMetadata, images: ParityI
 
 
 def _in_frame(encoded: tf.Tensor, frame: tuple[float, float, float, float]) -> bytes:
-    """The file, or for an image that shows more than CelebA's frame a PNG file of the part inside the frame."""
+    """Returns the file, or a PNG file of the part inside CelebA's frame if the image shows more."""
     pixels = _DECODE(encoded)
     if frame == FULL_FRAME:
         return encoded.numpy()

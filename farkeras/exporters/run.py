@@ -1,4 +1,4 @@
-"""One call for every export of a trained model."""
+"""Exports a trained model to all formats with one call."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -25,25 +25,27 @@ def export_run(
     Args:
         path: Workdir of a training run, or its `.keras` file.
         formats: `saved_model` for TF Serving, `tflite` for LiteRT in four precisions, `onnx` for ONNX Runtime.
-        output: Folder to write, for one format; by default `export/<format>` beside the model.
-        images: What to compare on, by default 512 images of the test split trained on;
-            `ParityImages(0)` leaves the comparison out.
-        **options: Arguments of the format's own function, such as `precisions` or `input_size`, for one format:
-            `farkeras.exporters.saved_model.write_saved_model`, `.tflite.write_tflite`, `.onnx.write_onnx`.
+        output: Folder to write, if there is a single format; by default `export/<format>` next to the model.
+        images: Images for the comparison; by default 512 images of the test split of the training data.
+            `ParityImages(0)` skips the comparison.
+        **options: Arguments of the format's own function, such as `precisions` or `input_size`, if there is a single
+            format: `farkeras.exporters.saved_model.write_saved_model`, `.tflite.write_tflite`, `.onnx.write_onnx`.
 
     Returns:
-        Every export with its folder and the report of its comparison, also written there as `parity.json`.
+        The exports, each with its folder and the report of its comparison. The export also contains the report, as
+        `parity.json`.
 
     Raises:
-        FarkerasError: No model there, an unknown format, a folder that exists already, no data to compare on, or a
-            package that the format needs is missing.
-        ParityError: An export differs from the Keras model by more than its limits. It is kept in a folder that ends
-            in `.rejected`; those before it stay.
+        FarkerasError: There is no model, a format is unknown, a target folder exists, the data for the comparison are
+            missing, or a package that the format needs is missing.
+        ParityError: An export differs from the Keras model by more than its limits. It is kept in a folder whose name
+            ends in `.rejected`. Exports that were written before it stay.
     """
     if unknown := [name for name in formats if name not in FORMATS]:
         raise FarkerasError(f"Unknown format '{unknown[0]}'. Known: {', '.join(FORMATS)}.")
     if len(formats) != 1 and (output or options):
-        raise FarkerasError(f"An output folder and {', '.join(options) or 'options'} are of one format: give one.")
+        given = ", ".join(f"`{option}`" for option in (["output"] if output else []) + list(options))
+        raise FarkerasError(f"{given} can be set for a single format only. Received: formats={list(formats)}.")
     images = images or ParityImages()
     return [export for name in formats for export in export_each(path, name, output, images, **options)]
 
@@ -51,7 +53,7 @@ def export_run(
 def export_each(
     path: str | os.PathLike, name: str, output: str | os.PathLike, images: ParityImages, **options: Any
 ) -> Iterator[Exported]:
-    """As `export_run` for one format; yields each export when it is written."""
+    """Exports to one format and yields each export when it is written; see `export_run`."""
     folder = output or export_folder(path) / name
     parity = images if images.number else None
     if name == "saved_model":
@@ -69,6 +71,6 @@ def export_each(
 
 
 def export_folder(path: str | os.PathLike) -> Path:
-    """The folder of all exports of a model: `export` in the workdir, or beside the `.keras` file."""
+    """Returns the folder of a model's exports: `export` in the workdir, or next to the `.keras` file."""
     path = as_path(path)
     return (path.parent if path.suffix == ".keras" else path) / "export"

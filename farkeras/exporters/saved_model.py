@@ -1,4 +1,4 @@
-"""Versioned SavedModels for TF Serving with the preprocessing: a client sends image bytes."""
+"""Exports versioned SavedModels for TF Serving that include the preprocessing, so that clients send image files."""
 
 import os
 from collections.abc import Sequence
@@ -30,30 +30,30 @@ def write_saved_model(
     parity: ParityImages | None = None,
     warmup_batch_sizes: Sequence[int] = WARMUP_BATCH_SIZES,
 ) -> Exported:
-    """Writes the next integer version of a SavedModel; it appears when it is complete.
+    """Writes the next integer version of a SavedModel. The version appears when it is complete.
 
-    All endpoints answer `{"probabilities": float32 [batch, attributes], "valid": bool [batch]}`, in the attribute order
-    of the metadata:
+    Three endpoints return `{"probabilities": float32 [batch, attributes], "valid": bool [batch]}`, in the attribute
+    order of the metadata:
 
-    - `serving_default` (`bytes`: string `[batch]`): encoded JPEG or PNG files. A file that cannot be decoded, or has
-      more than `MAX_PIXELS` pixels, gets probabilities NaN and `valid` False, and does not affect the other rows. A
-      request that has only such files is an error, INVALID_ARGUMENT;
-    - `images` (`images`: uint8 `[batch, height, width, 3]`): decoded RGB images of any size;
-    - `tensors` (`images`: float32 `[batch, H, W, 3]`): the model's own input, RGB in 0..255.
+    - `serving_default` (`bytes`: string `[batch]`) takes encoded JPEG or PNG files. A file that is undecodable, or has
+      more than `MAX_PIXELS` pixels, gets NaN probabilities and `valid` False, and does not affect the other rows. A
+      request with only such files fails with INVALID_ARGUMENT.
+    - `images` (`images`: uint8 `[batch, height, width, 3]`) takes decoded RGB images of any size.
+    - `tensors` (`images`: float32 `[batch, H, W, 3]`) takes the model's own input, RGB in 0..255.
 
-    A model with masks (MGMTN) also has the endpoint `masks` (`images` as above), which answers `{"masks": float32
-    [batch, h, w, R]}`: where it sees `farkeras.attributes.REGIONS` in the part of the face that it is shown,
-    probabilities in 0..1.
+    A model with masks (MGMTN) also has the endpoint `masks`, which takes the same `images` as the endpoint `images` and
+    returns `{"masks": float32 [batch, h, w, R]}`: the probabilities in 0..1 of the R regions in
+    `farkeras.attributes.REGIONS`, at each position of the part of the face that the model sees.
 
-    All but `tensors` hold the preprocessing of training and evaluation. All expect CelebA-aligned faces and compute in
-    float32. `assets.extra` has the attributes, groups and settings (`farkeras.json`, `labels.txt`), the comparison
-    (`parity.json`), and the requests that warm up TF Serving.
+    All endpoints except `tensors` include the preprocessing of training and evaluation. All endpoints expect
+    CelebA-aligned faces and compute in float32. The folder `assets.extra` holds the attributes, groups and settings
+    (`farkeras.json`, `labels.txt`), the comparison (`parity.json`), and the requests that warm up TF Serving.
 
     Args:
         model_path: Workdir of a training run, or its `.keras` file.
-        export_dir: Folder of the versions; TF Serving's base path.
+        export_dir: Folder of the versions, which is TF Serving's base path.
         parity: The images on which the export, loaded as TF Serving loads it, is compared with the Keras model; None
-            for no comparison.
+            skips the comparison.
         warmup_batch_sizes: Number of images in each warm-up request.
 
     Returns:
@@ -85,7 +85,7 @@ def write_saved_model(
 
 
 def session_runtimes(folder: str | os.PathLike, metadata: ModelMetadata) -> dict[str, Runtime]:
-    """The endpoints of a SavedModel by name, run in a Session, as TF Serving runs them."""
+    """Loads a SavedModel in a Session, as TF Serving does, and returns its endpoints by name."""
     session = tf.compat.v1.Session(graph=tf.Graph())
     with session.graph.as_default(), plain_path(folder) as plain:
         signatures = tf.compat.v1.saved_model.loader.load(session, ["serve"], plain).signature_def
@@ -130,7 +130,7 @@ def _archive(model: LogitsModel, metadata: ModelMetadata) -> keras.export.Export
         encoded = tf.ensure_shape(encoded, [None])
         rows, inputs = decode_rows(encoded, preprocessing)
         none = tf.debugging.assert_positive(
-            tf.size(rows), f"No image of the request can be decoded: JPEG or PNG, at most {MAX_PIXELS} pixels"
+            tf.size(rows), f"No image of the request can be decoded; expected JPEG or PNG, at most {MAX_PIXELS} pixels"
         )
         with tf.control_dependencies([none]):
             inputs = tf.identity(inputs)
@@ -156,12 +156,12 @@ def _described(model: LogitsModel, metadata: ModelMetadata, warmup_batch_sizes: 
         "tensors": {"images": f"float32 [batch, {height}, {width}, 3]: RGB in 0..255, preprocessed"},
     }
     outputs = {
-        "probabilities": "float32 [batch, attributes]; NaN in a row whose file cannot be decoded",
+        "probabilities": "float32 [batch, attributes]; NaN in a row whose file is undecodable",
         "valid": "bool [batch]; whether the row has probabilities",
     }
     if model.has_masks:
         endpoints["masks"] = images
-        outputs["masks"] = f"float32 [batch, {', '.join(map(str, model.mask_size))}, regions]; of masks alone"
+        outputs["masks"] = f"float32 [batch, {', '.join(map(str, model.mask_size))}, regions]; endpoint masks only"
     return {
         "endpoints": endpoints,
         "outputs": outputs,

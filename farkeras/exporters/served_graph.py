@@ -1,4 +1,4 @@
-"""Whether the released model server can run a SavedModel's graph: core TensorFlow operations, no Python, no XLA."""
+"""Checks that the released model server can run a SavedModel's graph: core operations only, no Python, no XLA."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,18 +9,19 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from farkeras.errors import FarkerasError
 
-_PYTHON_OPS = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})  # they call back into the process that made them
+_PYTHON_OPS = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})  # they call the Python process that created them
 _COMPILED = "_XlaMustCompile"  # jit_compile=True; the server is built without XLA
 
 
 def check_servable(folder: Path) -> None:
-    """Refuses a SavedModel with an operation that the released server lacks.
+    """Checks that the released model server has all operations of a SavedModel.
 
-    The server has TensorFlow's core operations (`tf.raw_ops`) except `tf.py_function` and its kin; it has no operations
-    of other libraries or of XLA.
+    The server has TensorFlow's core operations (`tf.raw_ops`), except `tf.py_function` and similar operations. It has
+    no operations of other libraries, and no XLA.
 
     Raises:
-        FarkerasError: The server cannot run an operation; the message names it, its place and the reason.
+        FarkerasError: The server cannot run an operation. The message names the operation, its place in the graph and
+            the reason.
     """
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     for meta_graph in saved.meta_graphs:
@@ -38,7 +39,7 @@ def check_servable(folder: Path) -> None:
 
 
 def _operations(graph: graph_pb2.GraphDef) -> Iterator[tuple[str, str, Mapping]]:
-    """Name, operation and attributes of every node of a graph and of its functions, and of the functions."""
+    """Yields name, operation and attributes of every node in a graph and its functions, and of every function."""
     yield from ((node.name, node.op, node.attr) for node in graph.node)
     for function in graph.library.function:
         name = function.signature.name

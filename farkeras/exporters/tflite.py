@@ -1,4 +1,4 @@
-"""TFLite files for LiteRT on phones, boards and in browsers, with the preprocessing: they take an aligned crop."""
+"""Exports TFLite files for LiteRT on phones, boards and in browsers. They include the preprocessing."""
 
 import os
 import tempfile
@@ -33,8 +33,8 @@ from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
 
 MODEL_FILE = "model.tflite"
 PRECISIONS = {"float32": FLOAT32, "float16": FLOAT16, "dynamic": INT8, "int8": INT8}
-"""Name -> limits of its differences from the Keras model. float16 has 16-bit weights, dynamic 8-bit weights, and both
-have float maps."""
+"""Precision -> limits of the differences from the Keras model. float16 has 16-bit weights, dynamic has 8-bit weights,
+and both have float feature maps."""
 
 
 def write_tflite(
@@ -49,28 +49,30 @@ def write_tflite(
 ) -> Iterator[Exported]:
     """Writes `<export_dir>/<precision>/model.tflite` for each precision, and compares it with the Keras model.
 
-    Signature `serving_default`: `images`, uint8 `[B, height, width, 3]` RGB, faces aligned as CelebA's ->
-    `probabilities`, float32 `[B, attributes]`; B is `batch_size`. The file has only TFLite's builtin operations. The
-    attributes' names and `farkeras.json` are inside the file, as TFLite's metadata tools pack them, and beside it.
+    The signature `serving_default` maps `images`, uint8 `[B, height, width, 3]` RGB, faces aligned as in CelebA, to
+    `probabilities`, float32 `[B, attributes]`, where B is `batch_size`. The file uses only TFLite's builtin operations.
+    The names of the attributes and `farkeras.json` are inside the file, as TFLite's metadata tools pack them, and next
+    to it.
 
     Args:
         model_path: Workdir of a training run, or its `.keras` file.
-        export_dir: Folder of the precisions' folders.
-        images: The images to compare on (none for number 0), and the data whose training split calibrates int8.
+        export_dir: Folder in which each precision has its folder.
+        images: The images for the comparison, and the data set whose training split calibrates int8.
+            `ParityImages(0)` skips the comparison.
         precisions: Keys of `PRECISIONS`.
-        input_size: Height and width of the crops that the file takes.
-        calibration_images: Largest number of training images for int8.
-        float_parts: The parts that int8 leaves in float, see `farkeras.exporters.quantization`.
-        batch_size: Crops that the file takes in one call. TFLite's shapes are fixed: fewer must be filled up, as
-            `LiteRTRecognizer` does.
+        input_size: Height and width of the crops that the file takes, in pixels.
+        calibration_images: Largest number of training images that calibrate int8.
+        float_parts: Parts that int8 leaves in float; see `farkeras.exporters.quantization`.
+        batch_size: Number of crops that the file takes in one call. TFLite's shapes are fixed, so that a smaller batch
+            must be padded, as `LiteRTRecognizer` does.
 
     Yields:
         Each export, when it is written.
 
     Raises:
-        FarkerasError: There is no model or no data to compare or calibrate on, a precision or part is unknown, a target
-            exists or cannot be written, or TFLite's builtins cannot run the model.
-        ParityError: An export exceeds its limits; those yielded before stay.
+        FarkerasError: There is no model, the data for the comparison or calibration are missing, a precision or part is
+            unknown, a target exists or cannot be written, or TFLite's builtin operations cannot run the model.
+        ParityError: An export exceeds its limits. Exports that were yielded before stay.
     """
     check_float_parts(float_parts)
     if batch_size < 1:
@@ -78,7 +80,7 @@ def write_tflite(
     if unknown := [name for name in precisions if name not in PRECISIONS]:
         raise FarkerasError(f"Unknown precision '{unknown[0]}'. Known: {', '.join(PRECISIONS)}.")
     targets = {precision: as_path(export_dir) / precision for precision in precisions}
-    for target in targets.values():  # before minutes of work
+    for target in targets.values():  # before work that takes minutes
         check_new(target)
     model, metadata = load_model(model_path)
     reference = keras_reference(model, metadata, images) if images.number else None
@@ -110,7 +112,14 @@ def write_tflite(
 
 
 def write_graph(model: LogitsModel, preprocessing: Preprocessing, shape: tuple[int, int, int], folder: str) -> None:
-    """Writes preprocessing and model for crops of fixed number, height and width as a SavedModel, for `convert`."""
+    """Writes preprocessing and model as a SavedModel for `convert`.
+
+    Args:
+        model: The model.
+        preprocessing: The model's preprocessing.
+        shape: Number, height and width of the crops.
+        folder: Folder of the SavedModel.
+    """
 
     def probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": model.probabilities(preprocessing.resize(images))}
@@ -123,9 +132,15 @@ def write_graph(model: LogitsModel, preprocessing: Preprocessing, shape: tuple[i
 
 
 def convert(saved_model: str, precision: str, quantization: Quantization | None = None) -> bytes:
-    """The SavedModel of a folder as a TFLite model; raises `FarkerasError` where TFLite's builtins cannot run it.
+    """Converts a SavedModel to a TFLite model.
 
-    `quantization` is how it becomes int8, for that precision alone.
+    Args:
+        saved_model: Folder of the SavedModel.
+        precision: A key of `PRECISIONS`.
+        quantization: Settings for `int8`; other precisions ignore them.
+
+    Raises:
+        FarkerasError: TFLite's builtin operations cannot run the model.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -137,7 +152,7 @@ def convert(saved_model: str, precision: str, quantization: Quantization | None 
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
         return converter.convert()
-    except Exception as error:  # the converter raises many kinds, some of them private
+    except Exception as error:  # the converter raises many kinds of errors, some of them private
         raise FarkerasError(
             f"TFLite cannot convert this model to {precision} with its builtin operations: {first_line(error)}"
         ) from error
@@ -146,9 +161,9 @@ def convert(saved_model: str, precision: str, quantization: Quantization | None 
 def read_calibration_images(
     metadata: ModelMetadata, images: ParityImages, number: int, input_size: tuple[int, int]
 ) -> list[np.ndarray]:
-    """Crops of training images, spread evenly over the split: uint8 `[height, width, 3]`.
+    """Reads crops of training images, evenly spread over the split: uint8 `[height, width, 3]`.
 
-    Images that show more than CelebA's frame are cut to the frame, and crops of other sizes are resized.
+    Images that show more than CelebA's frame are cut to the frame. Crops that do not have `input_size` are resized.
     """
     where = (images.source, images.data_dir, images.progress, images.settings)
     examples, _, data_dir = open_split(metadata.grouping.attributes, metadata.config, "train", *where)
@@ -160,11 +175,11 @@ def read_calibration_images(
 
     dataset = tf.data.Dataset.from_tensor_slices(rows).map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
     if not (found := list(dataset.as_numpy_iterator())):
-        raise FarkerasError(f"{data_dir} has no training image to calibrate int8 on; leave int8 out of `precisions`.")
+        raise FarkerasError(f"{data_dir} has no training images to calibrate int8 on. Remove int8 from `precisions`.")
     return found
 
 
 def runtime(path: str | os.PathLike) -> Runtime:
-    """An exported file in LiteRT."""
+    """Loads an exported file in LiteRT."""
     recognizer = LiteRTRecognizer(path)
-    return lambda faces: recognizer.probabilities(faces.crops, ["An image to compare on"] * len(faces.crops))
+    return lambda faces: recognizer.probabilities(faces.crops, ["An image for the comparison"] * len(faces.crops))

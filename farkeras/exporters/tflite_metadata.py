@@ -1,8 +1,9 @@
-"""TFLite's standard metadata: a `TFLITE_METADATA` buffer in the model, and the files it names in a zip behind it.
+"""Adds TFLite's standard metadata to a model: a `TFLITE_METADATA` buffer, and a zip archive of the files that it names.
 
-MediaPipe's and Android's tools read it (`MetadataPopulator`, `MetadataExtractor`, Netron). Google's writer comes only
-with mediapipe or tflite-support, each of which excludes some versions of TensorFlow or Python; so the few tables in use
-are built here, with field numbers from `metadata_schema.fbs` of tflite-support, file identifier M001.
+The tools of MediaPipe and Android read it (`MetadataPopulator`, `MetadataExtractor`), and so does Netron. Google's
+writer is part of mediapipe and tflite-support only, and each of them excludes some versions of TensorFlow or Python.
+The few tables in use are therefore built here, with the field numbers of `metadata_schema.fbs` of tflite-support, file
+identifier M001.
 """
 
 import io
@@ -18,7 +19,7 @@ from farkeras.exporters.metadata import LABELS_FILE, METADATA_FILE
 
 _METADATA_NAME = "TFLITE_METADATA"
 _FILE_IDENTIFIER = b"M001"
-_PARSER_VERSION = "1.0.0"  # the first version has all fields below
+_PARSER_VERSION = "1.0.0"  # the first version already has all fields below
 _TENSOR_AXIS_LABELS, _RGB, _IMAGE_PROPERTIES, _FEATURE_PROPERTIES = 2, 1, 2, 1
 
 
@@ -26,12 +27,12 @@ def with_metadata(model: bytes, name: str, metadata: Mapping) -> bytes:
     """Adds names and metadata to a model.
 
     Args:
-        model: A TFLite flatbuffer with one image input and one output, the attributes' probabilities.
-        name: The model's name.
-        metadata: The result of `farkeras.exporters.metadata.export_metadata`.
+        model: A TFLite flatbuffer with one image input and one output, the probabilities of the attributes.
+        name: Name of the model.
+        metadata: Result of `farkeras.exporters.metadata.export_metadata`.
 
     Returns:
-        The file: the model, and behind it a zip with `labels.txt` and `farkeras.json`.
+        Content of the file: the model, followed by a zip archive with `labels.txt` and `farkeras.json`.
     """
     parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
     graph = parsed.subgraphs[0]
@@ -58,11 +59,11 @@ def _model_metadata(name: str, input_words: str, height: int, width: int) -> byt
         builder, 4, UOffsetTRelative={0: builder.CreateString(LABELS_FILE), 1: words}, Int8={2: _TENSOR_AXIS_LABELS}
     )
     feature = _content(builder, _FEATURE_PROPERTIES, _table(builder, 0))
-    outputs = _tensor(builder, "probabilities", "Of each attribute, 0..1.", feature, labels)
+    outputs = _tensor(builder, "probabilities", "Probability of each attribute, 0..1.", feature, labels)
     subgraph = _table(builder, 5, UOffsetTRelative={2: _vector(builder, inputs), 3: _vector(builder, outputs)})
     root = {
         0: builder.CreateString(name),
-        1: builder.CreateString(f"Face attributes; {METADATA_FILE} says how it was trained."),
+        1: builder.CreateString(f"Recognises face attributes. {METADATA_FILE} describes its training."),
         3: _vector(builder, subgraph),
         7: builder.CreateString(_PARSER_VERSION),
     }
@@ -88,7 +89,13 @@ def _vector(builder: flatbuffers.Builder, item: int) -> int:
 
 
 def _table(builder: flatbuffers.Builder, num_fields: int, **fields: dict[int, int]) -> int:
-    """A table from its fields by type, as the builder names it: number of the field -> value."""
+    """Builds a table.
+
+    Args:
+        builder: The builder.
+        num_fields: Number of fields in the schema.
+        **fields: Type of fields, as the builder names it -> number of the field -> value.
+    """
     builder.StartObject(num_fields)
     for kind, values in fields.items():
         for slot, value in values.items():

@@ -11,7 +11,7 @@ from farkeras.wire.protos.serving_pb2 import PredictionLog
 
 WARMUP_FILE = "tf_serving_warmup_requests"
 MAX_RECORDS = 1000
-"""The server refuses more."""
+"""Largest number of warm-up requests that the server accepts."""
 
 
 def write_warmup(folder: Path, batch_sizes: Sequence[int]) -> None:

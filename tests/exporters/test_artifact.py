@@ -30,7 +30,7 @@ def test_appears_at_the_end(tmp_path):
 def test_nothing_is_replaced(tmp_path):
     export(tmp_path / "onnx", "old")
     with pytest.raises(
-        FarkerasError, match="onnx exists, and an export replaces nothing: remove it, or set another `output`"
+        FarkerasError, match=r"onnx already exists and is not overwritten\. Remove it, or set another `output`"
     ):
         export(tmp_path / "onnx", "new")
     assert files(tmp_path) == ["onnx", "onnx/old"]

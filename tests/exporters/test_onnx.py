@@ -103,7 +103,7 @@ def test_crops_of_another_size(any_workdir, tmp_path):
 
 
 def test_images_to_compare_on_of_another_size(any_workdir, tmp_path):
-    with pytest.raises(FarkerasError, match=r"have 218 x 178 pixels .*takes 64 x 48: set `input_size=218,178`"):
+    with pytest.raises(FarkerasError, match=r"have 218 x 178 pixels .*takes 64 x 48\. Set `input_size=218,178`"):
         write_onnx(any_workdir, tmp_path / "onnx", ParityImages(3), input_size=(64, 48))
     assert not list(tmp_path.iterdir())
 
@@ -124,5 +124,5 @@ def test_a_full_disk_leaves_nothing(any_workdir, tmp_path, monkeypatch, file_siz
 
 def test_without_the_packages(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(FarkerasError, match=r"ONNX needs tf2onnx: pip install 'farkeras\[onnx\]'"):
+    with pytest.raises(FarkerasError, match=r"The ONNX export needs tf2onnx: pip install 'farkeras\[onnx\]'"):
         write_onnx(tmp_path, tmp_path / "onnx")

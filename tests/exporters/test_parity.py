@@ -121,7 +121,7 @@ def test_without_a_known_label():
 
 
 def test_a_runtime_with_other_outputs():
-    with pytest.raises(FarkerasError, match=r"it answers \[4, 1\] for \[4, 2\] probabilities"):
+    with pytest.raises(FarkerasError, match=r"it must return probabilities of shape \[4, 2\]\. Received: \[4, 1\]"):
         compare_with_reference(reference(EXPECTED, LABELS), {"it": lambda faces: np.zeros((4, 1))}, FLOAT32)
 
 
@@ -129,7 +129,7 @@ def test_the_file(tmp_path):
     report = compare_with_reference(reference(EXPECTED, LABELS), {"it": answers(EXPECTED)}, FLOAT32)
     write_parity(tmp_path, report)
     assert json.loads((tmp_path / "parity.json").read_text(encoding="utf-8")) == report
-    with pytest.raises(ParityError, match="Not the numbers of the Keras model: it: max_difference 1, limit 5e-05; b"):
+    with pytest.raises(ParityError, match="by more than its limits: it: max_difference 1, limit 5e-05; b"):
         write_parity(tmp_path, report | {"exceeded": ["it: max_difference 1, limit 5e-05", "b"]})
     assert len(json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"))["exceeded"]) == 2
 
@@ -189,5 +189,5 @@ def test_of_larger_images_the_frame_is_a_file(any_workdir, tmp_path, monkeypatch
 
 def test_no_data_to_compare_on(any_workdir):
     model, metadata = load_model(any_workdir)
-    with pytest.raises(FarkerasError, match=r"nowhere.* To export without a comparison on images: `parity_images=0`"):
+    with pytest.raises(FarkerasError, match=r"nowhere.* To export without a comparison, set `parity_images=0`"):
         keras_reference(model, metadata, ParityImages(data_dir="nowhere.csv"))

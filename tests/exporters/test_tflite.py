@@ -173,7 +173,7 @@ def test_crops_of_another_size(any_workdir, tmp_path):
     (export,) = write_tflite(any_workdir, tmp_path, ParityImages(0), ["float32"], input_size=(250, 250))
     interpreter = Interpreter(str(export.path / MODEL))
     assert interpreter.get_input_details()[0]["shape"].tolist() == [1, 250, 250, 3]
-    with pytest.raises(FarkerasError, match=r"An image to compare on is uint8 \[218, 178, 3\]; the model takes"):
+    with pytest.raises(FarkerasError, match=r"An image for the comparison is uint8 \[218, 178, 3\]; the model takes"):
         next(write_tflite(any_workdir, tmp_path / "other", ParityImages(4), ["float32"], input_size=(250, 250)))
     assert not list((tmp_path / "other").iterdir())
 
@@ -192,7 +192,7 @@ def test_past_a_limit(any_workdir, tmp_path, monkeypatch):
     ("options", "error"),
     [
         ({"precisions": ["float8"]}, "Unknown precision 'float8'. Known: float32, float16, dynamic, int8."),
-        ({"float_parts": ["late"]}, "Unknown part 'late' to leave in float. Known: ends, early, hard_swish."),
+        ({"float_parts": ["late"]}, "Unknown part 'late' in `float_parts`. Known: ends, early, hard_swish."),
     ],
 )
 def test_unknown_choices(any_workdir, tmp_path, options, error):
@@ -204,7 +204,7 @@ def test_unknown_choices(any_workdir, tmp_path, options, error):
 def test_a_target_that_exists_is_found_before_any_work(any_workdir, tmp_path, monkeypatch):
     (tmp_path / "int8").mkdir()
     monkeypatch.setattr(tflite, "load_model", None)
-    with pytest.raises(FarkerasError, match=r"int8 exists, and an export replaces nothing"):
+    with pytest.raises(FarkerasError, match=r"int8 already exists and is not overwritten"):
         next(write_tflite(any_workdir, tmp_path, ParityImages(0)))
 
 
