@@ -1,20 +1,21 @@
-"""Looks a data set over before it is trained on: `python -m farkeras.check_data --data_dir=DIR`.
+"""Checks a data set before training: `python -m farkeras.check_data --data_dir=DIR`.
 
-Every image is read once and decoded as training does it. Shown are the splits, the share of positive labels of each
-attribute, and what is wrong: images that are missing, damaged, in two splits at once or of odd sizes, labels that
-contradict each other. `--json=FILE` writes the same for programs, with every image concerned.
+The command reads every image once and decodes it as training does. It shows the splits, the share of positive labels of
+each attribute, and everything that is wrong: missing or undecodable images, images in two splits, odd sizes, and
+contradicting labels. `--json=FILE` writes the same as JSON, with every image that a finding concerns.
 
 The exit code is 1 when training, or the evaluation after it, would end with an error: the source cannot be opened, a
 split is empty, an image is missing, more than 1 % of a split's images cannot be decoded, no attribute has training
 labels of both classes, a run with these flags would refuse the data or keep no model, or the disk of `--workdir=DIR`
 has no room for the run. Otherwise it is 0, whatever else is found (`farkeras/data/check.py` lists it).
 
-`--shortcuts` adds whether the attributes can be told without looking at faces: the balanced accuracy of logistic
-regressions on 32 x 32 pixels (fitted to the training split, scored on the test split), on the border, and on the file's
-size (five-fold, over all images; chance is 0.5). `--workdir=DIR` puts the model trained there beside them, from what
-`python -m farkeras.evaluate` found on the test split, and says how far it is above the regression on 32 x 32 pixels.
+`--shortcuts` also measures how well the attributes can be predicted without seeing faces: the balanced accuracy of
+logistic regressions on 32 x 32 pixels (fitted to the training split, scored on the test split), on the image's border
+and on the file's size (five-fold cross-validation over all images; chance is 0.5). With `--workdir=DIR`, it compares
+them with the model of that run, as `python -m farkeras.evaluate` scored it on the test split, and prints the difference
+between the model and the regression on 32 x 32 pixels.
 
-On 2 cores shared with much other work this read 1,470 to 2,870 drawn faces a second:
+On 2 cores shared with much other work, the command read 1,470 to 2,870 procedural faces per second:
 
     python -m farkeras.synthesize --num_images=6000 --seed=0 --output=DIR
     python -m farkeras.check_data --data_dir=DIR --workers=2
@@ -37,11 +38,11 @@ def define(flags: Flags) -> None:
     flags.path(
         "workdir", "Folder of the run, whose disk must have room; with --shortcuts, the evaluated run to compare with."
     )
-    flags.settings()  # all of a run's, so that its flagfile serves here, too
+    flags.settings()  # all settings of a run, so that its flagfile also works here
 
 
 def main(options: Flags) -> int:
-    """Shows what the data set holds and what is wrong with it; 1 when training would fail."""
+    """Prints the contents of the data set and all findings. Returns 1 if training would fail, else 0."""
     config = options.config()
     if not config.data_dir:
         raise FarkerasError("No data folder given; name it with --data_dir=PATH.")
@@ -65,7 +66,7 @@ def main(options: Flags) -> int:
         console.print(f"{reading.new:,} images read, {reading.new / max(reading.seconds, 1e-9):.0f} images/s.")
     print_findings(console, report, options.as_flags)
     number = f"{len(report.findings) or 'no'} finding{'' if len(report.findings) == 1 else 's'}"
-    verdict = "training would fail" if report.training_fails else "nothing that stops training"
+    verdict = "training would fail" if report.training_fails else "training can start"
     console.print(f"{config.data_dir}: {number}, {verdict}.")
     if options.shortcuts and report.splits and not report.training_fails:
         from farkeras.cli.shortcut_report import shortcut_lines

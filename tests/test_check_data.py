@@ -32,7 +32,7 @@ def test_damaged_images(faces, tmp_path):
     assert any(line.startswith("│ Young ") for line in lines)
     assert any(line.startswith("240 images read, ") and line.endswith(" images/s.") for line in lines)
     at = lines.index(
-        "training fails, undecodable: 7 images are undecodable, more than the 1% of train that training bears; "
+        "training fails, undecodable: 7 images are undecodable. In train, more than the allowed 1% cannot be used; "
         "replace them."
     )
     assert lines[at + 1] == "  img_align_celeba/000001.jpg (train): is not an image"
@@ -46,7 +46,7 @@ def test_damaged_images(faces, tmp_path):
 def test_a_sound_folder(faces):
     done = run(f"--data_dir={faces}")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1].endswith("nothing that stops training.")
+    assert done.stdout.splitlines()[-1].endswith("training can start.")
 
 
 def test_a_source_that_cannot_be_opened_is_a_finding(faces):
@@ -62,7 +62,7 @@ def test_a_source_that_cannot_be_opened_is_a_finding(faces):
     ("arguments", "message"),
     [
         ([], "error: No data folder given; name it with --data_dir=PATH.\n"),
-        (["surplus"], "error: Unexpected argument 'surplus'; settings are given as --name=value.\n"),
+        (["surplus"], "error: Unexpected argument 'surplus'. Give settings as --name=value.\n"),
     ],
 )
 def test_wrong_command(arguments, message):

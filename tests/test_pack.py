@@ -68,7 +68,7 @@ def test_a_run_gives_the_same_numbers_as_from_the_files(packed, faces_dir, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["surplus"], "Unexpected argument 'surplus'; settings are given as --name=value."),
+        (["surplus"], "Unexpected argument 'surplus'. Give settings as --name=value."),
         (["--data_dir=faces"], "--output is missing. Folder to write."),
         (["--output=packed"], "No data folder given; name it with --data_dir=PATH."),
     ],
@@ -88,7 +88,7 @@ def test_a_packed_data_set_is_checked_and_a_damaged_record_found(packed, tmp_pat
         records.write(b"damaged")
     finding = check_data_set("packed", str(folder)).findings[0]
     image = Path(test.paths[3]).relative_to(folder).as_posix()
-    assert finding.images == ((image, "test", "is damaged: its check sum is wrong"),)
+    assert finding.images == ((image, "test", "is damaged: its checksum is wrong"),)
     with pytest.raises(FarkerasError, match=rf"Cannot read .*{image} \(damaged\)"):
         pack_data_set(Packed(folder), folder, tmp_path / "again")
 

@@ -1,4 +1,4 @@
-"""What a data set's check becomes: tables and findings for people, JSON for programs."""
+"""Shows the report of a data set's check as tables and lines of text, or writes it as JSON."""
 
 import json
 import os
@@ -12,11 +12,11 @@ from farkeras.data.check import Report
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
 
-_SHOWN = 5  # images of a finding on the screen
+_SHOWN = 5  # images that are printed for each finding
 
 
 def split_table(report: Report) -> Table:
-    """How many images each split has, and how many of them cannot be used."""
+    """Returns a table of the images of each split, and how many of them are missing or undecodable."""
     table = Table("split", *(Column(title, justify="right") for title in ("images", "missing", "undecodable")))
     for name, split in report.splits.items():
         table.add_row(name, f"{split.num_images:,}", f"{split.missing:,}", f"{split.undecodable:,}")
@@ -24,7 +24,10 @@ def split_table(report: Report) -> Table:
 
 
 def attribute_table(report: Report) -> Table:
-    """For each attribute and split the share of positive labels, and of how many known ones where not all are."""
+    """Returns a table of the share of positive labels by attribute and split.
+
+    Where some labels are unknown, the share also gives the number of known labels.
+    """
     table = Table("positive labels", *(Column(name, justify="right") for name in report.splits))
     for attribute in report.attributes:
         cells = []
@@ -37,9 +40,15 @@ def attribute_table(report: Report) -> Table:
 
 
 def print_findings(console: Console, report: Report, as_flags: Callable[[str], str] = str) -> None:
-    """A line for each finding, settings in it shown `as_flags`, and each of its first images."""
+    """Prints a line for each finding and a line for each of its first images.
+
+    Args:
+        console: The console.
+        report: The report of a data set.
+        as_flags: Function that turns the settings in a text into flags.
+    """
     for finding in report.findings:
-        mark = Text("training fails", "red") if finding.training_fails else Text("look at it", "yellow")
+        mark = Text("training fails", "red") if finding.training_fails else Text("warning", "yellow")
         console.print(Text.assemble(mark, f", {finding.kind}: {as_flags(finding.summary)}"))
         for place in finding.images[:_SHOWN]:
             detail = f": {place.detail}" if place.detail else ""
@@ -49,7 +58,11 @@ def print_findings(console: Console, report: Report, as_flags: Callable[[str], s
 
 
 def write_json(path: str | os.PathLike, source: str, data_dir: str, report: Report) -> None:
-    """Writes `Report.to_dict` with the source's name and folder; the file appears when it is complete."""
+    """Writes `Report.to_dict()` with the source and `data_dir` as a JSON file. The file appears complete or not at all.
+
+    Raises:
+        FarkerasError: The file cannot be written.
+    """
     content = {"source": source, "data_dir": data_dir} | report.to_dict()
     try:
         write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

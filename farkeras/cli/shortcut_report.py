@@ -1,4 +1,4 @@
-"""What `check_data --shortcuts` prints; apart from the rest, for scikit-learn takes half a second to load."""
+"""The output of `check_data --shortcuts`. It has its own module because scikit-learn takes half a second to load."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,12 +10,15 @@ from farkeras.data.shortcuts import Score, score_evaluation
 def shortcut_lines(
     attributes: Sequence[str], scores: dict[str, list[Score]], evaluation: dict | None = None
 ) -> Iterator[str]:
-    """A row an attribute, then the means, then how far a model is above the regression on 32 x 32 pixels.
+    """Formats the scores: a row per attribute, the means, and a model's lead over the regression on 32 x 32 pixels.
 
     Args:
-        attributes: Names of the rows.
-        scores: As `farkeras.data.shortcuts.measure_shortcuts` gives them.
-        evaluation: The model's, see `farkeras.metrics.evaluation_file`.
+        attributes: Names of the attributes, one per row.
+        scores: Scores from `farkeras.data.shortcuts.measure_shortcuts`.
+        evaluation: Evaluation of the model to compare with, see `farkeras.metrics.evaluation_file`; None for no model.
+
+    Yields:
+        Lines of text.
     """
     if evaluation:
         model = score_evaluation(attributes, evaluation["attributes"])

@@ -1,17 +1,23 @@
-"""One pass over a data set before hours of training: what is in it, what is wrong with it, what would stop a run.
+"""Checks a data set in one pass before training: what it contains, what is wrong, and what would stop a run.
 
-What would stop a run, or the evaluation after it:
+These findings would stop a run or the evaluation after it:
 
-- the source cannot be opened or a split cannot be had ("source", "split"), a split without images included;
-- settings that do not fit the data ("settings"), labels that nothing can be learned from or no best model be chosen by
-  ("labels"), key points that `model=mgmtn` needs and nobody has found ("keypoints");
-- devices that do not fit the settings ("settings"), a disk without room ("room"): `training.building.start_findings`;
-- images that are listed but not there ("missing");
-- more than 1 % of a split's images missing or undecodable ("undecodable"; fewer are left out in training).
+- "source", "split": The source cannot be opened, or a split is empty.
+- "settings": Settings do not fit the data, or do not fit the devices (`training.building.start_findings`).
+- "labels": No attribute can be learned, or the best model cannot be selected.
+- "keypoints": `model=mgmtn` needs keypoints that are not stored.
+- "room": The disk has too little room (`training.building.start_findings`).
+- "missing": Images are listed but do not exist.
+- "undecodable": More than 1 % of a split's images are missing or undecodable. Training leaves out fewer of them.
 
-All else is for people to judge: images shared by two splits ("shared", which makes figures too good), copies within a
-split ("duplicate"), labels that contradict each other ("contradiction"), attributes with one class only ("one class"),
-sizes unlike the others' ("odd size"), photographs that EXIF says are to be turned ("turned").
+The user decides about all other findings:
+
+- "shared": An image is in two splits, which makes the metrics too high.
+- "duplicate": An image is in a split twice.
+- "contradiction": The labels of an image contradict each other.
+- "one class": The known labels of an attribute are not of both classes.
+- "odd size": The size of an image differs from the others.
+- "turned": EXIF asks for a rotated or mirrored display, which training ignores.
 """
 
 import os
@@ -34,13 +40,19 @@ from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.progress import Progress
 
-_USUAL = 0.9  # the share of images that makes a size the usual one
+_USUAL = 0.9  # share of images that must have a size to make it the usual one
 _SMALLEST = 32  # pixels; also the smallest `image_size`
-_MOST_OBLONG = 3  # sides to each other, where there is no usual size
+_MOST_OBLONG = 3  # largest ratio of the sides, used if there is no usual size
 
 
 class Place(NamedTuple):
-    """An image with something wrong: its path relative to the data set's folder, its split, and what or None."""
+    """An image that a finding concerns.
+
+    Attributes:
+        path: Path of the image, relative to the data set's folder.
+        split: Name of its split.
+        detail: What is wrong with this image, or None.
+    """
 
     path: str
     split: str
@@ -51,12 +63,12 @@ _Images = Sequence[tuple[Place, ImageFile]]
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong.
+    """One fault of a data set or of the settings.
 
     Attributes:
         kind: One of the names in the module's docstring.
-        summary: A sentence without names of images.
-        images: All images concerned.
+        summary: One or two sentences about the fault.
+        images: All images that it concerns.
         training_fails: Whether training or evaluation would end with an error.
     """
 
@@ -67,14 +79,14 @@ class Finding(NamedTuple):
 
 
 class SplitCounts(NamedTuple):
-    """What a split holds.
+    """Numbers of images and labels in a split.
 
     Attributes:
-        num_images: Those listed.
-        missing: Those that are not there.
-        undecodable: Those that are there and cannot be decoded.
-        known: Attribute -> how many images have a label.
-        positive: Attribute -> how many of these are positive.
+        num_images: Number of listed images.
+        missing: Number of images that do not exist.
+        undecodable: Number of images that exist but cannot be decoded.
+        known: Attribute -> number of images with a known label.
+        positive: Attribute -> number of images with a positive label.
     """
 
     num_images: int
@@ -85,12 +97,12 @@ class SplitCounts(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a data set holds and what is wrong with it, the worst first.
+    """Contents of a data set and its faults.
 
     Attributes:
-        attributes: Of the source; none where it cannot be opened.
-        splits: Those that can be had, by name.
-        findings: What would stop training first.
+        attributes: Attributes of the source; empty if it cannot be opened.
+        splits: Split -> its numbers, for the splits that can be opened.
+        findings: All findings. Those that would stop training come first.
     """
 
     attributes: tuple[str, ...]
@@ -99,11 +111,11 @@ class Report(NamedTuple):
 
     @property
     def training_fails(self) -> bool:
-        """Whether a finding would stop training or evaluation."""
+        """Whether a finding would stop training or the evaluation after it."""
         return any(finding.training_fails for finding in self.findings)
 
     def to_dict(self) -> dict:
-        """JSON-ready, with every image of every finding."""
+        """Returns the report as JSON-ready values, with every image of every finding."""
         images = [[place._asdict() for place in finding.images] for finding in self.findings]
         findings = [one._asdict() | {"images": places} for one, places in zip(self.findings, images, strict=True)]
         splits = {name: counts._asdict() for name, counts in self.splits.items()}
@@ -118,32 +130,35 @@ def check_data_set(
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Opens a source and looks at every image and label; each file is read once.
+    """Opens a source and checks every image and label. Each file is read once.
 
     Args:
-        source: A name that `open_source` knows.
+        source: Kind of data set, a name that `open_source` knows.
         data_dir: The data set's folder, or the table.
-        workers: Threads; by default one for each core.
+        workers: Number of threads; by default one per core.
         unpacking: Called while an archive is extracted, see `open_source`.
         progress: Called as `progress(images_read, images_total)`.
-        settings: Of a run, `Config.to_dict()`: how to read a table, and what is checked against the data. Those that
-            are not given are not checked, nor is `grouping` at its default with other attributes than CelebA's.
+        settings: Settings of a run, `Config.to_dict()`. They say how to read a table and are checked against the data.
+            Absent settings are not checked. The default `grouping` is not checked if an attribute of CelebA is absent.
+
+    Returns:
+        The report, which also holds errors of the data set.
 
     Raises:
-        FarkerasError: `workers` < 1. What is wrong with the data is in the report.
+        FarkerasError: `workers` is less than 1.
     """
     if workers is not None and workers < 1:
         raise FarkerasError(f"`workers` must be at least 1. Received: {workers}.")
     try:
         opened = open_source(source, data_dir, unpacking, settings)
     except MissingImages as error:
-        opened = error.source  # they are named below, with whatever else is wrong
+        opened = error.source  # the missing images are reported below, together with all other findings
     except FarkerasError as error:
         return Report((), {}, (Finding("source", str(error), training_fails=True),))
     splits, findings = _open_splits(opened)
     settings, trained = settings or {}, opened.attributes
     grouping = settings.get("grouping", Config.grouping)
-    if grouping != Config.grouping or set(trained) >= set(CELEBA_ATTRIBUTES):  # the default suits CelebA alone
+    if grouping != Config.grouping or set(trained) >= set(CELEBA_ATTRIBUTES):  # the default only suits CelebA
         excluded = Config(exclude_attributes=settings.get("exclude_attributes", ())).excluded
         try:
             trained = load_grouping(grouping, trained, excluded).attributes
@@ -151,7 +166,7 @@ def check_data_set(
             findings.append(Finding("settings", str(error), training_fails=True))
     of_trained = {name: examples.select(trained) for name, examples in splits.items()}
     findings += _certain_failures(of_trained, settings)
-    if settings.get("model") == "mgmtn":  # which learns masks
+    if settings.get("model") == "mgmtn":  # MGMTN learns its masks from the keypoints
         paths = [path for name in ("train", "validation") if name in splits for path in splits[name].paths.tolist()]
         where = (source, settings.get("keypoints_dir", ""))
         findings += failure("keypoints", load_keypoints, data_dir, paths, *where)
@@ -190,7 +205,7 @@ def _open_splits(source: Source) -> tuple[dict[str, Examples], list[Finding]]:
 
 
 def failure(kind: str, check: Callable[..., Any], *arguments: Any) -> list[Finding]:
-    """The error that a check raises, as a finding that stops training."""
+    """Returns the error that a check raises as a finding that stops training."""
     try:
         check(*arguments)
     except FarkerasError as error:
@@ -199,7 +214,7 @@ def failure(kind: str, check: Callable[..., Any], *arguments: Any) -> list[Findi
 
 
 def _certain_failures(splits: Mapping[str, Examples], settings: Mapping[str, Any]) -> Iterator[Finding]:
-    """What a run refuses before its first step; `splits` are of the attributes that it trains."""
+    """Finds what makes a run end before its first step. `splits` hold only the attributes that the run trains."""
     if "train" in splits:
         yield from failure("settings", check_batch_size, splits["train"], settings.get("batch_size", 0))
         yield from failure("labels", check_classes, splits["train"])
@@ -221,7 +236,7 @@ def _count(examples: Examples, files: Sequence[ImageFile]) -> SplitCounts:
 
 def _missing(images: _Images) -> Iterator[Finding]:
     if places := tuple(place for place, file in images if file.missing):
-        summary = f"{_number(places)} listed but not there; put them back, or take them from the lists."
+        summary = f"{_number(places)} listed but missing; restore them, or remove them from the lists."
         yield Finding("missing", summary, places, training_fails=True)
 
 
@@ -234,17 +249,17 @@ def _undecodable(images: _Images, counts: Mapping[str, SplitCounts]) -> Iterator
         for name, split in counts.items()
         if split.undecodable and split.missing + split.undecodable > MAX_UNDECODABLE * split.num_images
     ]
-    bearable = "so few that training leaves them out."
+    verdict = "Training leaves undecodable images out."
     if too_many:
-        bearable = f"more than the {MAX_UNDECODABLE:.0%} of {', '.join(too_many)} that training bears; replace them."
-    yield Finding("undecodable", f"{_number(places)} undecodable, {bearable}", places, bool(too_many))
+        verdict = f"In {', '.join(too_many)}, more than the allowed {MAX_UNDECODABLE:.0%} cannot be used; replace them."
+    yield Finding("undecodable", f"{_number(places)} undecodable. {verdict}", places, bool(too_many))
 
 
 def _copies(images: _Images) -> Iterator[Finding]:
-    """Files of the same bytes: across splits, and within one."""
+    """Finds files with identical bytes, in two splits or in one."""
     groups = defaultdict(list)
     for place, file in images:
-        if file.size:  # damaged files are named already: two empty ones are no pair
+        if file.size:  # undecodable files have their own finding, so two empty files are not a pair
             groups[file.digest].append(place)
     shared: list[Place] = []
     duplicates: list[Place] = []
@@ -253,10 +268,10 @@ def _copies(images: _Images) -> Iterator[Finding]:
             copy = place._replace(detail=f"the same bytes as {first.path} ({first.split})")
             (duplicates if place.split == first.split else shared).append(copy)
     if shared:
-        summary = f"{_number(shared)} in another split, too: figures on it are too good; remove one of each pair."
+        summary = f"{_number(shared)} also in another split, which makes metrics too high; remove one of each pair."
         yield Finding("shared", summary, tuple(shared))
     if duplicates:
-        yield Finding("duplicate", f"{_number(duplicates)} a copy within the split.", tuple(duplicates))
+        yield Finding("duplicate", f"{_number(duplicates)} identical to another of the same split.", tuple(duplicates))
 
 
 def _contradictions(splits: Mapping[str, Examples], data_dir: str) -> Iterator[Finding]:
@@ -273,7 +288,8 @@ def _one_class(splits: Mapping[str, Examples]) -> Iterator[Finding]:
     for name, examples in splits.items():
         if alike := one_class(examples):
             listed = ", ".join(f"{attribute} ({labels})" for attribute, labels in alike.items())
-            yield Finding("one class", f"In {name} one class only: {listed}.{advice_on_blanks(examples)}")
+            summary = f"In {name}, these attributes lack labels of both classes: {listed}.{advice_on_blanks(examples)}"
+            yield Finding("one class", summary)
 
 
 def _odd_sizes(images: _Images) -> Iterator[Finding]:
@@ -283,7 +299,7 @@ def _odd_sizes(images: _Images) -> Iterator[Finding]:
     usual, times = Counter(size for _, size in sizes).most_common(1)[0]
     if times >= _USUAL * len(sizes):
         odd = [(place, size) for place, size in sizes if size != usual]
-        unlike = f"not {usual[1]} x {usual[0]} pixels as the others"
+        unlike = f"not {usual[1]} x {usual[0]} pixels like the others"
     else:
         odd = [(place, size) for place, size in sizes if min(size) < _SMALLEST or max(size) > _MOST_OBLONG * min(size)]
         unlike = f"smaller than {_SMALLEST} pixels or more than {_MOST_OBLONG} times as long as wide"
@@ -293,8 +309,8 @@ def _odd_sizes(images: _Images) -> Iterator[Finding]:
 
 def _turned(images: _Images) -> Iterator[Finding]:
     if places := tuple(place for place, file in images if file.turned):
-        advice = "align them with python -m farkeras.align."
-        yield Finding("turned", f"{_number(places)} to be turned by EXIF, which training does not do; {advice}", places)
+        advice = "Align them with python -m farkeras.align."
+        yield Finding("turned", f"{_number(places)} turned by EXIF metadata, which training ignores. {advice}", places)
 
 
 def _number(places: Sequence[Place]) -> str:

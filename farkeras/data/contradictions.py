@@ -1,8 +1,8 @@
-"""Pairs of attributes that CelebA's own names say cannot both be true of a face.
+"""Pairs of CelebA attributes that cannot both be true of a face, and the images whose labels say that they are.
 
-Labels that break them are noise (arXiv 2210.07356 describes CelebA's). The table is our reading of the names: a
-moustache counts as a beard, a bald head has no hair to be parted, coloured or curled, and hair has one colour. A pair
-is looked at where a data set has both attributes.
+Such contradicting labels are noise (arXiv 2210.07356 describes the label noise of CelebA). The pairs follow our reading
+of the attributes' names: a moustache counts as a beard, a bald head has no bangs and no straight, wavy or coloured
+hair, and hair has one colour. A pair is checked if the data set has both attributes.
 """
 
 import numpy as np
@@ -17,11 +17,16 @@ EXCLUSIVE: tuple[tuple[str, str], ...] = (
     *((one, other) for i, one in enumerate(_HAIR_COLOURS) for other in _HAIR_COLOURS[i + 1 :]),
     ("Straight_Hair", "Wavy_Hair"),
 )
-"""Two attributes of which at most one is positive."""
+"""Pairs of attributes. At most one attribute of each pair can be true of a face."""
 
 
 def contradictions(examples: Examples) -> dict[tuple[str, str], np.ndarray]:
-    """Each pair of `EXCLUSIVE` that is positive together somewhere -> where, int64, ascending."""
+    """Finds images with contradicting labels.
+
+    Returns:
+        Each pair of `EXCLUSIVE` that is positive together in at least one image, with the positions of these images:
+        int64 in ascending order.
+    """
     columns = {name: examples.labels[:, i] == 1 for i, name in enumerate(examples.attributes)}
     pairs = [pair for pair in EXCLUSIVE if set(pair) <= set(columns)]
     rows = {pair: np.flatnonzero(columns[pair[0]] & columns[pair[1]]) for pair in pairs}

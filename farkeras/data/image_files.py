@@ -1,4 +1,4 @@
-"""What training will find in a data set's image files: read once each, in threads, with its own decoder."""
+"""Checks a data set's image files with the decoder that training uses. Each file is read once, in threads."""
 
 import hashlib
 import io
@@ -15,21 +15,21 @@ from farkeras.photos.pixels import UNREADABLE, NoHeif, is_turned, opened
 from farkeras.progress import Progress, report
 
 MAX_BYTES = 2**29 - 1
-"""TensorFlow's decoder refuses an image of more bytes of pixels before it takes memory: 178,956,970 pixels in RGB."""
+"""Most bytes of pixels that TensorFlow's decoder accepts: 178,956,970 RGB pixels. It checks before it takes memory."""
 
-_TASK_SIZE = 50  # images handed to a thread at a time
-_DECODE = Preprocessing((1, 1)).decode  # a decoder has no size
+_TASK_SIZE = 50  # images per task of a thread
+_DECODE = Preprocessing((1, 1)).decode  # decoding does not depend on the input size
 
 
 class ImageFile(NamedTuple):
-    """One file.
+    """Result of reading and decoding one image file.
 
     Attributes:
-        digest: SHA-256 of its bytes; None where it cannot be read.
-        size: Height and width in pixels; None where it cannot be decoded.
-        missing: Whether there is no such file.
-        problem: Why it cannot be read or decoded, such as "is empty"; None where it can.
-        turned: Whether its EXIF orientation says that it is to be shown turned or mirrored, which training does not do.
+        digest: SHA-256 of the file's bytes; None if it cannot be read.
+        size: Height and width in pixels; None if the image cannot be decoded.
+        missing: Whether the file does not exist.
+        problem: Why the file cannot be read or decoded, such as "is empty (0 bytes)"; None if it can.
+        turned: Whether the EXIF orientation asks for a rotated or mirrored display. Training ignores it.
     """
 
     digest: bytes | None = None
@@ -45,12 +45,12 @@ def read_image_files(
     """Reads and decodes image files.
 
     Args:
-        images: What reads each of them, see `encoded_images`.
-        workers: Threads; each holds one image.
+        images: A function for each image that reads its bytes, see `encoded_images`.
+        workers: Number of threads. Each holds one image in memory.
         progress: Called every few images.
 
     Returns:
-        One for each image, in order. Nothing is raised for a file that cannot be used.
+        One result for each image, in order. A file that cannot be used raises no error.
     """
     tasks = [images[start : start + _TASK_SIZE] for start in range(0, len(images), _TASK_SIZE)]
     files: list[ImageFile] = []
@@ -70,11 +70,11 @@ def read_image_file(read: Callable[[], bytes]) -> ImageFile:
     try:
         encoded = read()
     except (FileNotFoundError, NotADirectoryError):
-        return ImageFile(missing=True, problem="is not there")
+        return ImageFile(missing=True, problem="does not exist")
     except OSError as error:
         return ImageFile(problem=f"cannot be read ({error.strerror})")
     except tf.errors.OpError:
-        return ImageFile(problem="is damaged: its check sum is wrong")
+        return ImageFile(problem="is damaged: its checksum is wrong")
     digest = hashlib.sha256(encoded).digest()
     try:
         height, width, _ = _DECODE(encoded).shape
@@ -84,7 +84,7 @@ def read_image_file(read: Callable[[], bytes]) -> ImageFile:
 
 
 def why_undecodable(encoded: bytes) -> str:
-    """What is wrong with the content of a file that training's decoder refuses; ends "The file ..."."""
+    """Says what is wrong with the content of an undecodable file, as the end of a sentence that begins "The file"."""
     if not encoded:
         return "is empty (0 bytes)"
     if is_html(encoded):
@@ -100,6 +100,6 @@ def why_undecodable(encoded: bytes) -> str:
         return "is not an image"
     if width * height * 3 > MAX_BYTES:
         return f"has more than {MAX_BYTES // 3:,} pixels"
-    if kind not in ("JPEG", "PNG", "MPO"):  # MPO: a JPEG with another one behind it, as some phones write
+    if kind not in ("JPEG", "PNG", "MPO"):  # MPO: a JPEG followed by more images, which some phones write
         return f"is a {kind} image, not JPEG or PNG"
     return "is truncated or damaged"

@@ -1,6 +1,6 @@
-"""Whether anything can be learned from the labels of a data set, and a best model chosen: told before the first step.
+"""Checks that a data set's labels are sufficient for training and for selecting the best model.
 
-A run checks it when it opens its data, `check_data_set` beside all else.
+A run performs these checks when it opens its data, before its first step. `check_data_set` includes them.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from farkeras.errors import FarkerasError, and_more
 
 
 def one_class(examples: Examples) -> dict[str, str]:
-    """The attributes whose known labels are not of both classes, each with what they are: "always positive"."""
+    """Returns the attributes without known labels of both classes, each with a description: "always positive"."""
     known, positive = (examples.labels != UNKNOWN).sum(axis=0), (examples.labels == 1).sum(axis=0)
     alike = {}
     for attribute, labelled, of_these in zip(examples.attributes, known.tolist(), positive.tolist(), strict=True):
@@ -20,7 +20,7 @@ def one_class(examples: Examples) -> dict[str, str]:
 
 
 def advice_on_blanks(examples: Examples) -> str:
-    """A sentence for tables with 1 for yes and nothing for no; empty where no attribute looks so."""
+    """Returns advice for tables that write 1 for yes and nothing for no; "" if no attribute looks like that."""
     blank = (examples.labels == UNKNOWN).any(axis=0) & (examples.labels == 1).any(axis=0)
     if not (blank & ~(examples.labels == 0).any(axis=0)).any():
         return ""
@@ -28,15 +28,15 @@ def advice_on_blanks(examples: Examples) -> str:
 
 
 def check_batch_size(train: Examples, batch_size: int) -> None:
-    """Raises FarkerasError where the training split has less than a batch."""
+    """Raises `FarkerasError` if the training split has fewer images than a batch."""
     if len(train) < batch_size:
         raise FarkerasError(
-            f"The training split has {len(train)} images, fewer than `batch_size={batch_size}`; lower it."
+            f"The training split has {len(train)} images, fewer than `batch_size={batch_size}`. Lower `batch_size`."
         )
 
 
 def check_classes(train: Examples) -> None:
-    """Raises FarkerasError where no attribute can be learned from the training split."""
+    """Raises `FarkerasError` if no attribute has both positive and negative labels in the training split."""
     alike = one_class(train)
     if len(alike) == len(train.attributes):
         (attribute, labels), *_ = alike.items()
@@ -47,7 +47,7 @@ def check_classes(train: Examples) -> None:
 
 
 def check_selection(validation: Examples, select_by: str) -> None:
-    """Raises FarkerasError where the figure `select_by` is undefined on the validation split, so no model is kept."""
+    """Raises `FarkerasError` if the metric `select_by` is undefined on the validation split, so no model is kept."""
     if select_by == "mean_accuracy":
         defined, needed = (validation.labels != UNKNOWN).any(), "a known label"
     else:
@@ -55,7 +55,7 @@ def check_selection(validation: Examples, select_by: str) -> None:
         defined, needed = np.logical_and(*both).any(), "positive and negative labels"
     if not defined:
         raise FarkerasError(
-            f"`select_by={select_by}` is undefined on the validation split, so no model would be kept: expected an "
-            f"attribute with {needed} in its {len(validation):,} images. Label more of them, or enlarge the split."
+            f"`select_by={select_by}` is undefined on the validation split, so no model would be kept: none of the "
+            f"attributes has {needed} in its {len(validation):,} images. Label more of them, or enlarge the split."
             + advice_on_blanks(validation)
         )

@@ -1,4 +1,4 @@
-"""Packs a data set's images into a few large files, for disks where many small ones are slow."""
+"""Packs the images of a data set into a few large files, for disks that are slow with many small files."""
 
 import filecmp
 import hashlib
@@ -23,21 +23,21 @@ from farkeras.errors import FarkerasError
 from farkeras.files import LOCK_FILE, alone_in, as_path, writing, written_aside
 from farkeras.progress import Progress, report
 
-_FILE_SIZE = 1000  # images to a file: 7 MB of CelebA; what a killed run may have to do again
+_FILE_SIZE = 1000  # images per file (7 MB of CelebA): the most that is packed again after a process was killed
 _TASK_SIZE = 64  # images in memory at a time
-_THREADS = 16  # files waited for at a time, which hides a slow disk's delays
+_THREADS = 16  # concurrent reads, which hide the latency of a slow disk
 
-_Image = tuple[str, Callable[[], bytes]]  # its path, and what reads it
+_Image = tuple[str, Callable[[], bytes]]  # the image's path, and a function that reads it
 
 
 class Packing(NamedTuple):
-    """What came of packing a data set.
+    """Result of packing a data set.
 
     Attributes:
-        num_images: How many images it has.
-        num_files: TFRecord files.
-        num_bytes: Of these files together.
-        keypoints: Whether the data set's key points were copied.
+        num_images: Number of images in the packed data set.
+        num_files: Number of TFRecord files.
+        num_bytes: Total size of these files in bytes.
+        keypoints: Whether the keypoints of the data set were copied.
     """
 
     num_images: int
@@ -53,34 +53,38 @@ def pack_data_set(
     progress: Progress | None = None,
     keypoints_dir: str | os.PathLike = "",
 ) -> Packing:
-    """Writes a folder that the source `packed` reads; its key points are copied where the data set has some.
+    """Writes a folder that the source `packed` reads. Copies the keypoints of the data set if it has any.
 
-    A run that was stopped, or killed, is continued by the next one, which keeps the files that are there in full. They
-    are known by the names of their images: whoever replaces images packs into another folder. Packing again with other
-    labels writes only the index.
+    After an interruption, the same call continues and keeps the complete files. Files are recognized by the names of
+    their images, so pack into another folder after you replace images. After a change of labels, packing again writes
+    only the index.
 
     Args:
-        source: The data set, opened.
-        data_dir: Its folder, or the table that it is.
-        output: The folder to write.
-        progress: Called every few images; counts those of earlier runs, too.
-        keypoints_dir: Folder of its key points; by default beside the images.
+        source: The opened data set.
+        data_dir: The data set's folder, or its table.
+        output: Folder to write.
+        progress: Called every few images. It also counts the images that are already packed.
+        keypoints_dir: Folder of the data set's keypoints; by default `keypoints` in the data set's folder.
+
+    Returns:
+        Numbers of images, files and bytes.
 
     Raises:
-        FarkerasError: An image that cannot be read, no right or room to write, or the folder holds another data set.
+        FarkerasError: An image cannot be read, `output` cannot be written or holds another data set, or another
+            process writes into it.
     """
     splits, output = filled_splits(source), as_path(output)
     paths = np.concatenate([examples.paths for examples in splits.values()]).tolist()
     names = names_in(data_dir, paths)
     images = list(zip(paths, (read for part in splits.values() for read in encoded_images(part)), strict=True))
-    tasks: dict[str, list[_Image]] = {}  # file -> the images in it
+    tasks: dict[str, list[_Image]] = {}  # file -> its images
     for start in range(0, len(paths), _FILE_SIZE):
         digest = hashlib.sha256("\n".join(names[start : start + _FILE_SIZE]).encode()).hexdigest()[:12]
         tasks[f"images-{start // _FILE_SIZE:05}-{digest}.tfrecord"] = images[start : start + _FILE_SIZE]
     if others := sorted({path.name for path in output.glob("images-*.tfrecord")} - set(tasks)):
         raise FarkerasError(
-            f"{output} holds images of another data set, or of an older state of this one ({others[0]}). Remove it, or "
-            "name another folder with `output`."
+            f"{output} holds images of another data set, or of an older state of this one ({others[0]}). Remove the "
+            "folder, or name another one with `output`."
         )
     with alone_in(output, "output"), writing(output, "packed", "output"):
         _write_missing(output, tasks, progress)
@@ -88,12 +92,12 @@ def pack_data_set(
         for file, wanted, found in zip(tasks, tasks.values(), lengths, strict=True):
             if len(found) != len(wanted):
                 raise FarkerasError(
-                    f"{output / file} holds {len(found)} images, expected {len(wanted)}. Remove it and start the same "
-                    "command again."
+                    f"{output / file} holds {len(found)} images, expected {len(wanted)}. Remove the file and start the "
+                    "same command again."
                 )
         index = _index(splits, names, list(tasks), np.concatenate(lengths))
         keypoints = _copy_keypoints(store_of(data_dir, keypoints_dir), store_of(output))
-        if is_procedural(data_dir):  # drawn faces stay known as such
+        if is_procedural(data_dir):  # so that results still say that the faces are procedural
             _copy(folder_of(data_dir) / SETTINGS_FILE, output / SETTINGS_FILE)
         write_index(output, index)
     return Packing(len(paths), len(tasks), int(index.sizes().sum()), keypoints)
@@ -136,13 +140,13 @@ def _read(image: _Image) -> bytes:
         return read()
     except (OSError, tf.errors.OpError) as error:
         raise FarkerasError(
-            f"Cannot read {path} ({getattr(error, 'strerror', 'damaged')}); put the image there, or take it from the "
-            "lists, and start the same command again: what is packed is not done twice."
+            f"Cannot read {path} ({getattr(error, 'strerror', 'damaged')}); restore the image or remove it from the "
+            "lists, then start the same command again. It packs only the images that are not packed yet."
         ) from None
 
 
 def _copy_keypoints(store: Path, to: Path) -> bool:
-    """Makes `to` hold what `store` holds, if there is one."""
+    """Makes the folder `to` a copy of the folder `store`. Returns False if `store` does not exist."""
     if not store.is_dir():
         return False
     for path in store.iterdir():

@@ -1,7 +1,7 @@
-"""How much of the attributes a model can tell without looking at the face: checks of a data set.
+"""Measures how well the attributes of a data set can be predicted without seeing the face.
 
-A data set is a poor exercise where a linear model on small pixels does as well as a network, and a trap where the
-background, the border or the size of the file gives labels away.
+A data set teaches little if a linear model on few pixels scores as high as a network. It is misleading if the
+background, the border or the size of the file reveals the labels.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +21,12 @@ from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.progress import Progress, report
 
-BORDER = 8  # columns at the left and right, in the upper half: where no face, hair or hat reaches
+BORDER = 8  # columns at the left and right edge, in the upper half, which no face, hair or hat reaches
 _MIN_POSITIVES = 5
 
 
 class Score(NamedTuple):
-    """Balanced accuracy with its standard error; NaN where the labels hold too few of a class to tell."""
+    """Balanced accuracy and its standard error. Both are NaN if a class has too few labels."""
 
     value: float
     error: float
@@ -36,12 +36,13 @@ _UNTOLD = Score(np.nan, np.nan)
 
 
 class Pixels(NamedTuple):
-    """What the checks look at, one row an image.
+    """Features and labels of images, one row per image.
 
     Attributes:
-        small: `float32` array `[N, 3072]`, 32 x 32 RGB in 0..1 of the examples' frame.
-        border: `float32` array `[N, 60]`, means and spreads along the strips of `BORDER` columns in the upper half.
-        size: `float32` array `[N, 1]`, the log of the encoded image's bytes.
+        small: `float32` array `[N, 3072]`, 32 x 32 RGB pixels in 0..1 of the examples' frame.
+        border: `float32` array `[N, 60]`, statistics of the strips of `BORDER` columns in the upper half: means and
+            standard deviations of four cells in each strip, and mean absolute differences of neighbouring pixels.
+        size: `float32` array `[N, 1]`, the logarithm of the encoded image's size in bytes.
         labels: `int8` array `[N, attributes]`, as `Examples.labels`.
     """
 
@@ -52,18 +53,19 @@ class Pixels(NamedTuple):
 
 
 def measure_shortcuts(source: Source, progress: Progress | None = None) -> dict[str, list[Score]]:
-    """Scores logistic regressions that see no face.
+    """Scores logistic regressions that do not see the face in detail.
 
     Args:
-        source: Any data set with all three splits.
+        source: A data set with all three splits.
         progress: Called after every image.
 
     Returns:
-        "32x32" (pixels, fitted to the training split and scored on the test split), "border" and "file size"
-        (five-fold, over all images; chance is 0.5) -> a score for each of the source's attributes.
+        A score for each attribute of the source, for three kinds of features: "32x32" (pixels, fitted to the training
+        split and scored on the test split), "border" and "file size" (five-fold cross-validation over all images;
+        chance is 0.5).
 
     Raises:
-        FarkerasError: A split is missing or holds no image that can be used.
+        FarkerasError: A split is missing or has no usable image.
     """
     splits = [source.split(name) for name in SPLITS]
     pixels = read_pixels(splits, progress)
@@ -79,10 +81,12 @@ def measure_shortcuts(source: Source, progress: Progress | None = None) -> dict[
 
 
 def read_pixels(splits: Sequence[Examples], progress: Progress | None = None) -> list[Pixels]:
-    """Reads the images of each split; those that are smaller than two borders or cannot be decoded are left out.
+    """Reads the features of all images of each split.
+
+    Undecodable images are left out, and so are images with a side shorter than two borders.
 
     Raises:
-        FarkerasError: A split without any other image.
+        FarkerasError: A split has no other image.
     """
     pixels, done, total = [], 0, sum(map(len, splits))
     for examples in splits:
@@ -94,7 +98,10 @@ def read_pixels(splits: Sequence[Examples], progress: Progress | None = None) ->
             done += 1
             report(progress, done, total)
         if not rows:
-            raise FarkerasError("A split has no images to check; expected at least one that can be decoded.")
+            raise FarkerasError(
+                f"A split has no usable image: expected at least one decodable image of {2 * BORDER} x {2 * BORDER} "
+                "pixels or more. Replace the damaged files."
+            )
         small, border, size, known = zip(*rows, strict=True)
         pixels.append(Pixels(np.stack(small), np.stack(border), np.array(size, np.float32), np.stack(known)))
     return pixels
@@ -116,11 +123,14 @@ def _border(image: np.ndarray) -> np.ndarray:
 
 
 def score_split(train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray) -> list[Score]:
-    """Scores a class-balanced logistic regression, fitted to one split, on another; one score an attribute.
+    """Fits a class-balanced logistic regression to one split and scores it on another.
 
     Args:
-        train, test: Features `[N, features]`.
-        labels, truth: 1, 0 or `UNKNOWN`, `[N, attributes]`.
+        train, test: Features of the two splits, `[N, features]`.
+        labels, truth: Labels of the two splits, `[N, attributes]`: 1, 0 or `UNKNOWN`.
+
+    Returns:
+        One score per attribute.
     """
 
     def predict(known: np.ndarray, positive: np.ndarray, asked: np.ndarray) -> np.ndarray:
@@ -130,7 +140,7 @@ def score_split(train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: 
 
 
 def score_folds(features: np.ndarray, labels: np.ndarray) -> list[Score]:
-    """Scores the same model by five-fold cross-validation over all images: for features that should tell nothing."""
+    """Scores the same model by five-fold cross-validation over all images, for features that should reveal nothing."""
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
 
     def predict(known: np.ndarray, positive: np.ndarray, _: np.ndarray) -> np.ndarray:
@@ -148,7 +158,7 @@ def _score(column: np.ndarray, answer: np.ndarray, predict: Callable[..., np.nda
 
 
 def score_evaluation(attributes: Sequence[str], evaluated: Mapping[str, Mapping[str, int]]) -> list[Score]:
-    """Scores a model by what was counted of it, `evaluation["attributes"]`; NaN for what it was not trained on."""
+    """Scores a model from the counts in `evaluation["attributes"]`; NaN for attributes that it does not predict."""
     scores = []
     for found in map(evaluated.get, attributes):
         right = np.array([found["true_positives"], found["true_negatives"]] if found else [0, 0])
@@ -158,22 +168,22 @@ def score_evaluation(attributes: Sequence[str], evaluated: Mapping[str, Mapping[
 
 
 def balanced_accuracy(truth: np.ndarray, predicted: np.ndarray) -> Score:
-    """The mean of sensitivity and specificity of 0/1 predictions, with its standard error."""
+    """Computes the mean of sensitivity and specificity of 0/1 predictions, with its standard error."""
     classes = truth > 0, truth <= 0
     right = (predicted > 0) == classes[0]
     return _score_counts(np.array([(one & right).sum() for one in classes]), np.array([one.sum() for one in classes]))
 
 
 def _score_counts(right: np.ndarray, counts: np.ndarray) -> Score:
-    """The same from numbers of images `[2]`, positive and negative: those told right, and all."""
+    """Computes the same from numbers of images `[2]`, positive and negative: correct predictions, and all images."""
     if counts.min() < _MIN_POSITIVES:
         return _UNTOLD
-    # Agresti-Coull rates, so that a rate of 0 or 1 has an error too.
+    # With Agresti-Coull rates, a rate of 0 or 1 also has an error.
     safe = (right + 2) / (counts + 4)
     return Score(float((right / counts).mean()), float(np.sqrt((safe * (1 - safe) / counts).sum()) / 2))
 
 
 def _linear(strength: float, solver: str) -> Pipeline:
-    # "newton-cholesky" takes a few steps where features are few, "lbfgs" is the one for thousands.
+    # "newton-cholesky" needs few steps with few features; "lbfgs" suits thousands of features.
     model = LogisticRegression(C=strength, class_weight="balanced", solver=solver, max_iter=300, tol=1e-3)
     return make_pipeline(StandardScaler(), model)

@@ -225,11 +225,11 @@ def test_one_undecodable_image_in_a_hundred_does_not_stop_training(check, tmp_pa
     report = check(train=(one, [0, 1] * 50), **splits)
     (finding,) = report.findings
     assert (finding.kind, finding.training_fails) == ("undecodable", False)
-    assert finding.summary == "1 image is undecodable, so few that training leaves them out."
+    assert finding.summary == "1 image is undecodable. Training leaves undecodable images out."
     report = check(train=(one[:99], [1] + [0, 1] * 49), **splits)
     assert report.training_fails
     (finding,) = report.findings
-    assert finding.summary.endswith("undecodable, more than the 1% of train that training bears; replace them.")
+    assert finding.summary.endswith("In train, more than the allowed 1% cannot be used; replace them.")
 
 
 def test_unknown_labels_are_not_counted(check, tmp_path):
@@ -239,9 +239,9 @@ def test_unknown_labels_are_not_counted(check, tmp_path):
     assert report.splits["train"].known == {"a": 2, "b": 2}
     assert report.splits["train"].positive == {"a": 1, "b": 2}
     assert [finding.summary for finding in report.findings] == [
-        f"In train one class only: b (always positive).{BLANKS}",
-        f"In validation one class only: b (always positive).{BLANKS}",
-        "In test one class only: a (never labelled), b (never positive).",
+        f"In train, these attributes lack labels of both classes: b (always positive).{BLANKS}",
+        f"In validation, these attributes lack labels of both classes: b (always positive).{BLANKS}",
+        "In test, these attributes lack labels of both classes: a (never labelled), b (never positive).",
     ]
 
 
@@ -277,7 +277,7 @@ def test_blank_for_no_stops_training(check, tmp_path):
     splits = {"train": (one, labels), "validation": (two, labels), "test": (three, labels)}
     report = check(("a", "b"), {"select_by": "mean_balanced_accuracy", "batch_size": 4}, **splits)
     assert [(finding.kind, finding.summary) for finding in report.findings if finding.training_fails] == [
-        ("settings", "The training split has 3 images, fewer than `batch_size=4`; lower it."),
+        ("settings", "The training split has 3 images, fewer than `batch_size=4`. Lower `batch_size`."),
         (
             "labels",
             "Nothing can be learned from the training split: expected an attribute with positive and negative labels, "
@@ -286,13 +286,13 @@ def test_blank_for_no_stops_training(check, tmp_path):
         (
             "labels",
             "`select_by=mean_balanced_accuracy` is undefined on the validation split, so no model would be kept: "
-            "expected an attribute with positive and negative labels in its 3 images. Label more of them, or enlarge "
+            "none of the attributes has positive and negative labels in its 3 images. Label more of them, or enlarge "
             f"the split.{BLANKS}",
         ),
     ]
     both = f"a (always positive), b (always positive).{BLANKS}"
     assert [finding.summary for finding in report.findings if finding.kind == "one class"] == [
-        f"In {name} one class only: {both}" for name in ("train", "validation", "test")
+        f"In {name}, these attributes lack labels of both classes: {both}" for name in ("train", "validation", "test")
     ]
 
 
@@ -301,8 +301,8 @@ def test_a_validation_split_without_labels_chooses_no_model(check, tmp_path):
     splits = {"train": (one, [0, 1]), "test": (three, [0, 1])}
     report = check(("a",), {"select_by": "mean_accuracy"}, validation=(two, [-1, -1]), **splits)
     assert report.findings[0].summary == (
-        "`select_by=mean_accuracy` is undefined on the validation split, so no model would be kept: expected an "
-        "attribute with a known label in its 2 images. Label more of them, or enlarge the split."
+        "`select_by=mean_accuracy` is undefined on the validation split, so no model would be kept: none of the "
+        "attributes has a known label in its 2 images. Label more of them, or enlarge the split."
     )
     assert not check(("a",), {"select_by": "mean_accuracy"}, validation=(two, [-1, 1]), **splits).training_fails
 

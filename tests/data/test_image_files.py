@@ -67,7 +67,7 @@ def test_what_training_cannot_decode(tmp_path, encoded, problem):
 def test_what_is_not_a_file(tmp_path):
     (tmp_path / "link.jpg").symlink_to(tmp_path / "gone.jpg")
     for name in ("none.jpg", "link.jpg"):
-        assert read_image_file((tmp_path / name).read_bytes) == ImageFile(missing=True, problem="is not there")
+        assert read_image_file((tmp_path / name).read_bytes) == ImageFile(missing=True, problem="does not exist")
     assert read_image_file(tmp_path.read_bytes) == ImageFile(problem="cannot be read (Is a directory)")
 
 

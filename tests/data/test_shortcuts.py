@@ -64,5 +64,5 @@ def test_images_that_cannot_be_used_are_left_out(faces_dir, tmp_path):
     source = open_source("table", str(table))
     (pixels,) = read_pixels([source.split("train")])
     assert (pixels.small.shape, pixels.size.shape, pixels.labels.tolist()) == ((2, 3072), (2, 1), [[1], [1]])
-    with pytest.raises(FarkerasError, match="no images to check; expected at least one that can be decoded"):
+    with pytest.raises(FarkerasError, match="no usable image: expected at least one decodable image of 16 x 16 pixels"):
         read_pixels([source.split("test")])

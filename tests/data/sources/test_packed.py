@@ -150,7 +150,7 @@ def test_a_source_without_landmarks_and_with_two_splits(small):
 def test_packing_continues_where_it_was_stopped(small):
     content = small.paths[4].read_bytes()
     small.paths[4].unlink()
-    with pytest.raises(FarkerasError, match=r"Cannot read .*4\.jpg \(No such file.*what is packed is not done twice"):
+    with pytest.raises(FarkerasError, match=r"Cannot read .*4\.jpg \(No such file.*images that are not packed yet"):
         small()
     with pytest.raises(FarkerasError, match=r"packed is no packed data set, or not yet a complete one.*farkeras\.pack"):
         Packed(small.output)
