@@ -1,4 +1,4 @@
-"""Face attribute recognition (FAR) with TensorFlow and Keras 3: FAR-AMTN and MGMTN, from data to device.
+"""Face attribute recognition with TensorFlow and Keras 3: FAR-AMTN and MGMTN, from training to export and serving.
 
     config = farkeras.load_config("celeba", data_dir="/data/celeba")
     farkeras.train_and_evaluate(config, "runs/celeba", [farkeras.ConsoleReport()])
@@ -6,8 +6,8 @@
     farkeras.export_run("runs/celeba", formats=["saved_model", "tflite", "onnx"])
     farkeras.load("runs/celeba")(["photo.jpg"])
 
-`farkeras.layers`, `.models`, `.losses`, `.weighting` and `.metrics` hold what these are made of. `import farkeras` is
-light: TensorFlow is loaded by the first name that needs it. `__init__.pyi` lists the names and where they are.
+`farkeras.layers`, `.models`, `.losses`, `.weighting` and `.metrics` hold the Keras objects. `import farkeras` does not
+import TensorFlow; the first name that needs TensorFlow does. `__init__.pyi` lists the public names and their modules.
 """
 
 import sys
@@ -17,7 +17,7 @@ import lazy_loader
 __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-if sys.argv[:1] == ["-m"]:  # `python -m farkeras.NAME`: Python imports the package first, and then looks for the module
+if sys.argv[:1] == ["-m"]:  # `python -m farkeras.NAME`: Python imports the package before it looks for the module
     from farkeras.cli.commands import why_not_a_command
 
     if reason := why_not_a_command(sys.orig_argv):

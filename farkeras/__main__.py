@@ -1,4 +1,4 @@
-"""`farkeras COMMAND ...` is `python -m farkeras.COMMAND ...`."""
+"""The console script `farkeras`: `farkeras COMMAND ...` runs `python -m farkeras.COMMAND ...`."""
 
 import runpy
 import sys

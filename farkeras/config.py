@@ -1,4 +1,4 @@
-"""All settings of a training run in one frozen dataclass; flags and flagfiles are made from it (see `flagfiles.py`)."""
+"""All settings of a training run, in one frozen dataclass. `flagfiles.py` makes flags and flagfiles of it."""
 
 import dataclasses
 import difflib
@@ -24,8 +24,10 @@ def setting(
     path: bool = False,
     words: tuple[str, ...] = (),
 ) -> Any:
-    """A field with what the flag needs. `free`: may differ when a run is continued, for it changes no number. `path`:
-    names a file or folder, unless it is one of `words`.
+    """A field of `Config` and what its flag, check and help need. In `help`, other settings stand in backticks.
+
+    `at_least` and `at_most` hold for each item of a list. A `free` setting may change when a run continues, because it
+    does not change the results. A `path` setting names a file or folder, unless its value is one of `words`.
     """
     metadata = {"help": help, "choices": choices, "at_least": at_least, "at_most": at_most, "free": free}
     metadata |= {"path": path, "words": words}
@@ -34,143 +36,203 @@ def setting(
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of a run, `Config(data_dir="/data/celeba", epochs=3)`. Each is also a flag of that name.
+    """The settings of a run, such as `Config(data_dir="/data/celeba", epochs=3)`. Each is also a flag of that name.
 
-    A list may stand for a tuple, a whole number for a fraction, and a `pathlib.Path` for a text.
+    A tuple may be given as a list, a float as an integer, and a path as a `pathlib.Path`.
 
     Raises:
-        FarkerasError: A value of another type or outside its range; names the setting, what was expected and what came.
+        FarkerasError: A value has the wrong type or is outside its range. The message names the setting, the expected
+            and the received value.
     """
 
     # Data
     data_dir: str = setting(
-        "", "Folder of the data set, the table (CSV or Parquet) of --source=table, or what TFDS prepared.", path=True
+        "",
+        "Folder of the data set; with `source=table` the CSV or Parquet file, or a folder of Parquet files; with "
+        "`source=tfds` the folder that TFDS has prepared.",
+        path=True,
     )
     source: str = setting("celeba", "Kind of data set.", choices=("celeba", "lfwa", "packed", "table", "tfds"))
     grouping: str = setting(
         "mgmtn8",
-        "Attribute groups: mgmtn8, mcnn9, one, or a JSON file {group: [attributes]} of those to train.",
+        "Attribute groups: mgmtn8, mcnn9, one (a single group), or a JSON file {group: [attributes to train]}.",
         path=True,
         words=(*GROUPINGS, "one"),
     )
-    exclude_attributes: tuple[str, ...] = setting((), "Attributes to leave out; 'subjective' for the subjective set.")
-    image_size: tuple[int, int] = setting((224, 192), "Height, width of the model's input in pixels.", at_least=32)
+    exclude_attributes: tuple[str, ...] = setting(
+        (), "Attributes that are not trained; 'subjective' stands for the subjective set. Empty: none."
+    )
+    image_size: tuple[int, int] = setting((224, 192), "Height,width of the model's input in pixels.", at_least=32)
     crop: tuple[float, float, float, float] = setting(
         (0.0, 0.0, 1.0, 1.0),
-        "Top, left, bottom, right of the part of a face to use, as fractions of CelebA's aligned frame.",
+        "Top,left,bottom,right of the part of the face to use, as fractions of the height and width of CelebA's "
+        "aligned frame. 0,0,1,1: the whole frame.",
         at_least=0,
     )
-
     keypoints_dir: str = setting(
         "",
-        "Folder of the data set's key points, one for each data set; by default 'keypoints' beside the images.",
+        "Folder of the data set's keypoints; each data set needs its own. Empty: keypoints in the data set's folder.",
         free=True,
         path=True,
     )
 
     # A table of your own
-    image_column: str = setting("image", "Table: column of the images: paths from the table's folder, or images.")
-    group_column: str = setting("", "Table: column, such as a person, of which no value may be in two splits.")
-    ignore_columns: tuple[str, ...] = setting((), "Table: columns that are no attributes.")
+    image_column: str = setting(
+        "image", "Table: column with the images: paths, absolute or relative to the table's folder, or encoded images."
+    )
+    group_column: str = setting(
+        "", "Table: column, such as the person; all images with the same value stay in one split. Empty: none."
+    )
+    ignore_columns: tuple[str, ...] = setting((), "Table: columns that are not attributes. Empty: none.")
     split_ratios: tuple[float, ...] = setting(
-        (0.8, 0.1, 0.1), "Table without the column 'split': shares of train, validation, test.", at_least=0
+        (0.8, 0.1, 0.1), "Table without splits: shares of train,validation,test, which add up to 1.", at_least=0
     )
 
     # Model
     model: str = setting("far_amtn", "Model.", choices=("far_amtn", "mgmtn", "shared_trunk"))
     backbone: str = setting("ResNet50", "Backbone: a class name of keras.applications, ResNeSt50 or ResNetTiny.")
-    backbone_alpha: float = setting(1.0, "Width multiplier of a MobileNet or ResNetTiny backbone.", at_least=0.05)
+    backbone_alpha: float = setting(
+        1.0, "Width multiplier of a MobileNet or ResNetTiny backbone; 1 for any other backbone.", at_least=0.05
+    )
     backbone_weights: str = setting(
         "imagenet",
-        "First weights of the backbone: imagenet (Keras downloads them), none, or a .weights.h5 or .keras file.",
+        "Initial weights of the backbone: imagenet (Keras downloads them), none (random), or a .weights.h5 or .keras "
+        "file.",
         path=True,
         words=("imagenet", "none"),
     )
     init_from: str = setting(
         "",
-        "Workdir or model file of another run to start from; layers that do not fit (other heads) start anew.",
+        "Workdir or .keras file of another run to take the initial weights from; layers that do not match, such as "
+        "other heads, start anew. Empty: none.",
         path=True,
     )
-    reduction: int = setting(16, "Reduction of the gates in WSGSA and the affinity in CGFF.", at_least=1)
-    dropout: float = setting(0.0, "Dropout rate before the heads.", at_least=0, at_most=0.95)
+    reduction: int = setting(
+        16, "FAR-AMTN: ratio of the channels C to those inside WSGSA's gates and CGFF's affinity.", at_least=1
+    )
+    dropout: float = setting(0.0, "Dropout rate before the heads; 0: no dropout.", at_least=0, at_most=0.95)
 
     # Masks (MGMTN)
     mask_widths: tuple[int, ...] = setting(
-        (16, 32, 64, 128), "Channels of the mask network at strides 1, 2, 4, ...", at_least=1
+        (16, 32, 64, 128), "MGMTN: channels of the mask network at strides 1, 2, 4, ...", at_least=1
     )
-    mask_stride: int = setting(2, "Stride of the masks: a power of two below 2 ** len(mask_widths).", at_least=1)
-    fusion_width: int = setting(256, "Channels of the fused group features.", at_least=1)
+    mask_stride: int = setting(
+        2, "MGMTN: stride of the masks: a power of two below 2^n for n `mask_widths`.", at_least=1
+    )
+    fusion_width: int = setting(256, "MGMTN: channels of the fused group features.", at_least=1)
     mask_epochs: float = setting(
         0.0,
-        "Epochs that train the mask network alone, before the others; it then stays as it is, unless "
-        "--mask_gradients. 0: masks and attributes are trained jointly.",
+        "MGMTN: epochs that train only the mask network, before `epochs`. It is then frozen, unless `mask_gradients` "
+        "is set. 0: masks and attributes are trained jointly.",
         at_least=0,
     )
-    mask_gradients: bool = setting(False, "Whether the attributes' losses train the mask network, too.")
-    mask_loss_weight: float = setting(1.0, "Weight of the mask loss beside the attributes'.", at_least=0)
+    mask_gradients: bool = setting(False, "MGMTN: let the attribute losses train the mask network, too.")
+    mask_loss_weight: float = setting(
+        1.0, "MGMTN: weight of the mask loss relative to the attribute loss; 0: no mask loss.", at_least=0
+    )
 
     # Loss
-    weighting: str = setting("dws", "Group loss weights.", choices=("dws", "uniform", "dwa", "uncertainty"))
-    dws_alpha: float = setting(0.5, "DWS: strength of the scale term.", at_least=0, at_most=1)
-    dws_beta: float = setting(0.5, "DWS: strength of the lag term.", at_least=0, at_most=1)
-    weighting_warmup_epochs: float = setting(1.0, "Epochs of uniform weights before DWS starts.", at_least=0)
-    weighting_decay: float = setting(0.99, "Decay per step of DWS's running mean losses.", at_least=0, at_most=0.99999)
-    dwa_temperature: float = setting(2.0, "DWA: softmax temperature T.", at_least=0.01)
+    weighting: str = setting(
+        "dws",
+        "Weights of the group losses: dws (Dynamic Weighting Strategy), uniform, dwa (Dynamic Weight Average), or "
+        "uncertainty (homoscedastic uncertainty).",
+        choices=("dws", "uniform", "dwa", "uncertainty"),
+    )
+    dws_alpha: float = setting(0.5, "DWS: exponent of the scale term; 0: no effect.", at_least=0, at_most=1)
+    dws_beta: float = setting(0.5, "DWS: exponent of the lag term; 0: no effect.", at_least=0, at_most=1)
+    weighting_warmup_epochs: float = setting(1.0, "DWS: epochs of uniform weights; 0: a single step.", at_least=0)
+    weighting_decay: float = setting(
+        0.99, "DWS: decay per step of the running mean losses; 0: last step only.", at_least=0, at_most=0.99999
+    )
+    dwa_temperature: float = setting(2.0, "DWA: softmax temperature T; higher is more even.", at_least=0.01)
     positive_weights: str = setting(
         "none",
-        "Weight of positive labels: none, or balanced (negatives / positives in training, at most 10).",
+        "Weight of an attribute's positive labels: none (weight 1), or balanced (negatives / positives in the training "
+        "split, clipped to 0.1..10).",
         choices=("none", "balanced"),
     )
-    focal_gamma: float = setting(0.0, "Focal loss exponent; 0 is plain cross-entropy.", at_least=0)
+    focal_gamma: float = setting(0.0, "Exponent of the focal loss; 0: plain cross-entropy.", at_least=0)
 
     # Optimizer
-    epochs: float = setting(20.0, "Passes over the training split.", at_least=0)
-    batch_size: int = setting(64, "Global batch size, over all replicas.", at_least=1)
+    epochs: float = setting(
+        20.0, "Passes over the training split, without those of `mask_epochs`. 0: a single step.", at_least=0
+    )
+    batch_size: int = setting(64, "Images per step over all replicas, a multiple of their number.", at_least=1)
     optimizer: str = setting("adamw", "Optimizer.", choices=("adamw", "sgd"))
-    learning_rate: float = setting(3e-4, "Peak learning rate.", at_least=0)
-    schedule: str = setting("cosine", "Learning rate after the warm-up.", choices=("cosine", "linear", "constant"))
-    warmup_epochs: float = setting(1.0, "Epochs of linear learning rate warm-up.", at_least=0)
-    momentum: float = setting(0.9, "SGD momentum (Nesterov).", at_least=0, at_most=0.9999)
-    weight_decay: float = setting(0.01, "Decoupled weight decay of kernels.", at_least=0)
-    ema_decay: float = setting(0.0, "Weight averaging: decay per step, 0 for none.", at_least=0, at_most=0.99999)
+    learning_rate: float = setting(3e-4, "Peak learning rate, reached after the warm-up.", at_least=0)
+    schedule: str = setting(
+        "cosine",
+        "Learning rate after the warm-up: cosine or linear decay to 0, or constant.",
+        choices=("cosine", "linear", "constant"),
+    )
+    warmup_epochs: float = setting(1.0, "Epochs of linear learning rate warm-up; 0: none.", at_least=0)
+    momentum: float = setting(0.9, "SGD: Nesterov momentum; 0: plain SGD.", at_least=0, at_most=0.9999)
+    weight_decay: float = setting(
+        0.01, "Decoupled weight decay of kernels, multiplied by the learning rate; 0: none.", at_least=0
+    )
+    ema_decay: float = setting(
+        0.0,
+        "Decay per step of the weights' moving average, which is validated and saved; 0: no averaging.",
+        at_least=0,
+        at_most=0.99999,
+    )
     batch_norm_momentum: float = setting(
         0.0,
-        "Momentum of the moving batch statistics; 0: the backbone's own, lowered where the run is short.",
+        "Momentum of batch normalisation's moving statistics. 0: each layer keeps its own; a short run lowers it, but "
+        "not below 0.9.",
         at_least=0,
         at_most=0.9999,
     )
-    precision: str = setting("float32", "Arithmetic of training.", choices=("float32", "bfloat16", "float64"))
+    precision: str = setting(
+        "float32",
+        "Arithmetic of training. bfloat16 is mixed precision: weights stay float32.",
+        choices=("float32", "bfloat16", "float64"),
+    )
 
     # Augmentation
-    augment_flip: bool = setting(True, "Mirror half of the training images.")
-    augment_shift: float = setting(0.0, "Largest random shift, fraction of the image.", at_least=0, at_most=0.5)
-    augment_scale: float = setting(0.0, "Largest random relative change of size.", at_least=0, at_most=0.5)
-    augment_rotation: float = setting(0.0, "Largest random rotation, degrees.", at_least=0, at_most=180)
-    augment_brightness: float = setting(0.0, "Largest random relative change of brightness.", at_least=0, at_most=1)
-    augment_contrast: float = setting(0.0, "Largest random relative change of contrast.", at_least=0, at_most=1)
-    augment_saturation: float = setting(0.0, "Largest random relative change of saturation.", at_least=0, at_most=1)
+    augment_flip: bool = setting(True, "Mirror each training image with probability 1/2.")
+    augment_shift: float = setting(
+        0.0, "Largest random shift, as a fraction of the image's height and width; 0: none.", at_least=0, at_most=0.5
+    )
+    augment_scale: float = setting(0.0, "Largest random relative change of size; 0: none.", at_least=0, at_most=0.5)
+    augment_rotation: float = setting(0.0, "Largest random rotation in degrees; 0: none.", at_least=0, at_most=180)
+    augment_brightness: float = setting(
+        0.0, "Largest random relative change of brightness; 0: none.", at_least=0, at_most=1
+    )
+    augment_contrast: float = setting(
+        0.0, "Largest random relative change of contrast; 0: none.", at_least=0, at_most=1
+    )
+    augment_saturation: float = setting(
+        0.0, "Largest random relative change of saturation; 0: none.", at_least=0, at_most=1
+    )
 
     # Run
-    seed: int = setting(0, "Seed of weights, order and augmentation.", at_least=0, at_most=2**31 - 1)
-    replicas: int = setting(0, "Logical CPU replicas; 0: all GPUs, or one CPU.", at_least=0)
-    sync_batch_norm: bool = setting(
-        False, "Share batch normalisation statistics between replicas; their number may change then."
+    seed: int = setting(
+        0, "Seed of the initial weights, the order of images and augmentation.", at_least=0, at_most=2**31 - 1
     )
-    eval_every_epochs: float = setting(1.0, "Epochs between validations.", at_least=0.001)
+    replicas: int = setting(0, "Number of logical CPU replicas. 0: one per GPU, or one CPU without GPUs.", at_least=0)
+    sync_batch_norm: bool = setting(
+        False,
+        "Share batch normalisation statistics between replicas; the number of replicas may then change when the run "
+        "continues.",
+    )
+    eval_every_epochs: float = setting(1.0, "Epochs between validations; the last step has one, too.", at_least=0.001)
     select_by: str = setting(
         "mean_balanced_accuracy",
-        "Validation figure that chooses the best model.",
+        "Validation metric that selects the best model.",
         choices=("mean_accuracy", "mean_balanced_accuracy", "mean_roc_auc"),
     )
-    steps_per_loop: int = setting(20, "Training steps per host trip.", at_least=1, free=True)
+    steps_per_loop: int = setting(
+        20, "Training steps per call of the compiled loop; no effect on the results.", at_least=1, free=True
+    )
     data_service: tuple[str, ...] = setting(
         (),
         "Other machines that make the training examples, started with farkeras.serve_data: grpc://machine:5050,... "
-        "Examples and their order stay the same, whatever their number.",
+        "They do not change the examples or their order. Empty: this machine makes them.",
         free=True,
     )
     checkpoint_every_steps: int = setting(
-        500, "Steps between checkpoints, beside those at validations.", at_least=1, free=True
+        500, "Steps between checkpoints; each validation also writes one.", at_least=1, free=True
     )
 
     def __post_init__(self) -> None:
@@ -192,44 +254,45 @@ class Config:
             raise FarkerasError(f"`image_size` must be height,width. Received: {self.image_size}.")
         if len(self.crop) != 4 or not (self.crop[0] < self.crop[2] <= 1 and self.crop[1] < self.crop[3] <= 1):
             raise FarkerasError(
-                f"`crop` must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: {self.crop}."
+                "`crop` must be top,left,bottom,right with 0 <= top < bottom <= 1 and 0 <= left < right <= 1. "
+                f"Received: {self.crop}."
             )
         if len(self.split_ratios) != 3 or abs(sum(self.split_ratios) - 1) > 1e-6:
             raise FarkerasError(
-                "`split_ratios` must be three shares, of train, validation and test, that make 1. "
+                "`split_ratios` must be three shares (train, validation, test) that add up to 1. "
                 f"Received: {self.split_ratios}."
             )
         if self.mask_stride & (self.mask_stride - 1) or self.mask_stride >= 2 ** len(self.mask_widths):
             raise FarkerasError(
-                f"`mask_stride` must be a power of two below {2 ** len(self.mask_widths)}, the stride that the "
-                f"{len(self.mask_widths)} `mask_widths` end before. Received: {self.mask_stride}."
+                f"`mask_stride` must be a power of two below {2 ** len(self.mask_widths)}, because `mask_widths` has "
+                f"{len(self.mask_widths)} levels. Received: {self.mask_stride}."
             )
         if self.model == "mgmtn" and not (self.mask_loss_weight or self.mask_epochs or self.mask_gradients):
             raise FarkerasError(
-                "`mask_loss_weight=0` leaves the mask network untrained; expected a weight above 0, `mask_epochs` or "
+                "`mask_loss_weight=0` leaves the mask network untrained. Set a weight above 0, `mask_epochs` or "
                 "`mask_gradients`."
             )
 
     @property
     def excluded(self) -> tuple[str, ...]:
-        """The attributes to leave out, `subjective` spelled out."""
+        """The attributes that are not trained, with the names of the subjective set in place of `subjective`."""
         names: list[str] = []
         for name in self.exclude_attributes:
             names += SUBJECTIVE_ATTRIBUTES if name == "subjective" else (name,)
         return tuple(dict.fromkeys(names))
 
     def paths(self) -> dict[str, str]:
-        """The settings that name a file or folder."""
+        """The files and folders that settings name, by the name of the setting."""
         values = {field: getattr(self, field.name) for field in dataclasses.fields(self) if field.metadata["path"]}
         return {field.name: value for field, value in values.items() if value and value not in field.metadata["words"]}
 
     def absolute(self) -> "Config":
-        """The same with absolute paths, which mean the same in every folder."""
+        """A copy with absolute paths, which are valid in every working directory."""
         paths: dict[str, Any] = {name: os.path.abspath(path) for name, path in self.paths().items()}
         return dataclasses.replace(self, **paths)
 
     def changed_from(self, other: "Config") -> list[str]:
-        """Names of the settings that differ and change a run's numbers."""
+        """Names of the settings that differ from `other` and change the results of a run."""
         return [
             field.name
             for field in dataclasses.fields(self)
@@ -237,47 +300,47 @@ class Config:
         ]
 
     def data_settings(self) -> dict:
-        """The settings, JSON-ready, that say which images and labels a model is shown in training."""
+        """The settings that decide which images and labels a model sees in training, as JSON-ready values by name."""
         sources = "data_dir source grouping exclude_attributes image_column group_column ignore_columns split_ratios"
         names = [*sources.split(), "keypoints_dir", "image_size", "crop", "batch_size", "seed"]
         return {k: v for k, v in self.absolute().to_dict().items() if k in names or k.startswith("augment_")}
 
     def to_dict(self) -> dict:
-        """JSON-ready values by name."""
+        """All settings as JSON-ready values by name."""
         return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
-        """The inverse of `to_dict`; unknown names are an error.
+        """The settings in a dict of `to_dict`.
 
         Raises:
-            FarkerasError: A name that this version of the package does not know.
+            FarkerasError: A name is not a setting in this version of farkeras, or a value is invalid.
         """
         known = [field.name for field in dataclasses.fields(cls)]
         if unknown := sorted(set(values) - set(known)):
             close = difflib.get_close_matches(unknown[0], known, 1)
             raise FarkerasError(
-                f"Unknown settings {', '.join(unknown)}: "
-                + (f"did you mean {close[0]}?" if close else "perhaps written by another version of farkeras.")
+                f"Unknown settings: {', '.join(unknown)}. "
+                + (f"Did you mean {close[0]}?" if close else "Another version of farkeras may have written them.")
             )
         return cls(**values)
 
 
 def published(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's settings, `Config.to_dict()`, as exports and pages tell them: of files and folders only the last name."""
+    """A run's settings, `Config.to_dict()`, for exports and pages: a path is reduced to its last component."""
     paths = {field.name for field in dataclasses.fields(Config) if field.metadata["path"]}
     return {name: Path(value).name if name in paths else value for name, value in settings.items()}
 
 
 def _as_type_of(default: Any, value: Any, name: str) -> Any:
-    """`value` as the type of a setting's default; a `FarkerasError` where it is of another one."""
+    """Converts `value` to the type of a setting's default; raises `FarkerasError` if it has another type."""
     kind = type(default)
     if kind is tuple and isinstance(value, list | tuple):
-        # A setting without a default item lists names.
+        # A list without a default item is a list of names.
         return tuple(_as_type_of(default[0] if default else "", item, name) for item in value)
     if kind is str and isinstance(value, os.PathLike):
         return os.fspath(value)
-    number = not isinstance(value, bool)  # a bool is an int, too
+    number = not isinstance(value, bool)  # in Python a bool is an int, too
     if kind is float and number and isinstance(value, numbers.Real):
         return float(value)
     if kind is int and number and isinstance(value, numbers.Integral):

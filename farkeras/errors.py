@@ -1,26 +1,26 @@
-"""The one exception that users are meant to read."""
+"""The exception for errors that the user can correct, and helpers for error messages."""
 
 from collections.abc import Sequence, Sized
 
 
 class FarkerasError(Exception):
-    """Something the user can mend: a file, a flag, a photograph.
+    """An error that the user can correct, such as a wrong file, setting or photograph.
 
-    The message is one sentence or two that name the thing, say what was expected and what came, and how to mend it.
-    Entry points print it without a traceback and exit with code 1 (see `farkeras.cli.run.run`).
+    The message has one or two sentences. They name the thing, what was expected, what was received, and the fix.
+    Commands print the message without a traceback and exit with code 1 (see `farkeras.cli.run.call`).
     """
 
 
 def and_more(names: Sized) -> str:
-    """What follows the first of several names in a message."""
+    """The count of further names, to append to the first: " (and 2 more)", or "" for a single name."""
     return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
 
 
 def few(names: Sequence[str]) -> str:
-    """The first names of a list, and how many more there are."""
+    """The first three names of a list, and the number of further names: "a, b, c and 2 more"."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of a library says first, or its kind where it says nothing."""
+    """The first line of an error's message, or the name of its class if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

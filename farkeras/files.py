@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all, what the system says where they cannot, and folders with one writer."""
+"""Atomic writing of files and folders, error messages of failed writes, and locks of folders."""
 
 import errno
 import logging
@@ -18,23 +18,23 @@ from farkeras.errors import FarkerasError
 
 LOCK_FILE = ".lock"
 ESCAPED = "backslashreplace"
-"""What becomes of text that an encoding lacks, such as a file's name that is not UTF-8: `\\udcfc`, as in JSON."""
+"""How to write characters that an encoding lacks, such as in a file name that is not UTF-8: `\\udcfc`, as in JSON."""
 
 _NO_PATTERN = re.compile(r"[^\[*?\\\ud800-\udfff]*")
 
 _REASONS = {os.strerror(number) for number in errno.errorcode}
 _NO_FOLDER = {os.strerror(number) for number in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR)}
 _ABANDONED = 24 * 3600
-"""Seconds without a change after which a half-written folder has no writer any more."""
+"""Seconds without a change after which a `.partial` folder counts as abandoned by its writer."""
 
 
 @contextmanager
 def written_aside(path: str | os.PathLike) -> Iterator[Path]:
-    """Gives a temporary path beside `path` to write a file or folder to; it is renamed to `path` at the end.
+    """Gives a temporary path for a file or folder, in the folder of `path`, and renames it to `path` at the end.
 
-    When the block raises, or the process dies, `path` is what it was before. A file replaces a file; an existing folder
-    is not replaced (`OSError`). Several processes may write the same `path` at once. A killed process leaves a hidden
-    folder, `.NAME.RANDOM.partial`, which the first write of `path` after a day removes.
+    If the block raises or the process dies, `path` stays as it was. An existing file is replaced; an existing folder
+    is not (`OSError`). Several processes may write the same `path` at once. A killed process leaves a hidden folder
+    `.NAME.RANDOM.partial`; the first write of `path` after a day removes it.
     """
     path = as_path(path)
     folder: Path | None = None
@@ -46,7 +46,7 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
         yield aside
         os.replace(aside, path)
     except OSError as error:
-        # A full disk names no file, and the temporary name says nothing to whoever reads the message.
+        # The error of a full disk names no file, and the temporary name would not help the reader of the message.
         if error.filename is None or f".{path.name}." in os.fsdecode(error.filename):
             error.filename, error.filename2 = os.fspath(path), None
         raise
@@ -56,18 +56,17 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def as_path(path: str | os.PathLike) -> Path:
-    """The path that a user names: `~` is the home folder, which a shell leaves as it is in `--workdir=~/run`."""
+    """Expands `~` in a user's path to the home folder, which a shell does not do in `--workdir=~/run`."""
     return Path(os.path.expanduser(path))
 
 
 @contextmanager
 def plain_path(folder: str | os.PathLike) -> Iterator[str]:
-    """Gives a path of an existing folder for TensorFlow, which takes `[`, `*`, `?` and a backslash for a pattern.
+    """Gives a path of an existing folder that TensorFlow can use for checkpoints.
 
-    It knows no path that is not UTF-8, either.
-
-    TensorFlow looks for checkpoints by patterns: in a folder `run[lr=3e-4]` it finds none, and in `a*` it would remove
-    those of `ab`. A folder with such a sign is reached through a link, as long as the block lasts.
+    TensorFlow searches checkpoints by glob pattern: it finds none in a folder `run[lr=3e-4]`, and for a folder `a*` it
+    would remove those of `ab`. It also rejects paths that are not UTF-8. For a path with `[`, `*`, `?`, a backslash or
+    such a byte, the block gets a temporary symbolic link to the folder.
     """
     folder = os.path.abspath(folder)
     if _NO_PATTERN.fullmatch(folder):
@@ -80,22 +79,23 @@ def plain_path(folder: str | os.PathLike) -> Iterator[str]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes UTF-8 text, complete or not at all; see `ESCAPED`."""
+    """Writes a UTF-8 text file atomically; see `ESCAPED` for text that UTF-8 lacks."""
     with written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8", errors=ESCAPED)
 
 
 def escape_output() -> None:
-    """Lets stdout and stderr show every text, whatever a terminal's encoding lacks; see `ESCAPED`."""
+    """Makes stdout and stderr escape the characters that the terminal's encoding lacks; see `ESCAPED`."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # not what a notebook or a test has put in its place
+        if isinstance(stream, TextIOWrapper):  # a notebook or a test may have replaced the stream
             stream.reconfigure(errors=ESCAPED)
 
 
 def reason(error: BaseException) -> str:
-    """What the system says of a file that cannot be read or written; "" for an error of another kind.
+    """The operating system's reason for a failed read or write; "" for an error of another kind.
 
-    TensorFlow raises no `OSError`, but ends its message so: "{{function}} path; No space left on device [Op:SaveV2]".
+    TensorFlow does not raise `OSError`; its message contains the reason, as in "{{function}} path; No space left on
+    device [Op:SaveV2]".
     """
     if isinstance(error, OSError):
         lines = (error.strerror or str(error)).splitlines()
@@ -107,58 +107,63 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def writing(what: str | os.PathLike, done: str = "", instead: str = "") -> Iterator[None]:
-    """Makes of a failed write a FarkerasError that says what to do; what is `done` is not lost.
+    """Converts the error of a failed write into a `FarkerasError` that names the fix.
 
     Args:
-        what: What is written, for the message.
-        done: What need not be done again, such as "stored".
-        instead: The setting that names another place.
+        what: The file, folder or thing that is written, for the message.
+        done: A participle for finished work that a restart does not repeat, such as "saved"; "" for none.
+        instead: The setting that names another file or folder; "" for none.
+
+    Raises:
+        FarkerasError: A write in the block failed.
     """
     try:
         yield
     except Exception as error:
         if not (why := reason(error)):
             raise
-        remedy = "make room and the folder writable"
+        remedy = "free disk space or make the folder writable"
         if why in _NO_FOLDER:
-            remedy = "a file is in the place of a folder: remove it"
+            remedy = "remove the file that is in the place of a folder"
         if instead:
             remedy += f", or name another with `{instead}`"
-        again = f", and start the same command again: what is {done} is not done twice" if done else ""
-        raise FarkerasError(f"Cannot write {what} ({why}); {remedy}{again}.") from None
+        again = f" Then start the same command again; it does not repeat what is already {done}." if done else ""
+        raise FarkerasError(f"Cannot write {what} ({why}); {remedy}.{again}") from None
 
 
 @contextmanager
 def alone_in(folder: str | os.PathLike, instead: str) -> Iterator[None]:
-    """Keeps a second process, or thread, from writing into a folder, which is made; the lock dies with the process.
+    """Locks a folder against a second writer, a process or thread, for the length of the block.
+
+    The folder is created if necessary. The lock ends with the process. If the disk has no locks, a warning is logged.
 
     Args:
-        folder: The folder. Where its disk knows no locks, a line of the log says so.
-        instead: The setting that names another one, for the message.
+        folder: The folder.
+        instead: The setting that names another folder, for the message.
 
     Raises:
-        FarkerasError: Another process writes into it, or it cannot be written.
+        FarkerasError: Another writer holds the lock, or the folder is not writable.
     """
     folder = as_path(folder)
     with ExitStack() as until_the_end:
         with writing(folder, instead=instead):
             folder.mkdir(parents=True, exist_ok=True)
-            # A network disk locks only what is open to write.
+            # A network disk locks only files that are open for writing.
             file = until_the_end.enter_context(open(folder / LOCK_FILE, "a+", encoding="utf-8"))
         try:
-            import fcntl  # Windows has none
+            import fcntl  # not available on Windows
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
             file.seek(0)
             raise FarkerasError(
-                f"{folder} is in use by {file.read() or 'another process'}, and what a second one writes would mix "
-                f"with it. Wait until it ends, or name another folder with `{instead}`."
+                f"{folder} is in use by {file.read() or 'another process'}; the files of two writers would mix. Wait "
+                f"until it ends, or name another folder with `{instead}`."
             ) from None
         except (ImportError, OSError) as error:
             why = "this system has no fcntl" if isinstance(error, ImportError) else reason(error)
             logging.getLogger("farkeras").warning(
-                "%s cannot be locked (%s): start no second command that writes into it.", folder, why
+                "%s cannot be locked (%s). Do not start a second command that writes into this folder.", folder, why
             )
         with writing(folder, instead=instead):
             file.truncate(0)
@@ -168,7 +173,7 @@ def alone_in(folder: str | os.PathLike, instead: str) -> Iterator[None]:
 
 
 def _remove_abandoned(path: Path) -> None:
-    with suppress(OSError):  # the folder may not be listed, or another process was faster
+    with suppress(OSError):  # the folder may be unreadable, or another process may have removed it
         for folder in list(path.parent.iterdir()):
             if folder.name.startswith(f".{path.name}.") and folder.name.endswith(".partial"):
                 changed = max(part.stat().st_mtime for part in (folder, *folder.iterdir()))

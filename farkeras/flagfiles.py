@@ -1,8 +1,8 @@
-"""Flagfiles: the settings of a run as absl flags, in a file or on a command line, and back.
+"""Conversion between the settings of a run and absl flags, in a flagfile or on a command line.
 
-A flagfile holds one flag a line. Lines that begin with `#` or `//` are comments. A line in double quotes is JSON text,
-for what a line cannot hold otherwise: `"--data_dir=/data/two\\nlines"`. In a list, an item with a comma stands in
-double quotes: `--ignore_columns=person,"notes, free"`.
+A flagfile holds one flag per line. Lines that begin with `#` or `//` are comments. A line in double quotes is a JSON
+string, for values with a line break or a trailing space: `"--data_dir=/data/two\\nlines"`. In a list, an item with a
+comma stands in double quotes: `--ignore_columns=person,"notes, free"`.
 """
 
 import dataclasses
@@ -20,10 +20,10 @@ from farkeras.errors import FarkerasError
 from farkeras.files import as_path, write_text
 
 FLAGS_FILE = "flags.txt"
-"""The settings of a run, in its workdir."""
+"""Name of the file in a workdir with the settings of its run."""
 
 SHIPPED = Path(__file__).parent / "configs"
-"""Folder of the configurations that are part of the package: `celeba.flags`, `demo.flags`, ..."""
+"""Folder of the flagfiles that are part of the package: `celeba.flags`, `demo.flags`, ..."""
 
 
 _DEFINE: dict[type, Callable[..., Any]] = {
@@ -33,11 +33,11 @@ _DEFINE: dict[type, Callable[..., Any]] = {
 }
 
 
-_ITEM = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*)),')  # in double quotes, or plain
+_ITEM = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*)),')  # an item in double quotes, or a plain item
 
 
 def split_list(text: str) -> list[str]:
-    """The items of a list with commas. Spaces around an item do not count; in double quotes everything does.
+    """Splits a comma-separated list. Spaces around an item are dropped; inside double quotes, everything is kept.
 
     Raises:
         ValueError: An item begins with a double quote and does not end with one.
@@ -45,13 +45,13 @@ def split_list(text: str) -> list[str]:
     items = []
     for quoted, plain in _ITEM.findall(f"{text},") if text else []:
         if plain.startswith('"'):
-            raise ValueError("an item that begins with a double quote must end with one, and double those inside")
+            raise ValueError("an item that begins with a double quote must end with one; double the quotes inside it")
         items.append(quoted.replace('""', '"') or plain.strip())
     return items
 
 
 def join_list(items: Iterable[object]) -> str:
-    """The inverse of `split_list`."""
+    """Joins items into a comma-separated list that `split_list` splits again."""
 
     def quoted(text: str) -> str:
         plain = text and text == text.strip() and "," not in text and not text.startswith('"')
@@ -61,23 +61,26 @@ def join_list(items: Iterable[object]) -> str:
 
 
 class _ListParser(flags.ListParser):
-    """absl's, but with `split_list`: absl's own takes spaces off items in double quotes."""
+    """Parses a list with `split_list`, because absl's parser drops spaces inside double quotes."""
 
     def parse(self, argument: str | list[str]) -> list[str]:
         return argument if isinstance(argument, list) else split_list(argument)
 
 
 def define_list(flag_values: flags.FlagValues, name: str, default: Iterable[object], text: str) -> None:
-    """Defines a flag that lists texts, or numbers as texts."""
+    """Defines a flag with a list of strings, or of numbers as strings."""
     values = [str(value) for value in default]
     flags.DEFINE(_ListParser(), name, values, text, flag_values, flags.CsvListSerializer(","))
 
 
 def define(flag_values: flags.FlagValues, names: Collection[str] | None = None) -> None:
-    """Defines one flag per setting, or per setting among `names`."""
+    """Defines one flag for each setting, or for each setting in `names`."""
     for field in _fields(names):
         name, text = field.name, field.metadata["help"]
         default: Any = field.default
+        low, high = field.metadata["at_least"], field.metadata["at_most"]
+        if low is not None:
+            text += f" At least {low}" + (f", at most {high}." if high is not None else ".")
         if field.metadata["choices"]:
             flags.DEFINE_enum(name, default, list(field.metadata["choices"]), text, flag_values=flag_values)
         elif isinstance(default, tuple):
@@ -87,19 +90,19 @@ def define(flag_values: flags.FlagValues, names: Collection[str] | None = None) 
 
 
 def config_from_flags(flag_values: flags.FlagValues) -> Config:
-    """The settings as parsed.
+    """The settings in parsed flags.
 
     Raises:
-        FarkerasError: A value out of range, or not a number where numbers are listed.
+        FarkerasError: A value is out of range, or an item of a list of numbers is not a number.
     """
     return Config(**_values(flag_values, _fields()))
 
 
 def given(flag_values: flags.FlagValues, names: Collection[str]) -> dict[str, Any]:
-    """The settings among `names` that stand on the command line, as `Config.to_dict()` has them.
+    """The settings in `names` that the command line gives, in the form of `Config.to_dict()`.
 
     Raises:
-        FarkerasError: As `config_from_flags`.
+        FarkerasError: See `config_from_flags`.
     """
     values = _values(flag_values, [field for field in _fields(names) if flag_values[field.name].present])
     checked = Config(**values).to_dict()
@@ -120,65 +123,68 @@ def _values(flag_values: flags.FlagValues, fields: Iterable[dataclasses.Field]) 
                 value = tuple(kind(item) for item in value)
             except ValueError:
                 raise FarkerasError(
-                    f"`{field.name}` must be {kind.__name__} values with commas. Received: {join_list(value)}."
+                    f"`{field.name}` must be {kind.__name__} values separated by commas. Received: {join_list(value)}."
                 ) from None
         values[field.name] = value
     return values
 
 
 def load_config(flagfile: str | os.PathLike, **settings: Any) -> Config:
-    """The settings of a flagfile, some of them replaced: `load_config("celeba", data_dir="/data/celeba")`.
+    """Reads the settings of a flagfile and replaces some: `load_config("celeba", data_dir="/data/celeba")`.
 
     Args:
-        flagfile: The file, such as the `flags.txt` of a run, or the name of a configuration that is part of the
+        flagfile: Path of the file, such as the `flags.txt` of a run, or the name of a flagfile that is part of the
             package: `celeba`, `celeba_mgmtn`, `celeba_mobile`, `celeba_mgmtn_mobile`, `lfwa`, `demo`, ...
-        **settings: Fields of `Config` that take the place of the file's.
+        **settings: Fields of `Config` that replace those of the file.
+
+    Returns:
+        The settings, a `Config`.
 
     Raises:
-        FarkerasError: There is no such file, or it or `settings` holds a name or a value that `Config` does not know.
+        FarkerasError: The file does not exist, or the file or `settings` has an unknown name or an invalid value.
     """
     config = read_flagfile(find_flagfile(flagfile))
     return Config.from_dict(config.to_dict() | settings)
 
 
 def find_flagfile(name: str | os.PathLike) -> Path:
-    """A flagfile that exists, else the configuration of that name in the package; what is neither stays as it is."""
+    """The flagfile `name` if it exists, else the package's flagfile of that name if any, else `name` as a path."""
     path = as_path(name)
     shipped = SHIPPED / f"{path.name.removesuffix('.flags')}.flags"
-    by_name = str(path.parent) in (".", "configs")  # a wrong path elsewhere must not become another file
+    by_name = str(path.parent) in (".", "configs")  # a wrong path to another folder must not select a shipped file
     return shipped if by_name and not path.exists() and shipped.exists() else path
 
 
 def save_flagfile(config: Config, path: Path) -> None:
-    """Writes every setting, so that `--flagfile=<path>` repeats the run."""
+    """Writes all settings to a flagfile, so that `--flagfile=<path>` repeats the run."""
     lines = []
     for name, value in config.to_dict().items():
         text = join_list(value) if isinstance(value, list) else value
         line = f"--{name}={str(text).lower() if isinstance(value, bool) else text}"
-        # A line feed, or a space at the end, would not be read as it is.
+        # A line feed or a space at the end needs JSON to survive reading.
         lines.append(line if line == line.strip() and line.isprintable() else json.dumps(line))
     write_text(path, "\n".join(lines) + "\n")
 
 
 def read_lines(path: str | os.PathLike, readers: tuple[Path, ...] = ()) -> list[str]:
-    """The flags of a flagfile, and in place of each `--flagfile=` in it those of that file.
+    """Reads the flags of a flagfile. Each `--flagfile=` in it is replaced by the flags of that file.
 
     Args:
         path: The file.
-        readers: The flagfiles that name it, for the message.
+        readers: The chain of flagfiles that includes this file, to find cycles.
 
     Raises:
-        FarkerasError: The file cannot be read, or names itself.
+        FarkerasError: A file is unreadable or includes itself.
     """
     path = as_path(path)
     if path in readers:
-        raise FarkerasError(f"{readers[-1]}: --flagfile={path} leads back to this file; remove it.")
+        raise FarkerasError(f"{readers[-1]}: --flagfile={path} leads back to this file; remove that line.")
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows' editors begin a file with a byte order mark
+        text = path.read_text(encoding="utf-8-sig")  # some editors on Windows write a byte order mark
     except OSError as error:
         raise FarkerasError(f"{path}: cannot be read ({error.strerror}); expected a flagfile.") from None
     except UnicodeDecodeError:
-        raise FarkerasError(f"{path}: is not UTF-8 text; expected a flagfile, saved as UTF-8.") from None
+        raise FarkerasError(f"{path}: is not UTF-8 text; expected a flagfile. Save it as UTF-8.") from None
     found = []
     for number, line in enumerate(map(str.strip, text.split("\n")), 1):
         if line.startswith('"'):
@@ -186,7 +192,7 @@ def read_lines(path: str | os.PathLike, readers: tuple[Path, ...] = ()) -> list[
                 line = json.loads(line)
             except json.JSONDecodeError as error:
                 raise FarkerasError(
-                    f"{path}, line {number}: a line in double quotes must be JSON text ({error}). Correct it, or "
+                    f"{path}, line {number}: a line in double quotes must be a JSON string ({error}). Correct it, or "
                     "remove the quotes."
                 ) from None
         if line and not line.startswith(("#", "//")):
@@ -196,10 +202,10 @@ def read_lines(path: str | os.PathLike, readers: tuple[Path, ...] = ()) -> list[
 
 
 def read_flagfile(path: str | os.PathLike) -> Config:
-    """The settings in a flagfile, alone: nothing of the command line.
+    """Reads the settings of a flagfile, independent of the command line.
 
     Raises:
-        FarkerasError: The file holds a flag or a value that this version does not know.
+        FarkerasError: The file is unreadable, or holds an unknown flag or an invalid value.
     """
     own = flags.FlagValues()
     define(own)

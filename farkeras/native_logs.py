@@ -1,4 +1,4 @@
-"""Keeps the screen of a command to what the command says."""
+"""Functions that keep the logs of native libraries off the terminal."""
 
 import faulthandler
 import os
@@ -8,24 +8,24 @@ from contextlib import contextmanager
 
 
 def silence_native_logs() -> None:
-    """Drops what TensorFlow's and MediaPipe's C++ code writes to stderr; Python's stderr remains.
+    """Drops what the C++ code of TensorFlow and MediaPipe writes to stderr; Python's `sys.stderr` still works.
 
-    Parts of both log before any setting of theirs is read, so the process's file descriptor 2 goes to the null device
-    and `sys.stderr` to a copy of the old one. For entry points only: it holds to the end of the process, a crash inside
-    native code included. Does nothing where the user asks for logs with `TF_CPP_MIN_LOG_LEVEL=0`.
+    Both libraries log before they read their own log settings, so this function redirects file descriptor 2 to the
+    null device and `sys.stderr` to a copy of the old descriptor. This lasts until the process ends and also drops the
+    message of a crash in native code, so only commands call it. With `TF_CPP_MIN_LOG_LEVEL=0` it does nothing.
     """
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
         return
     sys.stderr.flush()
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
     _point_stderr_at_null()
-    if faulthandler.is_enabled():  # absl's, which would write to descriptor 2
+    if faulthandler.is_enabled():  # absl enables it for descriptor 2
         faulthandler.enable(file=sys.stderr)
 
 
 @contextmanager
 def without_native_logs() -> Iterator[None]:
-    """Drops native logs while a library is imported or started; later ones, such as a crash's last words, are shown."""
+    """Drops native logs inside the block only, such as an import. Later ones, such as those of a crash, are shown."""
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
         yield
         return

@@ -101,7 +101,7 @@ def test_unpacking_shows_its_progress(faces, tmp_path):
     ("arguments", "message"),
     [
         ([], "error: No data folder given; name it with --data_dir=PATH.\n"),
-        (["surplus"], "error: Unexpected argument 'surplus'; settings are given as --name=value.\n"),
+        (["surplus"], "error: Unexpected argument 'surplus'. Give settings as --name=value.\n"),
     ],
 )
 def test_wrong_command(arguments, message):

@@ -31,8 +31,8 @@ def test_the_table():
     ("arguments", "error"),
     [
         ([], "--workdir is missing. Folder of the runs and of the results."),
-        (["--workdir=x", "--seeds=0,one"], "--seeds must be whole numbers, with commas. Received: 0,one."),
-        (["--workdir=x", "mgmtn"], "Unexpected argument 'mgmtn'; settings are given as --name=value."),
+        (["--workdir=x", "--seeds=0,one"], "--seeds must be whole numbers, separated by commas. Received: 0,one."),
+        (["--workdir=x", "mgmtn"], "Unexpected argument 'mgmtn'. Give settings as --name=value."),
     ],
 )
 def test_errors(arguments, error, tmp_path):

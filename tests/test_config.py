@@ -41,14 +41,14 @@ def test_every_setting_says_what_it_is():
         ({"image_size": (64, 64, 64)}, r"`image_size` must be height,width. Received: \(64, 64, 64\)."),
         ({"weighting": "gradnorm"}, "`weighting` must be one of dws, uniform, dwa, uncertainty. Received: gradnorm."),
         ({"model": "mgmtn", "mask_loss_weight": 0.0}, "`mask_loss_weight=0` leaves the mask network untrained"),
-        ({"mask_stride": 3}, "`mask_stride` must be a power of two below 16, the stride.*Received: 3."),
+        ({"mask_stride": 3}, "`mask_stride` must be a power of two below 16, because.*Received: 3."),
         ({"mask_stride": 8, "mask_widths": (8, 8, 8)}, "`mask_stride` must be a power of two below 8"),
-        ({"crop": (0.0, 0.0, 1.0)}, "`crop` must be top,left,bottom,right with 0 <= top < bottom <= 1. Received: "),
+        ({"crop": (0.0, 0.0, 1.0)}, "`crop` must be top,left,bottom,right with 0 <= top < bottom <= 1 and 0 <= left"),
         ({"crop": (0.5, 0.0, 0.5, 1.0)}, "`crop` must be top,left,bottom,right"),
         ({"crop": (0.0, 0.9, 1.0, 0.1)}, "`crop` must be top,left,bottom,right"),
         ({"crop": (0.0, 0.0, 1.0, 1.1)}, "`crop` must be top,left,bottom,right"),
-        ({"split_ratios": (0.8, 0.2)}, "`split_ratios` must be three shares, of train, validation and test, that make"),
-        ({"split_ratios": (0.8, 0.2, 0.2)}, r"that make 1\. Received: \(0.8, 0.2, 0.2\)"),
+        ({"split_ratios": (0.8, 0.2)}, r"`split_ratios` must be three shares \(train, validation, test\) that add up"),
+        ({"split_ratios": (0.8, 0.2, 0.2)}, r"that add up to 1\. Received: \(0.8, 0.2, 0.2\)"),
         ({"crop": (-0.1, 0.0, 1.0, 1.0)}, "`crop` must be at least 0. Received: -0.1."),
     ],
 )
@@ -86,7 +86,7 @@ def test_json_round_trip():
 
 
 def test_setting_of_another_version():
-    with pytest.raises(FarkerasError, match=r"Unknown settings dropuot, x: did you mean dropout\?"):
+    with pytest.raises(FarkerasError, match=r"Unknown settings: dropuot, x\. Did you mean dropout\?"):
         Config.from_dict({"x": 1, "dropuot": 0.1})
 
 

@@ -154,7 +154,7 @@ class TestFoldersWithOneWriter:
     def test_a_second_one_is_refused_by_name(self, tmp_path):
         with (
             alone_in(tmp_path / "run", "workdir"),
-            pytest.raises(FarkerasError, match=rf"run is in use by process {os.getpid()} on .*, and what a second one"),
+            pytest.raises(FarkerasError, match=rf"run is in use by process {os.getpid()} on .*; the files of two"),
             alone_in(tmp_path / "run", "workdir"),
         ):
             pass
@@ -182,7 +182,7 @@ class TestFoldersWithOneWriter:
 
         monkeypatch.setattr("fcntl.flock", flock)
         with alone_in(tmp_path, "workdir"), alone_in(tmp_path, "workdir"):
-            assert f"{tmp_path} cannot be locked (No locks available): start no second command" in caplog.text
+            assert f"{tmp_path} cannot be locked (No locks available). Do not start a second command" in caplog.text
 
     def test_a_system_without_fcntl(self, tmp_path, monkeypatch, caplog):
         monkeypatch.setitem(sys.modules, "fcntl", None)
@@ -192,9 +192,7 @@ class TestFoldersWithOneWriter:
     def test_a_file_in_its_place(self, tmp_path):
         (tmp_path / "file").touch()
         for folder, why in (("file", "File exists"), ("file/run", "Not a directory")):
-            message = (
-                rf"{folder} \({why}\); a file is in the place of a folder: remove it, or name another with `workdir`\."
-            )
+            message = rf"{folder} \({why}\); remove the file that is in the place of a folder, or name another"
             with pytest.raises(FarkerasError, match=message), alone_in(tmp_path / folder, "workdir"):
                 pass
 
@@ -220,7 +218,8 @@ def test_what_the_system_says(error, why):
 
 def test_a_failed_write_says_what_to_do():
     message = (
-        r"^Cannot write model \(Disk full\); make room and the folder writable, or name another with `output`, and"
+        r"^Cannot write model \(Disk full\); free disk space or make the folder writable, or name another with `output`"
+        r"\. Then start the same command again; it does not repeat what is already saved\.$"
     )
     with pytest.raises(FarkerasError, match=message), writing("model", "saved", "output"):
         raise OSError(errno.ENOSPC, "Disk full")

@@ -160,9 +160,9 @@ def test_changed_differs_everywhere():
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--image_size=64,wide", "`image_size` must be int values with commas. Received: 64,wide."),
-        ("--image_size=64.5,48", "`image_size` must be int values with commas"),
-        ("--crop=a,b,c,d", "`crop` must be float values with commas. Received: a,b,c,d."),
+        ("--image_size=64,wide", "`image_size` must be int values separated by commas. Received: 64,wide."),
+        ("--image_size=64.5,48", "`image_size` must be int values separated by commas"),
+        ("--crop=a,b,c,d", "`crop` must be float values separated by commas. Received: a,b,c,d."),
         ("--batch_size=0", "`batch_size` must be at least 1"),
     ],
 )
@@ -178,7 +178,10 @@ def test_wrong_value(argument, message):
         ("--batch_size=many", r"flags\.txt: flag --batch_size=many: "),
         ("--weighting=gradnorm", r"flags\.txt: flag --weighting=gradnorm: value should be one of <dws|uniform|dwa"),
         ("--dropout=2", "`dropout` must be at least 0 and at most 0.95"),
-        ('"--seed=3', r"flags\.txt, line 1: a line in double quotes must be JSON text \(.*\)\. Correct it, or remove"),
+        (
+            '"--seed=3',
+            r"flags\.txt, line 1: a line in double quotes must be a JSON string \(.*\)\. Correct it, or remove",
+        ),
         ("--image_column=a\tb", r"`image_column`: the name 'a\\tb' has the control character '\\t'; expected a name"),
     ],
 )

@@ -63,5 +63,5 @@ def test_serves_until_ctrl_c(faces_dir, port):
 def test_wrong_command():
     process = serve("surplus")
     output, errors = process.communicate()
-    message = "error: Unexpected argument 'surplus'; settings are given as --name=value.\n"
+    message = "error: Unexpected argument 'surplus'. Give settings as --name=value.\n"
     assert (process.returncode, output, errors) == (1, "", message)

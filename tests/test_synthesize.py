@@ -244,7 +244,7 @@ def test_faces_that_cannot_be_written(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    message = r"^Cannot write .*faces \(No space left on device\); make room and the folder writable, or name another"
+    message = r"^Cannot write .*faces \(No space left on device\); free disk space or make the folder writable, or name"
     with pytest.raises(FarkerasError, match=message):
         draw_faces(FaceSettings(4), tmp_path / "faces")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,4 +1,4 @@
-"""Which modules of the package are commands: the flat ones that can be run."""
+"""The commands: the modules directly in the package that have a `__main__` block."""
 
 import ast
 import difflib
@@ -9,20 +9,20 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def command_names() -> list[str]:
-    """The commands in alphabetic order."""
+    """Names of the commands in alphabetical order."""
     return sorted(path.stem for path in PACKAGE.glob("[a-z]*.py") if _can_run(path))
 
 
 def commands() -> dict[str, str]:
-    """Name -> the first sentence of what it does, in alphabetic order."""
+    """Command name -> first sentence of its description, in alphabetical order."""
     return {name: _first_sentence(PACKAGE / f"{name}.py") for name in command_names()}
 
 
 def why_not_a_command(original_argv: Sequence[str]) -> str | None:
-    """One sentence on why `python -m farkeras.NAME` cannot run, None where it can.
+    """Why `python -m farkeras.NAME` cannot run, as an error message; None if it can run.
 
     Args:
-        original_argv: `sys.orig_argv`, with Python's own options.
+        original_argv: `sys.orig_argv`, which includes Python's own options.
     """
     after = iter(original_argv)
     names = (next(after, "") if argument == "-m" else argument[2:] for argument in after if argument.startswith("-m"))
@@ -36,7 +36,7 @@ def why_not_a_command(original_argv: Sequence[str]) -> str | None:
 
 
 def suggestion(name: str) -> str:
-    """The commands that exist, or the one that was probably meant."""
+    """A sentence with the command of the most similar name, or else with all commands."""
     known = command_names()
     close = difflib.get_close_matches(name, known, 1)
     return f"Did you mean {close[0]}?" if close else f"Commands: {', '.join(known)}."

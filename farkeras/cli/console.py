@@ -1,13 +1,14 @@
-"""The terminal of every command."""
+"""The console that all commands print to."""
 
 from rich.console import Console
 
 
 def make_console(soft_wrap: bool = True, stderr: bool = False) -> Console:
-    """A console that shows text as it is: `[lr=3e-4]` in a path is no markup, `:cat:` in a name no picture.
+    """Makes a console that prints text literally, without Rich's markup (`[lr=3e-4]`) and emoji (`:cat:`).
 
     Args:
-        soft_wrap: Whether the terminal breaks long lines, so that a path can be copied whole; else Rich does, at words.
-        stderr: Whether it writes to stderr.
+        soft_wrap: Whether the terminal wraps long lines, so that a path can be copied whole. Otherwise Rich wraps them
+            between words.
+        stderr: Whether the console writes to stderr instead of stdout.
     """
     return Console(markup=False, emoji=False, highlight=False, soft_wrap=soft_wrap, stderr=stderr)

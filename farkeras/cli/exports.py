@@ -1,4 +1,4 @@
-"""What the commands in export/ share: their flags, and the table of how an export compares with the Keras model."""
+"""Flags of the commands in export/, and the table that compares an export with its Keras model."""
 
 from typing import Any
 
@@ -16,23 +16,28 @@ from farkeras.report.summary import PROCEDURAL, percent
 
 
 def define(flags: Flags) -> None:
-    """Defines the flags that all of them have."""
+    """Defines the flags that all export commands have."""
     flags.path("workdir", "Workdir of a training run, or a .keras file.", required=True)
-    flags.path("output", "Folder to write; by default one in <workdir>/export.")
-    flags.integer("parity_images", 512, "Test images to compare with the Keras model on; 0: none.", 0)
-    flags.text("source", "", "Kind of data set of these images; by default the one trained on.")
-    flags.path("data_dir", "Its folder, or the table; by default the one trained on.")
-    flags.settings(SETTINGS)  # how to read a table; by default as in training
+    flags.path("output", "Folder to write. Empty: a folder in WORKDIR/export.")
+    flags.integer(
+        "parity_images",
+        512,
+        "Number of test images on which the export is compared with the Keras model; 0: no comparison.",
+        0,
+    )
+    flags.text("source", "", "Kind of data set of these images. Empty: the one of the training.")
+    flags.path("data_dir", "Folder or table of these images. Empty: the one of the training.")
+    flags.settings(SETTINGS)  # how to read a table; the default is that of the training
 
 
 def define_input_size(flags: Flags) -> None:
-    """Defines the flag of the formats whose images are all of one size."""
+    """Defines the flag of the formats with a fixed image size."""
     size = [str(CROP_HEIGHT), str(CROP_WIDTH)]
-    flags.texts("input_size", size, "Height, width of the aligned crops in pixels.")
+    flags.texts("input_size", size, "Height,width of the aligned crops in pixels.")
 
 
 def input_size(options: Flags) -> tuple[int, int]:
-    """`--input_size`: height and width, two numbers above 0."""
+    """The value of `--input_size`: height and width in pixels, each at least 1."""
     sides = options.integers("input_size", 1)
     if len(sides) != 2:
         raise FarkerasError(f"--input_size must be height,width in pixels. Received: {','.join(options.input_size)}.")
@@ -40,7 +45,16 @@ def input_size(options: Flags) -> tuple[int, int]:
 
 
 def run_exports(title: str, name: str, options: Flags, **arguments: Any) -> None:
-    """Exports in the format `name`, which people call `title`, and prints one table, also after one past its limits."""
+    """Exports a model and prints a table that compares the export with the Keras model.
+
+    The table is also printed when the export fails the comparison.
+
+    Args:
+        title: Display name of the format.
+        name: Name of the format in `farkeras.exporters.run.export_each`.
+        options: The flags of the command.
+        **arguments: Options of the format.
+    """
     silence_native_logs()
     import tensorflow as tf
 
@@ -48,7 +62,7 @@ def run_exports(title: str, name: str, options: Flags, **arguments: Any) -> None
     from farkeras.exporters.reference import ParityImages
     from farkeras.exporters.run import export_each
 
-    tf.get_logger().setLevel("ERROR")  # else it warns that `Session` is deprecated; TF Serving uses it
+    tf.get_logger().setLevel("ERROR")  # hides the warning that `Session` is deprecated; TF Serving uses it
     console = make_console()
     paths, reports = [], []
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
@@ -75,7 +89,7 @@ def run_exports(title: str, name: str, options: Flags, **arguments: Any) -> None
 def _show(console: Console, report: dict) -> None:
     data = report["data"]
     console.print(
-        f"{data['images']:,} images of the test split of {data['data_dir']}; answers and accuracy in percent",
+        f"{data['images']:,} images of the test split of {data['data_dir']}; equal answers and accuracy in percent",
     )
     headings = ("Largest difference", "Mean", "Equal answers", "Accuracy", "Balanced")
     table = Table(Column("Runtime", no_wrap=True), *(Column(heading, justify="right") for heading in headings))

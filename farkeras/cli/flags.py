@@ -1,4 +1,4 @@
-"""The flags of one call of a command: absl's, in an object of their own, so importing a command defines nothing."""
+"""The flags of a command, in an object per call, so that the import of a command defines no absl flags."""
 
 import os
 import re
@@ -15,24 +15,25 @@ from farkeras.errors import FarkerasError
 
 
 class Flags(flags.FlagValues):
-    """A command's flags; values are read as attributes, `options.workdir`.
+    """The flags of a command. Their values are attributes, such as `options.workdir`.
 
-    A command's `define` calls the methods below, then `parse` reads the command line. An error about a value names the
-    flag, what was expected and what came.
+    The command's `define` calls the methods that add flags; `parse` then reads the command line.
+
+    Attributes:
+        arguments: The arguments of the command line that are not flags.
     """
 
     arguments: list[str]
-    """What stands beside the flags."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.__dict__.update({"_required": [], "_accepted": "", "arguments": []})  # attributes would become flags
+        self.__dict__.update({"_required": [], "_accepted": "", "arguments": []})  # plain assignment would set a flag
 
     def text(self, name: str, default: str, help: str) -> None:
         flags.DEFINE_string(name, default, help, flag_values=self)
 
     def path(self, name: str, help: str, *, required: bool = False) -> None:
-        """A file or folder, or "" for none; `~` is the home folder, which the shell leaves as it is in `--name=~/x`."""
+        """Adds a flag for a file or folder, "" for none. `~` is expanded, which a shell does not do in `--name=~/x`."""
         flags.DEFINE(_PathParser(), name, "", help, self)
         if required:
             self.__dict__["_required"].append(name)
@@ -55,43 +56,59 @@ class Flags(flags.FlagValues):
         flagfiles.define_list(self, name, default, help)
 
     def worker_count(self, what: str, name: str = "workers") -> None:
-        """A number of threads or processes, by default one for each processor."""
-        self.integer(name, os.cpu_count() or 1, f"{what}; without influence on the result.", 1)
+        """Adds a flag for a number of threads or processes, by default one per processor."""
+        self.integer(name, os.cpu_count() or 1, f"{what}; no effect on the result.", 1)
 
     def settings(self, names: Collection[str] | None = None) -> None:
-        """Flags of a run's settings, all or those among `names`; see `farkeras.Config`."""
+        """Adds the flags of all settings of `farkeras.Config`, or of those in `names`."""
         flagfiles.define(self, names)
 
     def accept_arguments(self, what: str, missing: str) -> None:
-        """Has `options.arguments` hold what stands beside the flags, `what` in the help; `missing` says what to do."""
+        """Makes the command accept arguments that are not flags, and require at least one.
+
+        Args:
+            what: Name of the arguments in the help.
+            missing: Error message for a command line without any.
+        """
         self.__dict__.update({"_accepted": what, "_missing": missing})
 
     def config(self) -> Config:
-        """The settings as given; see `farkeras.flagfiles.config_from_flags`."""
+        """The settings in the flags; see `farkeras.flagfiles.config_from_flags`."""
         return flagfiles.config_from_flags(self)
 
     def given(self, names: Collection[str]) -> dict[str, Any]:
-        """The settings among `names` that stand on the command line; see `farkeras.flagfiles.given`."""
+        """The settings in `names` that the command line gives; see `farkeras.flagfiles.given`."""
         return flagfiles.given(self, names)
 
     def integers(self, name: str, at_least: int = 0) -> list[int]:
-        """The value of a flag that lists one or more whole numbers, none below `at_least`."""
+        """The value of a flag with one or more whole numbers.
+
+        Raises:
+            FarkerasError: There is no number, an item is not a whole number, or one is below `at_least`.
+        """
         texts: list[str] = self[name].value or []
         if not texts or not all(text.isdecimal() and int(text) >= at_least for text in texts):
-            above = f" from {at_least} on" if at_least else ""
+            bound = f" of at least {at_least}" if at_least else ""
             raise FarkerasError(
-                f"--{name} must be whole numbers{above}, with commas. Received: {','.join(texts) or 'none'}."
+                f"--{name} must be whole numbers{bound}, separated by commas. Received: {','.join(texts) or 'none'}."
             )
         return [int(text) for text in texts]
 
     def parse(self, argv: Sequence[str]) -> None:
-        """Reads a command line, `argv[0]` being the program."""
+        """Reads a command line.
+
+        Args:
+            argv: The program, then the arguments.
+
+        Raises:
+            FarkerasError: A flag or argument is unknown, invalid or missing.
+        """
         try:
             self.__dict__["arguments"] = self(_with_flagfiles(argv))[1:]
         except flags.Error as error:
             raise FarkerasError(f"{' '.join(str(error).split())}; --help lists the flags.") from None
         if self.arguments and not self.__dict__["_accepted"]:
-            raise FarkerasError(f"Unexpected argument '{self.arguments[0]}'; settings are given as --name=value.")
+            raise FarkerasError(f"Unexpected argument '{self.arguments[0]}'. Give settings as --name=value.")
         if not self.arguments and self.__dict__["_accepted"]:
             raise FarkerasError(self.__dict__["_missing"])
         for name in self.__dict__["_required"]:
@@ -99,14 +116,15 @@ class Flags(flags.FlagValues):
                 raise FarkerasError(f"--{name} is missing. {self[name].help}")
 
     def usage(self, program: str, text: str) -> str:
-        """What `--help` prints: the command's text, then its flags."""
-        # absl puts flags under the names of the modules that defined them, which say nothing to a user.
+        """The text of `--help`: the command's description, then its flags."""
+        # absl lists flags under the modules that define them, which do not matter to a user.
         listed = re.sub(r"^\S.*:\n", "", self.get_help(include_special_flags=False), flags=re.MULTILINE).strip("\n")
+        listed = self.as_flags(listed)
         arguments = f" {self.__dict__['_accepted']}" if self.__dict__["_accepted"] else ""
         return f"{text.strip()}\n\nUsage: {program}{arguments} [--flag=value ...] [--flagfile=FILE]\n\n{listed}"
 
     def as_flags(self, message: str) -> str:
-        """A library's message, in which `` `setting` `` and `` `setting=value` `` of this command become flags."""
+        """Replaces `` `setting` `` and `` `setting=value` `` in a text by flags, if this command has the flag."""
         return re.sub(
             r"`(\w+)(=[^`]*)?`",
             lambda found: f"--{found[1]}{_quoted(found[2])}" if found[1] in self else found[0],
@@ -120,12 +138,12 @@ class _PathParser(flags.ArgumentParser):
 
 
 def _quoted(value: str | None) -> str:
-    """`=value` as a shell takes it."""
+    """`=value`, quoted for a shell."""
     return f"={shlex.quote(value[1:])}" if value else ""
 
 
 def _with_flagfiles(argv: Sequence[str]) -> list[str]:
-    """Puts the flags of a flagfile in its place, and says which file that is where it is one of the package."""
+    """Replaces each `--flagfile` by its flags, and prints the path if the file is part of the package."""
     arguments: list[str] = []
     rest = iter(argv)
     for argument in rest:

@@ -1,4 +1,4 @@
-"""Predictions, of a model at hand or of a server, as a table for people and as JSON."""
+"""Predictions of a local model or a server, printed as a table or as JSON."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from rich.columns import Columns
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:  # else it would bring TensorFlow, which a client's command does without
+if TYPE_CHECKING:  # imports TensorFlow, which the command of a client does not need
     from farkeras.clients import Answer
     from farkeras.inference.recognizer import Prediction
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:  # else it would bring TensorFlow, which a client's command do
 def probability_table(
     prediction: "Prediction | Answer", groups: Mapping[str, Sequence[str]], threshold: float
 ) -> Table:
-    """A table with one row per group, likely attributes first, bold and starred.
+    """A table with one row per group. Likely attributes come first, bold and with a star.
 
     Args:
-        prediction: One with probabilities.
+        prediction: A prediction with probabilities.
         groups: Group name -> its attributes.
-        threshold: Probability in 0..1 from which an attribute is likely.
+        threshold: Probability, 0 to 1, from which on an attribute is likely.
     """
     table = Table(title=Text(prediction.photo), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Group", no_wrap=True)
@@ -51,6 +51,6 @@ def print_json(predictions: Iterable["Prediction | Answer"]) -> None:
     text = json.dumps(entries, indent=2, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:  # JSON has escapes of its own, which every program reads
+    except UnicodeEncodeError:  # fall back to the escapes of JSON
         text = json.dumps(entries, indent=2)
     print(text)

@@ -1,4 +1,4 @@
-"""How far a command's long work is: what it gives a library function as `progress`."""
+"""Progress of long work in a terminal: the `progress` argument that commands pass to library functions."""
 
 import time
 from datetime import timedelta
@@ -10,7 +10,7 @@ SECONDS_BETWEEN_LINES = 10
 
 
 class Bar:
-    """A bar on a terminal with a line of text; `stop` leaves the terminal as before."""
+    """A progress bar with a line of text on a terminal. `stop` restores the terminal."""
 
     def __init__(self, console: Console, total: int, completed: int = 0, line: str = ""):
         columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}", markup=False))
@@ -26,19 +26,19 @@ class Bar:
 
 
 class ProgressDisplay:
-    """A bar on a terminal, a line every 10 seconds elsewhere: how many are done, the rate and the time to go.
+    """Shows how many items are done, the rate and the remaining time.
 
-    Called as `display(done, total)`. The first call starts it, and the rate counts from there; with `done == total`, or
-    at the end of a `with` block, the bar ends and the terminal is as before.
+    It shows a bar on a terminal, and prints a line every 10 seconds otherwise. Call it as `display(done, total)`. The
+    rate counts from the first call. The bar ends with `done == total` or at the end of a `with` block.
 
     Args:
-        console: Where it shows.
-        doing: The work, such as "Unpacking"; before the numbers.
-        what: What is counted, such as "images"; after them.
+        console: The console to print to.
+        doing: The work, such as "Unpacking"; shown before the numbers.
+        what: The items, such as "images"; shown after the numbers.
 
     Attributes:
-        new: How many were done since the first call.
-        seconds: From the first call to the last one; 0 before the second.
+        new: Number of items done since the first call.
+        seconds: Seconds from the first to the last call; 0 before the second call.
     """
 
     def __init__(self, console: Console, doing: str = "", what: str = "images"):
@@ -69,13 +69,13 @@ class ProgressDisplay:
         self.stop()
 
     def stop(self) -> None:
-        """Ends the bar, where there is one."""
+        """Ends the bar, if there is one."""
         if self._bar:
             self._bar.stop()
 
     @property
     def rate(self) -> str:
-        """How many were done, and how fast: "2,000 now, 178 images/s"; "none left to do" before the second call."""
+        """Items done since the first call, with their rate: "2,000 now, 178 images/s", or "none left to do"."""
         if not self.new or not self.seconds:
             return "none left to do"
         return f"{self.new:,} now, {self.new / self.seconds:.0f} {self._what}/s"

@@ -1,4 +1,4 @@
-"""How every command starts and ends: flags in, one line of error out."""
+"""Start and end of every command: flags, error messages and exit codes."""
 
 import faulthandler
 import logging as python_logging
@@ -18,26 +18,26 @@ HELP = ("--help", "-help", "--helpshort", "--helpfull", "-h", "-?")
 
 
 def run_command(define: Callable[[Flags], None], main: Callable[[Flags], int | None]) -> NoReturn:
-    """Ends the process with what `call` returns for its command line."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported; "0" shows everything
+    """Runs a command with the command line of the process, and ends the process with its exit code; see `call`."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the import of TensorFlow; "0" shows all logs
     logging.set_verbosity(logging.WARNING)
-    library = python_logging.getLogger("farkeras")  # its lines as they are, and on today's stderr, unlike absl's
+    library = python_logging.getLogger("farkeras")  # absl's handler would add a prefix and keep an old stderr
     library.handlers, library.propagate = [python_logging.lastResort or python_logging.NullHandler()], False
     escape_output()
-    with suppress(OSError, ValueError):  # a stderr without a descriptor, as in some notebooks
+    with suppress(OSError, ValueError):  # in some notebooks stderr has no descriptor
         faulthandler.enable()
     code = call(define, main, sys.argv)
     try:
         sys.stdout.flush()
-    except OSError:  # said by `call`; at the end Python would try again and print a traceback
+    except OSError:  # `call` has reported it; at exit Python would flush again and print a traceback
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
 
 def call(define: Callable[[Flags], None], main: Callable[[Flags], int | None], argv: Sequence[str]) -> int:
-    """Defines the flags, reads the command line `argv` and calls `main(options)`; gives the exit code.
+    """Defines the flags, parses `argv`, calls `main(options)` and returns the exit code.
 
-    A `FarkerasError` becomes one line on stderr and 1, as does what the system says of a file; Ctrl-C one and 130.
+    A `FarkerasError` or a failed read or write prints one line on stderr and returns 1. Ctrl-C returns 130.
     """
     options = Flags()
     define(options)
@@ -55,15 +55,15 @@ def call(define: Callable[[Flags], None], main: Callable[[Flags], int | None], a
     except FarkerasError as error:
         print(f"error: {options.as_flags(str(error))}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # whoever reads, such as `| head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `| head`, has ended
         return 1
     except Exception as error:
         if not (why := reason(error)):
             raise  # a bug keeps its traceback
-        # What reads or writes says more; this is for what no part of the package expects.
+        # Expected failures raise a `FarkerasError` with a better message; this one is for all others.
         what = getattr(error, "filename", None) or "a file or the output"
         print(
-            f"error: Cannot read or write {what} ({why}); make room on its disk, change its rights, or name another.",
+            f"error: Cannot read or write {what} ({why}); free disk space, change its permissions, or name another.",
             file=sys.stderr,
         )
         return 1

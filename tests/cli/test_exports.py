@@ -64,7 +64,7 @@ def test_the_table(monkeypatch, capsys):
     assert (images.number, images.source, images.data_dir) == (100, "table", "a.csv")
     assert images.settings == {"group_column": "person"}
     printed = capsys.readouterr().out
-    assert printed.startswith("512 images of the test split of data/faces; answers and accuracy in percent\n")
+    assert printed.startswith("512 images of the test split of data/faces; equal answers and accuracy in percent\n")
     (row,) = [line for line in printed.splitlines() if "ONNX Runtime" in line]
     assert row.replace("│", "").split() == ["ONNX", "Runtime", "3.2e-05", "4.0e-07", "100.00", "91.22", "–"]
     assert "Procedural drawings: these figures say nothing about CelebA or LFWA." in printed

@@ -34,8 +34,8 @@ def python(code):
             "open('/nowhere/a')",
             1,
             "",
-            "error: Cannot read or write /nowhere/a (No such file or directory); make room on its disk, change its "
-            "rights, or name another.\n",
+            "error: Cannot read or write /nowhere/a (No such file or directory); free disk space, change its "
+            "permissions, or name another.\n",
         ),
     ],
 )
@@ -60,7 +60,7 @@ def test_output_to_a_full_disk(body):
         command = [sys.executable, "-c", PROGRAM.format(body=body)]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: Cannot read or write a file or the output (No space left on device); make")
+    assert done.stderr.startswith("error: Cannot read or write a file or the output (No space left on device); free")
     assert done.stderr.count("\n") == 1
 
 
@@ -77,8 +77,8 @@ def test_what_tensorflow_says_of_a_file():
     done = python(PROGRAM.format(body=body))
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         1,
-        "error: Cannot read or write a file or the output (Not a directory); make room on its disk, change its rights, "
-        "or name another.",
+        "error: Cannot read or write a file or the output (Not a directory); free disk space, change its "
+        "permissions, or name another.",
     )
     assert "Traceback" not in done.stderr
 
@@ -104,7 +104,7 @@ def test_unknown_name():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["surplus"], "error: Unexpected argument 'surplus'; settings are given as --name=value."),
+        (["surplus"], "error: Unexpected argument 'surplus'. Give settings as --name=value."),
         ([], "error: --workdir is missing. Folder of the run; the same command continues a run that was stopped."),
         (["--workdir=run", "--batch_size=0"], "error: --batch_size must be at least 1. Received: 0."),
     ],

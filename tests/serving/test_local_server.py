@@ -179,7 +179,7 @@ def test_a_connection_is_kept(shared):
     [
         ([], "Expected either --model_dir or --model_config_file."),
         (["--model_dir=a", "--model_config_file=b"], "Expected either --model_dir or --model_config_file."),
-        (["--model_dir=a", "surplus"], "Unexpected argument 'surplus'; settings are given as --name=value."),
+        (["--model_dir=a", "surplus"], "Unexpected argument 'surplus'. Give settings as --name=value."),
     ],
 )
 def test_wrong_command(flags, message):

@@ -58,7 +58,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, file_size_limit):
     state = make_state(folder, inputs=10_000)
     file_size_limit(5000)
     message = (
-        r"^Cannot write .*checkpoints \(File too large\); make room .* same command again: what is saved is not done"
+        r"^Cannot write .*checkpoints \(File too large\); free disk .* same command again; it does not repeat what is"
     )
     with pytest.raises(FarkerasError, match=message):
         save_at(state, 2)

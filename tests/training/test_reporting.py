@@ -62,11 +62,11 @@ def test_a_full_disk_ends_the_run_with_one_sentence(tmp_path, file_size_limit):
     board.writer = tf.summary.create_file_writer(str(board.folder))
     file_size_limit(metrics.path.stat().st_size + 5)
     with pytest.raises(
-        FarkerasError, match=r"^Cannot write .*metrics\.jsonl \(File too large\); make room .* what is saved"
+        FarkerasError, match=r"^Cannot write .*metrics\.jsonl \(File too large\); free disk .* already saved"
     ):
         metrics.on_train(None, VALIDATION)
     with pytest.raises(
-        FarkerasError, match=r"^Cannot write .*tensorboard \(File too large\); make room .* what is saved"
+        FarkerasError, match=r"^Cannot write .*tensorboard \(File too large\); free disk .* already saved"
     ):
         board.on_train(None, TRAIN)
     assert metrics.read() == [TRAIN]

@@ -173,7 +173,7 @@ def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "farkeras").touch()
     message = error(write(tmp_path / "faces.parquet"))
     assert message.startswith(f"Cannot write {tmp_path}/farkeras/faces-")
-    assert "a file is in the place of a folder: remove it" in message
+    assert "remove the file that is in the place of a folder" in message
 
 
 def test_unpacked_images_that_were_cut(tmp_path):
