@@ -1,15 +1,15 @@
-"""Packs a data set for disks where many small files are slow: `python -m farkeras.pack --data_dir=DIR --output=PACKED`.
+"""Packs a data set for disks that are slow with small files: `python -m farkeras.pack --data_dir=DIR --output=PACKED`.
 
-Then train with `--source=packed --data_dir=PACKED` in place of the data set's own: the numbers are the same, bit for
-bit. The folder is complete by itself, so it may be copied to a training machine: the images' bytes in files of 1000,
-labels, splits, and the key points of `python -m farkeras.annotate` where there are some. So check and annotate first,
-then pack; or pack again later, which copies the key points and leaves the images alone.
+Then train with `--source=packed --data_dir=PACKED` in place of the original data set. The results are the same, bit for
+bit. The folder is complete, so you can copy it to a training machine: it holds the bytes of the images in files of 1000
+images, the labels, the splits, and the keypoints of `python -m farkeras.annotate` if there are any. So check and
+annotate first, then pack. You can also pack again later, which copies the keypoints and does not rewrite the images.
 
-It helps where opening a file is slow, as on network disks. Files that lie in memory after the first epoch are read no
-slower than a packed folder: compare with `python -m farkeras.throughput` on both.
+Packing helps where opening a file is slow, as on network disks. If the files stay in memory after the first epoch, they
+are read as fast as a packed folder. Compare both with `python -m farkeras.throughput`.
 
-Start the same command again after an interruption: it continues. Until it is done, the folder is not taken for a data
-set.
+After an interruption, run the same command again: it continues. Until packing is complete, the folder is not accepted
+as a data set.
 """
 
 import shlex
@@ -24,11 +24,11 @@ from farkeras.native_logs import silence_native_logs
 
 def define(flags: Flags) -> None:
     flags.path("output", "Folder to write.", required=True)
-    flags.settings()  # all of a run's, so that its flagfile serves here, too
+    flags.settings()  # all settings of a run, so that its flagfile also works here
 
 
 def main(options: Flags) -> None:
-    """Packs what is left to do, then says how much and how fast."""
+    """Packs the remaining images, then prints the totals and the speed."""
     config = options.config()
     console = make_console()
     with ProgressDisplay(console, "Unpacking", "files") as unpacking:
@@ -42,7 +42,7 @@ def main(options: Flags) -> None:
         f"{options.output}: {result.num_images:,} images in {result.num_files} "
         f"file{'' if result.num_files == 1 else 's'} ({result.num_bytes / 1e6:,.1f} MB), {display.rate}.",
     )
-    console.print("With key points." if result.keypoints else "Without key points: the data set has none.")
+    console.print("The keypoints were copied." if result.keypoints else "The data set has no keypoints to copy.")
     console.print(f"Train with --source=packed --data_dir={shlex.quote(options.output)}")
 
 

@@ -1,12 +1,12 @@
-"""How a library function tells its caller how far a long work is."""
+"""The progress callback by which library functions report long work to their callers."""
 
 from collections.abc import Callable
 
 Progress = Callable[[int, int], None]
-"""Called as `progress(done, total)`, the first time when the work begins to count."""
+"""Called as `progress(done, total)`. The first call marks the start of the measured time."""
 
 
 def report(progress: Progress | None, done: int, total: int) -> None:
-    """Calls `progress` if there is one."""
+    """Calls `progress` if it is not None."""
     if progress:
         progress(done, total)

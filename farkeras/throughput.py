@@ -1,9 +1,10 @@
-"""How fast the input pipeline of a recipe is: `python -m farkeras.throughput --flagfile=configs/demo.flags`.
+"""Measures the input pipeline of a recipe: `python -m farkeras.throughput --flagfile=configs/demo.flags`.
 
-Prints images a second and processor time an image of a loop that only reads and decodes, of the pipeline with nothing
-random, with each random change alone, and with all of them, and, where the data have key points (`python -m
-farkeras.annotate`), with those and with the masks drawn from them, which training does on its device; each beside the
-bare loop's, measured in turn. On a machine that others use too, go by the processor time.
+The command prints images per second and processor time per image for a bare loop that only reads and decodes, and for
+the pipeline without random changes, with each random change alone, and with all of them. If the data set has keypoints
+(`python -m farkeras.annotate`), it adds the pipeline with keypoints and with the masks drawn from them; training draws
+the masks on its device. Each row is also compared with the bare loop, which is measured in turn with the others. On a
+shared machine, rely on the processor time.
 """
 
 import numpy as np
@@ -16,13 +17,13 @@ from farkeras.native_logs import without_native_logs
 
 
 def define(flags: Flags) -> None:
-    flags.integer("num_images", 4000, "Images to a round.", 1000)
-    flags.integer("rounds", 5, "Rounds; the medians are shown.", 1)
+    flags.integer("num_images", 4000, "Images per round.", 1000)
+    flags.integer("rounds", 5, "Number of rounds. The table shows medians.", 1)
     flags.settings()
 
 
 def main(options: Flags) -> None:
-    """Measures, then prints the table."""
+    """Measures the pipelines and prints the table."""
     config = options.config()
     with without_native_logs():
         from farkeras.data.keypoints import load_keypoints, store_of
@@ -40,7 +41,7 @@ def main(options: Flags) -> None:
     rates = measure_throughput(
         data.train, data.preprocessing, data.augmentation, keypoints, mask_size, options.num_images, options.rounds
     )
-    names = ("images/s", "of the bare loop", "CPU ms", "bare CPU of it")
+    names = ("images/s", "relative to bare", "CPU ms", "bare CPU share")
     title = f"{config.data_dir}, {height} x {width}: medians of {options.rounds} rounds"
     table = Table("pipeline", *(Column(name, justify="right") for name in names), title=title)
     for name, values in rates.items():

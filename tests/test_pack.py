@@ -39,7 +39,7 @@ def test_packs_and_says_how_to_train(packed, faces_dir):
     first, keypoints, advice = done.stdout.splitlines()
     assert first.startswith(f"{folder}: 240 images in 1 file (")
     assert first.endswith(" images/s.")
-    assert keypoints == "Without key points: the data set has none."
+    assert keypoints == "The data set has no keypoints to copy."
     assert advice == f"Train with --source=packed --data_dir={folder}"
     again = run("pack", f"--data_dir={faces_dir}", f"--output={folder}")
     assert again.stdout.splitlines()[0].endswith(" MB), none left to do.")

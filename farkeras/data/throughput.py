@@ -1,4 +1,4 @@
-"""How fast the input pipeline is, beside a bare loop that only reads and decodes the same files."""
+"""Measures the speed of the input pipeline against a bare loop that only reads and decodes the same files."""
 
 import time
 from dataclasses import asdict, replace
@@ -15,18 +15,18 @@ from farkeras.data.pipeline import training_dataset
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.reading import image_reader
 
-BARE, PLAIN, WHOLE = "read and decode", "resize and batch", "the whole recipe"
-POINTS, MASKS = "with key points", "with masks drawn"
+BARE, PLAIN, WHOLE = "read and decode", "resize and batch", "all random changes"
+POINTS, MASKS = "with keypoints", "with masks drawn"
 BATCH_SIZE = 32
 AUTOTUNE = tf.data.AUTOTUNE
 
 
 class Rate(NamedTuple):
-    """Of one round.
+    """Rate of one pipeline in one round.
 
     Attributes:
-        images_per_second: By the clock.
-        cpu_ms: Milliseconds of processor time an image, all threads together: what others do weighs little on it.
+        images_per_second: Images per second of wall time.
+        cpu_ms: Processor time per image in milliseconds, summed over all threads. Other programs affect it little.
     """
 
     images_per_second: float
@@ -42,27 +42,28 @@ def measure_throughput(
     num_images: int = 4000,
     rounds: int = 5,
 ) -> dict[str, list[Rate]]:
-    """Rates of the bare loop, of the pipeline with each of its changes alone, and of the whole pipeline.
+    """Measures the bare loop, the pipeline with each random change alone, and the complete pipeline.
 
-    The bare loop is the usual one, `map(..., AUTOTUNE)`; with as many calls in flight as the pipeline it is 1.1 times
-    as fast on two cores.
+    The bare loop is the usual `map(..., AUTOTUNE)`. With as many concurrent calls as the pipeline, it is 1.1 times as
+    fast on two cores.
 
-    All take turns, round by round, so that what else the machine does falls on all alike; files come from memory once
-    the first, unmeasured round has read them. What starting costs, which a run does once, is measured with a single
-    batch and taken off.
+    All pipelines take turns in every round, so other load on the machine affects them alike. The first round is not
+    measured: it brings the files into memory. The time to start a pipeline, which a run spends once, is measured with a
+    single batch and subtracted.
 
     Args:
-        examples: Images to read.
-        preprocessing: Crop and size.
-        augmentation: Of the recipe.
-        keypoints: Which the recipe shows, if any.
-        mask_size: Height and width of the masks drawn from them.
-        num_images: Images to a round; rounded up to whole batches.
-        rounds: Measured rounds.
+        examples: Examples whose images are read.
+        preprocessing: Crop and input size.
+        augmentation: Random changes of the recipe.
+        keypoints: Keypoints of the examples, if the recipe uses them.
+        mask_size: Height and width of the masks drawn from the keypoints.
+        num_images: Number of images per round, rounded up to whole batches.
+        rounds: Number of measured rounds.
 
     Returns:
-        `BARE`, `PLAIN` (nothing random), `"+ <change>"` for each change that `augmentation` makes, `WHOLE`, and with
-        key points `POINTS` and `MASKS` (drawn here; training draws them on its device) -> the rate of each round.
+        The rates of all rounds for each pipeline: `BARE`, `PLAIN` (nothing random), `"+ <change>"` for each change that
+        `augmentation` makes, `WHOLE`, and with keypoints `POINTS` and `MASKS`. Here the masks are drawn on the CPU;
+        training draws them on its device.
     """
     nothing = Augmentation(flip=False)
     changes = {name: value for name, value in asdict(augmentation).items() if value}
@@ -79,7 +80,7 @@ def measure_throughput(
         return tf.minimum(tf.size(preprocessing.decode(read_image(counter % len(examples)))), 1)
 
     def counted(name: str, stop: int) -> tf.data.Dataset:
-        """Numbers of images, `stop` in all."""
+        """Returns a dataset of numbers of images that sum to `stop`."""
         if name == BARE:
             return tf.data.Dataset.range(stop).map(decode, AUTOTUNE)
         changed, shown = recipes[name]
@@ -100,7 +101,7 @@ def measure_throughput(
 
 
 def _spent(counted: tf.data.Dataset) -> tuple[float, float]:
-    """Seconds by the clock and of processor time that a dataset takes, without Python between its elements."""
+    """Returns the wall time and processor time in seconds of one pass, without Python between its elements."""
     began = time.perf_counter(), time.process_time()
     counted.reduce(0, tf.add)
     return time.perf_counter() - began[0], time.process_time() - began[1]
