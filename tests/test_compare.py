@@ -24,7 +24,7 @@ def test_the_table():
     assert lines[2] == "| far_amtn | 90.00 ± 1.00 | 80.00 | – | 1,234 | 1.26 |"
     assert "over 3 seeds; always the more frequent answer: 75.00." in lines[4]
     assert "16 images on 2 CPU cores, as a multiple of the bare backbone's with pooling, which has 1,000" in lines[4]
-    assert lines[-1] == "Procedural drawings: these figures say nothing about CelebA or LFWA."
+    assert lines[-1] == "Procedural faces: these metrics say nothing about CelebA or LFWA."
 
 
 @pytest.mark.parametrize(

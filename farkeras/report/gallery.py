@@ -1,4 +1,4 @@
-"""A picture of faces with the attributes that a model predicts for them."""
+"""Draws a gallery of faces with the attributes that a model predicts for them."""
 
 import os
 from collections.abc import Sequence
@@ -24,16 +24,18 @@ def write_gallery(
     attributes: Sequence[str],
     columns: int = 6,
 ) -> None:
-    """Draws faces with the attributes that are predicted (green: right, red: wrong, grey: the label is unknown) or
-    missed (yellow, in brackets).
+    """Draws faces with their predicted attributes and the attributes that the model missed.
+
+    A predicted attribute (probability at least 0.5) is green if it is right, red if it is wrong, and grey if its label
+    is unknown. A missed attribute (label 1, probability below 0.5) is yellow, in brackets.
 
     Args:
-        path: PNG file to write.
+        path: PNG file to write; an existing file is replaced once the new one is complete.
         images: `[N, height, width, 3]` in 0..255.
-        labels: `[N, A]` 1, 0 or -1 for unknown.
+        labels: `[N, A]`; 1, 0, or -1 for unknown.
         probabilities: `[N, A]` in 0..1.
-        attributes: The A names.
-        columns: Faces in a row.
+        attributes: Names of the A attributes.
+        columns: Number of faces per row.
     """
     captions = [
         [

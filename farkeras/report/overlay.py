@@ -1,4 +1,4 @@
-"""Pictures for people of where a model sees the facial regions, and what it reads from each."""
+"""Draws overlays: images with the facial regions that a model sees, and the attributes predicted from each region."""
 
 import io
 import os
@@ -23,17 +23,17 @@ from farkeras.report.summary import readable
 Arrays = np.ndarray | Sequence[np.ndarray]
 
 MAX_PHOTOS = 50
-"""Most photographs in one picture; viewers do not open a longer one."""
+"""Maximum number of photographs in one picture; image viewers do not open longer ones."""
 
 GROUND, INK, SOFT = "#14181c", "#f2f4f5", "#9aa6b0"
 DPI = 150
-# Inches: the largest width and height of a photograph, the space around things, a line of text, a letter.
+# Inches: maximum width and height of a photograph, gap, height of a line of text, width of a letter.
 WIDTH, HEIGHT, GAP, LINE, LETTER = 3.3, 3.8, 0.2, 0.155, 0.073
-STRIP_WIDTH, STRIP_COLUMNS, LEGEND_WIDTH = 1.7, 6, 0.95  # of a face; faces in a row; of a name in the legend
+STRIP_WIDTH, STRIP_COLUMNS, LEGEND_WIDTH = 1.7, 6, 0.95  # width of a face; faces per row; width of a legend entry
 
 
 class _Line(NamedTuple):
-    """A line beside a photograph: a region's heading, one of its attributes, or (without a region) a remark."""
+    """A line next to a photograph: a region's heading, one of its attributes, or a remark (without a region)."""
 
     region: str | None
     text: str
@@ -41,31 +41,32 @@ class _Line(NamedTuple):
 
 
 def check_overlay(path: str | os.PathLike, photos: Sequence[str | os.PathLike]) -> None:
-    """Raises a `FarkerasError` for a file or photographs that `write_overlay` refuses; reads no photograph."""
+    """Raises a `FarkerasError` for a path or photographs that `write_overlay` does not accept; opens no photograph."""
     check_png(path)
     if as_path(path).resolve() in [as_path(photo).resolve() for photo in photos]:
         raise FarkerasError(f"{path} is one of the photos; name another file for the overlay.")
     if not 1 <= len(photos) <= MAX_PHOTOS:
-        raise FarkerasError(f"An overlay shows 1 to {MAX_PHOTOS} photos, got {len(photos)}; name as many.")
+        raise FarkerasError(f"An overlay shows 1 to {MAX_PHOTOS} photos. Received: {len(photos)}.")
 
 
 def write_overlay(
     path: str | os.PathLike, predictions: Sequence, groups: Mapping[str, Sequence[str]], threshold: float = 0.5
 ) -> None:
-    """Draws each photograph with the outlines of its regions, and beside it the attributes read from each region.
+    """Draws each photograph with the outlines of its regions, next to the attributes predicted from each region.
 
-    An outline is where the mask's probability is one half. Object, which is all of the face, has a dashed outline and
-    no filling, so that it hides nothing. A photograph with a small face is cut to the part around the face.
+    An outline follows the mask's probability 0.5. The region Object, the whole face, has a dashed outline and no
+    filling, so that it hides nothing. A photograph with a small face is cropped to the part around the face.
 
     Args:
         path: PNG file to write; an existing file is replaced once the new one is complete.
-        predictions: `farkeras.inference.recognizer.Prediction`s with `regions`; those with an error are left out.
-        groups: Group name -> its attributes; a group has the colour of the region whose mask it reads.
-        threshold: Probability in 0..1 from which an attribute is bold.
+        predictions: `farkeras.inference.recognizer.Prediction` objects with `regions`; predictions with an error are
+            left out.
+        groups: Group name -> attributes of the group. A group has the colour of the region whose mask it reads.
+        threshold: Probability in 0..1 at and above which an attribute is bold.
 
     Raises:
-        FarkerasError: There is nothing to draw or more than `MAX_PHOTOS`, the file's name does not end in .png, or it
-            cannot be written.
+        FarkerasError: There are no photographs to draw or more than `MAX_PHOTOS`, the file's name does not end in
+            `.png` or is that of a photograph, or the file cannot be written.
     """
     predictions = [prediction for prediction in predictions if not prediction.error]
     check_overlay(path, [prediction.photo for prediction in predictions])
@@ -87,22 +88,22 @@ def write_overlay(
             for j, line in enumerate(lines, start=1):
                 _draw_line(figure, left, top - LINE * j + 0.04, line, prediction.probabilities, threshold)
         top -= row
-    remark = f"Outlines: the model's masks at one half. Beside: what it reads from each, bold from {threshold:.0%}."
+    remark = f"Outlines: the model's masks at 0.5. Lists: probabilities per region, bold from {threshold:.0%}."
     write(figure, GAP, GAP, remark, color=SOFT, size=6.5)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a file's name in a script that the font lacks: boxes
+        warnings.filterwarnings("ignore", "Glyph")  # the font lacks a file name's script: boxes are drawn
         _write_png(path, _png(figure))
 
 
 def overlay_strip(images: Arrays, masks: Arrays) -> bytes:
-    """Faces side by side with the outlines of their regions, and a legend.
+    """Draws faces side by side with the outlines of their regions, and a legend.
 
     Args:
         images: `[N, H, W, 3]` in 0..255, N >= 1.
-        masks: `[N, h, w, R]` in 0..1, over the same frames; their size may differ from the images'.
+        masks: `[N, h, w, R]` in 0..1 over the whole images; `h, w` may differ from `H, W`.
 
     Returns:
-        A PNG file.
+        The content of a PNG file.
     """
     faces = [FaceRegions.of_frame(image, mask) for image, mask in zip(images, masks, strict=True)]
     columns = min(len(faces), STRIP_COLUMNS)
@@ -134,21 +135,26 @@ def overlay_strip(images: Arrays, masks: Arrays) -> bytes:
 
 
 def write_strip(path: str | os.PathLike, images: Arrays, masks: Arrays) -> None:
-    """Writes `overlay_strip` to a file; an existing file is replaced once the new one is complete.
+    """Writes the picture of `overlay_strip` to a file; an existing file is replaced once the new one is complete.
+
+    Args:
+        path: PNG file to write.
+        images: `[N, H, W, 3]` in 0..255.
+        masks: `[N, h, w, R]` in 0..1 over the whole images.
 
     Raises:
-        FarkerasError: There is no face to draw, the file's name does not end in .png, or it cannot be written.
+        FarkerasError: There is no face to draw, the file's name does not end in `.png`, or it cannot be written.
     """
     check_png(path)
     if not len(images):
-        raise FarkerasError(f"There is no face to draw in {path}: none was found.")
+        raise FarkerasError(f"No face was found, so there is nothing to draw in {path}.")
     _write_png(path, overlay_strip(images, masks))
 
 
 def check_png(path: str | os.PathLike) -> None:
-    """Raises a `FarkerasError` unless the file's name ends in .png."""
+    """Raises a `FarkerasError` unless the file's name ends in `.png`."""
     if Path(path).suffix.lower() != ".png":
-        raise FarkerasError(f"An overlay is drawn as PNG, got {path}; give it a name that ends in .png.")
+        raise FarkerasError(f"An overlay is a PNG file, so its name must end in .png. Received: {path}.")
 
 
 def _png(figure: Figure) -> bytes:
@@ -166,17 +172,18 @@ def _write_png(path: str | os.PathLike, png: bytes) -> None:
 
 
 def smooth_mask(face: FaceRegions, region: str, finer: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """A region's mask on a finer grid, so that the outlines of small masks are curves instead of steps.
+    """Samples a region's mask on a finer grid, so that the outlines of small masks are curves instead of steps.
 
-    It is smoothed by (1, 4, 1) / 6, a third of a pixel's variance, and is zero around the frame, where outlines close.
+    Along each axis the mask is smoothed by (1, 4, 1) / 6, a variance of 1/3 pixel squared. It is padded with zeros, so
+    that outlines close at the border of the frame.
 
     Args:
         face: The masks and their frame.
         region: One of `REGIONS`.
-        finer: Samples per pixel of the mask, along each side.
+        finer: Samples per pixel of the mask along each axis.
 
     Returns:
-        `float32` `[h', w']`, the mask, and `float64` `[h', w', 2]`, x, y of its samples in pixels of the image.
+        The mask, `float32` `[h', w']`, and `x, y` of its samples in pixels of the image, `float64` `[h', w', 2]`.
     """
     mask = np.pad(face.masks[..., REGIONS.index(region)], 2)
     for axis in (0, 1):
@@ -188,18 +195,18 @@ def smooth_mask(face: FaceRegions, region: str, finer: int = 4) -> tuple[np.ndar
 
 
 def _fitted(face: FaceRegions, width: float, height: float) -> tuple[float, float]:
-    """Width and height of the largest picture of a face that fits, in inches."""
+    """Width and height, in inches, of the largest picture of a face that fits into `width` x `height`."""
     rows, columns = face.image.shape[:2]
     scale = min(width / columns, height / rows)
     return columns * scale, rows * scale
 
 
 def _draw_face(figure: Figure, face: FaceRegions, frame: tuple[float, float, float, float]) -> None:
-    """Draws the image and the regions' outlines into left, bottom, width, height in inches."""
+    """Draws the image and the outlines of its regions into `frame`: left, bottom, width, height in inches."""
     rows, columns = face.image.shape[:2]
     axes = add_frame(figure, *frame)
     axes.imshow(face.image, interpolation="bicubic", aspect="auto")
-    for region in REGIONS:  # Object last: its dashes let the colours below show
+    for region in REGIONS:  # Object is last; the colours below show through its dashes
         mask, points = smooth_mask(face, region)
         if mask.max() < 0.5:
             continue  # the model does not see the region
@@ -220,7 +227,7 @@ def _style(region: str) -> dict:
 
 
 def _blocks(groups: Mapping[str, Sequence[str]]) -> list[list[_Line]]:
-    """A heading and the attributes of each group, in the order of the regions, and regions that no group reads."""
+    """A block of lines for each group, in the order of the regions, and for each region that no group reads."""
     blocks = []
     for region in REGIONS:
         readers = [group for group in groups if region_of(group) == region]
@@ -230,12 +237,15 @@ def _blocks(groups: Mapping[str, Sequence[str]]) -> list[list[_Line]]:
             lines = [_Line(region, readable(attribute), attribute) for attribute in groups[group]]
             blocks.append([_Line(region, heading), *lines])
         if not readers:
-            blocks.append([_Line(region, readable(region)), _Line(None, "no group reads it")])
+            blocks.append([_Line(region, readable(region)), _Line(None, "used by no group")])
     return blocks
 
 
 def _columns(blocks: list[list[_Line]], height: int) -> Iterator[list[_Line]]:
-    """Distributes blocks, one line apart, over columns of `height` lines; only a block taller than a column is cut."""
+    """Distributes blocks over columns of `height` lines, with an empty line between two blocks.
+
+    Only a block that is taller than a column is split.
+    """
     column: list[_Line] = []
     for block in blocks:
         if column and len(column) + 1 + len(block) > height:

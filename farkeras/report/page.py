@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that needs no other file: style, charts and tables are inside."""
+"""Renders an evaluation as one HTML page that needs no other file: it contains its style, charts and tables."""
 
 import base64
 import functools
@@ -15,11 +15,11 @@ from farkeras.report.summary import (
     COLUMNS,
     PROCEDURAL,
     UNDEFINED,
-    figures,
     headline,
     interval,
     mask_iou_note,
     mask_iou_rows,
+    metric_cells,
     percent,
     readable,
 )
@@ -35,10 +35,10 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.globals |= {"COLUMNS": list(COLUMNS.values()), "PROCEDURAL": PROCEDURAL, "UNDEFINED": UNDEFINED}
 _TEMPLATES.filters |= {
-    "figures": figures,
     "interval": interval,
     "json": functools.partial(json.dumps, ensure_ascii=False),
     "mask_iou_note": mask_iou_note,
+    "metric_cells": metric_cells,
     "percent": percent,
     "readable": readable,
     "thousands": "{:,}".format,
@@ -52,23 +52,23 @@ def write_report(
     settings: dict | None = None,
     overlays: bytes | None = None,
 ) -> None:
-    """Writes the report; a file of that name is replaced only once the new one is complete.
+    """Writes the report page; an existing file is replaced once the new one is complete.
 
     Args:
         evaluation: The result of `evaluate_attributes`, with an entry `run`: `{"model": path, "source": name,
-            "data_dir": path, "split": name, "procedural": whether the images are drawings by farkeras, "undecodable":
-            number of images left out}`. For a model with masks also `mask_iou`, region -> IoU in 0..1 or None, and
-            `mean_mask_iou`.
-        history: The lines of `metrics.jsonl`; without any the page has no curves.
-        path: The HTML file.
-        settings: The settings of the training run, name -> value as in JSON.
+            "data_dir": path, "split": name, "procedural": whether the images are procedural faces, "undecodable":
+            number of undecodable images left out}`. For a model with masks also `mask_iou`, region -> IoU in 0..1 or
+            None, `mean_mask_iou`, and `mask_images`, the number of images with keypoints.
+        history: The lines of `metrics.jsonl`; if the list is empty, the page has no charts.
+        path: The HTML file to write.
+        settings: Settings of the training run, name -> JSON value.
         overlays: The picture of `farkeras.report.overlay.overlay_strip`, for a model with masks.
     """
     write_text(path, html_report(evaluation, history, settings or {}, overlays))
 
 
 def html_report(evaluation: dict, history: list[dict], settings: dict, overlays: bytes | None = None) -> str:
-    """The page as text; see `write_report`."""
+    """Returns the report page as text; see `write_report` for the arguments."""
     known = [values for values in evaluation["attributes"].values() if values["num_known"]]
     lowest = min((min(values["accuracy_ci95"][0], values["majority_accuracy"]) for values in known), default=0.0)
     return _TEMPLATES.get_template("page.html").render(

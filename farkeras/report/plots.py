@@ -1,4 +1,4 @@
-"""Charts as inline SVG that takes its colours and font from the page around it, light or dark."""
+"""Draws charts as inline SVG; they take their colours and font from the surrounding page, light or dark."""
 
 import io
 import re
@@ -15,12 +15,12 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 from farkeras.report.summary import readable
 
 INK, GRID = "#010203", "#040506"
-"""Placeholders; the finished SVG has the page's own variables in their place."""
+"""Placeholder colours, which the finished SVG replaces by the page's CSS variables."""
 
 COLORS = ("#3b82f6", "#d97706", "#059669", "#db2777", "#8b5cf6", "#0891b2", "#dc2626", "#65a30d")
 STYLE: dict = {
     "svg.fonttype": "none",  # text stays text
-    "text.parse_math": False,  # a name with two $ is no formula
+    "text.parse_math": False,  # a name with two $ is not a formula
     "font.family": "DejaVu Sans",
     "font.size": 11,
     "axes.edgecolor": GRID,
@@ -42,23 +42,27 @@ STYLE: dict = {
 }
 MAX_POINTS = 300
 SIZE = (4.4, 2.7)
-"""Inches. Narrow, so that labels stay legible when the chart fills a phone."""
+"""Width and height in inches; charts are narrow, so that their labels stay legible on a phone."""
 
 
 def color_of(number: int) -> str:
+    """Colour of the curve with this number."""
     return COLORS[number % len(COLORS)]
 
 
 def is_dashed(number: int) -> bool:
-    """Lines beyond the colours are told apart by dashes."""
+    """Whether the curve with this number is dashed, because all colours are used already."""
     return (number // len(COLORS)) % 2 == 1
 
 
 @dataclass
 class Line:
-    """One curve: `steps` and `values` `[n]`; `raw` `[n]` is drawn faintly behind smoothed values.
+    """A curve, thinned to `MAX_POINTS` evenly spread points, which keeps the page small.
 
-    A long record is thinned to `MAX_POINTS` points, evenly spread: a phone shows no more, and the page stays small.
+    Attributes:
+        steps: Training steps, `[n]`.
+        values: Values at these steps, `[n]`.
+        raw: Values before smoothing, `[n]`, drawn faintly behind the curve; None without smoothing.
     """
 
     steps: Sequence[float] | np.ndarray
@@ -73,13 +77,13 @@ class Line:
 
 
 def line_chart(lines: Sequence[Line], description: str, percent: bool = False, from_zero: bool = False) -> Markup:
-    """Curves over training steps, coloured by their number.
+    """Draws curves over training steps.
 
     Args:
-        lines: The curves; a value may be NaN, which leaves a gap.
-        description: The text for screen readers.
-        percent: The values are fractions and are labelled in percent.
-        from_zero: The vertical axis starts at 0.
+        lines: The curves; their order decides their colours. A NaN value leaves a gap.
+        description: Text for screen readers.
+        percent: Whether to label the values, which are fractions, in percent.
+        from_zero: Whether the vertical axis starts at 0.
 
     Returns:
         An `<svg>` element.
@@ -107,7 +111,15 @@ def line_chart(lines: Sequence[Line], description: str, percent: bool = False, f
 
 
 def dot_chart(steps: Mapping[str, float | None], description: str) -> Markup:
-    """A dot for each name at its step, coloured by number; a name without a step has no dot."""
+    """Draws a dot for each name at its training step.
+
+    Args:
+        steps: Name -> step, or None for a name without a dot.
+        description: Text for screen readers.
+
+    Returns:
+        An `<svg>` element.
+    """
 
     def draw(axes: Axes) -> None:
         for number, step in enumerate(steps.values()):
@@ -123,7 +135,7 @@ def dot_chart(steps: Mapping[str, float | None], description: str) -> Markup:
 
 
 def _step_chart(draw: Callable[[Axes], None], description: str) -> Markup:
-    """The `<svg>` element of a chart over training steps, which `draw` draws."""
+    """Returns the `<svg>` element of a chart over training steps; `draw` draws its content."""
     buffer = io.StringIO()
     with matplotlib.rc_context(dict(STYLE, **{"svg.hashsalt": description})):
         figure = Figure(figsize=SIZE, layout="constrained")
@@ -136,9 +148,9 @@ def _step_chart(draw: Callable[[Axes], None], description: str) -> Markup:
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"\s*<(metadata|style).*?</\1>", "", svg, flags=re.DOTALL)
-    # In HTML an inline SVG needs no namespaces; without them the page names no address at all.
+    # Inline SVG in HTML needs no namespaces; without them the page contains no address at all.
     svg = re.sub(r' (xmlns(:xlink)?|version)="[^"]*"', "", svg).replace("xlink:href", "href")
-    # Matplotlib numbers its groups alike in every figure; only hashed names are referred to.
+    # Matplotlib gives the groups of every figure the same ids; references use only the hashed ids.
     svg = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", svg)
     svg = re.sub(r'width="[^"]*pt" height="[^"]*pt" ', "", svg, count=1)
     svg = svg.replace(INK, "var(--ink)").replace(GRID, "var(--line)")

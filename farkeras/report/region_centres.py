@@ -1,4 +1,4 @@
-"""The middle of a region in a picture, by a model's masks and by MediaPipe's landmarks."""
+"""Computes the centre of a facial region from a model's masks, and from MediaPipe's landmarks."""
 
 import numpy as np
 
@@ -10,11 +10,11 @@ MESH_POINTS = {
     "Nose": (6, 4, 2, 98, 327),  # bridge, tip, base and both wings
     "Mouth": (61, 291, 0, 17),  # both corners, the upper and the lower lip's edge
 }
-"""Landmarks around whose mean the region lies."""
+"""Region -> landmarks whose mean is the region's centre."""
 
 
 def region_centre(face: FaceRegions, region: str) -> np.ndarray:
-    """The middle of the area in the region's outline: `[2]`, x, y in pixels of the image; NaN without an outline."""
+    """Centre of the area inside the region's outline: `[2]`, `x, y` in pixels of the image; NaN without an outline."""
     mask, points = smooth_mask(face, region)
     if mask.max() < 0.5:
         return np.full(2, np.nan)
@@ -22,5 +22,5 @@ def region_centre(face: FaceRegions, region: str) -> np.ndarray:
 
 
 def mesh_centre(points: np.ndarray, region: str) -> np.ndarray:
-    """The region's middle by the mesh `[478, 2]` of `find_face`: `[2]`, x, y in pixels of the image."""
+    """Centre of the region in the landmarks `[478, 2]` of `find_face`: `[2]`, `x, y` in pixels of the image."""
     return points[list(MESH_POINTS[region])].mean(axis=0)

@@ -1,4 +1,4 @@
-"""An evaluation as text: how all its numbers are written, and its Markdown tables."""
+"""Writes an evaluation as text: the format of its numbers, its headline and its Markdown tables."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 UNDEFINED = "–"
-PROCEDURAL = "Procedural drawings: these figures say nothing about CelebA or LFWA"
+PROCEDURAL = "Procedural faces: these metrics say nothing about CelebA or LFWA"
 
 COLUMNS = {
     "accuracy": "Accuracy",
@@ -17,7 +17,7 @@ COLUMNS = {
     "average_precision": "Avg. precision",
     "expected_calibration_error": "Calib. error",
 }
-"""Figures of `farkeras.metrics.attribute_metrics` -> headings of the tables, in order."""
+"""Metrics of `farkeras.metrics.attribute_metrics` -> headings of the tables, in the order of the columns."""
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:
@@ -26,7 +26,7 @@ def percent(fraction: float | None, digits: int = 2) -> str:
 
 
 def readable(name: str) -> str:
-    """An attribute's or a group's name for people: "Lower_Face" -> "Lower Face"."""
+    """An attribute's or a group's name as it is shown: "Lower_Face" -> "Lower Face"."""
     return name.replace("_", " ")
 
 
@@ -35,39 +35,41 @@ def interval(bounds: Sequence[float] | None, digits: int = 2) -> str:
     return UNDEFINED if bounds is None else " to ".join(percent(b, digits) for b in bounds)
 
 
-def figures(values: Mapping[str, Any]) -> list[str]:
-    """The figures of `COLUMNS` in percent, from an attribute's or a group's entry in an evaluation."""
+def metric_cells(values: Mapping[str, Any]) -> list[str]:
+    """The metrics of `COLUMNS` in percent, from an attribute's or a group's entry in an evaluation."""
     return [percent(values[name]) for name in COLUMNS]
 
 
 def headline(evaluation: dict) -> list[tuple[str, str, str]]:
-    """The figures to read first: (name, value in percent, remark). For a model with masks also theirs."""
-    undefined = len(evaluation["attributes"]) - evaluation["num_defined"]["balanced_accuracy"]
-    balanced = f"50 is chance; undefined for {undefined}" if undefined else "50 is chance"
-    calibration = "probability against frequency, 0 is best"
+    """The metrics to read first, as (name, value in percent, remark); with the mask IoU for a model with masks."""
+    total = len(evaluation["attributes"])
+    undefined = total - evaluation["num_defined"]["balanced_accuracy"]
+    chance = "chance is 50"
+    balanced = f"{chance}; undefined for {undefined} of {total} attributes" if undefined else chance
+    calibration = "predicted probability against observed frequency; 0 is best"
     rows = [
-        ("Mean accuracy", "mean_accuracy", f"95 % interval {interval(evaluation['mean_accuracy_ci95'])}"),
-        ("Majority baseline", "majority_accuracy", "always the more frequent answer"),
+        ("Mean accuracy", "mean_accuracy", f"95 % confidence interval {interval(evaluation['mean_accuracy_ci95'])}"),
+        ("Majority baseline", "majority_accuracy", "always predicts the more frequent label"),
         ("Balanced accuracy", "mean_balanced_accuracy", balanced),
-        ("Mean F1", "mean_f1", "of the positive answer"),
-        ("Mean ROC AUC", "mean_roc_auc", "50 is chance"),
+        ("Mean F1", "mean_f1", "F1 score of the positive class"),
+        ("Mean ROC AUC", "mean_roc_auc", chance),
         ("Calibration error", "mean_expected_calibration_error", calibration),
     ]
     if "mask_iou" in evaluation:
-        rows.append(("Mean mask IoU", "mean_mask_iou", "over the regions of the face, 100 is best"))
+        rows.append(("Mean mask IoU", "mean_mask_iou", "mean over the facial regions; 100 is best"))
     return [(name, percent(evaluation[key]), remark) for name, key, remark in rows]
 
 
 def mask_iou_note(evaluation: dict) -> str:
-    """What the figures of `mask_iou_rows` are."""
+    """A sentence that explains the values of `mask_iou_rows`."""
     return (
-        "Intersection over union (IoU) of the model's masks at threshold 0.5 and the masks made from MediaPipe's "
-        f"points, in percent; all pixels together of the {evaluation['mask_images']:,} images with points."
+        "Intersection over union (IoU), in percent, of the model's masks at threshold 0.5 and the masks made from "
+        f"MediaPipe's landmarks, over all pixels of the {evaluation['mask_images']:,} images with keypoints."
     )
 
 
 def mask_iou_rows(evaluation: dict) -> list[tuple[str, str]]:
-    """(region, IoU in percent) of each region, and the mean; none for an evaluation without masks."""
+    """(region, IoU in percent) for each region and the mean; an empty list for an evaluation without masks."""
     if "mask_iou" not in evaluation:
         return []
     regions = [(readable(region), percent(iou)) for region, iou in evaluation["mask_iou"].items()]
@@ -75,31 +77,35 @@ def mask_iou_rows(evaluation: dict) -> list[tuple[str, str]]:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is text and whose others are numbers, aligned to the right."""
+    """A Markdown table; the first column holds text, the other columns hold numbers, aligned to the right."""
     rule = ["---", *["---:"] * (len(header) - 1)]
-    named = ((re.sub(r"[\\|*`<\[]", r"\\\g<0>", name), *figures) for name, *figures in rows)
+    named = ((re.sub(r"[\\|*`<\[]", r"\\\g<0>", name), *cells) for name, *cells in rows)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *named))
 
 
 def markdown_report(evaluation: dict) -> str:
-    """The evaluation as Markdown: headline, groups, attributes, masks if any. Undefined values are en dashes.
+    """Renders an evaluation as Markdown: headline, groups, attributes and, if the model has masks, their IoU.
+
+    Undefined values are en dashes.
 
     Args:
         evaluation: The result of `evaluate_attributes`, with the entry `run` described in
             `farkeras.report.page.write_report`.
     """
     run, masks = evaluation["run"], mask_iou_rows(evaluation)
-    groups = [(name, str(len(values["attributes"])), *figures(values)) for name, values in evaluation["groups"].items()]
+    groups = [
+        (name, str(len(values["attributes"])), *metric_cells(values)) for name, values in evaluation["groups"].items()
+    ]
     attributes = [
-        (name, *figures(values), percent(values["positive_rate"], 1))
+        (name, *metric_cells(values), percent(values["positive_rate"], 1))
         for name, values in evaluation["attributes"].items()
     ]
     parts = [
         f"# Evaluation of `{run['model']}`",
         f"> **{PROCEDURAL}.**" if run["procedural"] else "",
         f"{evaluation['num_images']:,} images, split `{run['split']}` of `{Path(run['data_dir']).name}` "
-        f"({run['source']}). All figures in percent; {UNDEFINED} where the labels define none.",
-        markdown_table(("Figure", "Percent", "Remark"), headline(evaluation)),
+        f"({run['source']}). All metrics are in percent; {UNDEFINED} marks a metric that the labels do not define.",
+        markdown_table(("Metric", "Percent", "Remark"), headline(evaluation)),
         "## Groups",
         markdown_table(("Group", "Attributes", *COLUMNS.values()), groups),
         "## Attributes",

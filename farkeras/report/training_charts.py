@@ -1,4 +1,4 @@
-"""The charts of a training run for the report: losses, validation, group weights, convergence."""
+"""Draws the report's charts of a training run: losses, validation metrics, group weights and convergence."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -12,12 +12,13 @@ from farkeras.report.plots import Line, color_of, dot_chart, is_dashed, line_cha
 
 
 class Chart(NamedTuple):
-    """A figure of the page.
+    """A chart of the page.
 
     Attributes:
-        title, note: A few words and a sentence on what it shows.
-        svg: The drawing.
-        legend: Name, colour and whether it is dashed, for each curve.
+        title: Title of the chart.
+        note: One or two sentences on what the chart shows.
+        svg: The `<svg>` element.
+        legend: Name, colour and whether the line is dashed, for each curve.
     """
 
     title: str
@@ -27,38 +28,38 @@ class Chart(NamedTuple):
 
 
 def training_charts(history: list[dict]) -> list[Chart]:
-    """A chart for each kind of values in the history; none for an empty history."""
+    """Draws a chart for each kind of value in the history, the lines of `metrics.jsonl`."""
     training, validation = training_lines(history), validation_lines(history)
     weighted = any(weight != 1 for line in training for weight in (line.get("group_weight") or {}).values())
     charts = [
         _chart(
             "Training loss per group",
-            f"Mean cross-entropy; running mean over {WINDOW} lines of the log, raw values faint.",
+            f"Mean cross-entropy. Each curve is a running mean over {WINDOW} log lines; raw values are faint.",
             _curves(training, lambda line: line.get("group_loss"), smooth=True),
             from_zero=True,
         ),
         _chart(
             "Loss",
-            "All groups together. Validation rising while training falls: overfitting.",
+            "Loss of all groups. If the validation loss rises while the training loss falls, the model overfits.",
             _losses(training, validation),
             from_zero=True,
         ),
-        _chart("Validation accuracy", "Percent, mean over attributes.", _accuracies(validation), percent=True),
+        _chart("Validation accuracy", "Mean over the attributes, in percent.", _accuracies(validation), percent=True),
         _chart(
             "Balanced accuracy per group",
-            "Percent, on the validation split.",
+            "On the validation split, in percent.",
             _curves(validation, lambda line: line["validation"].get("group_balanced_accuracy")),
             percent=True,
         ),
         _chart(
             "Weight of each group in the loss",
-            "1 is the same weight for all.",
+            "With uniform weights, every group has the weight 1.",
             _curves(training if weighted else [], lambda line: line.get("group_weight")),
             from_zero=True,
         ),
         _chart(
             "Mask IoU per region",
-            "Percent, on the validation split, against the masks from MediaPipe's points.",
+            "On the validation split, in percent, against the masks made from MediaPipe's landmarks.",
             _curves(validation, lambda line: line["validation"].get("mask_iou")),
             percent=True,
             from_zero=True,
@@ -71,7 +72,7 @@ def training_charts(history: list[dict]) -> list[Chart]:
 def _curves(
     lines: list[dict], read: Callable[[dict], Mapping[str, float | None] | None], smooth: bool = False
 ) -> dict[str, Line]:
-    """A curve for each name in what `read` gives for a line: name -> value, None or NaN for a gap, or no names."""
+    """Collects a curve for each name; `read` returns name -> value for a line, where None or NaN leaves a gap."""
     found = [(line["step"], named) for line in lines if (named := read(line))]
     steps, curves = [step for step, _ in found], {}
     for name in found[0][1] if found else ():
@@ -110,7 +111,7 @@ def _convergence(history: list[dict]) -> Chart | None:
         return None
     title = "When each group has converged"
     note = Markup(
-        f"First step at which a group's training loss has come down by {FRACTION:.0%} of what it "
-        f"comes down in the end. Spread over groups: <b>{between:,} steps</b>."
+        f"A dot marks the first step at which a group's smoothed training loss has made {FRACTION:.0%} of its final "
+        f"improvement. From the first group to the last: <b>{between:,} steps</b>."
     )
     return Chart(title, note, dot_chart(steps, title))

@@ -121,14 +121,14 @@ def test_any_grouping_and_any_name(tmp_path):
 
 @pytest.mark.parametrize("count", [0, MAX_PHOTOS + 1])
 def test_number_of_photographs(count, tmp_path):
-    with pytest.raises(FarkerasError, match=f"An overlay shows 1 to 50 photos, got {count}"):
+    with pytest.raises(FarkerasError, match=rf"An overlay shows 1 to 50 photos\. Received: {count}\."):
         write_overlay(tmp_path / "out.png", [prediction()] * count, GROUPS)
 
 
 def test_picture_that_is_no_png_or_a_photograph(tmp_path):
     photo = tmp_path / "photo.png"
     for path, message in (
-        (tmp_path / "out.jpg", r"drawn as PNG, got .*out\.jpg; give it a name that ends in \.png"),
+        (tmp_path / "out.jpg", r"a PNG file, so its name must end in \.png\. Received: .*out\.jpg\."),
         (tmp_path / "." / "photo.png", r"photo\.png is one of the photos; name another file"),
     ):
         with pytest.raises(FarkerasError, match=message):

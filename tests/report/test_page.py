@@ -102,7 +102,7 @@ def test_the_page_says_what_was_measured(evaluation):
         percent(evaluation["mean_accuracy"]),
         percent(evaluation["majority_accuracy"]),
         percent(evaluation["mean_balanced_accuracy"]),
-        "50 images, 3 undecodable left out",
+        "50 images, 3 undecodable images left out",
         "of faces (",
         "runs/&lt;demo&gt;",
         "Upper Face",
@@ -115,7 +115,7 @@ def test_the_page_says_what_was_measured(evaluation):
     assert page.count("<svg") == 6
 
 
-def test_the_banner_is_for_drawings_only(evaluation):
+def test_the_banner_is_for_procedural_faces_only(evaluation):
     photographs = copy.deepcopy(evaluation)
     photographs["run"]["procedural"] = False
     for render in (markdown_report, lambda e: html_report(e, [], {})):
@@ -182,7 +182,7 @@ def test_masks_have_a_table_and_a_headline(evaluation):
     assert '<th scope="col">Lower Face</th>' in page
     assert "<td>70.00</td>" in page
     for shown in (text, page):
-        assert "all pixels together of the 49 images with points" in shown
+        assert "over all pixels of the 49 images with keypoints" in shown
         assert "None" not in shown
 
 
@@ -200,7 +200,7 @@ def test_overlays_are_inside_the_page(evaluation, tmp_path):
     assert "://" not in page
     (embedded,) = re.findall(r'<img alt="Faces with the outlines of Hair.*?" src="data:image/png;base64,(.*?)">', page)
     assert base64.b64decode(embedded) == png
-    assert "<figcaption>Where the model sees the regions" in page
+    assert "<figcaption>The outlines show where the model sees the regions" in page
 
 
 def test_charts_are_well_formed_and_the_same_each_time():
