@@ -1,12 +1,13 @@
-"""Finds the facial points of a data set's images: `python -m farkeras.annotate --data_dir=DIR`.
+"""Finds the keypoints of a data set's images: `python -m farkeras.annotate --data_dir=DIR`.
 
-MGMTN learns its masks from them. MediaPipe's Face Landmarker looks at every image of all three splits, on this machine;
-the points are stored in `DIR/keypoints`. Start the same command again after an interruption: it continues. Images
-without a face, or that cannot be decoded, are listed in `DIR/keypoints/without_points.txt`; a face that was not found
-trains the attributes but not the masks. `--overlay=FILE.png` draws the masks that the points of the first faces give:
-look at it before training.
+MGMTN learns its masks from the keypoints. MediaPipe's Face Landmarker runs on this machine over every image of all
+three splits and stores the points in `DIR/keypoints`. After an interruption, run the same command again: it continues.
+`DIR/keypoints/without_points.txt` lists the undecodable images and the images in which no face was found; an image
+without a face trains the attributes but not the masks. `--overlay=FILE.png` draws the masks of the first faces, so that
+you can check them before training.
 
-On 2 cores this did 156 to 172 drawn faces a second, so CelebA's 202,599 images take about 0.3 hours:
+On 2 cores, the command annotated 156 to 172 procedural faces per second, so CelebA's 202,599 images take about 0.3
+hours:
 
     python -m farkeras.synthesize --num_images=6000 --seed=0 --output=DIR
     python -m farkeras.annotate --data_dir=DIR --workers=2
@@ -32,12 +33,12 @@ _SHOWN_FACES = 12
 
 def define(flags: Flags) -> None:
     flags.worker_count("Processes that annotate")
-    flags.path("overlay", "PNG file to write: the first faces with the masks made from their points.")
-    flags.settings()  # all of a run's, so that its flagfile serves here, too
+    flags.path("overlay", "PNG file to write: the first faces with the masks drawn from their keypoints.")
+    flags.settings()  # all settings of a run, so that its flagfile also works here
 
 
 def main(options: Flags) -> None:
-    """Annotates what is left to do, then says how many, how fast, and which images have no points."""
+    """Annotates the remaining images, then prints the totals, the speed, and the images without points."""
     if options.overlay:
         from farkeras.report.overlay import check_png  # Matplotlib
 
@@ -51,18 +52,18 @@ def main(options: Flags) -> None:
     with ProgressDisplay(console) as display:  # starts when the processes are ready
         result = annotate_images(config.data_dir, splits, options.workers, display, config.keypoints_dir)
     console.print(f"{config.data_dir}: {result.num_images:,} images annotated, {display.rate}.")
-    for what, names in (("without a face", result.without_face), ("cannot be decoded", result.undecodable)):
+    for what, names in (("without a face", result.without_face), ("undecodable", result.undecodable)):
         first = [*names[:3], "..."][: len(names)]
         console.print(f"{len(names):,} {what}{': ' if names else ''}{', '.join(first)}")
     if result.without_face or result.undecodable:
-        console.print(f"Listed in {result.listing}")
+        console.print(f"All of them are listed in {result.listing}")
     if options.overlay:
         _write_overlay(options.overlay, config, splits)
-        console.print(f"{options.overlay}: faces with their regions")
+        console.print(f"{options.overlay}: the first faces with their masks")
 
 
 def _write_overlay(path: str, config: Config, splits: list[Examples]) -> None:
-    """Draws the first faces that were found."""
+    """Draws the masks of the first faces that were found."""
     from keras import ops
 
     from farkeras.data.masks import region_masks

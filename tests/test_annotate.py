@@ -40,8 +40,8 @@ def test_annotates_all_splits_and_says_what_came_of_it(faces):
     assert first.startswith(f"{faces}: 10 images annotated, 10 now, ")
     assert first.endswith(" images/s.")
     assert faceless == "0 without a face"
-    assert undecodable == "1 cannot be decoded: img_align_celeba/000001.jpg"
-    assert listed == f"Listed in {faces}/keypoints/without_points.txt"
+    assert undecodable == "1 undecodable: img_align_celeba/000001.jpg"
+    assert listed == f"All of them are listed in {faces}/keypoints/without_points.txt"
 
     moved = shutil.move(faces, faces.parent / "moved")
     source = CelebA(moved)
@@ -59,7 +59,7 @@ def test_a_table_with_the_settings_of_its_runs(faces, tmp_path):
     assert "If these columns are no attributes, give --ignore_columns=person,notes." in refused.stderr
     done = run(f"--flagfile={tmp_path / 'own.flags'}", "--ignore_columns=person,notes", "--split_ratios=1,0,0")
     assert done.stdout.startswith(f"{faces / 'mine.csv'}: 2 images annotated, 2 now, "), done.stderr
-    assert done.stdout.endswith(f"Listed in {faces}/keypoints/without_points.txt\n")
+    assert done.stdout.endswith(f"All of them are listed in {faces}/keypoints/without_points.txt\n")
     images = [str(faces / f"img_align_celeba/00000{number}.jpg") for number in (1, 2)]
     assert load_keypoints(faces / "mine.csv", images).found.tolist() == [False, True]
 
@@ -72,14 +72,14 @@ def test_a_complete_set_is_left_alone(faces):
     assert again.stdout.startswith(f"{faces}: 10 images annotated, none left to do.\n0 without a face\n")
     picture = faces.parent / "out.png"
     drawn = run(f"--data_dir={faces}", f"--overlay={picture}")
-    assert drawn.stdout.splitlines()[-1] == f"{picture}: faces with their regions"
+    assert drawn.stdout.splitlines()[-1] == f"{picture}: the first faces with their masks"
     assert Image.open(picture).size[0] > 1000  # six faces in a row
 
 
 def test_an_overlay_that_is_no_png_is_refused_before_the_work(faces):
     done = run(f"--data_dir={faces}", "--overlay=out.jpg")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: An overlay is drawn as PNG, got out.jpg; give it a name that ends in .png.\n"
+    assert done.stderr == "error: An overlay is a PNG file, so its name must end in .png. Received: out.jpg.\n"
 
 
 def test_unpacking_shows_its_progress(faces, tmp_path):

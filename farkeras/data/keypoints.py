@@ -1,17 +1,18 @@
-"""The 478 landmarks of MediaPipe's Face Landmarker for every image of a data set: made once, stored beside the images.
+"""Finds and stores the keypoints of a data set: the 478 landmarks of MediaPipe's Face Landmarker for every image.
 
-MGMTN's paper annotates training images with a pre-trained model of 98 facial points; MediaPipe's landmarks are ours.
+The paper of MGMTN annotates training images with a pre-trained model of 98 facial points. Using MediaPipe's landmarks
+is our choice.
 
-A point is x, y as fractions of the image's width and height, counted from the left and the top edge: the centre of
-pixel (x, y) is ((x + 0.5) / width, (y + 0.5) / height). Points may lie a little outside 0..1.
+A point is x, y as fractions of the image's width and height, counted from the left and top edge: the centre of pixel
+(x, y) is ((x + 0.5) / width, (y + 0.5) / height). Points may lie a little outside 0..1.
 
-The store is the folder `keypoints` in the data set's folder, or the one that `keypoints_dir` names, with at most 500
-images, of 2 kB each, to a file `part-00000.npz`. A part holds `names` (relative to the data set's folder, which may be
-moved), `status` (int8), `points` (uint16, see `encode_points`) and `finder`, the name and version of what found them.
-Parts appear complete or not at all and are never changed; where two hold the same image, the later one counts. Points
-of another finder are not used, since they differ a little (0.028 eye distances on average for MediaPipe 0.10.21, whose
-parts name no finder): those images count as not yet annotated. `without_points.txt` lists the images without points and
-why. Whoever replaces images removes the folder and annotates again.
+The store is the folder `keypoints` in the data set's folder, or the folder that `keypoints_dir` names. It holds files
+`part-00000.npz` of at most 500 images with 2 kB each. A part contains `names` (relative to the data set's folder, so
+the folder may be moved), `status` (int8), `points` (uint16, see `encode_points`) and `finder`, the name and version of
+the face finder. Parts appear complete or not at all and never change. If two parts hold the same image, the later one
+counts. Points of another finder are not used, because they differ a little (by 0.028 eye distances on average for
+MediaPipe 0.10.21, whose parts name no finder). Their images count as not annotated. `without_points.txt` lists the
+images without points and the reason. After you replace images, remove the folder and annotate again.
 """
 
 import io
@@ -40,19 +41,19 @@ LISTING = "without_points.txt"
 NUM_POINTS = 478
 
 _FOUND, _NO_FACE, _UNDECODABLE = 1, 0, -1
-_OLD_FINDER = "mediapipe-0.10.21"  # of parts that name none
-_PART_SIZE = 500  # images to a file: what a killed run may have to do again, some seconds' work
-_TASK_SIZE = 20  # images handed to a process at a time
-_UNITS = 32768  # steps of a stored point to an image's width or height: 0.005 pixels of a CelebA crop
+_OLD_FINDER = "mediapipe-0.10.21"  # the finder of parts that name none
+_PART_SIZE = 500  # images per file: the most that is annotated again after a process was killed, a few seconds
+_TASK_SIZE = 20  # images per task of a process
+_UNITS = 32768  # steps of a stored point per width or height of the image: 0.005 pixels of CelebA's crop each
 
 
 class Keypoints(NamedTuple):
-    """The points of a list of images.
+    """Keypoints of a list of images.
 
     Attributes:
-        points: `uint16` array `[N, 478, 2]` in MediaPipe's order; `decode_points` makes fractions of them. Zeros where
-            no face was found. 387 MB for CelebA.
-        found: `bool` array `[N]`, whether the image has points.
+        points: `uint16` array `[N, 478, 2]` in MediaPipe's order, 387 MB for CelebA. `decode_points` converts it to
+            fractions. Images without points have zeros.
+        found: `bool` array `[N]`, whether each image has points.
     """
 
     points: np.ndarray
@@ -60,12 +61,13 @@ class Keypoints(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """What came of annotating a data set.
+    """Result of annotating a data set.
 
     Attributes:
-        num_images: How many images it has.
-        without_face: Those in which no face was found, relative to the data set's folder.
-        undecodable: Those that are no image, damaged or cannot be read; the next run tries them again.
+        num_images: Number of images.
+        without_face: Images in which no face was found, relative to the data set's folder.
+        undecodable: Images that cannot be read or decoded, relative to the data set's folder. The next call tries them
+            again.
         listing: The text file that lists both.
     """
 
@@ -76,35 +78,41 @@ class Annotation(NamedTuple):
 
 
 def fractions(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """From pixels, where whole numbers are pixel centres, to fractions of an image's width and height.
+    """Converts points in pixels to fractions of an image's width and height.
 
     Args:
-        pixels: `[..., 2]`, x, y as `find_face` gives them.
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
+        pixels: `[..., 2]`, x, y in pixels as `find_face` returns them; whole numbers are pixel centres.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
 
     Returns:
-        Array of the same shape; 0 is the left or top edge of the image, 1 the right or bottom one.
+        Array of the same shape. 0 is the left or top edge of the image, 1 the right or bottom edge.
     """
     return (pixels + 0.5) / (width, height)
 
 
 def encode_points(points: np.ndarray) -> np.ndarray:
-    """Fractions `[..., 2]` -> uint16 of the same shape, 1/32768 apart; beyond -0.5..1.5 the nearest of these."""
+    """Rounds fractions `[..., 2]` to uint16 of the same shape in steps of 1/32768, clipped to -0.5..1.5."""
     return np.clip(np.rint((points + 0.5) * _UNITS), 0, 65535).astype(np.uint16)
 
 
 def decode_points(points: "np.ndarray | tf.Tensor") -> "np.ndarray | tf.Tensor":
-    """uint16 array or TensorFlow tensor of any shape -> fractions, float32 in -0.5..1.5, exact."""
+    """Converts stored points, a uint16 array or TensorFlow tensor of any shape, to float32 fractions in -0.5..1.5.
+
+    The conversion is exact.
+    """
     if isinstance(points, np.ndarray):
         return points.astype(np.float32) / _UNITS - 0.5
-    import tensorflow as tf  # loaded already where there are tensors; the processes that annotate do without
+    import tensorflow as tf  # already loaded if there is a tensor; the processes that annotate do not need it
 
     return tf.cast(points, tf.float32) / _UNITS - 0.5
 
 
 def store_of(data_dir: str | os.PathLike, keypoints_dir: str | os.PathLike = "") -> Path:
-    """The folder that holds the points of a data set: the one that is named, or one that a folder's tables share."""
+    """Returns the folder of a data set's keypoints: `keypoints_dir`, or `keypoints` in the data set's folder.
+
+    All tables in one folder share that folder of keypoints.
+    """
     return as_path(keypoints_dir) if keypoints_dir else folder_of(data_dir) / FOLDER
 
 
@@ -114,22 +122,25 @@ def load_keypoints(
     source: str = "celeba",
     keypoints_dir: str | os.PathLike = "",
 ) -> Keypoints:
-    """The stored points of images, in their order.
+    """Loads the stored keypoints of images.
 
     Args:
-        data_dir: The data set's folder, or the table that it is.
-        paths: Image files, as `Examples.paths` names them.
-        source: Kind of data set, for the message.
-        keypoints_dir: Folder of the points; by default beside the images.
+        data_dir: The data set's folder, or its table.
+        paths: Image files, as in `Examples.paths`.
+        source: Kind of data set, for the error message.
+        keypoints_dir: Folder of the keypoints; by default `keypoints` in the data set's folder.
+
+    Returns:
+        The keypoints in the order of `paths`.
 
     Raises:
-        FarkerasError: Images that have not been annotated, or by another finder only; a damaged part.
+        FarkerasError: An image has not been annotated, or only by another finder, or a part is damaged.
     """
     names, store = names_in(data_dir, paths), store_of(data_dir, keypoints_dir)
     all_parts = _read_parts(store)
     parts = [part for part in all_parts if part.finder == FINDER]
     listed = (name for part in parts for name in part.names)
-    row_of = {name: row for row, name in enumerate(listed)}  # over all parts; of two the later one
+    row_of = {name: row for row, name in enumerate(listed)}  # rows over all parts; the later of two counts
     rows = np.array([row_of.get(name, -1) for name in names], np.int64)
     missing = np.flatnonzero(rows < 0)
     if len(missing):
@@ -137,7 +148,7 @@ def load_keypoints(
         why = f" (those of {' and '.join(others)} are not used, expected {FINDER})" if others else ""
         raise FarkerasError(
             f"{len(missing):,} of {len(names):,} images have no keypoints in {store}{why}, the first is "
-            f"{names[missing[0]]}. Find them first: {annotate_command(data_dir, source, keypoints_dir)}"
+            f"{names[missing[0]]}. Annotate the images first: {annotate_command(data_dir, source, keypoints_dir)}"
         )
     points = np.zeros((len(names), NUM_POINTS, 2), np.uint16)
     found = np.zeros(len(names), bool)
@@ -153,7 +164,7 @@ def load_keypoints(
 
 
 def annotate_command(data_dir: str | os.PathLike, source: str, keypoints_dir: str | os.PathLike = "") -> str:
-    """The command that makes the store."""
+    """Returns the command that annotates a data set."""
     kind = "" if source == "celeba" else f" --source={source}"  # the command's default
     command = f"python -m farkeras.annotate{kind} --data_dir={shlex.quote(os.fspath(data_dir))}"
     if keypoints_dir:
@@ -168,20 +179,24 @@ def annotate_images(
     progress: Progress | None = None,
     keypoints_dir: str | os.PathLike = "",
 ) -> Annotation:
-    """Finds the points of all images that have none stored, in parallel processes, and stores them.
+    """Finds the keypoints of all images that are not annotated yet, in parallel processes, and stores them.
 
-    A run that was stopped, or killed, is continued by the next one. The result does not depend on `workers`.
+    After an interruption, the same call continues. The result does not depend on `workers`.
 
     Args:
-        data_dir: The data set's folder, or the table that it is.
-        splits: Those whose images are annotated, such as the values of `filled_splits(source)`.
-        workers: Processes, each with a face finder of its own (about 130 MB).
-        progress: Called when the processes are ready, then every few images; counts those of earlier runs, too.
-        keypoints_dir: Folder to store them in; by default beside the images.
+        data_dir: The data set's folder, or its table.
+        splits: Splits to annotate, such as the values of `filled_splits(source)`.
+        workers: Number of processes. Each has its own face finder (about 130 MB).
+        progress: Called when the processes are ready, then every few images. It also counts the images that are already
+            annotated.
+        keypoints_dir: Folder to store the keypoints in; by default `keypoints` in the data set's folder.
+
+    Returns:
+        The number of images, and the images without points.
 
     Raises:
-        FarkerasError: MediaPipe or its model file is missing, no right or room to write, another process that
-            annotates, a process that died, a damaged part, or `workers` < 1.
+        FarkerasError: MediaPipe or its model file is missing, the folder cannot be written, another process writes into
+            it, a process died, a part is damaged, or `workers` is less than 1.
     """
     if workers < 1:
         raise FarkerasError(f"`workers` must be at least 1. Received: {workers}.")
@@ -195,10 +210,10 @@ def annotate_images(
     done = len(images) - len(to_do)
     if tasks:
         with (
-            face_processes(min(workers, len(tasks)), "what is stored is not done twice") as pool,
+            face_processes(min(workers, len(tasks)), "images that are already stored are not annotated again") as pool,
             alone_in(store, "keypoints_dir"),
         ):
-            waiting: list[tuple[list[str], np.ndarray, np.ndarray]] = []  # names, status and points of a task each
+            waiting: list[tuple[list[str], np.ndarray, np.ndarray]] = []  # names, status and points of each task
             report(progress, done, len(images))
             results = pool.map(_annotate, [[images[name] for name in task] for task in tasks])
             try:
@@ -237,7 +252,7 @@ def _part_paths(store: Path) -> list[Path]:
 
 
 def _read_parts(store: Path) -> list[_Part]:
-    """The parts of all finders without their points, oldest first."""
+    """Reads the parts of all finders, oldest first, without their points."""
     parts = []
     for path in _part_paths(store):
         names, status, finder = _read(path, "names", "status", "finder")
@@ -246,7 +261,7 @@ def _read_parts(store: Path) -> list[_Part]:
 
 
 def _status(store: Path) -> dict[str, int]:
-    """Image -> its status by this finder."""
+    """Returns the status of each image that this finder has annotated."""
     parts = [part for part in _read_parts(store) if part.finder == FINDER]
     return {name: state for part in parts for name, state in zip(part.names, part.status.tolist(), strict=True)}
 
@@ -258,13 +273,13 @@ def _read(path: Path, *arrays: str) -> list[np.ndarray]:
             return [old[name] if name in old else part[name] for name in arrays]
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         raise FarkerasError(
-            f"{path} cannot be read, it may be damaged; expected what farkeras.annotate writes. Remove it and annotate "
-            "again: only the images in it are done again."
+            f"{path} cannot be read and may be damaged; expected a file that farkeras.annotate wrote. Remove it and "
+            "annotate again, which repeats only the images in this file."
         ) from None
 
 
 def _store(store: Path, results: list[tuple[list[str], np.ndarray, np.ndarray]]) -> None:
-    """Moves results, if there are any, to a new part."""
+    """Moves `results`, if there are any, to a new part."""
     if not results:
         return
     number = 1 + max((int(path.stem.removeprefix("part-")) for path in _part_paths(store)), default=-1)
@@ -276,7 +291,7 @@ def _store(store: Path, results: list[tuple[list[str], np.ndarray, np.ndarray]])
 
 
 def _annotate(images: list[Stored]) -> tuple[np.ndarray, np.ndarray]:
-    """The status, int8 `[n]`, and the points, uint16 `[n, 478, 2]`, of some images."""
+    """Returns the status, int8 `[n]`, and the points, uint16 `[n, 478, 2]`, of images."""
     status = np.zeros(len(images), np.int8)
     points = np.zeros((len(images), NUM_POINTS, 2), np.uint16)
     for i, stored in enumerate(images):
@@ -292,7 +307,11 @@ def _annotate(images: list[Stored]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decode_image(stored: Stored) -> np.ndarray | None:
-    """The pixels as training decodes them, not turned by EXIF, `uint8 [height, width, 3]`; None for a damaged file."""
+    """Decodes an image as training does, which ignores the EXIF orientation.
+
+    Returns:
+        RGB pixels, `uint8` `[height, width, 3]`; None for an undecodable image.
+    """
     try:
         with opened(io.BytesIO(stored.read())) as image:
             return rgb(image)

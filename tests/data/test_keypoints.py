@@ -107,8 +107,8 @@ class TestLoading:
         with pytest.raises(FarkerasError) as raised:
             load_keypoints(folder, [str(folder / name) for name in ("a.jpg", "b.jpg", "c.jpg")])
         assert str(raised.value) == (
-            f"2 of 3 images have no keypoints in {folder / 'keypoints'}, the first is b.jpg. Find them first: "
-            f"python -m farkeras.annotate --data_dir='{folder}'"
+            f"2 of 3 images have no keypoints in {folder / 'keypoints'}, the first is b.jpg. "
+            f"Annotate the images first: python -m farkeras.annotate --data_dir='{folder}'"
         )
         with pytest.raises(FarkerasError, match=r"python -m farkeras\.annotate --source=lfwa --data_dir='"):
             load_keypoints(folder, [str(folder / "b.jpg")], "lfwa")
@@ -120,7 +120,7 @@ class TestLoading:
             load_keypoints(tmp_path, [str(tmp_path / name) for name in ("a.jpg", "b.jpg")])
         assert str(raised.value) == (
             f"1 of 2 images have no keypoints in {tmp_path / 'keypoints'} (those of mediapipe-0.10.21 are not used, "
-            f"expected {FINDER}), the first is a.jpg. Find them first: "
+            f"expected {FINDER}), the first is a.jpg. Annotate the images first: "
             f"python -m farkeras.annotate --data_dir={tmp_path}"
         )
         assert load_keypoints(tmp_path, [str(tmp_path / "b.jpg")]).found.all()
