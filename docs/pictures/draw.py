@@ -153,7 +153,7 @@ def far_amtn() -> None:
     picture.arrow((left, 512), (left, 562), label="Z: 2048")
     gates = ["8 gates: σ(W₂ relu(W₁ Z))", "2048 → 128 → 2048", "526,464 parameters each"]
     picture.box(left - 190, 578, 370, 114, gates, GROUP, copies=3)
-    block = ["f: conv5, block 3", "1 × 1, 3 × 3, 1 × 1, shortcut", "4,465,664 parameters"]
+    block = ["f: conv5, block 3", "convolutions; shortcut: ours", "4,465,664 parameters"]
     picture.box(right - 190, 464, 380, 110, block, SHARED)
     picture.arrow((right, 574), (right, 616), label="7 × 6 × 2048")
     picture.box(right - 190, 616, 380, 76, ["Mean over H, W", "exact fold: before the gates"], ours=True)
