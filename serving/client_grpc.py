@@ -2,8 +2,9 @@
 
     python serving/client_grpc.py PHOTO... --align --metadata=runs/demo/export/saved_model
 
-Without --align the images are crops that are aligned as CelebA's. The server does not know the attributes' names:
---metadata is the export that it serves, or its farkeras.json. Needs `pip install 'farkeras[clients]'`, not TensorFlow.
+Without --align, the images must be crops that are aligned as in CelebA. The server does not know the names of the
+attributes, so --metadata names the export that it serves, or its farkeras.json. The command needs
+`pip install 'farkeras[clients]'`, but not TensorFlow.
 """
 
 import argparse
@@ -22,28 +23,28 @@ from farkeras.photos.search import find_photos
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="Image files, and folders of them.")
-    parser.add_argument("--server", default="localhost:8500", help="Host and gRPC port; %(default)s.")
-    parser.add_argument("--metadata", required=True, help="The export that is served, or its farkeras.json.")
-    parser.add_argument("--align", action="store_true", help="Find and align the largest face of each photograph here.")
-    parser.add_argument("--model", default="farkeras", help="The model's name at the server; %(default)s.")
-    parser.add_argument("--version", type=int, help="A version of it; by default the latest.")
-    parser.add_argument("--label", help="A version label, such as canary.")
-    parser.add_argument("--timeout", type=float, default=10, help="Seconds for a request; %(default)s.")
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="Image files and folders of image files.")
+    parser.add_argument("--server", default="localhost:8500", help="Host and gRPC port; by default %(default)s.")
+    parser.add_argument("--metadata", required=True, help="The export that the server serves, or its farkeras.json.")
+    parser.add_argument("--align", action="store_true", help="Find and align the largest face of each photograph.")
+    parser.add_argument("--model", default="farkeras", help="Name of the model on the server; by default %(default)s.")
+    parser.add_argument("--version", type=int, help="Version of the model; by default the latest.")
+    parser.add_argument("--label", help="Version label of the model, such as canary.")
+    parser.add_argument("--timeout", type=float, default=10, help="Seconds per request; by default %(default)s.")
     parser.add_argument("--threshold", type=float, default=0.5, help="Probability from which an attribute is marked.")
-    parser.add_argument("--json", action="store_true", help="Print JSON in place of tables.")
-    parser.add_argument("--tls", action="store_true", help="An encrypted connection.")
-    parser.add_argument("--tls_ca", help="PEM file of the certificates that are trusted; implies --tls.")
+    parser.add_argument("--json", action="store_true", help="Print JSON instead of tables.")
+    parser.add_argument("--tls", action="store_true", help="Use an encrypted connection.")
+    parser.add_argument("--tls_ca", help="PEM file of the trusted certificates; implies --tls.")
     parser.add_argument(
-        "--header", action="append", default=[], metavar="NAME=VALUE", help="Sent with each request; may be repeated."
+        "--header", action="append", default=[], metavar="NAME=VALUE", help="Header of each request; may be repeated."
     )
     return parser
 
 
 def run(given: argparse.Namespace) -> int:
-    """Prints the server's answers; returns 1 when one of the images could not be used."""
+    """Prints the server's answers. Returns 1 if at least one image could not be used, else 0."""
     if given.align:
-        silence_native_logs()  # MediaPipe's
+        silence_native_logs()  # of MediaPipe
     photos, without_photos = find_photos(given.photos)
     errors = [_print_error(error) for error in without_photos]
     headers = dict(header.partition("=")[::2] for header in given.header)
@@ -59,7 +60,7 @@ def run(given: argparse.Namespace) -> int:
                 if answer.probabilities:
                     console.print(probability_table(answer, client.names.groups, given.threshold))
         if client.names.procedural:
-            print("This model learned from drawn faces: what it says of photographs means little.", file=sys.stderr)
+            print("This model learned from procedural faces: its answers on photographs mean little.", file=sys.stderr)
     return 1 if errors else 0
 
 
@@ -71,13 +72,13 @@ def _shown(answers: Iterable[Answer], errors: list[str]) -> Iterator[Answer]:
 
 
 def _print_error(error: str) -> str:
-    shown = re.sub(r"`(align|metadata|timeout)(?:=\w+)?`", r"--\1", error)  # settings of the client, as flags
+    shown = re.sub(r"`(align|label|metadata|timeout|version)(?:=\w+)?`", r"--\1", error)  # settings become flags
     print(f"error: {shown}", file=sys.stderr)
     return error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Runs the command and returns its exit code."""
     escape_output()
     try:
         return run(make_parser().parse_args(argv))

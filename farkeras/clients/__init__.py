@@ -1,7 +1,7 @@
-"""Clients of a server and of exported files, without TensorFlow, Keras and most of what farkeras requires.
+"""Clients for a model server and for exported files, without TensorFlow, Keras and most dependencies of farkeras.
 
-`GrpcClient`, `RestClient` and their asyncio versions speak to TF Serving and to `python -m farkeras.serve`.
-`__init__.pyi` lists the names; each is imported with the packages that it needs when it is first used.
+`GrpcClient`, `RestClient` and their asyncio versions talk to TF Serving and to `python -m farkeras.serve`.
+`__init__.pyi` lists the public names. Each name is imported, with the packages that it needs, when it is first used.
 """
 
 import lazy_loader

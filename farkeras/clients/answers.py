@@ -1,4 +1,4 @@
-"""A server's answers, an image at a time and by name."""
+"""Turns the tensors of a server into one answer per image, with probabilities by attribute name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from farkeras.clients.names import Names
 from farkeras.errors import FarkerasError
 
 _ALL_UNDECODABLE = "can be decoded"
-"""Part of an export's INVALID_ARGUMENT message when no image of a request can be decoded."""
+"""Part of the INVALID_ARGUMENT message of an export if all images of a request are undecodable."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Probabilities of one image, or the reason why there are none. `answer["Smiling"]` is one of them.
+    """Probabilities for one image, or an error. `answer["Smiling"]` is the probability of one attribute.
 
     Attributes:
         photo: Path of the image, or "image 0", "image 1", ... for images without a path.
         probabilities: Attribute -> probability in 0..1, in the model's order; None after an error.
         error: One sentence that names the image, or None.
-        version: The version of the model that answered; None after an error, and over REST, which does not give it.
+        version: Version of the model that answered; None after an error, and over REST, which does not report it.
     """
 
     photo: str
@@ -38,11 +38,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Outputs:
-    """A model's answer to one request.
+    """Outputs of a model for one request.
 
     Attributes:
-        tensors: Output name -> array; the first dimension is the request's batch.
-        version: The version of the model; None over REST.
+        tensors: Output name -> array. The first dimension is the batch of the request.
+        version: Version of the model; None over REST.
     """
 
     tensors: Mapping[str, np.ndarray]
@@ -51,12 +51,12 @@ class Outputs:
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """A version that the server knows.
+    """Status of one version of a model on the server.
 
     Attributes:
-        version: Its number.
+        version: Version number.
         state: START, LOADING, AVAILABLE, UNLOADING or END.
-        error: Why it could not be loaded, or "".
+        error: Reason why the version could not be loaded, or "".
     """
 
     version: int
@@ -65,21 +65,21 @@ class VersionStatus:
 
 
 def inputs_of(files: Sequence[File]) -> dict[str, np.ndarray]:
-    """The inputs of a request with these files; those with errors are left out."""
+    """Returns the inputs of a request. Files with errors are left out."""
     return {"bytes": np.array([file.data for file in files if not file.error], object)}
 
 
 def answers_to(files: Sequence[File], outputs: Outputs | ServingError | None, names: Names) -> list[Answer]:
-    """One answer for each file of a request.
+    """Returns one answer for each file of a request.
 
     Args:
-        files: Of the request.
-        outputs: The answer to the request; None where all files have errors, so that nothing was sent.
-        names: Names of the outputs.
+        files: Files of the request, including those with errors.
+        outputs: The server's answer or error; None if all files have errors, so that no request was sent.
+        names: Names of the model's attributes.
 
     Raises:
-        ServingError: The one in `outputs`, unless it is about the images.
-        FarkerasError: The model does not answer with a probability for each name.
+        ServingError: `outputs` is an error, other than that all images are undecodable.
+        FarkerasError: The model does not return one probability for each name.
     """
     sent = [file for file in files if not file.error]
     if isinstance(outputs, ServingError):
@@ -106,7 +106,7 @@ def _checked(tensors: Mapping[str, np.ndarray], count: int, names: Names) -> tup
     expected = {"probabilities": [count, len(names.attributes)], "valid": [count]}
     if not expected.items() <= shapes.items():
         raise FarkerasError(
-            f"The model answered with {shapes}; expected {expected}, for the names that were given. Give the "
-            "metadata of the very model that is served, exported by this version of farkeras."
+            f"The model answered with tensors of shapes {shapes}; expected {expected} for the names in `metadata`. Set "
+            "`metadata` to the export that is served, written by this version of farkeras."
         )
     return tensors["probabilities"], tensors["valid"]

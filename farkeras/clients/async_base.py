@@ -1,4 +1,4 @@
-"""The base class of the asyncio clients."""
+"""Base class of the asyncio clients."""
 
 import asyncio
 import time
@@ -21,9 +21,13 @@ _REQUESTS_AT_ONCE = 4
 
 
 class AsyncClient(ABC):
-    """`Client` for asyncio; made and used in one event loop. `async with` closes it.
+    """Asyncio version of `Client`. Create and use it in one event loop; `async with` closes it.
 
-    Images are read and aligned in a thread, and four requests are on their way at a time.
+    Images are read and aligned in a thread. Up to four requests are sent concurrently.
+
+    Attributes:
+        address: Address of the server.
+        settings: Settings of all requests.
     """
 
     address: str
@@ -31,26 +35,29 @@ class AsyncClient(ABC):
 
     @abstractmethod
     async def read_names(self) -> Names:
-        """The attributes of the model and their groups."""
+        """Returns the attributes of the model and their groups."""
 
     @abstractmethod
     async def predict(self, inputs: dict[str, np.ndarray], signature: str = "serving_default") -> Outputs:
-        """As `Client.predict`."""
+        """Sends one request; see `Client.predict`."""
 
     @abstractmethod
     async def status(self) -> list[VersionStatus]:
-        """As `Client.status`."""
+        """Returns the versions of the model on the server; see `Client.status`."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
 
     async def recognize(self, photos: Photo | Iterable[Photo], align: bool = False) -> list[Answer]:
-        """As `Client.recognize`."""
+        """Recognises the attributes of faces; see `Client.recognize`."""
         return [answer async for answer in self.recognize_each(photos, align)]
 
     async def recognize_each(self, photos: Photo | Iterable[Photo], align: bool = False) -> AsyncIterator[Answer]:
-        """As `recognize`, four requests at a time: images are read when their request is made."""
+        """Yields the answers of `recognize` one by one.
+
+        Four requests are sent at a time. Images are read when their request is made.
+        """
         names = await self.read_names()
         requests = in_requests(read_files(photos, align), self.settings.max_images, self.settings.max_bytes)
         while some := await asyncio.to_thread(lambda: list(islice(requests, _REQUESTS_AT_ONCE))):
@@ -59,7 +66,7 @@ class AsyncClient(ABC):
                     yield answer
 
     async def wait_until_ready(self, seconds: float) -> None:
-        """As `Client.wait_until_ready`."""
+        """Waits until a version is AVAILABLE; see `Client.wait_until_ready`."""
         deadline = time.monotonic() + seconds
         while True:
             try:

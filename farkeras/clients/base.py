@@ -1,4 +1,4 @@
-"""The base class of the clients: images in, answers out."""
+"""Base class of the clients, which turn images into answers."""
 
 import time
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ POLL_SECONDS = 0.2
 
 
 class Client(ABC):
-    """A client that waits for its answers; threads may share it. `with` closes it.
+    """A client that waits for each answer. Threads may share a client; `with` closes it.
 
     Attributes:
         address: Address of the server.
@@ -31,49 +31,49 @@ class Client(ABC):
 
     @cached_property
     def names(self) -> Names:
-        """The attributes of the model and their groups; raises as `read_names`."""
+        """Attributes of the model and their groups, read once by `read_names`."""
         return self.read_names()
 
     @abstractmethod
     def read_names(self) -> Names:
-        """The attributes of the model and their groups, without a memory of earlier answers."""
+        """Reads the attributes of the model and their groups; `names` keeps the result."""
 
     @abstractmethod
     def predict(self, inputs: dict[str, np.ndarray], signature: str = "serving_default") -> Outputs:
-        """Sends one request as it is.
+        """Sends one request and returns the outputs of the model.
 
         Args:
-            inputs: Input name -> array; strings as `object` arrays of `bytes`.
-            signature: Name of a signature.
+            inputs: Input name -> array. A string tensor is an `object` array of `bytes`.
+            signature: Name of a signature of the model.
 
         Raises:
-            ServingError: It failed.
+            ServingError: The request failed.
         """
 
     @abstractmethod
     def status(self) -> list[VersionStatus]:
-        """The versions of the model that the server knows, the highest first; the request is not repeated.
+        """Returns the versions of the model that the server knows, highest first. The request is not repeated.
 
         Raises:
-            ServingError: It has no such model, or cannot be reached.
+            ServingError: The server does not have the model, or cannot be reached.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
 
     def recognize(self, photos: Photo | Iterable[Photo], align: bool = False) -> list[Answer]:
         """Recognises the attributes of faces.
 
         Args:
-            photos: One or several crops that are aligned as CelebA's (`farkeras.align_face`): paths, open files or
+            photos: One or several crops that are aligned as in CelebA (`farkeras.align_face`): paths, open files or
                 their bytes, Pillow images, or `uint8` arrays or tensors `[height, width, 3]`, RGB. An image is turned
                 upright by its EXIF orientation.
-            align: Whether they are photographs instead: the largest face of each is found and aligned here, with
-                MediaPipe (`pip install 'farkeras[keypoints]'`).
+            align: Whether `photos` are photographs instead of crops. The client then finds and aligns the largest face
+                of each photograph with MediaPipe (`pip install 'farkeras[keypoints]'`).
 
         Returns:
-            For each image, probabilities by name or an error; an unreadable image does not affect the others.
+            For each image, probabilities by attribute name or an error. An unreadable image does not affect the others.
 
         Raises:
             ServingError: A request failed.
@@ -81,16 +81,19 @@ class Client(ABC):
         return list(self.recognize_each(photos, align))
 
     def recognize_each(self, photos: Photo | Iterable[Photo], align: bool = False) -> Iterator[Answer]:
-        """As `recognize`, request by request: images are read when their request is made."""
+        """Yields the answers of `recognize` request by request. Images are read when their request is made."""
         names = self.names
         for files in in_requests(read_files(photos, align), self.settings.max_images, self.settings.max_bytes):
             yield from answers_to(files, self._ask(files), names)
 
     def wait_until_ready(self, seconds: float) -> None:
-        """Returns as soon as a version is AVAILABLE, the one in the settings if they name one.
+        """Waits until a version is AVAILABLE: the version in the settings, or any version if they name none.
+
+        Args:
+            seconds: Longest time to wait.
 
         Raises:
-            ServingError: No version is AVAILABLE after so many seconds; the message gives the reason.
+            ServingError: The version is not AVAILABLE after this time. The message gives the reason.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -117,7 +120,7 @@ class Client(ABC):
 
 
 def require_ready(address: str, settings: Settings, versions: Sequence[VersionStatus]) -> None:
-    """Raises `ServingError` unless a version can answer, the one in the settings if they name one."""
+    """Raises a `ServingError` unless the version in the settings, or any version if they name none, is AVAILABLE."""
     if any(v.state == "AVAILABLE" and settings.version in (None, v.version) for v in versions):
         return
     known = ", ".join(f"{v.version} {v.state} {v.error}".strip() for v in versions) or "none"

@@ -1,23 +1,23 @@
-"""What a server answers when it does not answer."""
+"""The error of a failed request."""
 
 from farkeras.errors import FarkerasError
 
 _HINTS = {
-    "UNAVAILABLE": "Is the server up, and the address right?",
-    "DEADLINE_EXCEEDED": "Give it more time with a longer timeout, or fewer images in a request.",
-    "NOT_FOUND": "The server has other models or versions: see its model status.",
-    "UNAUTHENTICATED": "Headers with credentials are missing.",
+    "UNAVAILABLE": "Check that the server is up and the address is right.",
+    "DEADLINE_EXCEEDED": "Set a longer `timeout`, or send fewer images in a request.",
+    "NOT_FOUND": "The server does not serve this model or version; its model status lists what it serves.",
+    "UNAUTHENTICATED": "The request needs headers with valid credentials.",
     "RESOURCE_EXHAUSTED": "Send fewer images in a request, or fewer requests at once.",
     "UNIMPLEMENTED": "Is this TF Serving's gRPC port (8500), not REST's (8501)?",
 }
 
 
 class ServingError(FarkerasError):
-    """A request that failed, after the repetitions that it is given.
+    """A request failed, after all its attempts.
 
     Attributes:
-        code: gRPC's name of what happened, such as "UNAVAILABLE"; REST's status numbers are translated.
-        details: The server's own words.
+        code: Name of gRPC's status code, such as "UNAVAILABLE". HTTP status codes of REST are translated.
+        details: Message of the server.
     """
 
     def __init__(self, address: str, code: str, details: str):

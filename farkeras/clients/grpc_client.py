@@ -1,4 +1,4 @@
-"""TF Serving over gRPC, the faster of its two interfaces, because images travel as plain bytes."""
+"""Clients for TF Serving over gRPC, the faster of its two interfaces, because images are sent as plain bytes."""
 
 import json
 import os
@@ -28,9 +28,9 @@ class GrpcClient(Client):
     """Asks TF Serving, or `python -m farkeras.serve`, over gRPC.
 
     Args:
-        address: Host and port, 8500 by default: "localhost:8500".
-        metadata: The export that is served, as the folder of its versions, of one of them, or its `farkeras.json`:
-            the server itself does not know the names of the attributes.
+        address: Host and port, such as "localhost:8500"; 8500 is the server's default.
+        metadata: The export that is served: the folder of its versions, the folder of one version, or its
+            `farkeras.json`. It names the attributes, which the server does not know.
         **settings: The fields of `Settings`.
 
     Raises:
@@ -70,7 +70,7 @@ class GrpcClient(Client):
 
 
 class AsyncGrpcClient(AsyncClient):
-    """As `GrpcClient`, for asyncio."""
+    """Asyncio version of `GrpcClient`, with the same arguments."""
 
     def __init__(self, address: str, metadata: str | os.PathLike, **settings: Any):
         self.address, self.settings, self._names = address, Settings(**settings), read_names(metadata)
@@ -99,8 +99,8 @@ class AsyncGrpcClient(AsyncClient):
 
 
 def _channel(api: ModuleType, address: str, settings: Settings) -> grpc.Channel:
-    """A channel of `grpc` or `grpc.aio`, which repeats requests to PredictionService by itself."""
-    service_config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}  # among the name's addresses
+    """Opens a channel of `grpc` or `grpc.aio`, which repeats requests to PredictionService by itself."""
+    service_config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}  # all addresses of the host
     if settings.attempts > 1:
         policy = {
             "maxAttempts": settings.attempts,
@@ -115,7 +115,7 @@ def _channel(api: ModuleType, address: str, settings: Settings) -> grpc.Channel:
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.service_config", json.dumps(service_config)),
-        # By default a server that was gone for a minute is not looked for in the next two.
+        # With gRPC's defaults, a server that was unreachable for one minute is not tried again for two minutes.
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 2000),
     ]

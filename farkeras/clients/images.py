@@ -1,4 +1,4 @@
-"""From a caller's images to the files that go to a server, several in a request."""
+"""Turns a caller's images into image files, and groups the files into requests."""
 
 import io
 import os
@@ -16,11 +16,11 @@ from farkeras.photos.reader import Photo, content_of, named, read_crop
 
 
 class File(NamedTuple):
-    """An image as it goes to the server.
+    """An image file for the server.
 
     Attributes:
         name: Path of the image, or "image 0", "image 1", ... for images without a path.
-        data: JPEG or PNG; None after an error.
+        data: Content of the JPEG or PNG file; None after an error.
         error: One sentence that names the image, or None.
     """
 
@@ -30,12 +30,12 @@ class File(NamedTuple):
 
 
 def read_files(photos: Photo | Iterable[Photo], align: bool) -> Iterator[File]:
-    """Reads images, one after the other as they are asked for.
+    """Reads images lazily, one by one.
 
     Args:
-        photos: One or several: crops, sent as the files they are, or as PNG where they are pixels or are to be turned
-            by their EXIF orientation, which the server does not do; or photographs.
-        align: Whether they are photographs: the largest face of each is found and aligned, and sent as PNG.
+        photos: One or several crops or photographs. The file of a crop is sent unchanged. A crop is sent as PNG if it
+            is given as pixels, or if its EXIF orientation turns it, which the server would ignore.
+        align: Whether `photos` are photographs. The largest face of each is found, aligned and sent as PNG.
     """
     for name, photo in named(photos):
         try:
@@ -45,12 +45,12 @@ def read_files(photos: Photo | Iterable[Photo], align: bool) -> Iterator[File]:
 
 
 def in_requests(files: Iterable[File], max_images: int, max_bytes: int) -> Iterator[list[File]]:
-    """Files in their order, as many in a list as a request may hold; those with errors are among them.
+    """Groups files into requests and keeps their order. Files with errors are included.
 
     Args:
-        files: The files; a list holds at least one of them, of any size.
-        max_images: Files in a list.
-        max_bytes: Bytes of files in a list.
+        files: The files.
+        max_images: Largest number of files in a request.
+        max_bytes: Largest total size of the files in a request; a single file may be larger.
     """
     request: list[File] = []
     size = 0
@@ -66,9 +66,9 @@ def in_requests(files: Iterable[File], max_images: int, max_bytes: int) -> Itera
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """A PNG file with the pixels `uint8 [height, width, 3]`, RGB; or `[height, width, 2]`, grey and alpha."""
+    """Encodes pixels as PNG: `uint8 [height, width, 3]`, RGB, or `[height, width, 2]`, grey and alpha."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=1)  # a fifth larger than the smallest, and quick
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)  # fast, and a fifth larger than the smallest file
     return file.getvalue()
 
 
@@ -85,14 +85,14 @@ def _encoded(name: str, photo: Photo) -> bytes:
         size, content = len(found), found
     if not 0 < size <= MAX_IMAGE_BYTES:
         raise FarkerasError(
-            f"{name} has {size:,} bytes; expected a crop of a face, at most {MAX_IMAGE_BYTES:,}. Photographs must "
-            "be aligned first: `align=True`."
+            f"{name} has {size:,} bytes; expected a crop of a face with 1 to {MAX_IMAGE_BYTES:,} bytes. Align "
+            "photographs with `align=True`."
         )
     return png(read_crop(content, name)) if is_turned(content) else content
 
 
 def _aligned(name: str, photo: Photo) -> bytes:
-    from farkeras.photos.crops import align_face  # which sets MediaPipe's logs; only where needed
+    from farkeras.photos.crops import align_face  # imported only if needed, because it sets MediaPipe's logs
 
     try:
         return png(align_face(photo))

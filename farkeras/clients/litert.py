@@ -1,8 +1,8 @@
-"""An exported `.tflite` on a phone's or board's Python: needs numpy, Pillow, ai-edge-litert and lazy_loader only.
+"""Runs an exported `.tflite` file in Python, with numpy, Pillow, ai-edge-litert and lazy_loader only.
 
     python -m farkeras.clients.litert model.tflite crop.jpg ...
 
-prints a table with a column for each crop.
+prints a table with one column per crop.
 """
 
 import argparse
@@ -27,17 +27,18 @@ class LiteRTRecognizer:
     """Recognises face attributes in aligned crops with a file that `export/export_tflite.py` wrote.
 
     Args:
-        path: The `.tflite` file. The names of its attributes lie in it, as TFLite's tools pack them.
-        num_threads: CPU threads; by default LiteRT's choice.
+        path: The `.tflite` file. It contains the names of its attributes.
+        num_threads: Number of CPU threads; by default LiteRT's choice.
 
     Attributes:
-        attributes: The names, in the order of all results.
-        metadata: What else the file says of itself: groups, preprocessing, training settings, versions.
+        attributes: Names of the attributes, in the order of the outputs.
+        metadata: Content of the file's `farkeras.json`: groups, preprocessing, training settings, versions.
         input_size: Height and width of the crops in pixels.
-        batch_size: Crops that the file takes in one call (`export_tflite.py --batch_size`); the last are filled up.
+        batch_size: Number of crops that the file takes in one call (`export_tflite.py --batch_size`). A smaller last
+            batch is padded.
 
     Raises:
-        FarkerasError: No such file, or not one of `export/export_tflite.py`.
+        FarkerasError: The file does not exist, or `export/export_tflite.py` did not write it.
 
     Example:
 
@@ -49,21 +50,24 @@ class LiteRTRecognizer:
         path = as_path(path)
         self.attributes, self.metadata = read_labels(path)
         interpreter = Interpreter(model_path=os.fspath(path), num_threads=num_threads)
-        # By name: TFLite may order inputs and outputs as it likes.
+        # TFLite may reorder inputs and outputs, so they are addressed by name.
         self._run = interpreter.get_signature_runner()
         self.batch_size, *sides, _ = (int(n) for n in self._run.get_input_details()["images"]["shape"])
         self.input_size = tuple(sides)
 
     def __call__(self, crops: Photo | Iterable[Photo]) -> list[dict[str, float]]:
-        """Attribute -> probability in 0..1 for each crop.
+        """Recognises the attributes of faces.
 
         Args:
-            crops: One or several faces aligned as CelebA's, of the size that the model takes: paths of JPEG or PNG
+            crops: One or several faces aligned as in CelebA, of the size that the model takes: paths of JPEG or PNG
                 files, open files or their bytes, Pillow images, or `uint8` arrays or tensors `[height, width, 3]`, RGB.
                 An image is turned upright by its EXIF orientation.
 
+        Returns:
+            For each crop, attribute -> probability in 0..1.
+
         Raises:
-            FarkerasError: A crop cannot be read or has another size.
+            FarkerasError: A crop cannot be read, or does not have `input_size`.
         """
         names, arrays = [], []
         for name, crop in named(crops):
@@ -73,14 +77,22 @@ class LiteRTRecognizer:
         return [dict(zip(self.attributes, row, strict=True)) for row in rows.tolist()]
 
     def probabilities(self, crops: Sequence[np.ndarray], names: Sequence[str] = ()) -> np.ndarray:
-        """`uint8 [height, width, 3]`, RGB, each -> `float32 [crops, attributes]` in 0..1; `names` are for the error."""
+        """Returns the probabilities of the attributes, `float32 [crops, attributes]` in 0..1.
+
+        Args:
+            crops: Aligned crops, each `uint8 [height, width, 3]`, RGB.
+            names: Names of the crops for error messages.
+
+        Raises:
+            FarkerasError: A crop has another shape or type.
+        """
         expected, rows = (*self.input_size, 3), [np.zeros((0, len(self.attributes)), np.float32)]
         for i, crop in enumerate(crops):
             if crop.shape != expected or crop.dtype != np.uint8:
                 raise FarkerasError(
                     f"{names[i] if names else 'The crop'} is {crop.dtype} {list(crop.shape)}; the model takes uint8 "
-                    f"{list(expected)}, a face aligned as CelebA's. Align photographs first (python -m farkeras.align) "
-                    "or export with `input_size` for crops of another size."
+                    f"{list(expected)}, a face aligned as in CelebA. Align photographs first (python -m "
+                    "farkeras.align), or export with `input_size` for crops of another size."
                 )
         for start in range(0, len(crops), self.batch_size):
             part = list(crops[start : start + self.batch_size])
@@ -90,10 +102,10 @@ class LiteRTRecognizer:
 
 
 def read_labels(path: str | os.PathLike) -> tuple[tuple[str, ...], dict]:
-    """The attributes and the metadata in an exported file, without the model.
+    """Reads the attributes and the metadata in an exported file, without loading the model.
 
     Raises:
-        FarkerasError: No such file, or nothing of the kind in it.
+        FarkerasError: The file does not exist, or contains no attribute names.
     """
     path = as_path(path)
     try:
@@ -104,16 +116,16 @@ def read_labels(path: str | os.PathLike) -> tuple[tuple[str, ...], dict]:
         raise FarkerasError(f"Cannot read {path}: {error.strerror}. Expected a .tflite file.") from None
     except (zipfile.BadZipFile, KeyError, ValueError):
         raise FarkerasError(
-            f"{path} has no attribute names in it; expected a file that export/export_tflite.py wrote."
+            f"{path} contains no attribute names; expected a file that export/export_tflite.py wrote."
         ) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    parser = argparse.ArgumentParser("farkeras.clients.litert", description="Face attributes of CelebA-aligned crops.")
-    parser.add_argument("model", help="A .tflite file of export/export_tflite.py.")
+    """Runs the command and returns its exit code."""
+    parser = argparse.ArgumentParser("farkeras.clients.litert", description="Face attributes of aligned crops.")
+    parser.add_argument("model", help="A .tflite file that export/export_tflite.py wrote.")
     parser.add_argument("crops", nargs="+", help="Image files of aligned faces.")
-    parser.add_argument("--threads", type=int, help="CPU threads; by default LiteRT's choice.")
+    parser.add_argument("--threads", type=int, help="Number of CPU threads; by default LiteRT's choice.")
     given = parser.parse_args(arguments)
     escape_output()
     try:

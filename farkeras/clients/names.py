@@ -1,4 +1,4 @@
-"""The names of a model's outputs, which TF Serving itself does not know: from the export's `farkeras.json`."""
+"""Names of a model's attributes, which TF Serving does not know. They are read from an export's `farkeras.json`."""
 
 import json
 import os
@@ -15,9 +15,9 @@ class Names:
     """Attributes of a model in the order of its outputs.
 
     Attributes:
-        attributes: Their names.
-        groups: Group -> its attributes.
-        procedural: Whether the model learned from drawn faces: what it says of photographs means little.
+        attributes: Names of the attributes.
+        groups: Group -> names of its attributes.
+        procedural: Whether the model was trained on procedural faces, so that its results for photographs mean little.
     """
 
     attributes: tuple[str, ...]
@@ -26,10 +26,14 @@ class Names:
 
     @classmethod
     def from_json(cls, text: str | bytes, origin: str) -> "Names":
-        """Of a `farkeras.json`.
+        """Reads the names from the text of a `farkeras.json`.
+
+        Args:
+            text: The text.
+            origin: Path or address of the text, for the error message.
 
         Raises:
-            FarkerasError: It is something else.
+            FarkerasError: The text is not a `farkeras.json`.
         """
         try:
             values = json.loads(text)
@@ -45,10 +49,11 @@ def read_names(place: str | os.PathLike) -> Names:
     """Reads the names that an export holds.
 
     Args:
-        place: A `farkeras.json`, the folder of a SavedModel, or the folder of its versions, of which the latest counts.
+        place: A `farkeras.json`, the folder of a SavedModel, or the folder of its versions, of which the latest is
+            read.
 
     Raises:
-        FarkerasError: None there.
+        FarkerasError: `place` holds no `farkeras.json`, or its content is something else.
     """
     path = as_path(place)
     if path.is_dir():

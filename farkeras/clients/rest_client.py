@@ -1,4 +1,4 @@
-"""TF Serving over REST, which passes every proxy; images grow by a third on the way."""
+"""Clients for TF Serving over REST, which passes every proxy. Base64 makes the images a third larger."""
 
 import asyncio
 import base64
@@ -31,15 +31,17 @@ _CODES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-_CONNECTIONS = 16  # kept alive for threads that share a client
+_CONNECTIONS = 16  # connections kept alive for threads that share a client
 
 
 class RestClient(Client):
     """Asks TF Serving, or `python -m farkeras.serve`, over REST.
 
     Args:
-        address: Host and port, 8501 by default: "localhost:8501"; or a URL, where the server is below a path.
-        metadata: As for `GrpcClient`; None asks the server, which works with `python -m farkeras.serve` only.
+        address: Host and port, such as "localhost:8501"; 8501 is the server's default. A URL if the server is below a
+            path.
+        metadata: The export that is served, as in `GrpcClient`. None asks the server for the names of the attributes,
+            which only `python -m farkeras.serve` knows.
         **settings: The fields of `Settings`.
 
     Raises:
@@ -60,7 +62,7 @@ class RestClient(Client):
         """Asks the server for the attributes of the model and their groups.
 
         Raises:
-            FarkerasError: The server does not know them, as TF Serving does not.
+            FarkerasError: The server does not know them; TF Serving never does.
         """
         try:
             values = self._request("GET", self._version() + "/farkeras.json")
@@ -68,13 +70,13 @@ class RestClient(Client):
             if error.code == "UNAVAILABLE":
                 raise
             raise FarkerasError(
-                f"{self.address} does not name the attributes of {self.settings.model}, as TF Serving does not: give "
-                "the export that is served as `metadata`."
+                f"{self.address} does not name the attributes of {self.settings.model}; TF Serving never does. Set "
+                "`metadata` to the export that is served."
             ) from None
         return Names.from_json(json.dumps(values), self.address)
 
     def predict(self, inputs: dict[str, np.ndarray], signature: str = "serving_default") -> Outputs:
-        """As `Client.predict`; a single output comes without its name, and is called "output" here."""
+        """Sends one request; see `Client.predict`. REST omits the name of a single output; it is called "output"."""
         columns = {name: _jsonable(array.tolist()) for name, array in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": columns}).encode()
         outputs = self._request("POST", self._version() + ":predict", body, self.settings.delays()).get("outputs")
@@ -96,7 +98,7 @@ class RestClient(Client):
     def _request(
         self, method: str, path: str, body: bytes | None = None, delays: Iterable[float] = ()
     ) -> dict[str, Any]:
-        """The JSON object of the answer; after each delay the request is repeated, if the server is UNAVAILABLE."""
+        """Sends a request and returns the JSON object. It is repeated after each delay if the server is UNAVAILABLE."""
         deadline, waits = time.monotonic() + self.settings.timeout, iter(delays)
         while True:
             try:
@@ -113,7 +115,7 @@ class RestClient(Client):
             response = self._pool.request(
                 method, self._model_url + path, body=body, headers=headers, timeout=urllib3.Timeout(total=seconds)
             )
-        except urllib3.exceptions.NewConnectionError as error:  # a TimeoutError of urllib3, whatever the reason
+        except urllib3.exceptions.NewConnectionError as error:  # first, because it is a subclass of TimeoutError
             raise ServingError(self.address, "UNAVAILABLE", str(error)) from None
         except urllib3.exceptions.TimeoutError:
             raise ServingError(self.address, "DEADLINE_EXCEEDED", f"no answer in {self.settings.timeout:g} s") from None
@@ -131,7 +133,7 @@ class RestClient(Client):
 
 
 class AsyncRestClient(AsyncClient):
-    """As `RestClient`, for asyncio: its requests wait in threads."""
+    """Asyncio version of `RestClient`, with the same arguments. Its requests wait in threads."""
 
     def __init__(self, address: str, metadata: str | os.PathLike | None = None, **settings: Any):
         self._client = RestClient(address, metadata, **settings)
@@ -157,12 +159,12 @@ def _ssl_context(tls: Tls) -> ssl.SSLContext:
         if tls.certificate:
             context.load_cert_chain(tls.certificate, tls.key)
     except (OSError, ValueError) as error:
-        raise FarkerasError(f"The TLS files {tls.ca}, {tls.certificate}, {tls.key} are not usable: {error}.") from None
+        raise FarkerasError(f"Cannot use the TLS files {tls.ca}, {tls.certificate}, {tls.key}: {error}.") from None
     return context
 
 
 def _jsonable(value: object) -> object:
-    """Bytes in the form that TF Serving expects in JSON."""
+    """Converts bytes to the form that TF Serving expects in JSON."""
     if isinstance(value, list):
         return [_jsonable(item) for item in value]
     return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value

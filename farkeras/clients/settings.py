@@ -8,13 +8,14 @@ from farkeras.errors import FarkerasError
 from farkeras.files import as_path
 
 MAX_MESSAGE_BYTES = 2**26
-"""Limit of one request and of one answer; gRPC's own limit of an answer is 4 MiB."""
+"""Largest size of a request and of an answer; gRPC's own limit for an answer is 4 MiB."""
 
 MAX_IMAGE_BYTES = 2**25
-"""A larger image file is not sent."""
+"""Largest size of an image file that is sent."""
 
 FIRST_DELAY, DELAY_FACTOR, LONGEST_DELAY = 0.2, 3.0, 5.0
-"""Seconds before a request is repeated, and their growth; 7.6 in all, in which a server can start again."""
+"""Seconds before the first repetition of a request, factor between delays, and longest delay. The four delays take 7.6
+seconds in all, in which a server can restart."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,9 @@ class Tls:
     """Files in PEM format for an encrypted connection.
 
     Attributes:
-        ca: Certificates that are trusted; None for those of the system.
-        certificate, key: The client's own, for a server that asks for them.
+        ca: Path of the trusted certificates; None for those of the system.
+        certificate: Path of the client's certificate, for a server that asks for it.
+        key: Path of the client's private key.
     """
 
     ca: str | None = None
@@ -31,10 +33,10 @@ class Tls:
     key: str | None = None
 
     def read(self, name: str) -> bytes | None:
-        """The content of the file `ca`, `certificate` or `key`, or None.
+        """Returns the content of the file `ca`, `certificate` or `key`, or None if it is not set.
 
         Raises:
-            FarkerasError: It cannot be read.
+            FarkerasError: The file cannot be read.
         """
         if (given := getattr(self, name)) is None:
             return None
@@ -47,21 +49,22 @@ class Tls:
 
 @dataclass(frozen=True)
 class Settings:
-    """What every client takes as keyword arguments.
+    """Settings that every client takes as keyword arguments.
 
     Attributes:
-        model: The model's name at the server.
-        version: A version of the model, or None for the one that is served.
-        label: A version label, such as "canary", in place of a version.
-        timeout: Seconds that a request may take, including its repetitions.
-        attempts: Times that a request is sent while the server is UNAVAILABLE, 1 to 5; after other errors, once.
-        max_images: Images in a request; not above the server's `max_batch_size`.
-        max_bytes: Bytes of image files in a request of several.
-        tls: Files for an encrypted connection.
+        model: Name of the model on the server.
+        version: Version of the model; None for the latest.
+        label: Version label, such as "canary", instead of a version.
+        timeout: Largest duration of a request in seconds, including its repetitions.
+        attempts: Number of times that a request is sent while the server is UNAVAILABLE, 1 to 5. A request is not
+            repeated after other errors.
+        max_images: Largest number of images in a request; at most the server's `max_batch_size`.
+        max_bytes: Largest total size of the image files in a request; a single file may be larger.
+        tls: Files for an encrypted connection; None for an unencrypted one.
         headers: HTTP headers or gRPC metadata, sent with each request.
 
     Raises:
-        FarkerasError: A value out of range, or both a version and a label.
+        FarkerasError: A value is out of range, or both a version and a label are set.
     """
 
     model: str = "farkeras"
@@ -76,10 +79,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.version is not None and self.label is not None:
-            raise FarkerasError(f"Ask for version {self.version} or for the label {self.label!r}, not for both.")
+            raise FarkerasError(
+                f"Set `version` or `label`, not both. Received: version {self.version} and label {self.label!r}."
+            )
         limits = {
             "timeout": (0.001, 86400),
-            "attempts": (1, 5),  # gRPC repeats no more
+            "attempts": (1, 5),  # gRPC allows no more
             "max_images": (1, 10000),
             "max_bytes": (1, MAX_MESSAGE_BYTES - MAX_IMAGE_BYTES),
         }
@@ -88,6 +93,6 @@ class Settings:
                 raise FarkerasError(f"`{name}` must be {low:,} to {high:,}. Received: {getattr(self, name)}.")
 
     def delays(self) -> Iterator[float]:
-        """Seconds to wait before each repetition; a fifth more or less, so that clients do not return all at once."""
+        """Yields the seconds before each repetition, varied by up to 20 % so that clients do not repeat all at once."""
         for repetition in range(self.attempts - 1):
             yield min(LONGEST_DELAY, FIRST_DELAY * DELAY_FACTOR**repetition) * random.uniform(0.8, 1.2)

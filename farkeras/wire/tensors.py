@@ -1,4 +1,4 @@
-"""NumPy arrays to TF Serving's tensors and back, as TensorFlow itself reads and writes them."""
+"""Converts NumPy arrays to TF Serving's tensors and back, as TensorFlow does."""
 
 import math
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from farkeras.errors import FarkerasError
 from farkeras.wire.protos import serving_pb2 as pb
 
 MAX_BYTES = 2**28
-"""Limit of a tensor's size, since a message of a few bytes could claim any size."""
+"""Largest size of a tensor. The limit is needed because a message of a few bytes can claim any size."""
 
-# NumPy's type, and the field with one value for each element.
+# NumPy's type, and the field that holds one value per element.
 _KINDS: dict[pb.DataType, tuple[np.dtype, str]] = {
     pb.DT_FLOAT: (np.dtype(np.float32), "float_val"),
     pb.DT_DOUBLE: (np.dtype(np.float64), "double_val"),
@@ -32,23 +32,25 @@ _TYPES = {dtype: number for number, (dtype, _) in _KINDS.items() if not dtype.ha
 
 
 def to_proto(array: np.ndarray, packed: bool = True) -> pb.TensorProto:
-    """A message with the array.
+    """Converts an array to a message.
 
     Args:
-        array: Numbers, or an `object` array of `bytes` for a string tensor. NumPy's own `S` type drops zero bytes at
-            the end, and with them the end of an image file, so it is refused.
-        packed: Whether numbers are written as one string of bytes, which is fast; otherwise each is one value, as
-            in TF Serving's answers.
+        array: Numbers, or an `object` array of `bytes` for a string tensor. NumPy's `S` type is rejected, because it
+            drops zero bytes at the end and would truncate image files.
+        packed: Whether all numbers are written as one string of bytes, which is fast. Otherwise each number is one
+            value, as in TF Serving's answers.
 
     Raises:
-        FarkerasError: Another type of array.
+        FarkerasError: The array has another type.
     """
     shape = pb.TensorShapeProto(dim=[pb.TensorShapeProto.Dim(size=size) for size in array.shape])
     if array.dtype == object and all(isinstance(value, bytes) for value in array.flat):
         return pb.TensorProto(dtype=pb.DT_STRING, tensor_shape=shape, string_val=array.ravel().tolist())
     dtype = _TYPES.get(array.dtype.newbyteorder("="))
     if dtype is None:
-        raise FarkerasError(f"A {array.dtype} array cannot be sent; expected numbers, or bytes with dtype=object.")
+        raise FarkerasError(
+            f"An array of dtype {array.dtype} cannot be sent; expected numbers, or bytes with dtype=object."
+        )
     proto = pb.TensorProto(dtype=dtype, tensor_shape=shape)
     if packed:
         proto.tensor_content = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
@@ -59,18 +61,18 @@ def to_proto(array: np.ndarray, packed: bool = True) -> pb.TensorProto:
 
 
 def to_array(proto: pb.TensorProto, max_bytes: int = MAX_BYTES) -> np.ndarray:
-    """The array in a message, packed or not; a string tensor becomes an `object` array of `bytes`.
+    """Converts a message, packed or not, to an array. A string tensor becomes an `object` array of `bytes`.
 
-    As in TensorFlow, the last of too few values fills the rest, zeros stand where there is no value, and surplus values
-    are left out.
+    As in TensorFlow, a message may have fewer values than elements: its last value fills the rest, and a message
+    without values gives zeros or empty strings. Surplus values are ignored.
 
     Args:
-        proto: A message of a server or of its caller.
-        max_bytes: Limit of the array's size; strings count as 8 bytes each.
+        proto: A message from a server or a client.
+        max_bytes: Largest size of the array; each string counts as 8 bytes.
 
     Raises:
-        FarkerasError: A type that is not known, an unknown or impossible shape, content of another length than the
-            shape's, or an array that is too large.
+        FarkerasError: The type is not supported, the shape is unknown or impossible, the length of the content does not
+            match the shape, or the array is too large.
     """
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     described = f"The tensor ({_TYPE_NAMES.get(proto.dtype, f'type {proto.dtype}')} {list(shape)})"
@@ -84,7 +86,7 @@ def to_array(proto: pb.TensorProto, max_bytes: int = MAX_BYTES) -> np.ndarray:
     if proto.tensor_content:
         if proto.dtype == pb.DT_STRING or len(proto.tensor_content) != count * dtype.itemsize:
             raise FarkerasError(
-                f"{described} has {len(proto.tensor_content):,} bytes of content, which its type and shape do not fit."
+                f"{described} has {len(proto.tensor_content):,} bytes of content, which do not fit its type and shape."
             )
         return np.frombuffer(proto.tensor_content, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
     return _filled(getattr(proto, field), dtype, count).reshape(shape)
@@ -92,7 +94,7 @@ def to_array(proto: pb.TensorProto, max_bytes: int = MAX_BYTES) -> np.ndarray:
 
 def _filled(values: Sequence[float] | Sequence[bytes], dtype: np.dtype, count: int) -> np.ndarray:
     array, given = np.empty(count, dtype), values[:count]
-    if dtype.kind in "fiu" and dtype.itemsize < 4:  # half_val and int_val hold more than these do
+    if dtype.kind in "fiu" and dtype.itemsize < 4:  # half_val and int_val hold wider integers than these types
         integers = np.array(given, np.int32).astype(np.uint16 if dtype.kind == "f" else dtype)
         array[: len(given)] = integers.view(dtype)
     else:

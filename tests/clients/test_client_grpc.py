@@ -40,7 +40,7 @@ def test_a_table(command):
     assert lines[0] == ["good.jpg"]
     assert ["first", "*", "80%", "c", "*", "60%", "a"] in lines
     assert ["second", "*", "70%", "b"] in lines
-    assert done.stderr == "This model learned from drawn faces: what it says of photographs means little.\n"
+    assert done.stderr == "This model learned from procedural faces: its answers on photographs mean little.\n"
     assert done.returncode == 0
 
 

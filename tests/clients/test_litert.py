@@ -105,7 +105,7 @@ def test_crops_that_do_not_fit(file, tmp_path):
 
 def test_files_without_a_model(tmp_path):
     (tmp_path / "other.tflite").write_bytes(b"other")
-    with pytest.raises(FarkerasError, match=r"other\.tflite has no attribute names in it"):
+    with pytest.raises(FarkerasError, match=r"other\.tflite contains no attribute names"):
         LiteRTRecognizer(tmp_path / "other.tflite")
     with pytest.raises(FarkerasError, match=r"Cannot read .*none\.tflite: No such file"):
         LiteRTRecognizer(tmp_path / "none.tflite")

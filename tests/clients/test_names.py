@@ -49,7 +49,7 @@ def test_a_rest_server_that_knows_them(model):
 
 def test_one_that_does_not(model):
     model.knows_names = False
-    expected = pytest.raises(FarkerasError, match=r"does not name the attributes of farkeras, as TF Serving does not:")
+    expected = pytest.raises(FarkerasError, match=r"does not name the attributes of farkeras; TF Serving never does\.")
     with serve("rest", model) as address, RestClient(f"http://{address}/") as client, expected:
         client.recognize(b"image")
     assert not model.requests

@@ -76,5 +76,5 @@ def test_a_runtime_that_fails(tmp_path):
     file = tmp_path / "model.tflite"
     file.write_bytes(b"no model")
     row = Measured("LiteRT", "float32", file, 1, 8)
-    with pytest.raises(FarkerasError, match=r"LiteRT float32 cannot run .*has no attribute names in it"):
+    with pytest.raises(FarkerasError, match=r"LiteRT float32 cannot run .*contains no attribute names"):
         take_turns([row], [np.zeros((218, 178, 3), np.uint8)], 1, np.zeros((1, 2), np.float32))

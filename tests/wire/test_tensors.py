@@ -91,9 +91,12 @@ def test_what_is_no_tensor(fields, message):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.array([b"image\0"]), r"A \|S6 array cannot be sent; expected numbers, or bytes with dtype=object"),
-        (np.array(["text"], object), "A object array"),
-        (np.zeros(1, np.complex64), "A complex64 array"),
+        (
+            np.array([b"image\0"]),
+            r"An array of dtype \|S6 cannot be sent; expected numbers, or bytes with dtype=object",
+        ),
+        (np.array(["text"], object), "An array of dtype object"),
+        (np.zeros(1, np.complex64), "An array of dtype complex64"),
     ],
 )
 def test_what_cannot_be_sent(array, message):
