@@ -108,7 +108,7 @@ def test_the_same_script_on_jax(folder, from_a_table):
     assert trained.returncode == 0, trained.stderr[-3000:]
     refused = run("use.py", "jax")
     assert refused.returncode == 1
-    assert "FarkerasError: Keras runs on jax in this process; farkeras's own training loop, its" in refused.stderr
+    assert "FarkerasError: Keras runs on jax in this process, but the training loop, prediction" in refused.stderr
     used = run("use.py", "tensorflow")
     assert used.returncode == 0, used.stderr[-3000:]
     assert 0 <= float(used.stdout.splitlines()[-1]) <= 1

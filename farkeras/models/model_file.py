@@ -1,4 +1,4 @@
-"""A trained model as one `.keras` file that also says what it was trained on and how."""
+"""Trained models as `.keras` files that also hold the attributes, the preprocessing and the training settings."""
 
 import json
 import os
@@ -29,15 +29,15 @@ _MEMBER = "farkeras.json"
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What goes with the weights: everything needed to feed the model and to name its outputs.
+    """The metadata of a model: everything that is needed to prepare its input and to name its outputs.
 
     Attributes:
-        grouping: Attributes in output order, and their groups.
-        preprocessing: From an image file to the model's input.
-        config: Settings of the training run, `Config.to_dict()`.
-        metrics: Validation figures of these weights, with the `step`.
-        versions: Packages that trained it.
-        procedural: Trained on drawn faces: what it says of photographs means little.
+        grouping: The attributes in the order of the outputs, and their groups.
+        preprocessing: The preprocessing from an image file to the model's input.
+        config: The settings of the training run, as `Config.to_dict()` gives them.
+        metrics: The validation metrics of these weights, and their `step`.
+        versions: The versions of Python and of the packages that trained the model.
+        procedural: Whether the model was trained on procedural faces. Its predictions for photographs then mean little.
     """
 
     grouping: Grouping
@@ -74,7 +74,7 @@ class ModelMetadata:
 
 
 def current_versions(*others: str) -> dict:
-    """Versions of Python, the packages that decide a model's numbers, and others; None for one that is not there."""
+    """Versions of Python, of the packages that affect a model's results, and of others; None if not installed."""
     names = ("farkeras", "keras", "tensorflow", "numpy", *others)
     return {"python": platform.python_version()} | {name: _version(name) for name in names}
 
@@ -87,7 +87,10 @@ def _version(name: str) -> str | None:
 
 
 def save_model(model: keras.Model, metadata: ModelMetadata, path: str | Path) -> None:
-    """Writes model and metadata to one `.keras` file, complete or not at all; an existing file is replaced."""
+    """Write a model and its metadata to one `.keras` file, and replace an existing file.
+
+    The file appears only when it is complete.
+    """
     with written_aside(path) as aside:
         model.save(aside)
         with zipfile.ZipFile(aside, "a") as archive:
@@ -100,50 +103,56 @@ def save(
     config: Config | None = None,
     attributes: Attributes | None = None,
 ) -> None:
-    """Saves a model that `fit` trained, with its preprocessing: `farkeras.load`, `evaluate_run`, `export_run` take it.
+    """Save a model that `fit` trained, with its preprocessing, for `farkeras.load`, `evaluate_run` and `export_run`.
 
     Args:
-        model: A model of this package, or any `LogitsModel`.
-        path: A folder, in which `model.keras` is written, or a `.keras` file.
-        config: The settings that the data were loaded with (`farkeras.load_datasets`): crop and data set. By default
-            the model takes a whole CelebA-aligned image, and evaluation and export need to be told where data are.
-        attributes: For a model without a grouping: as the models' argument, in the order of its logits.
+        model: A model of `farkeras.models`, or any `LogitsModel`.
+        path: A `.keras` file, or a folder for a file `model.keras`.
+        config: The settings with which `farkeras.load_datasets` loaded the data. They give the crop and the data set.
+            Without them, the model takes a whole aligned face, and evaluation and export need the data set as an
+            argument.
+        attributes: The attributes of the logits, in their order, for a model without a grouping: a `Grouping`, the name
+            or file of a grouping of the 40 CelebA attributes, or a list of attribute names.
 
     Raises:
-        FarkerasError: The model has no logits, or other attributes or another image size than is said here; or the
-            folder holds a training run of `train_and_evaluate`.
+        FarkerasError: The model has no logits, its attributes or image size differ from the arguments, it cannot be
+            saved in float32, it has a Lambda layer, or the folder holds a training run of `train_and_evaluate`.
     """
     path = as_path(path)
     path = path if path.suffix == ".keras" else path / MODEL_FILE
     if path.name == MODEL_FILE and (path.parent / "checkpoints").is_dir():
-        raise FarkerasError(f"{path.parent} holds a training run, whose model this would replace. Name another folder.")
+        raise FarkerasError(
+            f"{path.parent} holds a training run, and this would replace its model. Use another folder."
+        )
     if code := [layer.name for layer in model._flatten_layers() if isinstance(layer, keras.layers.Lambda)]:
         raise FarkerasError(
-            f"The layer '{code[0]}' of '{model.name}' is a Lambda, whose code no model file may bring. Write it as a "
-            "subclass of keras.layers.Layer, or with keras.ops on the model's tensors."
+            f"The layer '{code[0]}' of the model '{model.name}' is a Lambda layer, and model files must not contain "
+            "code. Write the layer as a subclass of keras.layers.Layer, or with keras.ops on the model's tensors."
         )
     grouping = getattr(model, "grouping", None)
     if attributes is not None:
         if grouping is not None and as_grouping(attributes).attributes != grouping.attributes:
-            raise FarkerasError(f"The model '{model.name}' knows its attributes, and they are others: leave them out.")
+            raise FarkerasError(
+                f"The model '{model.name}' has its own attributes, and `attributes` differs from them. Leave it out."
+            )
         grouping = grouping or as_grouping(attributes)
     if not isinstance(model, LogitsModel) or "logits" not in model.output:
         raise FarkerasError(
-            f"The model '{model.name}' is a {type(model).__name__}; expected one of farkeras.models, or "
-            'farkeras.models.LogitsModel(inputs, {"logits": ...}).'
+            f"The model '{model.name}' must be a model of farkeras.models, such as "
+            f'farkeras.models.LogitsModel(inputs, {{"logits": ...}}). Received: {type(model).__name__}'
         )
     if grouping is None:
-        raise FarkerasError(f"The model '{model.name}' does not know its attributes: name them with `attributes`.")
+        raise FarkerasError(f"The model '{model.name}' has no attribute names. Give them in `attributes`.")
     if model.output["logits"].shape[-1] != len(grouping.attributes):
         raise FarkerasError(
-            f"The model '{model.name}' has {model.output['logits'].shape[-1]} logits, and there are "
-            f"{len(grouping.attributes)} attributes; expected as many."
+            f"The model '{model.name}' must have one logit per attribute. Received: "
+            f"{model.output['logits'].shape[-1]} logits and {len(grouping.attributes)} attributes"
         )
     image_size = tuple(model.input_shape[1:3])
     if config is not None and tuple(config.image_size) != image_size:
         raise FarkerasError(
-            f"The model '{model.name}' takes images of {image_size[0]} x {image_size[1]} pixels, and "
-            f"`image_size={config.image_size[0]},{config.image_size[1]}`; expected the same."
+            f"The model '{model.name}' takes images of {image_size[0]} x {image_size[1]} pixels, but `config` has "
+            f"`image_size={config.image_size[0]},{config.image_size[1]}`. Use the same size for both."
         )
     preprocessing = Preprocessing(image_size, config.crop) if config else Preprocessing(image_size)
     settings, procedural = (config.data_settings(), is_procedural(config.data_dir)) if config else ({}, False)
@@ -152,7 +161,7 @@ def save(
 
 
 def _in_float32(model: LogitsModel) -> LogitsModel:
-    """The model, or one with its weights that computes in float32, as exports do."""
+    """The model if it computes in float32, as exports do, else a copy that does."""
 
     def others(model: LogitsModel) -> list[str]:
         return [layer.name for layer in model._flatten_layers() if layer.dtype_policy.name != "float32"]
@@ -167,32 +176,37 @@ def _in_float32(model: LogitsModel) -> LogitsModel:
         keras.config.set_dtype_policy(policy)
     if names := others(copy):
         raise FarkerasError(
-            f"The layer '{names[0]}' of '{model.name}' does not compute in float32, which model files do. Build the "
-            "model under keras.config.set_dtype_policy('float32'), give it these weights by set_weights, and save it."
+            f"The layer '{names[0]}' of the model '{model.name}' does not compute in float32, as model files must. "
+            "Build the model under keras.config.set_dtype_policy('float32'), copy the weights with set_weights, and "
+            "save it."
         )
     copy.set_weights(model.get_weights())
     return copy
 
 
 def load_model(path: str | os.PathLike) -> tuple[FaceAttributeModel, ModelMetadata]:
-    """Reads a model, always in float32.
+    """Load a model and its metadata. The model computes in float32.
 
     Args:
-        path: A workdir that a training run wrote, or a `.keras` file of `save_model`.
+        path: The workdir of a training run, or a `.keras` file that farkeras saved.
+
+    Returns:
+        The model and its metadata.
 
     Raises:
-        FarkerasError: No such file, not one of this package, or of a newer format; or Keras does not run on TensorFlow.
+        FarkerasError: The file does not exist, was not saved by farkeras or has a newer format, or Keras does not run
+            on TensorFlow in float32.
     """
     check_keras()
     path = _model_file(path)
     metadata = read_metadata(path)
     try:
-        # Safe mode: a file from a stranger must not bring code of its own.
+        # Safe mode: a file from an untrusted source must not run its own code.
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises many kinds
+    except Exception as error:  # Keras raises many types
         raise FarkerasError(
             f"The model in {path} cannot be loaded: {_why_not_loaded(error)}. Expected layers of Keras or farkeras, or "
-            "classes that are registered with keras.saving.register_keras_serializable and imported before."
+            "classes registered with keras.saving.register_keras_serializable whose module was imported before."
         ) from None
     return model, metadata
 
@@ -203,55 +217,63 @@ def _why_not_loaded(error: BaseException) -> str:
         causes.append(cause)
     text = " ".join(map(str, causes))
     if "unsafe" in text:
-        return "it holds Python code (a Lambda layer), which is not run, because it could do anything"
+        return "it contains Python code (a Lambda layer), which farkeras does not run for safety"
     if unknown := re.search(r"Could not locate class '(\w+)'", text):
-        return f"Keras does not know its class {unknown[1]}"
+        return f"Keras does not know the class {unknown[1]} in it"
     return first_line(error)
 
 
 def check_keras() -> None:
-    """Refuses to go on where Keras is set up in a way that changes numbers: another project's keras.json can do so.
+    """Check that Keras runs on TensorFlow in float32, because a keras.json of another project may change that.
 
     Raises:
-        FarkerasError: Keras runs on another backend than TensorFlow, or by default in another precision than float32.
+        FarkerasError: Keras runs on another backend, or its default precision is not float32.
     """
     if (floatx := keras.config.floatx()) != "float32":
         raise FarkerasError(
-            f"Keras is set to floatx={floatx}, which changes numbers; expected float32. Call "
+            f"Keras is set to floatx={floatx}, which changes results; expected float32. Call "
             'keras.config.set_floatx("float32"), or change keras.json in $KERAS_HOME or ~/.keras.'
         )
     if (backend := keras.backend.backend()) != "tensorflow":
         raise FarkerasError(
-            f"Keras runs on {backend} in this process; farkeras's own training loop, its predictions, evaluation and "
-            "exports run on TensorFlow. Model files are the same on all backends: do this in a process with "
+            f"Keras runs on {backend} in this process, but the training loop, prediction, evaluation and exports of "
+            "farkeras need TensorFlow. Model files are the same on all backends: do this in a process with "
             "KERAS_BACKEND=tensorflow."
         )
 
 
 def read_metadata(path: str | os.PathLike) -> ModelMetadata:
-    """What goes with a model's weights, without them; arguments and errors as of `load_model`."""
+    """Read a model's metadata without its weights.
+
+    Args:
+        path: The workdir of a training run, or a `.keras` file that farkeras saved.
+
+    Raises:
+        FarkerasError: The file does not exist, was not saved by farkeras, or has a newer format.
+    """
     path = _model_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             values = json.loads(archive.read(_MEMBER))
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError):
         raise FarkerasError(
-            f"{path} is not a model file of farkeras; expected one that `python -m farkeras.train` wrote. A file that "
-            "Keras wrote lacks the preprocessing: import farkeras.models, load it with keras.saving.load_model, and "
-            "save it with farkeras.save."
+            f"{path} is not a model file of farkeras; expected one from `python -m farkeras.train` or farkeras.save. A "
+            "file that Keras saved lacks the preprocessing: import farkeras.models, load the file with "
+            "keras.saving.load_model, and save the model with farkeras.save."
         ) from None
     if values["format_version"] > FORMAT_VERSION:
         raise FarkerasError(
-            f"{path} has format {values['format_version']}; this farkeras reads up to {FORMAT_VERSION}. Upgrade it."
+            f"{path} has format {values['format_version']}, but this version of farkeras reads formats up to "
+            f"{FORMAT_VERSION}. Upgrade farkeras."
         )
     values["config"] |= _places_now(path)
     return ModelMetadata.from_dict(values)
 
 
 def _places_now(path: Path) -> dict[str, str]:
-    """Where the data of a run lie since it was last started, which may be elsewhere than when its best model came."""
+    """The paths of a run's data at its last start; they may have changed since its best model was saved."""
     flags = path.with_name(FLAGS_FILE)
-    with suppress(FarkerasError):  # of another version
+    with suppress(FarkerasError):  # a flagfile of another version
         return read_flagfile(flags).paths() if path.name == MODEL_FILE and flags.exists() else {}
     return {}
 
@@ -261,8 +283,8 @@ def _model_file(path: str | os.PathLike) -> Path:
     if path.is_dir():
         if not (path / MODEL_FILE).is_file():
             raise FarkerasError(
-                f"{path} holds no {MODEL_FILE}: expected the `workdir` of a training run that has validated once. "
-                "Train first, or wait for its first validation."
+                f"{path} holds no {MODEL_FILE}: expected the `workdir` of a training run after its first validation. "
+                "Train first, or wait for the first validation."
             )
         path = path / MODEL_FILE
     if not path.is_file():
@@ -272,16 +294,21 @@ def _model_file(path: str | os.PathLike) -> Path:
 
 
 def copy_matching_weights(source: FaceAttributeModel, target: FaceAttributeModel) -> list[str]:
-    """Copies weights that have the same path, shape and meaning, for training on from a model with other heads.
+    """Copy the weights that have the same path, shape and meaning in both models, to fine-tune with other heads.
 
-    A head is copied where both models have its group with the same members in the same order, the gates where both have
-    the same groups: of equal shape alone they might stand for other attributes.
+    A head is copied only if its group has the same members in the same order in both models. Gates are copied only if
+    both models have the same groups in the same order. Equal shapes are not enough, because the weights could belong to
+    other attributes.
+
+    Args:
+        source: The model to copy from.
+        target: The model to copy to.
 
     Returns:
-        Paths of the target's weights that were left as they are.
+        Paths of the target's weights that were not copied.
 
     Raises:
-        FarkerasError: Fewer than half of the target's parameters would be copied: another architecture.
+        FarkerasError: Fewer than half of the target's parameters can be copied, so the architectures differ.
     """
     values = {weight.path: weight for weight in source.weights}
     other = _of_other_groups(source, target)
@@ -289,8 +316,8 @@ def copy_matching_weights(source: FaceAttributeModel, target: FaceAttributeModel
     copied = sum(w.value.shape.num_elements() for w in fits)
     if copied < target.count_params() / 2:
         raise FarkerasError(
-            f"Only {copied:,} of {target.count_params():,} parameters of '{target.name}' are in '{source.name}': it "
-            "has another architecture. Use the same `model`, `backbone` and `backbone_alpha` as that run."
+            f"Only {copied:,} of {target.count_params():,} parameters of '{target.name}' can be copied from "
+            f"'{source.name}': the architectures differ. Use the `model`, `backbone` and `backbone_alpha` of that run."
         )
     for weight in fits:
         weight.assign(values[weight.path])
@@ -299,7 +326,7 @@ def copy_matching_weights(source: FaceAttributeModel, target: FaceAttributeModel
 
 
 def _of_other_groups(source: FaceAttributeModel, target: FaceAttributeModel) -> set[str]:
-    """Paths of the target's weights that belong to attributes or groups which the source has not, or not so."""
+    """Paths of the target's weights that belong to attributes or groups that differ from those of the source."""
     weights = []
     for layer in target.layers:
         if layer.name in target.heads and target.heads[layer.name] != source.heads.get(layer.name):

@@ -1,4 +1,4 @@
-"""Models of several tasks: `fit` weighs their losses, and takes labels of some outputs alone."""
+"""Multi-task models: `fit` weights the losses of their tasks and accepts labels for only some of their outputs."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,10 +17,10 @@ Tensors = Mapping[str, keras.KerasTensor]
 
 @dataclass(eq=False)
 class WeighedTasks:
-    """What `compile` was given, in a plain object: so Keras saves and exports none of it with the model.
+    """The arguments of `compile`, in a plain object so that Keras does not save or export them with the model.
 
     Attributes:
-        weighting: Of the losses.
+        weighting: The weighting of the losses.
         losses: Output -> its loss.
         loss_weights: Output -> factor of its loss.
     """
@@ -34,35 +34,35 @@ class WeighedTasks:
 class MultiTaskModel(keras.Model):
     """A functional Keras model whose outputs are a dict, for training with `fit`.
 
-    `compile` takes one argument more than Keras's, `weighting`: `"uniform"`, `"dws"`, `"uncertainty"` or an object of
-    `farkeras.weighting`. It weighs the losses of the tasks anew in each training step. Here a task is an output that
-    has a loss, and with `L_k` its loss and `c_k` its `loss_weights` the training loss is
+    `compile` takes an additional argument `weighting`: `"uniform"`, `"dws"`, `"uncertainty"` or an object of
+    `farkeras.weighting`. The weighting computes the weights of the tasks' losses in each training step. A task is an
+    output with a loss. With `L_k` its loss, `c_k` its entry in `loss_weights` and `w_k` its weight, the training loss
+    is
 
         total = sum_k w_k c_k L_k
 
-    where uniform weights `w_k = 1` give what Keras computes; `"uncertainty"` adds its own terms. `evaluate` and
-    `val_loss` give what Keras computes without a weighting. Losses should be positive. The weighting's state moves in
-    training steps only, and is no part of the model's files and exports: a model that is loaded and compiled again
-    begins with a new one.
+    With uniform weights, `w_k = 1`, this is the loss that Keras computes; `"uncertainty"` adds its own terms.
+    `evaluate` and `val_loss` give the loss that Keras computes without a weighting. Losses should be positive. The
+    state of a weighting changes only in training steps and is not part of the model's files and exports: a model that
+    is loaded and compiled again starts with a new state.
 
-    Labels are a dict by output, of those outputs that have losses or metrics. Labels that are no dict are those of the
-    only output, or of `main_output`.
+    Labels are a dict by output, for the outputs with losses or metrics. Labels that are not a dict belong to the only
+    output, or to `main_output`.
 
     Args:
-        inputs: As of `keras.Model`.
+        inputs: The inputs, as for `keras.Model`.
         outputs: A dict of the model's outputs.
         name: Optional name.
 
     Reference:
-        The weightings name theirs. For DWS: FAR-AMTN, arXiv 2601.01537.
+        FAR-AMTN, arXiv 2601.01537, for DWS. The other weightings name their own source.
 
-    Example:
-
-    >>> inputs = keras.Input((8,))
-    >>> outputs = {"size": keras.layers.Dense(1)(inputs), "kind": keras.layers.Dense(3)(inputs)}
-    >>> model = MultiTaskModel(inputs, outputs)
-    >>> kind = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    >>> model.compile("adam", loss={"size": "mean_squared_error", "kind": kind}, weighting="dws")
+    Examples:
+        >>> inputs = keras.Input((8,))
+        >>> outputs = {"size": keras.layers.Dense(1)(inputs), "kind": keras.layers.Dense(3)(inputs)}
+        >>> model = MultiTaskModel(inputs, outputs)
+        >>> kind = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        >>> model.compile("adam", loss={"size": "mean_squared_error", "kind": kind}, weighting="dws")
     """
 
     main_output = ""
@@ -80,10 +80,19 @@ class MultiTaskModel(keras.Model):
         weighting: str | TaskWeighting | None = None,
         **kwargs: Any,
     ) -> None:
-        """As `keras.Model.compile`; `weighting` is explained at the class.
+        """Configure the model for training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: As for `keras.Model.compile`.
+            loss: A loss, or a dict of losses by output.
+            loss_weights: A dict of factors by output; with `weighting`, outputs that it does not name have 1.
+            metrics: As for `keras.Model.compile`.
+            weighted_metrics: As for `keras.Model.compile`.
+            weighting: `"uniform"`, `"dws"`, `"uncertainty"`, an object of `farkeras.weighting`, or None.
+            **kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
-            ValueError: No such weighting, or a weighting with losses that it cannot weigh.
+            ValueError: The weighting is unknown or cannot weight these losses, or `loss_weights` is invalid.
         """
         loss, metrics = _without_none(loss), _without_none(metrics)
         weighted_metrics = _without_none(weighted_metrics)
@@ -106,15 +115,15 @@ class MultiTaskModel(keras.Model):
         }
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """As `keras.Model.fit`.
+        """Train the model, as `keras.Model.fit` does.
 
         Raises:
-            ValueError: `x` never ends, and `steps_per_epoch` is not given.
+            ValueError: `x` is an infinite dataset and `steps_per_epoch` is not set.
         """
         if callable(cardinality := getattr(x, "cardinality", None)):  # a tf.data.Dataset
-            kwargs.setdefault("shuffle", False)  # Keras warns that it does not shuffle it
+            kwargs.setdefault("shuffle", False)  # Keras warns that it does not shuffle a dataset
             if int(cardinality()) == -1 and kwargs.get("steps_per_epoch") is None:
-                raise ValueError("The dataset `x` does not end: give `steps_per_epoch`, the batches that are an epoch.")
+                raise ValueError("The dataset `x` is infinite. Set `steps_per_epoch`, the number of batches per epoch.")
         return super().fit(x, *args, **kwargs)
 
     @property
@@ -134,7 +143,9 @@ class MultiTaskModel(keras.Model):
         training: bool = True,
     ) -> keras.KerasTensor:
         y, y_pred = self._labelled(y, y_pred, "loss")
-        plain = super().compute_loss(x, y, y_pred, sample_weight, training)  # with Keras's own record of each output
+        plain = super().compute_loss(
+            x, y, y_pred, sample_weight, training
+        )  # also updates Keras's trackers of each output's loss
         if self._weighed is None or not training:
             return plain
         weighting, replicas = self._weighed.weighting, _num_replicas()
@@ -150,44 +161,46 @@ class MultiTaskModel(keras.Model):
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def _labelled(self, y: Any, y_pred: Any, argument: str) -> tuple[Any, Any]:
-        """Labels as a dict by output, and the predictions that they are of; they are for this argument of `compile`."""
+        """The labels as a dict by output and the predictions for them, for this argument of `compile`."""
         if y is None or not isinstance(y_pred, dict):
             return y, y_pred
         outputs = ", ".join(self.output)
         if not isinstance(y, dict):
             if isinstance(y, list | tuple) or (len(y_pred) > 1 and not self.main_output):
-                raise ValueError(f"Labels must be a dict by output: {outputs}. Received: a {type(y).__name__}")
+                raise ValueError(f"Labels must be a dict with keys among: {outputs}. Received: a {type(y).__name__}")
             y = {self.main_output or next(iter(y_pred)): y}
         if unknown := set(y) - set(y_pred):
-            raise ValueError(f"There are labels of '{sorted(unknown)[0]}'. The outputs are: {outputs}")
+            raise ValueError(
+                f"Labels must be for outputs of the model: {outputs}. Received: labels for '{sorted(unknown)[0]}'"
+            )
         needed = self._needed_labels.get(argument, frozenset())
         if missing := needed - set(y):
             raise ValueError(
-                f"`compile` was given `{argument}` for '{sorted(missing)[0]}', which has no labels. Leave it out, or "
-                f"give labels. Received labels of: {', '.join(y)}"
+                f"`compile` received `{argument}` for '{sorted(missing)[0]}', which has no labels. Remove it from "
+                f"`{argument}`, or provide labels. Received: labels for {', '.join(y)}"
             )
         y = {name: labels for name, labels in y.items() if name in needed} if needed else y
         return y, {name: y_pred[name] for name in y}
 
-    # What a subclass with other tasks than its outputs overrides.
+    # A subclass whose tasks are not its outputs overrides the following methods.
 
     def _task_sizes(self, weighed: WeighedTasks) -> dict[str, float]:
-        """Task -> how much it counts."""
+        """Task -> its size: its share in the mean over the tasks is its size over the sum of all sizes."""
         return weighed.loss_weights
 
     def _scale(self, weighed: WeighedTasks) -> float:
-        """Factor of the weighting's total, which is a mean over the tasks."""
+        """The factor that turns the weighting's total, a mean over the tasks, into the sum over the tasks."""
         return sum(weighed.loss_weights.values())
 
     def _task_losses(
         self, weighed: WeighedTasks, y: Tensors, y_pred: Tensors, sample_weight: Any
     ) -> tuple[keras.KerasTensor, keras.KerasTensor, Any]:
-        """Each task's loss `(K,)` on this replica, 1 where it has labels `(K,)`, and what other losses add."""
+        """The tasks' losses on this replica `(K,)`, 1 for each task with labels else 0 `(K,)`, and further losses."""
         pairs = [output_part(weighed, name, y, y_pred, sample_weight) for name in weighed.losses]
         losses, present = zip(*pairs, strict=True)
         return ops.stack(losses), ops.stack(present), 0.0
 
-    # How a weighting goes with `compile` and with what an optimizer trains.
+    # Connection of a weighting with `compile` and with the variables that the optimizer trains.
 
     def _losses_by_output(self, loss: Any) -> dict[str, keras.losses.Loss]:
         outputs = list(self.output)
@@ -230,14 +243,14 @@ class MultiTaskModel(keras.Model):
 
 
 class _FunctionLoss(keras.losses.Loss):
-    """A loss that is given as a function or by its name."""
+    """A loss object for a loss function."""
 
     def __init__(self, function: Any) -> None:
         super().__init__(name="loss")
         self.function = function
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
-        # Labels (batch,) of an output (batch, 1), or the other way round, as Keras takes them.
+        # As in Keras, labels (batch,) may go with an output (batch, 1), and labels (batch, 1) with an output (batch,).
         if len(y_true.shape) == len(y_pred.shape) - 1 and y_pred.shape[-1] == 1:
             y_true = ops.expand_dims(y_true, -1)
         elif len(y_true.shape) - 1 == len(y_pred.shape) and y_true.shape[-1] == 1:
@@ -246,7 +259,7 @@ class _FunctionLoss(keras.losses.Loss):
 
 
 def _without_none(argument: Any) -> Any:
-    """An argument of `compile`, without outputs for which it names nothing."""
+    """An argument of `compile` without the outputs whose value is None."""
     return {k: v for k, v in argument.items() if v is not None} if isinstance(argument, dict) else argument
 
 
@@ -266,7 +279,7 @@ def _weights_by_output(loss_weights: Any, losses: Mapping[str, Any]) -> dict[str
 
 
 def as_loss(identifier: Any) -> keras.losses.Loss:
-    """The loss object that `compile` would make of its argument."""
+    """The loss object for a loss, a function or a name, as `compile` accepts them."""
     loss = keras.losses.get(identifier)
     return loss if isinstance(loss, keras.losses.Loss) else _FunctionLoss(loss)
 
@@ -274,7 +287,7 @@ def as_loss(identifier: Any) -> keras.losses.Loss:
 def output_part(
     weighed: WeighedTasks, name: str, y: Tensors, y_pred: Tensors, sample_weight: Any
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """An output's loss in this replica's part of the global batch, and 1 where it has labels."""
+    """An output's loss as this replica's part of the global batch, and 1 if the output has labels, else 0."""
     loss = weighed.losses[name]
     weight = sample_weight.get(name) if isinstance(sample_weight, dict) else sample_weight
     if isinstance(loss, MaskedLoss) and loss.reduction == "mean_with_sample_weight":
@@ -285,14 +298,14 @@ def output_part(
 
 
 def mean_part(sums: keras.KerasTensor, weights: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Sums over this replica -> their part of the mean over the global batch, and 1 where that has any weight."""
+    """Sums over this replica -> their part of the mean over the global batch, and 1 where its weight is not 0."""
     weights = _over_replicas(weights)
     return ops.divide_no_nan(sums, weights), ops.cast(weights > 0, sums.dtype)
 
 
 @contextmanager
 def _strategy_scope(model: keras.Model) -> Iterator[None]:
-    """The scope in which the model was made: Keras lets `compile` be called outside of it."""
+    """The strategy scope in which the model was built, because Keras allows calling `compile` outside of it."""
     if keras.backend.backend() != "tensorflow":
         yield
         return
@@ -302,14 +315,14 @@ def _strategy_scope(model: keras.Model) -> Iterator[None]:
 
 def _num_replicas() -> int:
     if keras.backend.backend() != "tensorflow":
-        return 1  # JAX computes on the global batch
+        return 1  # JAX computes with the global batch
     import tensorflow as tf
 
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _over_replicas(values: keras.KerasTensor) -> keras.KerasTensor:
-    """The sum over the replicas of tf.distribute."""
+    """Sum over the replicas of tf.distribute."""
     if _num_replicas() == 1:
         return values
     import tensorflow as tf
@@ -318,7 +331,7 @@ def _over_replicas(values: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _forget_gradients(variables: list[keras.Variable]) -> None:
-    """PyTorch adds up gradients; Keras clears those of the model's own variables only."""
+    """Clear the gradients of variables on PyTorch, which accumulates them; Keras clears only those of the model."""
     if keras.backend.backend() == "torch":
         for variable in variables:
             variable.value.grad = None

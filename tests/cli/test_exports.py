@@ -67,7 +67,7 @@ def test_the_table(monkeypatch, capsys):
     assert printed.startswith("512 images of the test split of data/faces; equal answers and accuracy in percent\n")
     (row,) = [line for line in printed.splitlines() if "ONNX Runtime" in line]
     assert row.replace("│", "").split() == ["ONNX", "Runtime", "3.2e-05", "4.0e-07", "100.00", "91.22", "–"]
-    assert "Procedural drawings: these figures say nothing about CelebA or LFWA." in printed
+    assert "Procedural faces: these metrics say nothing about CelebA or LFWA." in printed
     assert printed.endswith("ONNX: runs/demo/export/onnx\n")
 
 
@@ -113,7 +113,7 @@ def test_a_workdir_without_a_model_is_one_line(tmp_path):
     done = export("onnx", f"--workdir={tmp_path}")
     assert done.returncode == 1
     assert done.stderr == (
-        f"error: {tmp_path} holds no model.keras: expected the --workdir of a training run that has validated once. "
-        "Train first, or wait for its first validation.\n"
+        f"error: {tmp_path} holds no model.keras: expected the --workdir of a training run after its first validation. "
+        "Train first, or wait for the first validation.\n"
     )
     assert not list(tmp_path.iterdir())

@@ -55,7 +55,7 @@ def test_another_precision_by_default_is_refused():
     keras.config.set_floatx("float16")
     try:
         with pytest.raises(
-            FarkerasError, match="Keras is set to floatx=float16, which changes numbers; expected float32"
+            FarkerasError, match="Keras is set to floatx=float16, which changes results; expected float32"
         ):
             check_keras()
     finally:
@@ -74,5 +74,5 @@ def test_commands_check_the_backend_before_they_read_data(command, tmp_path):
     )  # fmt: skip
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("error: Keras runs on jax in this process; farkeras's own training loop")
+    assert last.startswith("error: Keras runs on jax in this process, but the training loop")
     assert not (tmp_path / "run").exists()

@@ -173,27 +173,30 @@ def plain(outputs=2):
 @pytest.mark.parametrize(
     ("save", "message"),
     [
-        (lambda path, _: farkeras.save(plain(), path), "The model 'own' does not know its attributes: name them with"),
-        (lambda path, _: farkeras.save(plain(), path, attributes=["A"]), "has 2 logits, and there are 1 attributes"),
+        (lambda path, _: farkeras.save(plain(), path), "The model 'own' has no attribute names. Give them in"),
+        (
+            lambda path, _: farkeras.save(plain(), path, attributes=["A"]),
+            "must have one logit per attribute. Received: 2 logits and 1 attributes",
+        ),
         (
             lambda path, config: farkeras.save(far_amtn(farkeras.load_datasets(config)), path, config, ["A", "B"]),
-            "knows its attributes, and they are others: leave them out",
+            "has its own attributes, and `attributes` differs from them",
         ),
         (
             lambda path, config: farkeras.save(plain(), path, config, ["A", "B"]),
-            r"takes images of 16 x 16 pixels, and `image_size=32,32`; expected the same",
+            r"takes images of 16 x 16 pixels, but `config` has `image_size=32,32`",
         ),
         (
             lambda path, _: farkeras.save(keras.Sequential([keras.Input((2,))], name="seq"), path),
-            "The model 'seq' is a Sequential; expected one of farkeras.models",
+            "The model 'seq' must be a model of farkeras.models, such as",
         ),
         (
             lambda path, _: ((path / "checkpoints").mkdir(), farkeras.save(plain(), path, None, ["A", "B"])),
-            "holds a training run, whose model this would replace. Name another folder",
+            "holds a training run, and this would replace its model. Use another",
         ),
         (
             lambda path, _: (plain().save(path / "keras.keras"), farkeras.load(path / "keras.keras")),
-            r"A file that Keras wrote lacks the preprocessing: import farkeras.models, load it with keras.saving",
+            r"A file that Keras saved lacks the preprocessing: import farkeras.models, load the file with",
         ),
     ],
 )
