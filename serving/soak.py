@@ -1,8 +1,9 @@
-"""A long load on the local server with hot swaps, hostile requests, SIGTERM and SIGKILL: `make soak`.
+"""Test the local server under a long load with hot swaps, hostile requests, SIGTERM and SIGKILL: `make soak`.
 
-Two small networks with random weights are exported and published in turn. Every good request must get the numbers of
-the version that answers it, every hostile one its proper code; the memory must stay bounded, SIGTERM must lose nothing,
-and after SIGKILL the next server must answer within 10 seconds. The exit code is 1 where something does not hold.
+The test exports two small networks with random weights and publishes them in turn. Every good request must receive the
+probabilities of the version that answers it, and every hostile request its proper code. The server's memory must stay
+bounded. SIGTERM must lose no accepted request. After SIGKILL, the next server must answer within 10 seconds. The exit
+code is 1 if a check fails.
 """
 
 import tempfile
@@ -15,10 +16,10 @@ from farkeras.native_logs import silence_native_logs
 
 
 def define(flags: Flags) -> None:
-    flags.path("images", "Folder with JPEG files; 64 of them are sent.", required=True)
+    flags.path("images", "Folder with JPEG files; the first 64 are sent.", required=True)
     flags.integer("requests", 20000, "Number of good requests.", 1)
-    flags.integer("hostile", 500, "Number of hostile requests between them.", 0)
-    flags.number("swap_seconds", 5.0, "Seconds between new versions.", 0.1)
+    flags.integer("hostile", 500, "Number of hostile requests, sent between the good ones.", 0)
+    flags.number("swap_seconds", 5.0, "Seconds between two new versions.", 0.1)
 
 
 def main(options: Flags) -> int:
@@ -28,7 +29,7 @@ def main(options: Flags) -> int:
 
     files = [path.read_bytes() for path in sorted(Path(options.images).glob("*.jpg"))[:64]]
     if not files:
-        raise FarkerasError(f"`images={options.images}` holds no JPEG file.")
+        raise FarkerasError(f"`images={options.images}` contains no JPEG file. Expected at least one.")
     with tempfile.TemporaryDirectory() as folder:
         models = Models(export_small_models(Path(folder)), files, Path(folder) / "versions")
         findings = soak(models, options.requests, options.hostile, options.swap_seconds)

@@ -1,4 +1,4 @@
-"""What a soak found, and its report in lines."""
+"""Findings of the soak test, and their report."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -9,18 +9,18 @@ import numpy as np
 
 @dataclass
 class Findings:
-    """What a soak found.
+    """Findings of the soak test.
 
     Attributes:
-        good: Number of answers to good requests, by code; "WRONG" for numbers that are not the version's.
-        hostile: Number of answers to each hostile request, by its name and the answer.
-        improper: The hostile requests with an answer that was not proper.
-        swaps: Number of versions that were published.
+        good: Number of answers to good requests, by code; "WRONG" counts answers without the version's probabilities.
+        hostile: Number of answers to each hostile request, by the name of the request and by the answer.
+        improper: Hostile requests that did not receive a proper answer.
+        swaps: Number of versions published during the load.
         versions: Versions that answered.
-        latencies: Seconds to each good answer.
-        memory: MiB of the server, in the order of time.
+        latencies: Seconds until each answer to a good request.
+        memory: Resident memory of the server in MiB, in the order of time.
         notes: Further measurements.
-        failures: What did not hold; empty where everything did.
+        failures: Checks that failed; empty if all passed.
     """
 
     good: Counter[str] = field(default_factory=Counter)
@@ -34,16 +34,16 @@ class Findings:
     failures: list[str] = field(default_factory=list)
 
     def quarters_of_memory(self) -> list[float]:
-        """MiB, the mean of each quarter of the time."""
+        """Return the mean memory of each quarter of the time, in MiB."""
         return [float(np.mean(part)) for part in np.array_split(self.memory, 4)]
 
     def require(self, holds: bool, what: str) -> None:
-        """Notes a failure where something does not hold."""
+        """Record the failure `what` unless the check holds."""
         if not holds:
             self.failures.append(what)
 
     def lines(self) -> Iterator[str]:
-        """The report: the figures, then the failures."""
+        """Yield the lines of the report: the measurements, then the failures."""
         p50, p99 = (1e3 * np.percentile(self.latencies or [np.nan], percentile) for percentile in (50, 99))
         yield f"Good requests: {_codes(self.good)}; p50 {p50:.0f} ms, p99 {p99:.0f} ms"
         yield f"Hot swaps: {self.swaps} versions published, {len(self.versions)} answered"
@@ -51,11 +51,11 @@ class Findings:
         for name, codes in self.hostile.items():
             yield f"  {name}: {_codes(codes)}"
         means = ", ".join(f"{mean:.0f}" for mean in self.quarters_of_memory())
-        yield f"Memory of the server in MiB, mean of each quarter: {means}; most: {max(self.memory):.0f}"
+        yield f"Memory of the server in MiB, mean of each quarter: {means}; maximum: {max(self.memory):.0f}"
         yield from self.notes
         yield from (f"FAILED: {failure}" for failure in self.failures)
         if not self.failures:
-            yield "All held."
+            yield "All checks passed."
 
 
 def _codes(counter: Counter[str]) -> str:

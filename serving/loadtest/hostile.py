@@ -1,4 +1,4 @@
-"""Requests that no client should send, and the answers that they must get."""
+"""Requests that no client should send, and their proper answers."""
 
 import asyncio
 import base64
@@ -18,12 +18,13 @@ from loadtest.load import code_of
 
 
 class Hostile(NamedTuple):
-    """A request.
+    """Hostile request.
 
     Attributes:
         name: What is wrong with the request.
-        send: Sends the request and returns the answer: the name of gRPC's code, HTTP's status, or what a socket saw.
-        proper: The correct answers.
+        send: Sends the request and returns the answer: the name of a gRPC code, an HTTP status, "closed" if the server
+            closed the connection, or "gone" if the client did.
+        proper: Answers that are correct.
     """
 
     name: str
@@ -32,14 +33,14 @@ class Hostile(NamedTuple):
 
 
 def hostile_requests(address: str, rest_address: str, model: str, photo: bytes, large: int = 2**26) -> list[Hostile]:
-    """One of each kind.
+    """Return one hostile request of each kind.
 
     Args:
-        address: host:port of gRPC.
-        rest_address: host:port of REST.
-        model: Name of a model at the server that `farkeras.exporters.saved_model` exported.
+        address: Address of the gRPC server, as host:port.
+        rest_address: Address of the REST server, as host:port.
+        model: Name of a model on the server; an export of `farkeras.exporters.saved_model`.
         photo: A valid JPEG file.
-        large: Bytes of the largest requests.
+        large: Size of the largest requests in bytes.
     """
     random = np.random.default_rng(0)
     path = f"/v1/models/{model}:predict"
@@ -65,12 +66,12 @@ def hostile_requests(address: str, rest_address: str, model: str, photo: bytes, 
         files("JPEG that claims 65,500 x 65,500 pixels", _jpeg_bomb(photo)),
         files("PNG of 12,000 x 12,000 pixels in 140 KB", _png_bomb(12000)),
         files("many files, none an image", *(random.bytes(1000) for _ in range(100))),
-        files("large file that is no image", bytes(large)),
+        files("large file that is not an image", bytes(large)),
         tensor("wrong dtype", "", "bytes", np.zeros(3, np.float32)),
         tensor("wrong rank", "images", "images", np.zeros((9, 9, 3), np.uint8)),
         tensor("wrong size", "tensors", "images", np.zeros((1, 5, 5, 3), np.float32)),
         tensor("large tensor of the wrong dtype", "images", "images", np.zeros(large // 4, np.float32)),
-        tensor("4 PiB by its shape", "tensors", "images", endless),
+        tensor("tensor with a shape of 4 PiB", "tensors", "images", endless),
         rpc("random bytes for a message", random.bytes(5000), "INTERNAL", "INVALID_ARGUMENT"),
         rpc("large random bytes for a message", random.bytes(large), "INTERNAL", "INVALID_ARGUMENT"),
         Hostile("call without a message", lambda: _silent_call(address), ("CANCELLED", "DEADLINE_EXCEEDED")),
@@ -89,7 +90,7 @@ async def _rpc(address: str, content: bytes) -> str:
 
 
 async def _silent_call(address: str) -> str:
-    """Opens a call, sends nothing, and ends the call after a second."""
+    """Open a call, send nothing, and end the call after a second."""
     async with grpc.aio.insecure_channel(address) as channel:
         return await code_of(channel.stream_unary(PREDICT)(timeout=1))
 
@@ -100,7 +101,7 @@ async def _post(address: str, path: str, body: bytes) -> str:
 
 
 async def _raw(address: str, *parts: bytes) -> str:
-    """Sends bytes and returns the status of the answer."""
+    """Send bytes, and return the HTTP status of the answer."""
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -114,7 +115,7 @@ async def _raw(address: str, *parts: bytes) -> str:
 
 
 async def _slow_body(address: str, path: str) -> str:
-    """Sends half of a request, and closes the connection after a second without an answer."""
+    """Send half of a request, and close the connection after a second without an answer."""
     half = f"POST {path} HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{{".encode()
     try:
         return await asyncio.wait_for(_raw(address, half), 1)
@@ -123,13 +124,13 @@ async def _slow_body(address: str, path: str) -> str:
 
 
 def _jpeg_bomb(photo: bytes) -> bytes:
-    """The photo with a huge size in its header."""
+    """Return the photograph with a huge size in its header."""
     frame = photo.index(b"\xff\xc0")  # marker, length (2), precision (1), height (2), width (2)
     return photo[: frame + 5] + struct.pack(">HH", 65500, 65500) + photo[frame + 9 :]
 
 
 def _png_bomb(side: int) -> bytes:
-    """A black square that is small as a file and large as an image."""
+    """Return a PNG of a black square that is a small file and a large image."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

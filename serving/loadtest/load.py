@@ -1,4 +1,4 @@
-"""Load on a server: callers that wait for each answer (closed loop), or requests at given times (open loop)."""
+"""Load on a server from callers that wait for each answer (closed loop), or at given times (open loop)."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from farkeras.clients.grpc_client import PREDICT
 OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    ("grpc.use_local_subchannel_pool", 1),  # a connection for each caller
+    ("grpc.use_local_subchannel_pool", 1),  # one connection per caller
 )
 TIMEOUT = 60.0
 """Seconds that a request may take."""
@@ -24,12 +24,12 @@ TIMEOUT = 60.0
 
 @dataclass
 class Load:
-    """The answers to a load.
+    """Answers to a load.
 
     Attributes:
-        seconds: Duration of the load.
-        latencies: Seconds to each answer that was OK; in an open loop from the time at which the request was due.
-        codes: Number of answers of each code.
+        seconds: Duration of the load in seconds.
+        latencies: Seconds until each OK answer; in an open loop, from the time at which the request was due.
+        codes: Number of answers with each code.
     """
 
     seconds: float = 0.0
@@ -38,31 +38,31 @@ class Load:
 
     @property
     def throughput(self) -> float:
-        """OK answers a second."""
+        """OK answers per second."""
         return len(self.latencies) / self.seconds
 
     def milliseconds(self, percentile: float) -> float:
-        """A percentile of the latencies; NaN where there are none."""
+        """Return a percentile of the latencies in milliseconds; NaN without an OK answer."""
         return 1e3 * float(np.percentile(self.latencies, percentile)) if self.latencies else float("nan")
 
     def add(self, other: "Load") -> None:
-        """Adds a later part of the same load."""
+        """Add another part of the same load."""
         self.seconds += other.seconds
         self.latencies += other.latencies
         self.codes += other.codes
 
 
 Caller = AbstractContextManager[Callable[[int], str]]
-"""Gives a function that sends the request of a number, waits for the answer and returns its code."""
+"""Context with a function that sends the request of a given number, waits for the answer and returns its code."""
 
 
 def closed_loop(caller: Callable[[], Caller], callers: int, seconds: float) -> Load:
-    """Callers that each send the next request when the last one is answered.
+    """Run callers, each of which sends its next request when its last one is answered.
 
     Args:
-        caller: Makes a caller; each is used in its own thread.
+        caller: Creates a caller; each caller runs in its own thread.
         callers: Number of callers.
-        seconds: Time after which no request is sent.
+        seconds: Seconds after which no request is sent.
     """
     load, start = Load(), time.monotonic()
 
@@ -86,7 +86,7 @@ def closed_loop(caller: Callable[[], Caller], callers: int, seconds: float) -> L
 
 @contextmanager
 def grpc_caller(address: str, requests: Sequence[bytes]) -> Iterator[Callable[[int], str]]:
-    """A caller of a server at host:port, with its own connection; sends the serialised requests in turn."""
+    """Create a caller with its own connection to host:port; it sends the serialised requests in turn."""
     with grpc.insecure_channel(address, options=OPTIONS) as channel:
         call = channel.unary_unary(PREDICT)
 
@@ -101,13 +101,13 @@ def grpc_caller(address: str, requests: Sequence[bytes]) -> Iterator[Callable[[i
 
 
 async def open_loop(address: str, requests: Sequence[bytes], rate: float, seconds: float) -> Load:
-    """Requests that come whether or not the server keeps up, at random times (a Poisson process).
+    """Send requests at random times (a Poisson process), whether or not the server keeps up.
 
     Args:
-        address: host:port of gRPC.
+        address: Address of the gRPC server, as host:port.
         requests: Serialised `PredictRequest` messages, sent in turn.
-        rate: Requests a second.
-        seconds: Time after which no request is sent.
+        rate: Requests per second.
+        seconds: Seconds after which no request is sent.
     """
     gaps = np.random.default_rng(0).exponential(1 / rate, int(2 * rate * seconds) + 100)
     load, start, sent = Load(), time.monotonic(), []
@@ -132,7 +132,7 @@ async def open_loop(address: str, requests: Sequence[bytes], rate: float, second
 
 
 async def code_of(answer: Awaitable[object]) -> str:
-    """The code with which a call of `grpc.aio` ends."""
+    """Return the code with which a call of `grpc.aio` ends."""
     try:
         await answer
     except grpc.aio.AioRpcError as error:

@@ -1,4 +1,4 @@
-"""Two small models that answer differently."""
+"""Two small models with different answers."""
 
 from pathlib import Path
 
@@ -15,16 +15,16 @@ _PREPROCESSING = Preprocessing((64, 56))
 
 
 def export_small_models(folder: Path) -> list[Path]:
-    """Exports two small FAR-AMTN networks with random weights.
+    """Export two small FAR-AMTN networks with random weights.
 
     Returns:
-        The folders of their versions.
+        Folders of the exported versions.
     """
     exports = []
     for seed in (0, 1):
         keras.utils.set_random_seed(seed)
         model = FARAMTN(_GROUPING, "ResNetTiny", _PREPROCESSING.image_size, backbone_alpha=0.25)
-        for head in model.heads:  # or every probability were about 1/2
+        for head in model.heads:  # otherwise every probability would be about 1/2
             kernel = model.get_layer(head).kernel
             kernel.assign(100.0 * kernel)
         save_model(model, ModelMetadata(_GROUPING, _PREPROCESSING), folder / f"{seed}.keras")

@@ -1,4 +1,4 @@
-"""A long load on a local server with hot swaps, hostile requests and signals, and what must hold meanwhile."""
+"""Long load on a local server with hot swaps, hostile requests and signals, and the checks of its behaviour."""
 
 import asyncio
 import itertools
@@ -27,30 +27,36 @@ from loadtest.steps import InProcess, predict_request
 
 MODEL = "farkeras"
 CALLERS = 8
-"""Callers, each of which sends the next good request when its last one is answered."""
+"""Number of callers; each sends its next good request when its last one is answered."""
 TOLERANCE = 5e-5
 PORTS = {"port": 28500, "rest_port": 28501}
-"""Ports of the servers that are killed and started again."""
+"""Ports of the server that is killed and of the server that replaces it."""
 
 
 class Models:
-    """Two models with different answers, published in turn as versions of one."""
+    """Two models with different answers, published in turn as versions of one model."""
 
     def __init__(self, exports: Sequence[Path], files: Sequence[bytes], base: Path):
-        """Two version folders of `write_saved_model`, JPEG files, and the folder of the published versions."""
+        """Prepare the expected answers.
+
+        Args:
+            exports: Two version folders of `write_saved_model`.
+            files: Contents of JPEG files.
+            base: Folder for the published versions.
+        """
         self._exports, self.base, self.files = exports, base, files
         self.expected = [InProcess(export).probabilities(files) for export in exports]
         self.requests = [predict_request([file], MODEL) for file in files]
         if np.abs(self.expected[0] - self.expected[1]).max(axis=1).min() < 10 * TOLERANCE:
-            raise ValueError("The two models answer alike, so a wrong answer would not be seen.")
+            raise ValueError("The answers of the two models are too similar to detect a wrong answer.")
 
     def publish(self, version: int) -> None:
-        """Publishes the next version, complete at once."""
+        """Publish a version; its folder appears complete or not at all."""
         with written_aside(self.base / str(version)) as aside:
             shutil.copytree(self._exports[version % 2], aside)
 
     def is_right(self, number: int, answer: bytes) -> tuple[int, bool]:
-        """The version that answered, and whether the answer holds its numbers for a request."""
+        """Return the version that answered request `number`, and whether the answer has its probabilities."""
         response = pb.PredictResponse.FromString(answer)
         version = response.model_spec.version.value
         values = to_array(response.outputs["probabilities"])
@@ -58,13 +64,13 @@ class Models:
 
 
 def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: float) -> Findings:
-    """Sends good requests during hot swaps, hostile ones between them; then SIGTERM and SIGKILL.
+    """Send good and hostile requests during hot swaps, then test SIGTERM and SIGKILL under load.
 
     Args:
-        models: The models that are served.
+        models: Models to serve.
         num_requests: Number of good requests.
         num_hostile: Number of hostile requests, spread over the good ones.
-        swap_seconds: Seconds between new versions.
+        swap_seconds: Seconds between two new versions.
     """
     findings = Findings()
     models.publish(1)
@@ -75,13 +81,13 @@ def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: floa
             after = {every * n: hostile[n % len(hostile)] for n in range(num_hostile)}
             asyncio.run(_mixed_load(server, models, num_requests, after, findings))
         findings.require(server.process.poll() is None, "the server ended")
-        findings.require(not server.process.poll() and _answers(server, models), "the server does not answer any more")
+        findings.require(not server.process.poll() and _answers(server, models), "the server no longer answers")
     findings.require(findings.good == {"OK": num_requests}, f"good requests: {dict(findings.good)}")
     findings.require(not findings.improper, f"hostile requests: {findings.improper}")
     quarters = findings.quarters_of_memory()
     findings.require(quarters[3] < 1.25 * quarters[1], f"memory grows: {quarters} MiB")
     findings.require(max(findings.memory) < findings.memory[0] + 3072, f"memory: {max(findings.memory):.0f} MiB")
-    findings.require(len(findings.versions) > 1 or findings.swaps < 1, "no swap was seen")
+    findings.require(len(findings.versions) > 1 or findings.swaps < 1, "no swap was observed")
     _end_gracefully(models, findings)
     _kill_and_start_again(models, findings)
     return findings
@@ -90,7 +96,7 @@ def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: floa
 async def _mixed_load(
     server: LocalServer, models: Models, num_requests: int, after: Mapping[int, Hostile], findings: Findings
 ) -> None:
-    """Good requests, and `after` those of some numbers a hostile one."""
+    """Send good requests, and after some of them the hostile request that `after` holds for their number."""
     numbers = itertools.count()
 
     async def caller() -> None:
@@ -105,7 +111,7 @@ async def _mixed_load(
 
 
 async def _good(call: grpc.aio.UnaryUnaryMultiCallable, models: Models, number: int, findings: Findings) -> bool:
-    """Sends a good request; whether it was answered."""
+    """Send a good request, and return whether it was answered."""
     begun, image = time.monotonic(), number % len(models.files)
     try:
         answer = await call(models.requests[image], timeout=60)
@@ -132,7 +138,7 @@ async def _bad(request: Hostile, findings: Findings) -> None:
 def _swap(models: Models, findings: Findings) -> None:
     findings.swaps += 1
     models.publish(findings.swaps + 1)
-    for path in models.base.iterdir():  # the disk, too, has an end
+    for path in models.base.iterdir():  # old versions would fill the disk
         if path.name.isdigit() and int(path.name) < findings.swaps - 1:
             shutil.rmtree(path)
 
@@ -143,7 +149,7 @@ def _weigh(server: LocalServer, findings: Findings) -> None:
 
 
 def _end_gracefully(models: Models, findings: Findings) -> None:
-    """SIGTERM under load: requests that the server has are answered, and the process ends with 0."""
+    """Check SIGTERM under load: pending requests are answered, and the exit code is 0."""
     with local_server(f"--model_dir={models.base}") as server:
         codes, seconds = asyncio.run(_until_it_ends(server, models, signal.SIGTERM))
         code = server.process.wait(30)
@@ -153,7 +159,7 @@ def _end_gracefully(models: Models, findings: Findings) -> None:
 
 
 def _kill_and_start_again(models: Models, findings: Findings) -> None:
-    """SIGKILL under load, and a new server at the same ports."""
+    """Check SIGKILL under load: a new server on the same ports answers soon."""
     with local_server(f"--model_dir={models.base}", **PORTS) as server:
         asyncio.run(_until_it_ends(server, models, signal.SIGKILL))
     begun = time.monotonic()
@@ -161,13 +167,17 @@ def _kill_and_start_again(models: Models, findings: Findings) -> None:
         answers, seconds = _answers(server, models), time.monotonic() - begun
         work = _processor_seconds(server)
     findings.notes.append(
-        f"SIGKILL under load: the next server answers {seconds:.1f} s after its start ({work:.1f} s of a processor)"
+        f"SIGKILL under load: the next server answers {seconds:.1f} s after its start ({work:.1f} s of CPU time)"
     )
-    findings.require(answers and seconds < 10, f"SIGKILL: a right answer {answers}, after {seconds:.1f} s")
+    findings.require(answers and seconds < 10, f"SIGKILL: correct answer {answers}, after {seconds:.1f} s")
 
 
 async def _until_it_ends(server: LocalServer, models: Models, number: int) -> tuple[Counter[str], float]:
-    """Load, a signal after two seconds, and load until no answer comes: codes, and seconds from signal to end."""
+    """Send load, a signal after two seconds, and more load until the server no longer answers.
+
+    Returns:
+        Number of answers by code, and the seconds from the signal until the process ended.
+    """
     findings, ended = Findings(), asyncio.Event()
 
     async def caller(first: int) -> None:

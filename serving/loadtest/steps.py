@@ -1,4 +1,4 @@
-"""A load in steps, and its table, JSON and picture."""
+"""Steps of the load test, and their table, JSON file and plot."""
 
 import asyncio
 import json
@@ -20,19 +20,19 @@ from farkeras.wire.tensors import to_proto
 from loadtest.load import Load, closed_loop, grpc_caller, open_loop
 
 ROUNDS = 5
-"""Parts of a step. They take turns with those of a comparison, so that both see the same machine."""
+"""Number of parts of a step. They alternate with the parts of a comparison, so that both see the same machine."""
 
 
 @dataclass
 class Step:
-    """A step of a load.
+    """Step of the load test.
 
     Attributes:
         name: The load, such as "4 callers" or "50 requests/s".
-        load: The server's answers.
-        in_process: The answers of the model's own Session in the same time; None without a comparison.
-        ratio: The server's throughput divided by the Session's, the median of the rounds; None without a comparison.
-        is_open: Whether requests came at random times.
+        load: Answers of the server.
+        in_process: Answers of the model's own Session in the alternating parts; None without a comparison.
+        ratio: Median over the rounds of the server's throughput divided by the Session's; None without a comparison.
+        is_open: Whether requests were sent at random times.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Step:
     is_open: bool = False
 
     def to_dict(self) -> dict[str, object]:
-        """What `load.json` says of the step; None where there is no number."""
+        """Return the entry of the step in `load.json`; a missing value is None."""
         values = {
             "step": self.name,
             "requests_per_second": self.load.throughput,
@@ -56,17 +56,17 @@ class Step:
 
 
 def predict_requests(files: Sequence[bytes], images: int, model: str) -> tuple[list[bytes], list[list[bytes]]]:
-    """Requests with so many images each, in turn from `files`.
+    """Create requests with `images` images each, taken in turn from `files`.
 
     Returns:
-        Serialised `PredictRequest` messages, and the image files of each.
+        Serialised `PredictRequest` messages, and the image files in each of them.
     """
     parts = [[files[(start + k) % len(files)] for k in range(images)] for start in range(0, len(files), images)]
     return [predict_request(part, model) for part in parts], parts
 
 
 def predict_request(files: Sequence[bytes], model: str) -> bytes:
-    """A serialised request with image files for a model's `serving_default`."""
+    """Return a serialised request with image files for the signature `serving_default` of a model."""
     request = pb.PredictRequest(model_spec=pb.ModelSpec(name=model))
     request.inputs["bytes"].CopyFrom(to_proto(np.array(list(files), object)))
     return request.SerializeToString()
@@ -75,7 +75,7 @@ def predict_request(files: Sequence[bytes], model: str) -> bytes:
 def closed_step(
     address: str, requests: Sequence[bytes], callers: int, seconds: float, compare: Callable[[int, float], Load] | None
 ) -> Step:
-    """Callers that wait for their answers, by turns with the comparison `(callers, seconds) -> Load`, if any."""
+    """Run callers that wait for their answers, in turns with the comparison `compare(callers, seconds)`, if any."""
     load, in_process, ratios = Load(), Load(), []
     for _ in range(ROUNDS):
         served = closed_loop(lambda: grpc_caller(address, requests), callers, seconds / ROUNDS)
@@ -89,21 +89,21 @@ def closed_step(
 
 
 def open_step(address: str, requests: Sequence[bytes], rate: float, seconds: float) -> Step:
-    """Requests at random times, whether or not the server keeps up."""
+    """Send requests at random times, whether or not the server keeps up."""
     return Step(f"{rate:g} requests/s", asyncio.run(open_loop(address, requests, rate, seconds)), is_open=True)
 
 
 class InProcess:
-    """A version of a model in this process, to compare with a server; arguments as of `Servable`."""
+    """Version of a model in this process, to compare with a server; see `Servable` for the arguments."""
 
     def __init__(self, folder: Path, intra_op: int = 0, inter_op: int = 0):
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # else it warns that `Session` is deprecated
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # without the warning that `Session` is deprecated
         self._servable = Servable(folder, intra_op, inter_op)
         self._outputs = sorted(self._servable.signatures[DEFAULT_SIGNATURE].outputs)
 
     def probabilities(self, files: Sequence[bytes]) -> np.ndarray:
-        """The model's probabilities for image files, float32 `[files, attributes]`."""
-        # All outputs are run, as for a request without a filter.
+        """Return the model's probabilities for image files, float32 `[files, attributes]`."""
+        # All outputs are computed, as for a request without a filter.
         values = self._servable.run(DEFAULT_SIGNATURE, {"bytes": np.array(list(files), object)}, self._outputs)
         return values[self._outputs.index("probabilities")]
 
@@ -111,7 +111,7 @@ class InProcess:
 def in_process_comparison(
     folder: Path, parts: list[list[bytes]], intra_op: int = 0, inter_op: int = 0
 ) -> Callable[[int, float], Load]:
-    """The comparison of `closed_step`: the same images through the version in a folder."""
+    """Return the comparison for `closed_step`, which runs the same images through the version in a folder."""
     model = InProcess(folder, intra_op, inter_op)
     model.probabilities(parts[0])  # the first run is slower
 
@@ -123,7 +123,7 @@ def in_process_comparison(
 
 
 def table(steps: Sequence[Step]) -> Table:
-    """A row for each step."""
+    """Return a table with one row per step."""
     shown = Table(box=None)
     shown.add_column("load", no_wrap=True)
     for name in ("requests/s", "p50 ms", "p95 ms", "p99 ms"):
@@ -143,7 +143,7 @@ def table(steps: Sequence[Step]) -> Table:
 
 
 def write(steps: Sequence[Step], folder: Path) -> None:
-    """Writes `load.json`, and `load.png` with latency over load."""
+    """Write `load.json`, and `load.png` with the latencies of each step."""
     write_text(folder / "load.json", json.dumps([step.to_dict() for step in steps], indent=1) + "\n")
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
@@ -155,7 +155,7 @@ def write(steps: Sequence[Step], folder: Path) -> None:
             axes.plot(places, heights, "o-", color=color, label=label)
     axes.set_xticks(range(len(steps)), [f"{step.name}\n{step.load.throughput:.0f}/s" for step in steps])
     axes.margins(x=0.1)
-    axes.set_ylabel("milliseconds to the answer")
+    axes.set_ylabel("latency in milliseconds")
     axes.set_yscale("log")
     axes.legend()
     with written_aside(folder / "load.png") as aside:
