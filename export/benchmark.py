@@ -1,4 +1,8 @@
-"""Times a run's exports in every runtime: python export/benchmark.py --workdir=runs/demo"""
+"""Measures the exports of a run in every runtime: `python export/benchmark.py --workdir=runs/demo`.
+
+The command prints the duration of a call with one image, the images per second, the size of the file, the peak memory,
+and the largest difference of a probability from the Keras model.
+"""
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
@@ -11,13 +15,13 @@ from farkeras.native_logs import silence_native_logs
 
 def define(flags: Flags) -> None:
     flags.path("workdir", "Workdir of a training run, or a .keras file.", required=True)
-    flags.path("output", "Folder of the exports; by default <workdir>/export.")
-    flags.integer("images", 64, "Test images.", 1)
-    flags.integer("rounds", 4, "Times that each runtime is shown each image.", 1)
-    flags.texts("threads", ["1", "2"], "Processor threads; each runtime is measured with each number.")
-    flags.text("source", "", "Kind of data set of the images; by default the one trained on.")
-    flags.path("data_dir", "Its folder, or the table; by default the one trained on.")
-    flags.boolean("bare_backbone", False, "Also the backbone with one linear layer in place of all else.")
+    flags.path("output", "Folder of the exports. Empty: WORKDIR/export.")
+    flags.integer("images", 64, "Number of test images.", 1)
+    flags.integer("rounds", 4, "Number of times that each runtime processes each image.", 1)
+    flags.texts("threads", ["1", "2"], "Numbers of processor threads; each runtime is measured with each number.")
+    flags.text("source", "", "Kind of data set of these images. Empty: the one of the training.")
+    flags.path("data_dir", "Folder or table of these images. Empty: the one of the training.")
+    flags.boolean("bare_backbone", False, "Measure also the backbone with pooling and one linear layer.")
 
 
 def main(options: Flags) -> None:
@@ -44,7 +48,7 @@ def main(options: Flags) -> None:
         difference = "" if row.difference is None else f"{row.difference:.1e}"
         table.add_row(row.name, str(row.threads), *times, *sizes, difference)
     console = make_console()
-    console.print(f"One image at a time; {options.images} images, {options.rounds} rounds, in turns.")
+    console.print(f"One image per call; {options.images} images, {options.rounds} rounds; the runtimes take turns.")
     console.print(table)
     p50 = {(row.variant, row.threads): row.p50 for row in rows if row.runtime == "LiteRT"}
     for (variant, number), bare in p50.items():

@@ -1,4 +1,7 @@
-"""Exports a trained model for ONNX Runtime and its kin: python export/export_onnx.py --workdir=runs/demo"""
+"""Exports a trained model for ONNX Runtime: `python export/export_onnx.py --workdir=runs/demo`.
+
+The command compares the export with the Keras model on test images. It needs `pip install 'farkeras[onnx]'`.
+"""
 
 from farkeras.cli import exports
 from farkeras.cli.flags import Flags

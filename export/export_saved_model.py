@@ -1,4 +1,7 @@
-"""Exports a trained model for TF Serving: python export/export_saved_model.py --workdir=runs/demo"""
+"""Exports a trained model for TF Serving: `python export/export_saved_model.py --workdir=runs/demo`.
+
+Each call writes the next version number. The command compares the export with the Keras model on test images.
+"""
 
 from farkeras.cli import exports
 from farkeras.cli.flags import Flags
@@ -7,7 +10,9 @@ from farkeras.cli.run import run_command
 
 def define(flags: Flags) -> None:
     exports.define(flags)
-    flags.texts("warmup_batch_sizes", ["1", "8"], "Images in each of the requests that TF Serving warms up with.")
+    flags.texts(
+        "warmup_batch_sizes", ["1", "8"], "Numbers of images in TF Serving's warm-up requests. Empty: no requests."
+    )
 
 
 def main(options: Flags) -> None:

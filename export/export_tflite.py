@@ -1,4 +1,7 @@
-"""Exports a trained model for LiteRT: python export/export_tflite.py --workdir=runs/demo --precisions=float32,int8"""
+"""Exports a trained model for LiteRT: `python export/export_tflite.py --workdir=runs/demo --precisions=float32,int8`.
+
+The command compares each export with the Keras model on test images.
+"""
 
 from farkeras.cli import exports
 from farkeras.cli.flags import Flags
@@ -8,11 +11,18 @@ from farkeras.cli.run import run_command
 def define(flags: Flags) -> None:
     exports.define(flags)
     exports.define_input_size(flags)
-    flags.integer("batch_size", 1, "Crops that the file takes in one call; for throughput, not for a single face.", 1)
+    flags.integer(
+        "batch_size",
+        1,
+        "Number of crops that the file takes in one call; above 1 for throughput, not for single faces.",
+        1,
+    )
     flags.texts("precisions", ["float32", "float16", "dynamic", "int8"], "Precisions to export.")
-    flags.integer("calibration_images", 100, "int8: training images that decide the ranges.", 1)
+    flags.integer("calibration_images", 100, "Largest number of training images that decide the ranges of int8.", 1)
     flags.texts(
-        "float_parts", ["ends", "early", "hard_swish"], "int8: what stays float; empty for all in 8 bits that can be."
+        "float_parts",
+        ["ends", "early", "hard_swish"],
+        "Parts that int8 leaves in float. Empty: none; all operations that TFLite has in 8 bits are quantised.",
     )
 
 
