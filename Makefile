@@ -1,6 +1,6 @@
-# The two commands of the README set up everything: make demo, make test.
+# The README's two commands, make demo and make test, set up everything that they need.
 
-# The first of these versions that runs. A pyenv shim can be in PATH and only print an error: then pyenv's folder is tried.
+# The first of these Python versions that runs. A pyenv shim in PATH may only print an error; then pyenv's folder is tried.
 python = $(shell for version in $(1); do \
     for python in python$$version "$$(pyenv root 2>/dev/null)"/versions/$$version.*/bin/python; do \
         "$$python" -c 'import ensurepip, sys; print(sys.executable)' 2>/dev/null && exit; \
@@ -19,7 +19,7 @@ ASTRONAUT := data/astronaut.png
 
 install: .venv/installed
 
-# pyproject.toml holds [build-system] only and setup.cfg the rest, so both decide what is installed.
+# The installation depends on both files: pyproject.toml has only [build-system], and setup.cfg has the rest.
 .venv/installed: setup.cfg pyproject.toml .ci/constraints.txt .ci/face_model.txt
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[keypoints,protos,dev]'
@@ -32,7 +32,7 @@ install: .venv/installed
 	$(OLDEST)/python .ci/face_model.py
 	touch $@
 
-# Keras on PyTorch, without TensorFlow. On Linux PyPI's torch brings CUDA, some gigabytes; for its CPU build, set
+# Keras on PyTorch, without TensorFlow. On Linux, torch from PyPI includes some gigabytes of CUDA. For the CPU build, set
 # PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu.
 .venv-torch/installed: .ci/requirements-torch.txt
 	$(PYTHON_OLDEST) -m venv --clear .venv-torch
@@ -46,14 +46,14 @@ $(ASTRONAUT): | .venv/installed
 	mkdir -p $(@D)
 	$(BIN)/python -c "import skimage; skimage.io.imsave('$@', skimage.data.astronaut())"
 
-# FAR-AMTN: faces in CelebA's format, training, export, evaluation, a photograph.
+# FAR-AMTN: procedural faces in CelebA's format, training, export, evaluation, and the prediction for a photograph.
 demo: $(FACES) $(ASTRONAUT)
 	$(BIN)/python -m farkeras.train --flagfile=configs/demo.flags --workdir=runs/demo
 	$(BIN)/python export/export_saved_model.py --workdir=runs/demo
 	$(BIN)/python -m farkeras.evaluate --workdir=runs/demo
 	$(BIN)/python -m farkeras.predict $(ASTRONAUT) --workdir=runs/demo
 
-# MGMTN: the same, with masks from the faces' key points, and the regions drawn on the photograph.
+# MGMTN: the same steps, with masks from keypoints, and with the regions drawn on the photograph.
 demo-mgmtn: $(FACES) $(ASTRONAUT)
 	$(BIN)/python -m farkeras.annotate --data_dir=$(FACES)
 	$(BIN)/python -m farkeras.train --flagfile=configs/demo_mgmtn.flags --workdir=runs/demo_mgmtn
@@ -61,13 +61,13 @@ demo-mgmtn: $(FACES) $(ASTRONAUT)
 	$(BIN)/python -m farkeras.evaluate --workdir=runs/demo_mgmtn
 	$(BIN)/python -m farkeras.predict $(ASTRONAUT) --workdir=runs/demo_mgmtn --overlay=runs/demo_mgmtn/astronaut.png
 
-# Two processes, each with whole files: tests share what a file's fixtures make. tests/conftest.py puts the longest first.
+# Two processes, each with whole files, because tests of a file share fixtures. tests/conftest.py runs the longest files first.
 PYTEST := -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests
 
 test: lint
 	$(BIN)/python $(PYTEST)
 
-# The tests of what differs between versions (pytest's marker "core"), on the oldest versions that setup.cfg allows.
+# The tests with pytest's marker "core", on the oldest versions that setup.cfg allows.
 test-oldest: .venv-oldest/installed
 	$(OLDEST)/python $(PYTEST) -m core
 
@@ -76,7 +76,7 @@ test-torch: .venv-torch/installed
 	KERAS_BACKEND=torch $(TORCH)/python -m pytest tests/layers/test_conformance.py tests/test_keras_objects.py \
 	    tests/models/test_multi_task.py
 
-# Five minutes: a long load on the local server, with hot swaps and everything that may go wrong.
+# Five minutes of load on the local server, with hot swaps and failures.
 soak: $(FACES)
 	$(BIN)/python serving/soak.py --images=$(FACES)/img_align_celeba
 
@@ -90,8 +90,8 @@ format: install
 	$(BIN)/ruff check --config .ci/ruff.toml --fix .
 	$(BIN)/ruff format --config .ci/ruff.toml .
 
-# The messages of the clients and the local server. The oldest versions' grpcio-tools 1.62.3 generates them, because its
-# code runs on every protobuf from 4.25 to 7. Code of later ones refuses to run on a protobuf that is older than they are.
+# The messages of the clients and the local server. grpcio-tools 1.62.3, of the oldest versions, generates them, because its
+# code runs on every protobuf from 4.25 to 7. Code from a later version does not run on an older protobuf.
 protos: .venv-oldest/installed
 	$(OLDEST)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. farkeras/wire/protos/*.proto
 
