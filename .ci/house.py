@@ -1,9 +1,8 @@
-"""Counts what the house is made of: `python .ci/house.py [FOLDER]`; for a commit make the folder with git worktree add.
+"""Counts the files, folders and lines of the repository: `python .ci/house.py [FOLDER]`.
 
-Lines are those of the package, the scripts in export/, serving/, benchmarks/ and .ci/, and the templates; generated
-messages and links to a file that is counted elsewhere are left out. A room is a folder of the package with its files; a
-flat module lies beside the rooms. `config` visits a room when a module on the way from `train.py` to the training loop
-imports `farkeras.config` or reads a setting as `config.name`.
+For another commit, create the folder with `git worktree add`. The lines are those of the package, of the scripts in
+export/, serving/, benchmarks/ and .ci/, and of the templates, without generated messages and links. A folder of the
+package knows settings if a module in it imports `farkeras.config` or reads a setting as `config.name`.
 """
 
 import re
@@ -15,7 +14,7 @@ SETTING = re.compile(r"\bconfig\.[a-z_]+|farkeras\.config import|config\[")
 
 
 def source_files(root: Path) -> list[Path]:
-    """The files whose lines count."""
+    """The files whose lines are counted."""
     patterns = ["farkeras/**/*.py", "farkeras/**/*.html", "farkeras/**/*.css", "farkeras/**/*.js", "farkeras/**/*.j2"]
     patterns += ["export/*.py", "serving/**/*.py", "benchmarks/*.py", ".ci/*.py"]
     files = {path for pattern in patterns for path in root.glob(pattern)}
@@ -36,12 +35,12 @@ def main() -> None:
         if "test" not in path.name and SETTING.search(path.read_text(encoding="utf-8"))
     }
     print(f"files of the package     {len(modules)}")
-    print(f"rooms                    {len(rooms)}")
-    print(f"flat modules             {sum(path.parent == package for path in modules) - 1}")
+    print(f"folders                  {len(rooms)}")
+    print(f"modules in no folder     {sum(path.parent == package for path in modules) - 1}")
     print(f"lines                    {sum(lines.values()):,}, of them in the package {sum(modules.values()):,}")
     print(f"median file              {statistics.median(contents.values()):.0f} lines")
     print(f"largest file             {contents[largest]} lines, {largest.relative_to(root)}")
-    print(f"rooms that know settings {len(config)}: {', '.join(sorted(map(str, config)))}")
+    print(f"folders with settings    {len(config)}: {', '.join(sorted(map(str, config)))}")
 
 
 if __name__ == "__main__":

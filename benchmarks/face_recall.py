@@ -1,9 +1,9 @@
-"""How many faces are found, by size, turn and place: `python benchmarks/face_recall.py`.
+"""Measures the recall of face detection by size, rotation and position: `python benchmarks/face_recall.py`.
 
-The photographs are composed: NASA's portrait of Eileen Collins (public domain, `skimage.data.astronaut`), scaled,
-turned, mirrored and made darker or lighter, on other pictures of scikit-image. `farkeras.align_photos` looks for their
-faces, so the times are those of a user. A face counts as found where both pupils are within a fifth of the eye
-distance; everything else is a false face.
+The photographs are composed: NASA's portrait of Eileen Collins (public domain, `skimage.data.astronaut`) is scaled,
+rotated, mirrored, made darker or lighter, and pasted on other pictures of scikit-image. `farkeras.align_photos`
+searches them for faces, so the times are those of a user. A face counts as found if both pupils are within a fifth of
+the eye distance; every other detection is a false face.
 """
 
 import argparse
@@ -20,24 +20,24 @@ from PIL import Image
 from farkeras.photos.alignment import similarity_from_eyes
 from farkeras.photos.crops import align_photos, find_targets
 
-SIDES = (1000, 2000, 3000, 4000)  # the longer side of the photographs, which are 3 : 2
+SIDES = (1000, 2000, 3000, 4000)  # longer side of the photographs in pixels; the aspect ratio is 3 : 2
 EYE_DISTANCES = (10, 15, 20, 30, 50, 75, 100, 200)
 TURNS = (0, 15, 30, 45)
 PER_CELL = 2  # photographs of one side, eye distance and turn
 BACKGROUNDS = ("coffee", "rocket", "brick", "gravel", "grass", "chelsea")
 FACELESS = (*BACKGROUNDS, "coins", "page", "text", "moon", "hubble_deep_field", "immunohistochemistry", "horse")
 SEVERAL = ((0.03, 0.05, 0.08), (0.02,) * 6, (0.015, 0.03, 0.06, 0.1))
-"""Eye distances of the faces in one photograph, as fractions of its longer side."""
+"""Eye distances of the faces in each photograph, as fractions of its longer side."""
 
 _PORTRAIT = slice(0, 300), slice(60, 390)  # head and shoulders
 _PUPILS = np.array([(203.0, 101.0), (246.0, 103.0)]) - (60, 0)
-_RADII = 115, 145  # of the soft oval that is pasted
+_RADII = 115, 145  # radii of the soft oval that is pasted
 _CENTRE = np.array([160.0, 115.0])
-_TOLERANCE = 0.2  # of the eye distance
+_TOLERANCE = 0.2  # as a fraction of the eye distance
 
 
 def paste(photo: Image.Image, pupils_to: np.ndarray, mirror: bool, light: float) -> None:
-    """Pastes the portrait with the pupil that shows left and the other one at two places, `[2, 2]` in pixels."""
+    """Pastes the portrait with its left and right pupil, as seen in the image, at `pupils_to`, `[2, 2]` in pixels."""
     portrait = np.float32(skimage.data.astronaut()[_PORTRAIT])
     pupils, centre = _PUPILS, _CENTRE
     if mirror:
@@ -50,7 +50,7 @@ def paste(photo: Image.Image, pupils_to: np.ndarray, mirror: bool, light: float)
     pixels = np.clip(np.dstack([portrait * light, alpha]), 0, 255).astype(np.uint8)
     rows = similarity_from_eyes(pupils_to, pupils)  # from the photograph to the portrait
     image, scale = Image.fromarray(pixels), np.hypot(*rows[:, 0])
-    if scale > 1:  # filtered first, so that fine detail does not alias
+    if scale > 1:  # filter first to avoid aliasing
         image = image.resize(np.ceil(np.array(image.size) / scale).astype(int).tolist(), Image.Resampling.LANCZOS)
     rows[:, 2] += 0.5 - 0.5 * rows[:, :2].sum(axis=1)
     rows = (rows * (np.array(image.size) / pixels.shape[1::-1])[:, None]).ravel()
@@ -69,7 +69,7 @@ def eyes_at(centre: Sequence[float], distance: float, degrees: float) -> np.ndar
 
 
 def compose(folder: Path) -> dict[str, tuple[list[str], list[np.ndarray]]]:
-    """Writes the photographs; name -> (rows of the table to which it counts, pupils of each face)."""
+    """Writes the photographs; returns name -> (its rows of the table, pupils of each face)."""
     random, photos = np.random.default_rng(0), {}
 
     def write(rows: list[str], side: int, faces: list[np.ndarray], name: str | None = None) -> None:
@@ -88,7 +88,7 @@ def compose(folder: Path) -> dict[str, tuple[list[str], list[np.ndarray]]]:
                 turn = degrees * random.choice([-1, 1])
                 centre = random.uniform(margin, room - margin)
                 write([f"{distance} {side}", f"turn {degrees}"], side, [eyes_at(centre, distance, turn)])
-            if distance >= 20:  # at each border, which cuts a part of the face off
+            if distance >= 20:  # at each border, which cuts off a part of the face
                 x, y = random.uniform(margin, room - margin)
                 places = [(distance, y), (side - distance, y), (x, 0.6 * distance), (x, room[1] - 1.2 * distance)]
                 for centre in places:
@@ -104,7 +104,7 @@ def compose(folder: Path) -> dict[str, tuple[list[str], list[np.ndarray]]]:
 
 
 def find(photos: Path, output: Path, all_faces: bool) -> tuple[dict[str, list[np.ndarray]], float]:
-    """File -> pupils of the faces that one process finds; and the seconds it took."""
+    """Returns file -> pupils of the faces that one process finds, and the seconds that it took."""
     start = time.perf_counter()
     targets, _ = find_targets([photos], output)
     found = defaultdict(list)
@@ -119,7 +119,7 @@ def is_at(eyes: np.ndarray, truth: np.ndarray) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", help="folder for the photographs, made anew; by default a temporary one")
+    parser.add_argument("--photos", help="folder to write the photographs to; by default a temporary one")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         photos, folder = Path(options.photos or f"{folder}/photos"), Path(folder)
@@ -147,10 +147,14 @@ def main() -> None:
         print(f"| {distance} | " + " | ".join(cell(f"{distance} {side}") for side in SIDES) + " |")
     for kind in ("border", "several"):
         print(f"| {kind} | " + " | ".join(cell(f"{kind} {side}") for side in SIDES) + " |")
-    print("Turned by " + ", ".join(f"{turn} degrees: {cell(f'turn {turn}')}" for turn in TURNS))
-    print(f"False faces in {len(truth)} photographs: {false_largest} as the largest, {false_every} of all")
+    print("Rotated by " + ", ".join(f"{turn} degrees: {cell(f'turn {turn}')}" for turn in TURNS))
+    print(
+        f"False faces in {len(truth)} photographs: {false_largest} as the largest face, {false_every} among all faces"
+    )
     times = [f"{1000 * spent / len(truth):.0f} ms" for spent in (seconds, seconds_every)]
-    print(f"{times[0]} a photograph for the largest face, {times[1]} for all, with reading and starting")
+    print(
+        f"Time per photograph: {times[0]} for the largest face, {times[1]} for all faces, including reading and startup"
+    )
 
 
 if __name__ == "__main__":

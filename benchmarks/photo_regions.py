@@ -1,8 +1,8 @@
-"""How near a model's masks lie to the regions of a photograph: `python benchmarks/photo_regions.py WORKDIR PHOTO`.
+"""Measures how close a model's masks are to face regions: `python benchmarks/photo_regions.py WORKDIR PHOTO`.
 
-For the model that `make demo-mgmtn` leaves: `python benchmarks/photo_regions.py runs/demo_mgmtn data/astronaut.png`.
-It learned the regions from drawings, so what it finds in a photograph depends on details of its training, and differs
-between processors; this is a figure to look at, not to test.
+For the model of `make demo-mgmtn`, run `python benchmarks/photo_regions.py runs/demo_mgmtn data/astronaut.png`. That
+model learned the regions from procedural faces, so its masks on a photograph depend on details of the training and
+differ between processors. No test checks these distances.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from farkeras.report.region_centres import MESH_POINTS, mesh_centre, region_cent
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("workdir", help="folder of a run with masks")
-    parser.add_argument("photo", help="image file with a face")
+    parser.add_argument("workdir", help="workdir of a run with masks (MGMTN)")
+    parser.add_argument("photo", help="photograph with a face")
     options = parser.parse_args()
     photo = read_photo(options.photo)
     face = find_face(photo)
     (prediction,) = farkeras.load(options.workdir).predict_each(photo, regions=True)
     eye_distance = np.hypot(*np.subtract(*face[list(EYES)]))
-    print("Distance of each region's centre, by the masks and by the landmarks, in eye distances:")
+    print("Distance between the centre of each region in the masks and in the landmarks, in eye distances:")
     for region in MESH_POINTS:
         apart = np.hypot(*(region_centre(prediction.regions, region) - mesh_centre(face, region)))
         print(f"  {region:6}{apart / eye_distance:5.2f}")

@@ -1,12 +1,12 @@
-"""Cuts CelebA's aligned crops out of photographs: `python -m farkeras.align PHOTO_OR_FOLDER... --output=DIR`.
+"""Cuts crops aligned like CelebA's out of photographs: `python -m farkeras.align PHOTO_OR_FOLDER... --output=DIR`.
 
-The largest face of each photograph is found, turned upright and written as a JPEG of 178 x 218 pixels, the frame in
-which models are trained; `--all_faces` takes every face and numbers them, the largest first. Folders are searched with
-their sub-folders, which the output keeps; a line on stderr says what in them is no photograph. `DIR/crops.csv` says of
-each crop which photograph, which face and where its eyes are. A photograph that cannot be read or has no face costs one
-line on stderr and exit code 1; the others are done all the same.
+The command finds the largest face of each photograph, turns it upright and writes it as a JPEG of 178 x 218 pixels, the
+frame that models are trained on. With `--all_faces`, it writes every face, numbered from the largest on. It searches
+folders with their subfolders, keeps the subfolders in the output, and names files that are not photographs on stderr.
+`DIR/crops.csv` lists the photograph, the number of the face and the eye positions of each crop. A photograph that is
+unreadable or has no face gives one line on stderr and exit code 1; all other photographs are still processed.
 
-On 2 cores shared with much other work this did 45 to 66 drawn faces a second:
+The speed was 45 to 66 procedural faces per second on 2 cores that were shared with much other work:
 
     python -m farkeras.synthesize --num_images=999 --seed=0 --output=FACES
     python -m farkeras.align FACES/img_align_celeba --output=DIR --workers=2
@@ -25,13 +25,13 @@ from farkeras.photos.crops import CROPS_FILE, align_photos, find_targets
 def define(flags: Flags) -> None:
     usage = "python -m farkeras.align PHOTO_OR_FOLDER... --output=DIR"
     flags.accept_arguments("PHOTO_OR_FOLDER...", f"No photo given: {usage}.")
-    flags.path("output", "Folder of the crops; crops that are there are replaced.", required=True)
-    flags.boolean("all_faces", False, "Take every face of a photo, not the largest alone.")
-    flags.worker_count("Processes that align")
+    flags.path("output", "Folder of the crops; existing crops are replaced.", required=True)
+    flags.boolean("all_faces", False, "Write every face of a photo, not only the largest.")
+    flags.worker_count("Number of processes that align photos")
 
 
 def main(options: Flags) -> int:
-    """Aligns the photographs named on the command line; 1 when one of them has no crop."""
+    """Aligns the photographs of the command line; returns 1 if one of them has no crop."""
     targets, errors = find_targets(options.arguments, options.output)
     for error in errors:
         print(f"error: {error}", file=sys.stderr)

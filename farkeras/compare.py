@@ -1,8 +1,8 @@
-"""Models under one recipe, with several seeds: `python -m farkeras.compare --flagfile=F --workdir=DIR`.
+"""Compares models under one recipe, over several seeds: `python -m farkeras.compare --flagfile=F --workdir=DIR`.
 
-Trains each of `--models` with each of `--seeds`, all other settings equal, and writes `comparison.json` and
-`comparison.md`: accuracy on the test split with its spread over the seeds, parameters, and the time of a forward pass
-beside the bare backbone's. Start the same command again after an interruption: it continues.
+The command trains each of `--models` with each of `--seeds`, with all other settings equal. It writes `comparison.json`
+and `comparison.md`, with accuracy on the test split (mean and standard deviation over the seeds), parameters, and the
+time of a forward pass relative to the bare backbone. After an interruption, the same command continues.
 """
 
 import json
@@ -21,7 +21,7 @@ HEADER = ("Model", "Accuracy", "Balanced accuracy", "Mask IoU", "Trainable param
 
 def define(flags: Flags) -> None:
     flags.texts("models", Config.__dataclass_fields__["model"].metadata["choices"], "Models to compare.")
-    flags.texts("seeds", ["0", "1", "2"], "Seeds, one run each.")
+    flags.texts("seeds", ["0", "1", "2"], "Seeds; each model is trained once per seed.")
     flags.path("workdir", "Folder of the runs and of the results.", required=True)
     flags.settings()
 
@@ -52,7 +52,7 @@ def main(options: Flags) -> None:
 
 
 def markdown(comparison: dict, num_seeds: int, procedural: bool) -> str:
-    """The table, and below it what its columns are."""
+    """The table in Markdown, with notes on its columns."""
     rows = [
         (
             name,
@@ -64,9 +64,9 @@ def markdown(comparison: dict, num_seeds: int, procedural: bool) -> str:
     ]
     backbone = next(iter(comparison["models"].values()))["backbone_parameters"]
     notes = (
-        f"Test split, percent: mean ± standard deviation over {num_seeds} seeds; always the more frequent answer: "
-        f"{percent(comparison['majority_accuracy'])}. Forward time: 16 images on {comparison['device']}, as a multiple "
-        f"of the bare backbone's with pooling, which has {backbone:,} parameters."
+        f"Metrics on the test split in percent, mean ± standard deviation over {num_seeds} seeds. Majority baseline "
+        f"(always the more frequent answer): {percent(comparison['majority_accuracy'])}. Forward time: for 16 images "
+        f"on {comparison['device']}, relative to the bare backbone with pooling, which has {backbone:,} parameters."
     )
     return "\n\n".join([markdown_table(HEADER, rows), notes, *([f"{PROCEDURAL}."] if procedural else [])]) + "\n"
 

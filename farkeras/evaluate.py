@@ -1,7 +1,7 @@
-"""Measures a trained model: `python -m farkeras.evaluate --workdir=runs/demo`.
+"""Evaluates a trained model: `python -m farkeras.evaluate --workdir=runs/demo`.
 
-Writes `evaluation.json`, `evaluation.md` and the page `report.html` into the workdir. Results on another data set go
-elsewhere: `--workdir=runs/celeba --source=lfwa --data_dir=LFWA --output=runs/celeba/on_lfwa`.
+The command writes `evaluation.json`, `evaluation.md` and the page `report.html` to the workdir. Results on another data
+set need their own folder: `--workdir=runs/celeba --source=lfwa --data_dir=LFWA --output=runs/celeba/on_lfwa`.
 """
 
 from pathlib import Path
@@ -21,27 +21,29 @@ from farkeras.errors import FarkerasError
 from farkeras.native_logs import without_native_logs
 from farkeras.report.summary import COLUMNS, PROCEDURAL, headline, mask_iou_rows, percent, readable
 
-_SETTINGS = (*SETTINGS, "keypoints_dir")  # how to read a table, and where key points are
-_SHOWN = ("accuracy", "majority_accuracy", "balanced_accuracy", "f1", "roc_auc")  # what 80 columns hold
+_SETTINGS = (*SETTINGS, "keypoints_dir")  # how to read a table, and the folder of the keypoints
+_SHOWN = ("accuracy", "majority_accuracy", "balanced_accuracy", "f1", "roc_auc")  # the metrics that fit into 80 columns
 
 
 def define(flags: Flags) -> None:
-    flags.path("workdir", "Workdir of a training run.")
+    flags.path("workdir", "Workdir of a run.")
     flags.path("model", "A .keras file, in place of --workdir.")
-    flags.text("source", "", "Kind of data set; by default the one trained on.")
-    flags.path("data_dir", "Folder of the data set, or the table; by default the one trained on.")
-    flags.choice("split", "test", SPLITS, "Images to measure on.")
-    flags.integer("batch_size", 64, "Images at a time.", 1)
-    flags.path("gallery", "PNG file to write: the first 12 faces and what was predicted.")
-    flags.settings(_SETTINGS)  # by default as in training
-    flags.path("output", "Folder of the results; on data trained on, by default the model's.")
+    flags.text("source", "", "Kind of data set. Empty: the one of the training.")
+    flags.path("data_dir", "Folder or table of the data set. Empty: the one of the training.")
+    flags.choice("split", "test", SPLITS, "Split to evaluate.")
+    flags.integer("batch_size", 64, "Images per batch, over all GPUs.", 1)
+    flags.path("gallery", "PNG file to write, with the first 12 faces and their predictions. Empty: none.")
+    flags.settings(_SETTINGS)  # the defaults are the settings of the training
+    flags.path(
+        "output", "Folder of the results. Empty: the folder of the model, only for the data set of the training."
+    )
 
 
 def main(options: Flags) -> None:
     """Evaluates, writes the three files and prints the headline."""
     if bool(options.workdir) == bool(options.model):
-        raise FarkerasError("Give either --workdir=FOLDER of a training run or --model=FILE.keras.")
-    with without_native_logs():  # TensorFlow, once the flags are right
+        raise FarkerasError("Give either --workdir=FOLDER or --model=FILE.keras.")
+    with without_native_logs():  # imports TensorFlow, after the check of the flags
         from farkeras.training.evaluation import REPORT_FILE, evaluate_run, results_folder
 
     path = options.workdir or options.model
@@ -75,12 +77,14 @@ def _show(console: Console, evaluation: dict, undecodable: list[str], report: Pa
         console.print("Mask IoU: " + ", ".join(f"{region} {iou}" for region, iou in rows))
     if not run.get("masks_annotated", True):
         remedy = annotate_command(run["data_dir"], run["source"])
-        console.print(f"Masks not measured: {run['data_dir']} has no keypoints. For mask IoU: {remedy}")
+        console.print(
+            f"Masks are not evaluated, because {run['data_dir']} has no keypoints. For the mask IoU: {remedy}"
+        )
     if run["procedural"]:
         console.print(f"{PROCEDURAL}.", style="bold yellow")
     if undecodable:
         more = f" and {len(undecodable) - 10} more, see evaluation.json" if len(undecodable) > 10 else ""
-        console.print(f"{len(undecodable)} undecodable, left out: {', '.join(undecodable[:10])}{more}")
+        console.print(f"{len(undecodable)} undecodable images were left out: {', '.join(undecodable[:10])}{more}")
     console.print(f"Report: {report}")
 
 

@@ -1,10 +1,10 @@
-"""Face attributes of photographs: `python -m farkeras.predict PHOTO... --workdir=runs/demo`.
+"""Predicts the face attributes of photographs: `python -m farkeras.predict PHOTO... --workdir=runs/demo`.
 
-The largest face of each photograph is found and aligned. Photographs are shown as tables, or as JSON with `--json`.
-Where one of the places is a folder, all its photographs are taken and the results go to a CSV file; a line on stderr
-says what in it is no photograph. `--overlay=out.png` also draws where a model with masks (MGMTN) sees the regions of
-the face, and what it reads from each. A photograph that cannot be used, or a folder without one, costs one line on
-stderr and exit code 1; the others are done all the same.
+The command finds and aligns the largest face of each photograph. It prints a table per photograph, or JSON with
+`--json`. For a folder, it reads all photographs in the folder, writes a CSV file, and names other files on stderr.
+`--overlay=out.png` also draws the face regions that a model with masks (MGMTN) predicts, and the attributes of each. A
+photograph without a usable face, or a folder without photographs, gives one line on stderr and exit code 1; all other
+photographs are still processed.
 """
 
 import sys
@@ -26,28 +26,34 @@ from farkeras.photos.search import PREDICTIONS_FILE, find_photos
 def define(flags: Flags) -> None:
     usage = "python -m farkeras.predict PHOTO... --workdir=DIR"
     flags.accept_arguments("PHOTO_OR_FOLDER...", f"No photo given: {usage}.")
-    flags.path("workdir", "Folder of a training run.")
+    flags.path("workdir", "Workdir of a run.")
     flags.path("model", "A .keras file, in place of --workdir.")
-    flags.boolean("json", False, "Print JSON in place of tables.")
-    flags.path("output", "CSV file to write, replaced if there; default for a folder: <folder>/predictions.csv.")
-    flags.path("overlay", "PNG file to write, replaced if there: each photo with the regions and what they show.")
-    flags.boolean("align", True, "Find and align the face; with --noalign the images are CelebA-aligned crops.")
-    flags.number("threshold", 0.5, "Probability from which an attribute is marked.", 0, 1)
+    flags.boolean("json", False, "Print JSON instead of tables.")
+    flags.path(
+        "output", "CSV file to write or replace. Empty: for a folder, predictions.csv in it; for photos, no file."
+    )
+    flags.path(
+        "overlay", "PNG file to write or replace: each photo with its face regions and their attributes. Empty: none."
+    )
+    flags.boolean("align", True, "Find and align the face. With --noalign, the images must be CelebA-aligned crops.")
+    flags.number("threshold", 0.5, "Probability from which on an attribute is marked, 0 to 1.", 0, 1)
 
 
 def main(options: Flags) -> int:
-    """Recognises the photographs named on the command line; 1 when one of them could not be used."""
+    """Predicts the photographs of the command line; returns 1 if one of them is not usable."""
     places = options.arguments
     if bool(options.workdir) == bool(options.model):
-        raise FarkerasError("Name the model with either --workdir=DIR or --model=FILE.keras.")
+        raise FarkerasError("Give either --workdir=FOLDER or --model=FILE.keras.")
     if options.json and options.output:
-        raise FarkerasError("Give --json for the screen or --output for a CSV file, not both.")
+        raise FarkerasError("Give either --json, which prints, or --output, which writes a CSV file.")
     photos, without_photos = find_photos(places)
     for error in without_photos:
         print(f"error: {error}", file=sys.stderr)
     if not photos:
         return 1
-    searched = [place for place in map(Path, places) if place in {photo.parent for photo in photos}]  # not empty ones
+    searched = [
+        place for place in map(Path, places) if place in {photo.parent for photo in photos}
+    ]  # folders with photos
     output = options.output or (searched[0] / PREDICTIONS_FILE if searched else None)
 
     if options.overlay:
@@ -89,7 +95,9 @@ def main(options: Flags) -> int:
             f"{options.overlay}: {len(drawn)} of {len(photos)} photos", file=sys.stderr if options.json else sys.stdout
         )
     if recognizer.procedural:
-        print("This model learned from drawn faces: what it says of photographs means little.", file=sys.stderr)
+        print(
+            "This model learned from procedural faces: its answers on photographs mean little.", file=sys.stderr
+        )
     return 1 if errors or without_photos else 0
 
 

@@ -1,12 +1,12 @@
 """Serves an exported model on this machine: `python -m farkeras.serve --model_dir=runs/demo/export/saved_model`.
 
-For development and tests: TF Serving's gRPC and REST interfaces, versions and hot swap, labels, batching, warm-up and
-Prometheus metrics, in Python. In production use TF Serving itself, with the recipes in serving/; clients, requests and
-configuration files are the same. The model runs through TensorFlow's SavedModel loader and a Session, as it does there.
-At REST's address there is also a page to drop photographs on.
+This server, for development and tests, has TF Serving's gRPC and REST interfaces, versions and hot swap, labels,
+batching, warm-up and Prometheus metrics, in Python. In production use TF Serving itself, with the recipes in serving/;
+clients, requests and configuration files are the same. As in TF Serving, TensorFlow's SavedModel loader and a Session
+run the model. The address of REST also has a demo page for photographs.
 
-New versions in --model_dir are served as they appear, the old one until then. SIGTERM and Ctrl-C end the server after
-the requests that it has. It neither encrypts nor asks who calls.
+The server loads a new version in --model_dir when it appears, and serves the old version until the new one is ready.
+SIGTERM and Ctrl-C stop the server after its current requests. The server has no encryption and no authentication.
 """
 
 import asyncio
@@ -26,35 +26,38 @@ if TYPE_CHECKING:
 
 
 def define(flags: Flags) -> None:
-    flags.path("model_dir", "Folder of the versions of one model, as an export writes them.")
+    flags.path("model_dir", "Folder with the versions of one model, as the SavedModel export writes it.")
     flags.text("model_name", "farkeras", "Name of the model in --model_dir.")
-    flags.path("model_config_file", "TF Serving's text file of models, policies and labels, in place of --model_dir.")
     flags.path(
-        "batching_parameters_file", "TF Serving's text file of batch sizes and times; without it nothing is merged."
+        "model_config_file",
+        "Text file of TF Serving with models, version policies and labels, in place of --model_dir.",
+    )
+    flags.path(
+        "batching_parameters_file",
+        "Text file of TF Serving with batch sizes and timeouts. Empty: requests are not batched.",
     )
     flags.integer(
         "tensorflow_intra_op_parallelism",
         0,
-        "Threads for one operation, as TF Serving's flag; 0 leaves it to TensorFlow. 1 gives small models the most "
-        "throughput.",
+        "Threads per operation, as in TF Serving. 0: TensorFlow decides. 1 gives small models the highest throughput.",
         0,
     )
     flags.integer(
         "tensorflow_inter_op_parallelism",
         0,
-        "Operations that may run at the same time, as TF Serving's flag; 0 leaves it to TensorFlow.",
+        "Operations that run concurrently, as in TF Serving. 0: TensorFlow decides.",
         0,
     )
-    flags.text("host", "127.0.0.1", "Address to listen at; 0.0.0.0 lets other machines in.")
-    flags.integer("port", 8500, "Port of gRPC; 0 for a free one.", 0, 65535)
-    flags.integer("rest_api_port", 8501, "Port of REST; 0 for a free one.", 0, 65535)
-    flags.number("file_system_poll_wait_seconds", 1.0, "Seconds between looks for new versions.", 0.01)
+    flags.text("host", "127.0.0.1", "Address to listen on. 0.0.0.0 accepts other machines.")
+    flags.integer("port", 8500, "Port of gRPC. 0: any free port.", 0, 65535)
+    flags.integer("rest_api_port", 8501, "Port of REST. 0: any free port.", 0, 65535)
+    flags.number("file_system_poll_wait_seconds", 1.0, "Seconds between searches for new versions.", 0.01)
 
 
 def main(options: Flags) -> None:
-    """Serves until it is stopped."""
+    """Serves until the process is stopped."""
     if bool(options.model_dir) == bool(options.model_config_file):
-        raise FarkerasError("Expected either --model_dir or --model_config_file.")
+        raise FarkerasError("Give either --model_dir=FOLDER or --model_config_file=FILE.")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     silence_native_logs()
     try:
@@ -62,7 +65,9 @@ def main(options: Flags) -> None:
         import grpc_health  # noqa: F401
         import prometheus_client  # noqa: F401
     except ImportError as error:
-        raise FarkerasError(f"Serving needs {error.name}: pip install 'farkeras[serving]'.") from None
+        raise FarkerasError(
+            f"Serving needs the package {error.name}. Install it with: pip install 'farkeras[serving]'"
+        ) from None
     from farkeras.serving.configuration import one_model, read_batching, read_models
     from farkeras.serving.loaded import ModelSettings
     from farkeras.serving.server import ServerSettings, run_server
@@ -93,7 +98,7 @@ def main(options: Flags) -> None:
 
 
 def _log_to_stdout() -> None:
-    """Versions as they come and go; absl's own handler would add to each line where in the source it was written."""
+    """Logs the server to stdout, without the source position that absl's handler adds to each line."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("farkeras")

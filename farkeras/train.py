@@ -10,7 +10,7 @@ from farkeras.native_logs import without_native_logs
 
 
 def define(flags: Flags) -> None:
-    flags.path("workdir", "Folder of the run; the same command continues a run that was stopped.", required=True)
+    flags.path("workdir", "Folder of the run. The same command continues a run that was stopped.", required=True)
     flags.settings()
 
 
@@ -29,8 +29,8 @@ def main(options: Flags) -> int:
         report.stop()
     if not (run.workdir / MODEL_FILE).exists():
         raise FarkerasError(
-            f"No validation of {options.workdir} had a --select_by={config.select_by}, so no model was kept; the "
-            "validation split needs known labels of both classes."
+            f"--select_by={config.select_by} was undefined in every validation of {options.workdir}, so no model was "
+            "saved. Expected known labels of both classes in the validation split; label more of its images."
         )
     report.console.print(
         f"Best model: {run.workdir / MODEL_FILE}. "

@@ -48,7 +48,7 @@ def test_a_folder_of_drawn_faces_and_a_text(faces_dir, tmp_path):
     ("arguments", "message"),
     [
         ([], "error: No photo given: python -m farkeras.align PHOTO_OR_FOLDER... --output=DIR.\n"),
-        (["a.jpg"], "error: --output is missing. Folder of the crops; crops that are there are replaced.\n"),
+        (["a.jpg"], "error: --output is missing. Folder of the crops; existing crops are replaced.\n"),
         (["a.jpg", "--output=."], "error: The output folder . overlaps with the photo folder .; "),
     ],
 )

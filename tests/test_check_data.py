@@ -82,7 +82,8 @@ def test_a_run_that_could_not_start_in_its_workdir(faces, tmp_path, monkeypatch,
     """Batches that do not divide among the replicas; a disk without room. The workdir stays untouched."""
     small = ["--image_size=32,32", "--backbone=ResNetTiny", "--backbone_alpha=0.25", "--batch_size=15"]
     arguments = [f"--data_dir={faces}", f"--workdir={tmp_path / 'run'}", *small]
-    for more, kind in ((["--replicas=2"], "settings: --batch_size=15 does not divide among 2 replicas."), ([], "room")):
+    replicas = "settings: --batch_size must be a multiple of the 2 replicas. Received: 15."
+    for more, kind in ((["--replicas=2"], replicas), ([], "room")):
         options = Flags()
         check_data.define(options)
         options.parse(["check_data", *arguments, *more])

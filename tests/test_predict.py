@@ -51,9 +51,9 @@ def predict(*arguments, code=0):
     ("arguments", "expected"),
     [
         ([], "error: No photo given"),
-        (["a.jpg"], "error: Name the model with either --workdir=DIR or --model=FILE.keras."),
-        (["a.jpg", "--workdir=a", "--model=b"], "error: Name the model with either"),
-        (["a.jpg", "--workdir=a", "--json", "--output=b.csv"], "error: Give --json for the screen"),
+        (["a.jpg"], "error: Give either --workdir=FOLDER or --model=FILE.keras."),
+        (["a.jpg", "--workdir=a", "--model=b"], "error: Give either --workdir=FOLDER"),
+        (["a.jpg", "--workdir=a", "--json", "--output=b.csv"], "error: Give either --json, which prints"),
         (["a.jpg", "--workdir=a", "--overlay=b.jpg"], "error: An overlay is a PNG file, so its name must end"),
         (["b.jpg", "a.png", "--workdir=a", "--overlay=./a.png"], "error: ./a.png is one of the photos; name another"),
         ([*["a.jpg"] * 51, "--workdir=a", "--overlay=b.png"], "error: An overlay shows 1 to 50 photos. Received: 51."),

@@ -1,4 +1,4 @@
-"""What a training run shows in a terminal: a parameter table, a progress line, the validations."""
+"""The output of a training run in a terminal: parameter table, progress and validations."""
 
 import time
 from collections.abc import Sequence
@@ -21,23 +21,27 @@ if TYPE_CHECKING:
     from farkeras.training.building import Run
 
 
-_NAMED = 5  # attributes
+_NAMED = 5  # attributes that a line names
 _NEAR_CHANCE = 0.55  # balanced accuracy
 _LEARNED = 0.7  # training loss, as a share of `blind_loss`
 
 
 class ConsoleReport(Listener):
-    """A progress bar on a terminal, a line every `seconds_between` seconds elsewhere.
+    """Prints the progress of a run: a bar on a terminal, or a line every `seconds_between` seconds elsewhere.
 
-    Shows steps/s, images/s, the time to go, and the share of time spent waiting for data. The first host trip, which
-    compiles the step, is left out of the rates.
+    The line shows steps/s, images/s, the remaining time, and the share of time spent waiting for data. The rates leave
+    out the first call of the compiled loop, which includes the compilation.
+
+    Args:
+        console: Rich's console; by default stdout.
+        seconds_between: Seconds between lines without a terminal.
     """
 
     def __init__(self, console: Console | None = None, seconds_between: float = 10.0):
         self.console = console or make_console(soft_wrap=False)
         self.seconds_between = seconds_between
         self.bar: Bar | None = None
-        self.loss: float | None = None  # of the attributes, in the last host trip
+        self.loss: float | None = None  # the last training loss of the attributes
         self.warned = False
 
     def on_start(self, run: "Run", step: int) -> None:
@@ -49,15 +53,15 @@ class ConsoleReport(Listener):
             f"{run.strategy.num_replicas_in_sync} replica(s), {run.total_steps:,} steps of {run.config.batch_size}."
         )
         if data.left_out:
-            self._say(f"Not trained, in no group or excluded: {some(data.left_out)}.")
+            self._say(f"Attributes that are not trained (excluded or in no group): {some(data.left_out)}.")
         if alike := [f"{attribute} ({labels})" for attribute, labels in one_class(data.train).items()]:
-            line = f"Warning: the training labels are of one class, which teaches nothing: {some(alike)}."
+            line = f"Warning: a model cannot learn attributes with training labels of one class: {some(alike)}."
             self._say(line + advice_on_blanks(data.train))
         if step:
-            self._say(f"Continues at step {step:,}.")
+            self._say(f"The run continues at step {step:,}.")
         elif run.config.init_from:
             anew = ", ".join(sorted({shown_name(path.split("/")[0]) for path in run.started_anew})) or "nothing"
-            self._say(f"Weights of {run.config.init_from}; new: {anew}.")
+            self._say(f"Initial weights from {run.config.init_from}; new: {anew}.")
         self.trips = self.steps = 0
         self.seconds = self.waited = 0.0
         self.last_line = time.monotonic()
@@ -103,7 +107,7 @@ class ConsoleReport(Listener):
             self._say(warning)
 
     def stagnation(self, run: "Run", balanced: float | None) -> str:
-        """A warning where the training loss is low and the validation is at the majority class; else empty."""
+        """A warning if the training loss is low but the validation is at chance; otherwise ""."""
         if self.loss is None or balanced is None or balanced > _NEAR_CHANCE:
             return ""
         blind = blind_loss(run.data.train.labels, run.config)
@@ -111,7 +115,7 @@ class ConsoleReport(Listener):
             return ""
         return (
             f"Warning: training improves (loss {self.loss:.2f}; a model that ignores the image reaches {blind:.2f}), "
-            f"validation does not (balanced accuracy {percent(balanced)} %, chance is 50 %). Try more images, "
+            f"but validation does not (balanced accuracy {percent(balanced)} %, chance is 50 %). Try more images, "
             "--init_from or --backbone_weights, more augmentation, or a lower --batch_norm_momentum."
         )
 
@@ -119,30 +123,30 @@ class ConsoleReport(Listener):
         self.stop()
         for split, paths in (("training", run.undecodable), ("validation", run.undecodable_validation)):
             if paths:
-                self._say(f"{len(paths)} {split} images could not be decoded and were left out:")
+                self._say(f"{len(paths)} undecodable {split} images were left out:")
             for path in sorted(paths)[:10]:
                 self._say(f"  {path}")
             if len(paths) > 10:
                 self._say(f"  ... and {len(paths) - 10} more, see metrics.jsonl")
 
     def _say(self, line: str) -> None:
-        """Prints a line as it is, whatever a console of the caller's own takes for markup."""
+        """Prints a line literally, also on a console of the caller that interprets markup."""
         self.console.print(line, markup=False, emoji=False, soft_wrap=True)
 
     def stop(self) -> None:
-        """Ends the progress bar; the terminal is as before."""
+        """Ends the progress bar and restores the terminal."""
         if self.bar:
             self.bar.stop()
             self.bar = None
 
 
 def some(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
+    """The first five names, and the number of further names."""
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def parameter_table(model: keras.Model) -> Table:
-    """Parameters of each top-level layer that has any."""
+    """A table with the parameters of each top-level layer that has parameters."""
     numbers = (Column(name, justify="right") for name in ("trainable", "other"))
     table = Table("layer", "output", *numbers, title=Text(f"{model.name}: parameters"))
     total = trainable_total = 0

@@ -1,4 +1,4 @@
-"""What a run is built of: its data, and its model, phases and state in `Run`."""
+"""The parts of a run: its data in `Data`; its model, phases and state in `Run`."""
 
 import shutil
 from dataclasses import dataclass, replace
@@ -35,17 +35,17 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True)
 class Data:
-    """What a run trains and validates on.
+    """The data that a run trains and validates on.
 
     Attributes:
-        grouping: What is trained.
-        left_out: Attributes of the data that are not: in no group, or excluded.
+        grouping: The attributes that are trained, in groups.
+        left_out: Attributes of the data that are not trained, because they are excluded or in no group.
         train: The training split.
         validation: The validation split.
-        preprocessing: From an image file to the model's input.
+        preprocessing: The preprocessing from an image file to the model's input.
         augmentation: Random changes of the training images.
-        train_keypoints: Where the model learns masks from them.
-        validation_keypoints: Likewise.
+        train_keypoints: Keypoints of the training split; None for a model without masks.
+        validation_keypoints: Keypoints of the validation split; None for a model without masks.
     """
 
     grouping: Grouping
@@ -59,14 +59,15 @@ class Data:
 
 
 def open_data(config: Config, progress: Progress | None = None) -> Data:
-    """Opens the source and checks that settings and data fit.
+    """Opens the source and checks that settings and data match.
 
     Args:
         config: The settings.
         progress: Called while an archive is extracted, see `open_source`.
 
     Raises:
-        FarkerasError: From the source or the grouping, a split is too small, or nothing can be learned from the labels.
+        FarkerasError: The source or the grouping is invalid, the training split is smaller than a batch, keypoints are
+            missing, or no attribute has labels of both classes.
     """
     source = open_source(config.source, config.data_dir, progress, config.to_dict())
     grouping = load_grouping(config.grouping, source.attributes, config.excluded)
@@ -92,30 +93,30 @@ def open_data(config: Config, progress: Progress | None = None) -> Data:
 
 
 def build_model(config: Config, grouping: Grouping) -> FaceAttributeModel:
-    """The model of a run with its first weights, in the current precision policy."""
+    """Builds the model of a run with its initial weights, in the current precision policy."""
     if config.init_from:
         config = replace(config, backbone_weights="none")
     return MODELS[config.model].from_settings(config, grouping)
 
 
 class Run:
-    """Everything that a run holds; `farkeras.training.loop.run_phases` takes it to its end.
+    """A training run: its settings, data, model and state. `farkeras.training.loop.run_phases` trains it.
 
     Args:
         config: All settings.
         workdir: Folder of the run.
-        data: What `open_data` gave.
+        data: The data, from `open_data`.
         strategy: The devices; by default those of `config.replicas`.
 
     Attributes:
-        phases: What is trained one after the other.
-        started_anew: With `config.init_from`, paths of the weights that the other run did not have.
-        undecodable: Paths of training images left out so far.
-        undecodable_validation: Those of the last validation.
+        phases: The phases of training, in order.
+        started_anew: With `config.init_from`, paths of the weights that were not taken from the other run.
+        undecodable: Paths of the training images that were left out so far.
+        undecodable_validation: Paths of the images that the last validation left out.
 
     Raises:
-        FarkerasError: The batch does not divide among the replicas, the labels of the validation split leave no best
-            model to choose, or from the model.
+        FarkerasError: The batch size is not a multiple of the number of replicas, `config.select_by` is undefined on
+            the validation split, or the model cannot be built.
     """
 
     def __init__(
@@ -125,7 +126,9 @@ class Run:
         self.strategy = strategy or make_strategy(config.replicas)
         replicas = self.strategy.num_replicas_in_sync
         if config.batch_size % replicas:
-            raise FarkerasError(f"`batch_size={config.batch_size}` does not divide among {replicas} replicas.")
+            raise FarkerasError(
+                f"`batch_size` must be a multiple of the {replicas} replicas. Received: {config.batch_size}."
+            )
         check_selection(data.validation, config.select_by)
         self.steps_per_epoch = len(data.train) / config.batch_size
         self.started_anew: list[str] = []
@@ -141,18 +144,18 @@ class Run:
     def _build(self) -> None:
         config, grouping = self.config, self.data.grouping
         if newest_checkpoint(self.workdir / CHECKPOINTS):
-            # All weights come from there; what the run started from may be gone by now.
+            # The checkpoint holds all weights; the files of the initial weights may be gone.
             config = replace(config, init_from="", backbone_weights="none")
         with precision(config.precision):
             self.model = build_model(config, grouping)
             dtype = keras.config.dtype_policy().variable_dtype
         if config.init_from:
             self.started_anew = copy_matching_weights(load_model(config.init_from)[0], self.model)
-        if config.sync_batch_norm:  # costs communication in each layer
+        if config.sync_batch_norm:  # off by default: each layer then communicates
             for layer in batch_norms(self.model):
                 layer.synchronized = True
         with precision("float32"):
-            # What is validated is what is saved: always float32, with averaged weights where averaging is on.
+            # The model that is validated and saved: always float32, with averaged weights if `ema_decay` is set.
             self.final_model = type(self.model).from_config(self.model.get_config())
         self.forward = compile_forward(self.final_model, self.strategy)
         sizes = [len(members) for members in grouping.groups.values()]
@@ -181,7 +184,7 @@ class Run:
             )
 
     def training_dataset(self, start: int) -> tf.data.Dataset:
-        """The run's training batches from example counter `start` on."""
+        """The training batches of the run, from example counter `start` on."""
         data, config = self.data, self.config
         needed = self.total_steps * config.batch_size
         return training_dataset(
@@ -191,7 +194,7 @@ class Run:
             config.batch_size,
             config.seed,
             start,
-            # Room for images that are left out; when it is used up the run has far too many of them.
+            # 2 % more examples replace undecodable images, of which a run allows 1 %.
             needed + needed // 50 + config.batch_size,
             data.train_keypoints,
             config.data_service,

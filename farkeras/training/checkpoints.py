@@ -1,4 +1,4 @@
-"""Checkpoints of a run: everything that decides the rest of it."""
+"""Checkpoints of a run, with the whole state that its continuation depends on."""
 
 from pathlib import Path
 
@@ -11,16 +11,20 @@ from farkeras.weighting import TaskWeighting
 
 
 class RunState:
-    """Model, optimizer, weighting and progress, saved together; the newest two checkpoints are kept.
+    """The state of a run: model, optimizers, weighting and progress. The newest two checkpoints are kept.
 
-    `next_counter` is the first training example not yet used (see `data.pipeline`), `best` the best validation figure
-    so far. Construct it outside, `restore` and `save` inside the strategy's scope.
+    Call the constructor outside the strategy's scope, `restore` and `save` inside.
 
     Args:
-        folder: Of the checkpoints.
+        folder: Folder of the checkpoints.
         model: The model.
-        optimizers: By name; together they have taken `step` steps.
-        weighting: Of the group losses.
+        optimizers: The optimizers by name. Their iterations add up to `step`.
+        weighting: The weighting of the group losses.
+
+    Attributes:
+        step: Number of training steps taken.
+        next_counter: Counter of the first training example that is not yet used, see `farkeras.data.pipeline`.
+        best: The best validation metric so far.
     """
 
     def __init__(
@@ -34,7 +38,7 @@ class RunState:
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.next_counter = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.best = tf.Variable(float("-inf"), trainable=False, dtype=tf.float64)
-        # Keras keeps the states of dropout's random generators out of `weights`, and TensorFlow does not find them.
+        # The states of dropout's random generators are not in `model.weights`, so TensorFlow does not find them.
         weights = {id(v) for v in model.weights}
         generators = [v.value for v in model.variables if id(v) not in weights]
         self.checkpoint = tf.train.Checkpoint(
@@ -48,10 +52,13 @@ class RunState:
         )
 
     def restore(self) -> bool:
-        """Continues from the newest checkpoint; returns whether there was one.
+        """Restores the newest checkpoint.
+
+        Returns:
+            Whether there was a checkpoint.
 
         Raises:
-            FarkerasError: The checkpoint is damaged or of another model.
+            FarkerasError: The checkpoint is damaged, or belongs to another model.
         """
         newest = newest_checkpoint(self.folder)
         if not newest:
@@ -62,18 +69,18 @@ class RunState:
                 status.assert_existing_objects_matched()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise FarkerasError(
-                f"Checkpoint {newest} cannot be continued: {str(error).splitlines()[0]} Start in another `workdir`."
+                f"Checkpoint {newest} cannot be continued: {str(error).splitlines()[0]} Use another `workdir`."
             ) from None
         taken = sum(int(optimizer.iterations.numpy()) for optimizer in self.optimizers.values())
         if taken != int(self.step):
             raise FarkerasError(
-                f"Checkpoint {newest} is inconsistent: step {int(self.step)}, optimizer at {taken}. Start in another "
-                "`workdir`."
+                f"Checkpoint {newest} is inconsistent: the run is at step {int(self.step)}, the optimizers at {taken}. "
+                "Use another `workdir`."
             )
         return True
 
     def save(self) -> None:
-        """Writes a checkpoint; until it is complete the one before stands."""
+        """Writes a checkpoint. The previous one stays valid until the new one is complete."""
         with writing(self.folder, "saved"):
             self.folder.mkdir(parents=True, exist_ok=True)
         with writing(self.folder, "saved"), plain_path(self.folder) as folder:
@@ -82,7 +89,7 @@ class RunState:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint of a folder, as TensorFlow's functions name it; None where there is none."""
+    """The path prefix of the newest complete checkpoint in a folder, as TensorFlow uses it; None if there is none."""
     with plain_path(folder) as plain:
         newest = tf.train.latest_checkpoint(plain)
     return newest and folder / Path(newest).name

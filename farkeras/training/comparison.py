@@ -1,4 +1,4 @@
-"""Several models under one recipe: what each reaches over several seeds, its size and its speed."""
+"""Comparison of models under one recipe: metrics over several seeds, size and speed."""
 
 import os
 import time
@@ -31,36 +31,39 @@ def compare_models(
     workdir: str | Path,
     listeners: Callable[[str], Sequence[Listener]] = lambda name: (),
 ) -> dict:
-    """Trains each model with each seed, all else equal, and measures it on the test split.
+    """Trains each model with each seed, with all other settings equal, and measures it on the test split.
 
-    A run is a workdir of its own below `workdir`: what was finished before is not trained again.
+    Each run has its own folder in `workdir`. A second call continues unfinished runs and keeps finished ones.
 
     Args:
         config: The recipe; its `model` and `seed` are replaced.
         models: Values of `Config.model`.
-        seeds: One run each.
+        seeds: Values of `Config.seed`; each model is trained once per seed.
         workdir: Folder of the runs.
-        listeners: The name of a run -> whom its progress is told.
+        listeners: Function from the name of a run to its listeners.
 
     Returns:
-        `{"majority_accuracy": float, "device": str, "models": {model: row}}`, JSON-ready. A row has each of `FIGURES`
-        as `{"mean", "std", "values"}` over the seeds (None without masks; `std` with n - 1, None for one seed),
-        `parameters` (trainable), `backbone_parameters`, and `forward_time`, see `forward_times`, on `device`.
+        `{"majority_accuracy": float, "device": str, "models": {model: row}}`, JSON-ready. A row has each metric of
+        `FIGURES` as `{"mean", "std", "values"}` over the seeds (`std` with n - 1, None for one seed; the mask IoU is
+        None without masks), `parameters` (trainable), `backbone_parameters`, and the model's `forward_time` on
+        `device`, see `forward_times`.
 
     Raises:
-        FarkerasError: No model or seed, one twice, or see `train_and_evaluate` and `evaluate_model`.
+        FarkerasError: `models` or `seeds` is empty or has a duplicate; see also `train_and_evaluate`.
     """
     for name, values in (("models", models), ("seeds", seeds)):
         if not values or len(set(values)) < len(values):
-            raise FarkerasError(f"`{name}` must be one or more, each once. Received: {','.join(map(str, values))}.")
-    # Seed by seed, so that an unfinished comparison has seen all models; all is checked before the first run.
+            raise FarkerasError(
+                f"`{name}` must be a non-empty list without duplicates. Received: {','.join(map(str, values))}."
+            )
+    # Seed by seed, so that an unfinished comparison covers all models. All data are checked before the first run.
     runs = [replace(config, model=model, seed=seed) for seed in seeds for model in models]
     for run in runs[: len(models)]:
-        open_data(run)  # key points, for one
+        open_data(run)  # finds missing keypoints, for example
     open_split((), config.to_dict(), "test")
     evaluations: dict[str, list[dict]] = {model: [] for model in models}
     for run in runs:
-        keras.backend.clear_session()  # what the run before has left in memory
+        keras.backend.clear_session()  # frees the memory of the previous run
         name = run_name(run.model, run.seed)
         train_and_evaluate(run, Path(workdir) / name, listeners(name))
         evaluations[run.model].append(evaluate_model(str(Path(workdir) / name), "test").evaluation)
@@ -83,12 +86,12 @@ def compare_models(
 
 
 def run_name(model: str, seed: int) -> str:
-    """The folder of a run below the comparison's."""
+    """Name of a run's folder in the folder of the comparison."""
     return f"{model}_seed{seed}"
 
 
 def spread(values: Sequence[float | None]) -> dict | None:
-    """Mean and standard deviation (n - 1) of figures over seeds; None where they are not defined."""
+    """Mean and standard deviation (n - 1) of a metric over seeds; None if a seed has no value."""
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return None
@@ -102,7 +105,7 @@ def trainable_parameters(model: keras.Model) -> int:
 
 
 def device_name() -> str:
-    """What TensorFlow computes on: the GPUs' names, or how many CPU cores."""
+    """The devices that TensorFlow uses: the names of the GPUs, or the number of CPU cores."""
     details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
     return ", ".join(gpu.get("device_name", "GPU") for gpu in details) or f"{os.cpu_count()} CPU cores"
 
@@ -110,18 +113,18 @@ def device_name() -> str:
 def forward_times(
     backbone: keras.Model, models: dict[str, keras.Model], batch_size: int = 16, rounds: int = 15
 ) -> dict[str, float]:
-    """How long a forward pass takes, as a multiple of the bare backbone's with global average pooling.
+    """Measures forward passes relative to the bare backbone with global average pooling.
 
-    All take turns, round by round, so that what else the machine does falls on all alike.
+    Each round runs every model once, so that other load on the machine affects all models alike.
 
     Args:
-        backbone: Images -> feature map.
-        models: By name; of the backbone's input size.
-        batch_size: Images to a pass.
-        rounds: Timed passes of each.
+        backbone: Model from images to the feature map.
+        models: Models by name, with the input size of the backbone.
+        batch_size: Images per forward pass.
+        rounds: Number of timed passes of each model.
 
     Returns:
-        Name -> the median over the rounds of model's time / backbone's time.
+        Name -> median over the rounds of (time of the model / time of the backbone).
     """
     images = tf.random.stateless_uniform((batch_size, *backbone.input_shape[1:]), (0, 0), 0, 255)
     bare = tf.function(lambda images: tf.reduce_mean(backbone(images, training=False), axis=(1, 2)))
@@ -131,7 +134,7 @@ def forward_times(
         for name, function in functions.items():
             began = time.perf_counter()
             function(images).numpy()
-            if turn >= 2:  # the first traces, the second warms the caches
+            if turn >= 2:  # the first turn traces, the second warms the caches
                 seconds[name].append(time.perf_counter() - began)
     return {name: float(np.median(np.divide(seconds[name], seconds[BARE]))) for name in models}
 

@@ -1,4 +1,4 @@
-"""The data of a configuration as tf.data datasets, for `fit`."""
+"""`tf.data` datasets for `fit`, from the settings of a run."""
 
 from typing import NamedTuple
 
@@ -18,18 +18,20 @@ _ENDLESS = 2**48  # images
 
 
 class Datasets(NamedTuple):
-    """What `load_datasets` gives.
+    """The result of `load_datasets`.
 
     Attributes:
-        train: Endless batches `(images, labels)`: float32 `[B, H, W, 3]` in 0..255, and int8 `[B, A]`, 1 positive, 0
-            negative, -1 unknown. For a model with masks the labels are a dict of these, `"logits"`, and of the key
-            points float32 `[B, 478, 2]`, `"mask_logits"`, as `farkeras.losses.RegionMaskLoss` takes them.
-        validation: The validation split once, in batches of the same form without augmentation; the last is smaller.
-            For an image that cannot be decoded, later ones move up, and the end has a black image of unknown labels.
-        steps_per_epoch: Batches of `train` to an epoch; `fit` needs it, since `train` does not end.
-        grouping: The attributes in the order of the labels, and their groups: what the models take first.
+        train: Endless batches `(images, labels)`: images float32 `[B, H, W, 3]` in 0..255; labels int8 `[B, A]`, 1 for
+            positive, 0 for negative, -1 for unknown. For a model with masks, labels are a dict: `"logits"` has the
+            labels above, and `"mask_logits"` has keypoints, float32 `[B, 478, 2]`, for
+            `farkeras.losses.RegionMaskLoss`; NaN for an image without a face.
+        validation: One pass over the validation split, in batches of the same form, without augmentation; the last
+            batch may be smaller. Each undecodable image is left out, and a black image with unknown labels is added
+            at the end.
+        steps_per_epoch: Number of batches of `train` per epoch. `fit` needs it, because `train` does not end.
+        grouping: The attributes in the order of the labels, and their groups; the first argument of the models.
         train_examples: The training split, with its `labels`.
-        validation_examples: The validation split.
+        validation_examples: The validation split, with its `labels`.
     """
 
     train: tf.data.Dataset
@@ -41,20 +43,23 @@ class Datasets(NamedTuple):
 
 
 def load_datasets(config: Config, progress: Progress | None = None, first_step: int = 0) -> Datasets:
-    """The training and validation data that a configuration names, for `fit`.
+    """Loads the training and validation data of a run, for `fit`.
 
-    The training batches are those that `train_and_evaluate` shows with the same settings: `source`, `data_dir`,
+    The training batches are the same as those of `train_and_evaluate` with the same settings: `source`, `data_dir`,
     `grouping`, `exclude_attributes`, `image_size`, `crop`, `augment_...`, `batch_size`, `seed`. Order and augmentation
-    are a function of the seed and of the step alone.
+    depend only on the seed and the step.
 
     Args:
-        config: The settings. With `model=mgmtn` the data must have key points (`python -m farkeras.annotate`).
+        config: The settings. With `model=mgmtn`, the data must have keypoints (`python -m farkeras.annotate`).
         progress: Called while an archive is extracted, see `open_source`.
-        first_step: Steps that training has taken before: `initial_epoch * steps_per_epoch` to continue.
+        first_step: Number of steps taken before: `initial_epoch * steps_per_epoch` to continue a training.
+
+    Returns:
+        The datasets, a `Datasets`.
 
     Raises:
-        FarkerasError: The source does not hold what it should, a setting does not fit it, or more than 1 % of a
-            hundred images of a split cannot be decoded.
+        FarkerasError: The data are incomplete or invalid, a setting does not match them, or more than 1 % of a sample
+            of 100 images of a split is undecodable.
     """
     data = open_data(config, progress)
     for examples in (data.train, data.validation):
@@ -85,7 +90,7 @@ def load_datasets(config: Config, progress: Progress | None = None, first_step: 
 
 
 def _check_sample(examples: Examples, preprocessing: Preprocessing, number: int = 100) -> None:
-    """Reads a few images of a split: `fit` would wait for ever for the first batch of images in a foreign format."""
+    """Decodes a sample of a split, because `fit` would wait forever if all images were undecodable."""
     rows = np.unique(np.linspace(0, len(examples) - 1, number).astype(np.int64))
     read_image = image_reader(examples)
     dataset = tf.data.Dataset.from_tensor_slices(rows)

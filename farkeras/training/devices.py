@@ -1,4 +1,4 @@
-"""Devices and arithmetic of a run."""
+"""Devices and precision of a run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +13,13 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "floa
 
 
 def make_strategy(replicas: int = 0) -> tf.distribute.MirroredStrategy:
-    """MirroredStrategy over all GPUs, or over logical CPUs.
+    """Makes a `MirroredStrategy` over all GPUs or over logical CPUs.
 
     Args:
-        replicas: 0 for all GPUs, or one CPU where there is none; else this many logical CPUs.
+        replicas: Number of logical CPUs. 0: all GPUs, or one CPU without GPUs.
 
     Raises:
-        FarkerasError: TensorFlow already runs with another number of logical CPUs, or Keras on another backend.
+        FarkerasError: TensorFlow has already started with fewer logical CPUs, or Keras uses another backend.
     """
     check_keras()
     gpus = tf.config.list_logical_devices("GPU") if not replicas else []
@@ -32,17 +32,17 @@ def make_strategy(replicas: int = 0) -> tf.distribute.MirroredStrategy:
             tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * wanted)
         except RuntimeError:
             raise FarkerasError(
-                f"`replicas={wanted}` needs {wanted} logical CPUs, but TensorFlow has started with fewer; set it "
-                "before TensorFlow is used, in a fresh process."
+                f"`replicas={wanted}` needs {wanted} logical CPUs, but TensorFlow has started with fewer. Set it in a "
+                "new process, before TensorFlow is used."
             ) from None
-    # Not the default collectives: on CPUs they are slower, and a second strategy in a process confuses them.
+    # The default collectives are slower on CPUs, and a second strategy in a process confuses them.
     devices = [f"/cpu:{i}" for i in range(wanted)]
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
 @contextmanager
 def precision(name: str) -> Iterator[None]:
-    """Builds models in `float32`, `bfloat16` (weights stay float32) or `float64` inside the block."""
+    """Sets the precision of models built in the block: `float32`, `bfloat16` (weights stay float32) or `float64`."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(POLICIES[name])
     try:

@@ -1,4 +1,4 @@
-"""A trained model measured on one split of a data set."""
+"""Evaluation of a trained model on one split of a data set."""
 
 import json
 import os
@@ -28,17 +28,17 @@ from farkeras.training.devices import make_strategy
 from farkeras.training.identity import fingerprint, read_identity
 
 REPORT_FILE = "report.html"
-SHOWN_FACES = 6  # in the strip of overlays: a row
+SHOWN_FACES = 6  # in the strip of overlays
 
 
 class EvaluatedModel(NamedTuple):
-    """What `evaluate_model` found.
+    """The result of `evaluate_model`.
 
     Attributes:
-        evaluation: With its `run`, as `farkeras.report.page.write_report` takes it.
-        metadata: Of the model.
-        undecodable: Paths of the images that cannot be decoded and were left out.
-        overlays: PNG file of the first faces with the model's masks; None for a model without masks.
+        evaluation: The metrics, and under `run` the model and data; JSON-ready, as in `evaluation.json`.
+        metadata: The metadata of the model.
+        undecodable: Paths of the undecodable images, which were left out.
+        overlays: PNG image (bytes) of the first faces with the model's masks; None for a model without masks.
     """
 
     evaluation: dict
@@ -48,7 +48,7 @@ class EvaluatedModel(NamedTuple):
 
 
 def results_folder(path: str | os.PathLike, output: str | os.PathLike = "") -> Path:
-    """Where the results of a workdir or `.keras` file go: `output`, or the folder of the model."""
+    """The folder of the results: `output`, or by default the workdir or the folder of the `.keras` file."""
     path = as_path(path)
     return as_path(output) if output else path if path.is_dir() else path.parent
 
@@ -64,14 +64,19 @@ def evaluate_run(
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> EvaluatedModel:
-    """Measures a trained model and writes `evaluation.json`, `evaluation.md` and the page `report.html`.
+    """Evaluates a trained model and writes `evaluation.json`, `evaluation.md` and the page `report.html`.
 
     Args:
-        path: Workdir of a training run, or its `.keras` file.
-        output: Folder of the three files. By default the model's; on other data than the model was trained on it must
-            be named.
+        path: Workdir of a run, or a `.keras` file.
+        split: See `evaluate_model`, as for the other arguments that are not listed here.
+        output: Folder of the three files. By default the folder of the model; required for other data than those of
+            the training.
 
-    The other arguments, what is returned and what is raised are those of `evaluate_model`.
+    Returns:
+        See `evaluate_model`.
+
+    Raises:
+        FarkerasError: `output` is missing or not writable, or see `evaluate_model`.
     """
     folder, metadata = results_folder(path), read_metadata(path)
     if not output:
@@ -98,7 +103,7 @@ def _same_data_elsewhere(
     progress: Progress | None,
     settings: Mapping[str, Any] | None,
 ) -> bool:
-    """Whether `data_dir` holds the images and labels that the run in the folder was started with."""
+    """Whether `data_dir` holds the images and labels that the run in `folder` was started with."""
     started = read_identity(folder).get("data")
     if not started or not data_dir:
         return False
@@ -119,29 +124,33 @@ def evaluate_model(
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> EvaluatedModel:
-    """Predicts a split with the model in a workdir or a `.keras` file and compares with its labels.
+    """Evaluates a trained model on a split of a data set.
+
+    Masks are evaluated if the data set has keypoints (`python -m farkeras.annotate`). Otherwise the evaluation has no
+    `mask_iou`, and `masks_annotated` in its `run` is False.
 
     Args:
-        path: The workdir or file.
+        path: Workdir of a run, or a `.keras` file.
         split: "train", "validation" or "test".
-        batch_size: Images at a time, over all GPUs together.
-        source: Kind of data set; by default the one that the model was trained on. Of another one's images the same
-            part of the face is taken, see `Examples.frame`.
-        data_dir: Its folder, or the table; by default the one that the model was trained on.
-        gallery: PNG file to write with the split's first 12 faces and what was predicted; none by default.
+        batch_size: Images per batch, over all GPUs.
+        source: Kind of data set; by default that of the training. From images of another data set, the same part of
+            the face is cropped, see `Examples.frame`.
+        data_dir: Folder or table of the data set; by default that of the training.
+        gallery: PNG file to write, with the first 12 faces of the split and their predictions; "" for none.
         progress: Called while an archive is extracted, see `open_source`.
-        settings: How to read a table, and `keypoints_dir`, in place of the settings that the model was trained with.
+        settings: Settings for reading a table, and `keypoints_dir`, that replace those of the training.
 
-    Masks are measured where the data set has been annotated (`python -m farkeras.annotate`); else the evaluation has no
-    `mask_iou`, and its `run` says so in `masks_annotated`.
+    Returns:
+        The evaluation, an `EvaluatedModel`.
 
     Raises:
-        FarkerasError: No model, no such data, data without an attribute of the model, or too many undecodable images.
+        FarkerasError: The model or the data are missing or invalid, the data lack an attribute of the model, too many
+            images are undecodable, or `gallery` is not writable.
     """
     strategy = make_strategy()
     with strategy.scope():
         model, metadata = load_model(path)
-    # Another data set's key points are not where those of the training are.
+    # Another data set does not have its keypoints in the folder of the training.
     keypoints_dir = dict(settings or {}).get("keypoints_dir") or (
         "" if data_dir else metadata.config.get("keypoints_dir", "")
     )

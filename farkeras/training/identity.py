@@ -1,8 +1,8 @@
-"""Which run a workdir holds: what decides its numbers, wherever it lies.
+"""The identity of a run: everything that determines its results, independent of the folders of workdir and data.
 
-Settings that only say where data and groups are found may change from one start to the next. What is found there is
-compared instead: the groups in `grouping.json`, and in `identity.json` hashes of the data and the number of replicas.
-Workdirs of farkeras 0.1.0 have no `identity.json`; their settings are compared as they are written.
+Settings that only locate data and groups may change when a run continues. Their content is compared instead: the
+groups in `grouping.json`, and hashes of the data and the number of replicas in `identity.json`. Workdirs of farkeras
+0.1.0 have no `identity.json`; all their settings are compared.
 """
 
 import hashlib
@@ -29,16 +29,16 @@ _WORDS = {
     "names": "the names or the order of the images",
     "sizes": "the sizes of their files",
     "labels": "their labels",
-    "frame": "the frame that they show",
-    "points": "their key points",
+    "frame": "the frame of the faces in them",
+    "points": "their keypoints",
 }
 
 
 def fingerprint(*splits: Examples) -> dict[str, str]:
-    """Hashes of the images' names, the sizes of their files in bytes, and their labels; the frame as it is.
+    """Hashes of the names, file sizes in bytes and labels of the images, and their frames as text.
 
-    Names count from the folder that holds all images, so the same data elsewhere have the same hashes; a packed data
-    set has those of its original.
+    Names are relative to the common folder of all images, so the same data in another folder have the same hashes. A
+    packed data set has the hashes of its original.
     """
     folders_and_names = [os.path.split(path) for examples in splits for path in examples.paths.tolist()]
     folders = {folder: os.path.abspath(folder) for folder, _ in folders_and_names}
@@ -58,7 +58,7 @@ def fingerprint(*splits: Examples) -> dict[str, str]:
 def _size(path: str) -> int:
     try:
         return os.path.getsize(path)
-    except OSError:  # left out in training, as one that cannot be decoded
+    except OSError:  # a missing image is left out of training like an undecodable one
         return -1
 
 
@@ -70,7 +70,7 @@ def _hash(*parts: bytes) -> str:
 
 
 def identity_of(data: Data, replicas: int) -> dict[str, Any]:
-    """What `identity.json` holds."""
+    """The content of `identity.json` for a run."""
     hashes = fingerprint(data.train, data.validation)
     if points := [keypoints for keypoints in (data.train_keypoints, data.validation_keypoints) if keypoints]:
         hashes["points"] = _hash(*(array.tobytes() for keypoints in points for array in keypoints))
@@ -78,28 +78,28 @@ def identity_of(data: Data, replicas: int) -> dict[str, Any]:
 
 
 def read_identity(workdir: Path) -> dict[str, Any]:
-    """What `identity.json` holds; nothing where there is none."""
+    """Reads `identity.json` of a workdir; an empty dict if there is no such file."""
     path = workdir / IDENTITY_FILE
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError:
-        raise FarkerasError(f"{path} is damaged; restore it, or start in another `workdir`.") from None
+        raise FarkerasError(f"{path} is damaged. Restore it, or use another `workdir`.") from None
 
 
 def write_identity(workdir: Path, config: Config, grouping: Grouping, identity: dict[str, Any]) -> None:
-    """Writes `flags.txt`, `grouping.json` and `identity.json`, which `check_workdir` reads."""
+    """Writes `flags.txt`, `grouping.json` and `identity.json`, which `check_workdir` compares."""
     write_text(workdir / IDENTITY_FILE, json.dumps(identity, indent=1) + "\n")
     write_text(workdir / GROUPING_FILE, grouping_text(grouping))
     save_flagfile(config, workdir / FLAGS_FILE)
 
 
 def check_workdir(workdir: Path, config: Config, grouping: Grouping, identity: dict[str, Any]) -> None:
-    """Refuses a workdir that was started with other settings, groups or data; a new one takes anything.
+    """Checks that a workdir was started with the same settings, groups and data; a new workdir passes.
 
     Raises:
-        FarkerasError: Names what differs, with both values where it is a setting.
+        FarkerasError: The message names what differs; for a setting, also both values.
     """
     flags = workdir / FLAGS_FILE
     if not flags.exists():
@@ -112,7 +112,7 @@ def check_workdir(workdir: Path, config: Config, grouping: Grouping, identity: d
         changed = [name for name in changed if name != "replicas"]
     if changed:
         listed = ", ".join(f"`{name}` (was {getattr(started, name)}, now {getattr(config, name)})" for name in changed)
-        why = " Without `sync_batch_norm` the number of replicas changes the numbers." if "replicas" in changed else ""
+        why = " Without `sync_batch_norm` the number of replicas changes the results." if "replicas" in changed else ""
         raise FarkerasError(
             f"{workdir} was started with other settings: {listed}.{why} Use another `workdir`, or the settings of "
             f"{flags}."
@@ -128,9 +128,9 @@ def check_workdir(workdir: Path, config: Config, grouping: Grouping, identity: d
         if before["replicas"] != identity["replicas"] and not config.sync_batch_norm:
             raise FarkerasError(
                 f"{workdir} was started with {before['replicas']} replica(s), and now there are "
-                f"{identity['replicas']}. Without `sync_batch_norm` each normalises its share of a batch by itself, so "
-                "another number changes the results. Use as many GPUs or `replicas` as before, or start in another "
-                "`workdir`, with `sync_batch_norm` if the number is to change again."
+                f"{identity['replicas']}. Without `sync_batch_norm`, each replica normalises its part of a batch by "
+                "itself, so their number changes the results. Use as many GPUs or `replicas` as before, or another "
+                "`workdir`, with `sync_batch_norm` if the number may change again."
             )
 
 
@@ -139,10 +139,10 @@ def _check_data(workdir: Path, data_dir: str, before: dict[str, str], now: dict[
     if differ:
         raise FarkerasError(
             f"{workdir} was started with other data than {data_dir} holds now: {', '.join(differ)} differ. Use another "
-            "`workdir`, or name the place of the data that it was started with by `data_dir`."
+            "`workdir`, or set `data_dir` to the data of the start."
         )
 
 
 def grouping_text(grouping: Grouping) -> str:
-    """The groups as a grouping file."""
+    """The groups as the text of a grouping file."""
     return json.dumps({name: list(members) for name, members in grouping.groups.items()}, indent=1) + "\n"

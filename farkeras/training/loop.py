@@ -1,4 +1,4 @@
-"""The loop: a run's phases one after the other, with host trips, validations and checkpoints on the way."""
+"""The training loop over the phases of a run, with validations and checkpoints."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -14,15 +14,15 @@ from farkeras.training.validation import validate
 
 
 def run_phases(run: Run, listeners: Sequence[Listener] = ()) -> None:
-    """Takes a run to its end, from wherever its workdir stands.
+    """Trains a run to its end, from the newest checkpoint in its workdir if there is one.
 
     Args:
         run: The run.
-        listeners: Called as the run goes on, beside the metrics file and TensorBoard.
+        listeners: Objects to call during the run, in addition to the metrics file and TensorBoard.
 
     Raises:
-        FarkerasError: The checkpoint does not fit, the disk has no room for the next ones, too many images cannot be
-            decoded, or the loss is not finite.
+        FarkerasError: The checkpoint does not match the run, the disk has no space for the next checkpoints, too many
+            images are undecodable, or the loss is not finite.
     """
     metrics = MetricsFile(run.workdir / "metrics.jsonl")
     listeners = [metrics, TensorBoard(run.workdir / "tensorboard"), *listeners]
@@ -46,7 +46,7 @@ def run_phases(run: Run, listeners: Sequence[Listener] = ()) -> None:
         if step < phase.end:
             phase.begin()
         while step < phase.end:
-            # After which step the host has something to do.
+            # The next steps with a validation and with a checkpoint.
             marks = [(step // every + 1) * every for every in (eval_every_steps, checkpoint_every_steps)]
             new_step = min(*marks, step + run.config.steps_per_loop, phase.end)
             record = _train_some(run, phase, iterator, step, new_step)
@@ -66,13 +66,13 @@ def run_phases(run: Run, listeners: Sequence[Listener] = ()) -> None:
 
 
 def _train_some(run: Run, phase: Phase, iterator: Iterator, step: int, new_step: int) -> dict:
-    """One host trip, from `step` to `new_step`; returns the record for the metrics file."""
+    """Trains from `step` to `new_step` in one call of the compiled loop; returns the record for the metrics file."""
     began = time.perf_counter()
     try:
         figures = phase.step.run(iterator, tf.constant(new_step - step))
         figures = {name: value.numpy() for name, value in figures.items()}
     except (tf.errors.OutOfRangeError, StopIteration):
-        # The dataset has room for the share that may be undecodable; it ended, so there are more.
+        # The dataset has spare examples for the allowed share of undecodable images; more than that are undecodable.
         undecodable = find_undecodable(run.data.train, run.data.preprocessing)
         check_undecodable(undecodable, len(run.data.train))
         raise
@@ -97,7 +97,7 @@ def _train_some(run: Run, phase: Phase, iterator: Iterator, step: int, new_step:
 
 
 def _name_left_out(run: Run, seen: np.ndarray, start: int, stop: int) -> list[str]:
-    """Paths of the images among the counters `start` to `stop` that were not `seen`, in so far as they are new."""
+    """Paths of images newly left out: their counters are in `start` to `stop` but not in `seen`."""
     counters = left_out(seen, start, stop)
     if not len(counters):
         return []

@@ -11,14 +11,21 @@ from farkeras.config import Config
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up from 0 to `peak`, then cosine or linear decay to 0 at `total_steps`, or constant."""
+    """Linear warm-up from 0 to `peak`, then cosine or linear decay to 0 at `total_steps`, or a constant rate.
+
+    Args:
+        peak: The learning rate after the warm-up.
+        total_steps: Number of steps of the schedule.
+        warmup_steps: Number of steps of the warm-up.
+        decay: "cosine", "linear" or "constant".
+    """
 
     def __init__(self, peak: float, total_steps: int, warmup_steps: int = 0, decay: str = "cosine") -> None:
         self.peak, self.total_steps, self.warmup_steps, self.decay = peak, total_steps, warmup_steps, decay
 
     def __call__(self, step: int | keras.KerasTensor) -> keras.KerasTensor:
         step = ops.cast(step, "float32")
-        # The step after the last warm-up step is the first at the peak; step 0 already learns a little.
+        # The rate reaches the peak at the first step after the warm-up, and is above 0 at step 0.
         warmup = ops.minimum(1.0, (step + 1.0) / (self.warmup_steps + 1.0))
         progress = (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps)
         progress = ops.clip(progress, 0.0, 1.0)
@@ -36,7 +43,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 def make_optimizer(
     config: Config, variables: list[keras.Variable], total_steps: int, steps_per_epoch: float
 ) -> keras.optimizers.Optimizer:
-    """An optimizer of a run, built on `variables`; weight decay leaves out everything but kernels."""
+    """Makes an optimizer of a run, built on `variables`. Weight decay applies only to kernels."""
     warmup_steps = min(round(config.warmup_epochs * steps_per_epoch), total_steps - 1)
     options = {
         "learning_rate": WarmupSchedule(config.learning_rate, total_steps, warmup_steps, config.schedule),
@@ -56,12 +63,15 @@ def make_optimizer(
 def averaged_weights(
     optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable], model: keras.Model
 ) -> list[np.ndarray]:
-    """The model's weights as they are to be used: with averaging on, the averages in place of the trained values.
+    """The weights of a model for validation and saving: their moving averages if averaging is on.
 
     Args:
-        optimizer: The run's.
-        variables: Those that the optimizer was built on, in that order; they are left as they were.
-        model: Whose weights are wanted.
+        optimizer: The optimizer of the model.
+        variables: The variables that the optimizer was built on, in that order; their values stay the same.
+        model: The model.
+
+    Returns:
+        The weights, in the order of `model.get_weights()`.
     """
     if not optimizer.use_ema:
         return model.get_weights()

@@ -1,4 +1,4 @@
-"""A run is a list of phases, each with a step and an end: the masks alone where asked for, then the attributes."""
+"""The phases of a run: the mask network alone if `mask_epochs` is set, then the attributes."""
 
 from dataclasses import dataclass, replace
 
@@ -17,14 +17,14 @@ from farkeras.weighting import TaskWeighting
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of a run.
+    """A phase of a run.
 
     Attributes:
-        optimizer_name: Of the step's optimizer in the checkpoint.
-        step: What is minimised, with its optimizer and its variables.
-        end: The run's step after which the phase is over.
-        chooses_best: Whether its validations may choose the best model.
-        frozen: A layer that stays as it is during this phase, statistics of its batch normalisation included.
+        optimizer_name: Name of the optimizer in the checkpoint.
+        step: The training step, with its loss, optimizer and variables.
+        end: Number of steps of the run at the end of the phase.
+        chooses_best: Whether validations of this phase may select the best model.
+        frozen: A layer that is not trained in this phase, including its batch normalisation statistics.
     """
 
     optimizer_name: str
@@ -34,12 +34,12 @@ class Phase:
     frozen: keras.layers.Layer | None = None
 
     def begin(self) -> None:
-        """Call before its first step in a process."""
+        """Prepares the phase. Call it in each process before the first step of the phase."""
         if self.frozen:
             self.frozen.trainable = False
 
     def weights(self) -> list[np.ndarray]:
-        """The model's weights as they are to be used, see `averaged_weights`."""
+        """The weights of the model for validation and saving, see `averaged_weights`."""
         return averaged_weights(self.step.optimizer, self.step.variables, self.step.model)
 
 
@@ -52,16 +52,16 @@ def make_phases(
     steps_per_epoch: float,
     strategy: tf.distribute.Strategy,
 ) -> list[Phase]:
-    """The phases of a run, in order; `labels` are those of the training split, `[N, A]`."""
+    """Makes the phases of a run, in order. `labels` are the labels of the training split, `[N, A]`."""
     phases: list[Phase] = []
     variables, frozen, start = model.trainable_variables, None, 0
     mask_loss_weight = config.mask_loss_weight if model.has_masks else 0.0
     if model.has_masks and (start := int(config.mask_epochs * steps_per_epoch)):
         masks = model.mask_network.trainable_variables
-        # An optimizer of its own: the attributes' then starts with its own first step, warm-up and averages.
+        # A separate optimizer, so that the optimizer of the attributes starts with its own warm-up and averages.
         alone = replace(config, schedule="constant", ema_decay=0.0)
         step: Step = MaskStep(model, make_optimizer(alone, masks, start, steps_per_epoch), masks, strategy)
-        # While masks are trained alone the attributes are chance.
+        # The attributes are not trained in this phase, so its validations select no model.
         phases.append(Phase("mask_optimizer", step, start, chooses_best=False))
         if not config.mask_gradients:
             frozen, mask_loss_weight = model.mask_network, 0.0

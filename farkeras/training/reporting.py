@@ -1,4 +1,4 @@
-"""Listeners of a run: the metrics file, TensorBoard, and the base class of any other."""
+"""Listeners of a run: their base class, the metrics file and TensorBoard."""
 
 import json
 import os
@@ -18,23 +18,23 @@ from farkeras.training.building import Run
 
 
 class Listener:
-    """Its methods are called as a run goes on; records are JSON-ready dicts."""
+    """Base class of objects that a run calls. Records are JSON-ready dicts."""
 
     def on_start(self, run: Run, step: int) -> None:
-        """Before the first step; `step` > 0 when the run continues."""
+        """Called before the first step. `step` is above 0 if the run continues."""
 
     def on_train(self, run: Run, record: dict) -> None:
-        """After each host trip: losses and weights by group, learning rate, speed."""
+        """Called after each call of the compiled loop, with losses and weights by group, learning rate and speed."""
 
     def on_validation(self, run: Run, record: dict) -> None:
-        """After each validation."""
+        """Called after each validation, with its metrics."""
 
     def on_end(self, run: Run) -> None:
-        """After the last step."""
+        """Called after the last step."""
 
 
 class MetricsFile(Listener):
-    """One JSON object a line, training and validation records in order of steps."""
+    """Writes training and validation records to a file, one JSON object per line, in the order of steps."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,7 +44,7 @@ class MetricsFile(Listener):
         return read_history(self.path)
 
     def cut_back(self, step: int) -> None:
-        """Drops what was written after `step`: a continued run writes it again."""
+        """Removes the records after `step`, because the continued run writes them again."""
         if self.path.exists():
             kept = [record for record in self.read() if record["step"] <= step]
             with writing(self.path, "saved"):
@@ -64,8 +64,10 @@ class MetricsFile(Listener):
 
 
 class TensorBoard(Listener):
-    """Scalars (losses and weights by group, validation figures) and pictures: training images, and validation faces
-    with the masks that a model predicts, or where its groups look.
+    """Writes scalars and images for TensorBoard.
+
+    Scalars are losses and weights by group and validation metrics. Images are training images, and validation faces
+    with the model's masks (MGMTN) or with the maps of its groups (FAR-AMTN).
     """
 
     NUM_FACES = 4
@@ -82,7 +84,7 @@ class TensorBoard(Listener):
             with self._writing(0):
                 tf.summary.image("training_images", tf.cast(batch["image"][:8], tf.uint8), max_outputs=8)
         batch = next(iter(evaluation_dataset(run.data.validation, run.data.preprocessing, self.NUM_FACES)))
-        self.faces = batch["image"][batch["example"] >= 0]  # a split of fewer faces is filled up
+        self.faces = batch["image"][batch["example"] >= 0]  # without the filler of a small split
 
     def on_train(self, run: Run, record: dict) -> None:
         self._scalars("train", record)
@@ -115,9 +117,9 @@ class TensorBoard(Listener):
 
 
 def cut_back_events(folder: Path, step: int) -> None:
-    """Drops TensorBoard's events after `step`: a continued run writes them again."""
+    """Removes TensorBoard's events after `step`, because the continued run writes them again."""
     for path in folder.glob("events.out.tfevents.*"):
-        # A killed run may leave half a record at the end.
+        # A killed run may leave an incomplete record at the end.
         records = tf.data.TFRecordDataset(os.fsencode(path)).ignore_errors(log_warning=False)
         events = [record.numpy() for record in records]
         kept = [event for event in events if event_pb2.Event.FromString(event).step <= step]
@@ -127,11 +129,11 @@ def cut_back_events(folder: Path, step: int) -> None:
 
 
 def heat_strips(faces: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Each face beside one copy per group with that group's map laid over in red.
+    """Puts each face next to K copies of it, each with the map of one group as a red overlay.
 
     Args:
         faces: `[B, H, W, 3]` in 0..255.
-        maps: `[B, K, h, w]`; each map is stretched to its own range.
+        maps: `[B, K, h, w]`; each map is scaled to its own range.
 
     Returns:
         uint8 `[B, H, (K + 1) W, 3]`.

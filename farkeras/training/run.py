@@ -1,4 +1,4 @@
-"""A whole run in its workdir: `train_and_evaluate(config, workdir)`."""
+"""`train_and_evaluate`: a complete run in its workdir."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,25 +17,26 @@ from farkeras.training.reporting import Listener
 def train_and_evaluate(
     config: Config, workdir: str | Path, listeners: Sequence[Listener] = (), progress: Progress | None = None
 ) -> Run:
-    """Trains as `config` says, in `workdir`; a run that was stopped continues where it was.
+    """Trains a model and validates it during the training. A run that was stopped continues from its last checkpoint.
 
-    Writes `flags.txt`, `grouping.json`, `identity.json`, `metrics.jsonl`, `checkpoints/`, `tensorboard/` and
-    `model.keras`, the weights with the best validation figure. The same data may lie elsewhere when a run continues.
+    The workdir receives `flags.txt`, `grouping.json`, `identity.json`, `metrics.jsonl`, `checkpoints/`, `tensorboard/`
+    and `model.keras`, the model with the best validation metric. When a run continues, its data may be in another
+    folder.
 
     Args:
         config: All settings.
         workdir: Folder of the run.
-        listeners: Called as the run goes on, beside the metrics file and TensorBoard.
+        listeners: Objects to call during the run, in addition to the metrics file and TensorBoard.
         progress: Called while an archive is extracted, see `open_source`.
 
     Returns:
         The finished run.
 
     Raises:
-        FarkerasError: Settings and data do not fit, the workdir is of another run, in use or not writable, or the loss
-            is not finite.
+        FarkerasError: Settings and data do not match, the workdir belongs to another run, is in use or not writable,
+            too many images are undecodable, or the loss is not finite.
     """
-    config, workdir = config.absolute(), as_path(workdir)  # the run may be continued or evaluated from another folder
+    config, workdir = config.absolute(), as_path(workdir)  # the run may continue in another working directory
     check_keras()
     data, strategy = open_data(config, progress), make_strategy(config.replicas)
     identity = identity_of(data, strategy.num_replicas_in_sync)

@@ -1,4 +1,4 @@
-"""The compiled training steps, each with the loop of several steps per host trip."""
+"""The compiled training steps, with a loop that takes several steps per call."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ SUM = tf.distribute.ReduceOp.SUM
 Batch = dict[str, tf.Tensor]
 
 
-@dataclass(eq=False)  # tf.function finds a step by its identity
+@dataclass(eq=False)  # keeps the identity hash, which tf.function needs
 class Step:
-    """One optimizer step over all replicas, and `run` for several in one call.
+    """An optimizer step over all replicas; `run` takes several steps in one call.
 
-    A subclass says in `replica` what is minimised. All means are over the GLOBAL batch: counts are all-reduced before
-    the gradient, so each replica holds its part of the same mean, gradients add up, and what is unknown (a label, a
-    mask) weighs the same on one replica and on many.
+    A subclass defines the loss in `replica`. All means are over the GLOBAL batch: counts are all-reduced before the
+    gradient, so each replica holds its part of the same mean and gradients add up. Unknown labels and masks therefore
+    have the same effect with one replica and with many.
 
     Attributes:
-        model: Images -> a dict of outputs.
-        optimizer: Built on `variables`.
-        variables: What this step trains.
-        strategy: Of the replicas.
+        model: The model, from images to a dict of outputs.
+        optimizer: The optimizer, built on `variables`.
+        variables: The variables that this step trains.
+        strategy: The strategy of the replicas.
     """
 
     model: FaceAttributeModel
@@ -41,19 +41,19 @@ class Step:
 
     @property
     def figures(self) -> tuple[str, ...]:
-        """Names of what `replica` returns."""
+        """Names of the values that `replica` returns."""
         raise NotImplementedError
 
     def replica(self, batch: Batch) -> Batch:
-        """The step on one replica: `batch` -> the step's figures, the same on every replica."""
+        """Takes the step on one replica and returns the values named in `figures`, the same on every replica."""
         raise NotImplementedError
 
     def record(self, figures: dict[str, np.ndarray], first_step: int) -> dict:
-        """The losses of several steps for the metrics file: their means, JSON-ready.
+        """The mean losses of several steps for the metrics file, JSON-ready.
 
         Args:
-            figures: What `run` returned.
-            first_step: Steps that the run had taken before.
+            figures: The result of `run`.
+            first_step: Number of steps that the run had taken before.
 
         Raises:
             FarkerasError: See `check_finite`.
@@ -70,8 +70,8 @@ class Step:
         """Takes `steps` (int32 scalar) steps.
 
         Returns:
-            A dict: each of `figures` with a leading axis `[steps]`, `counter` `[steps, B]` (which examples were used),
-            and `data_wait`, seconds spent waiting for batches.
+            A dict: each of `figures` with a leading axis `[steps]`, `counter` `[steps, B]` (counters of the examples),
+            and `data_wait`, the seconds spent waiting for batches.
         """
         size = {"size": 0, "dynamic_size": True, "clear_after_read": True}
         arrays = {name: tf.TensorArray(self.model.outputs[0].dtype, **size) for name in self.figures}
@@ -83,7 +83,7 @@ class Step:
             waited += tf.timestamp() - asked
             figures = self.strategy.run(self.replica, (batch,))
             first = {name: self.strategy.experimental_local_results(value)[0] for name, value in figures.items()}
-            # A new dict: AutoGraph carries names through the loop, not what is stored in them.
+            # A new dict, because AutoGraph carries variables through the loop, not changes of their content.
             arrays = {name: arrays[name].write(i, first[name]) for name in self.figures}
             counter = tf.concat(self.strategy.experimental_local_results(batch["counter"]), 0)
             counters = counters.write(i, counter)
@@ -93,17 +93,18 @@ class Step:
 
 @dataclass(eq=False)
 class TrainStep(Step):
-    """Attributes, and masks where the model learns them.
+    """The training step of the attributes, and of the masks if the model learns them jointly.
 
-    The loss of group g is the sum of its known labels' losses over their number in the global batch. Figures: `loss`,
-    the weighted loss of the attributes, `group_loss` `[K]`, `group_weight` `[K]`, and with masks `mask_loss`.
+    The loss of group g is the sum of the losses of its known labels, divided by their number in the global batch. The
+    step returns `loss`, the weighted loss of the attributes, `group_loss` `[K]`, `group_weight` `[K]`, and with masks
+    `mask_loss`.
 
     Attributes:
-        weighting: Of the group losses; its trainable variables are among `variables`.
-        grouping: The attributes' groups.
+        weighting: Weighting of the group losses; its trainable variables are among `variables`.
+        grouping: The groups of the attributes.
         positive_weights: See `attribute_losses`.
         focal_gamma: See `attribute_losses`.
-        mask_loss_weight: Of the mask loss beside the attributes'; 0: masks are not trained by their own loss.
+        mask_loss_weight: Weight of the mask loss relative to the attribute loss; 0: no mask loss.
     """
 
     weighting: TaskWeighting
@@ -139,7 +140,7 @@ class TrainStep(Step):
         return {**figures, "group_weight": weights}
 
     def record(self, figures: dict[str, np.ndarray], first_step: int) -> dict:
-        """With the groups' mean losses and last weights by name."""
+        """Adds the mean loss and the last weight of each group by name; see `Step.record`."""
         names = self.grouping.names
         check_finite(figures, names, first_step)
         by_group = {"group_loss": figures["group_loss"].mean(axis=0), "group_weight": figures["group_weight"][-1]}
@@ -148,7 +149,7 @@ class TrainStep(Step):
 
 
 class MaskStep(Step):
-    """The mask network alone, before the rest. Figure: `mask_loss`. `variables`: the mask network's."""
+    """The training step of the mask network alone; `variables` are those of the mask network. Returns `mask_loss`."""
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -164,17 +165,17 @@ class MaskStep(Step):
 
 
 def mask_loss(batch: Batch, mask_logits: tf.Tensor) -> tf.Tensor:
-    """This replica's part of the mean mask loss over the images of the global batch whose face was found."""
+    """This replica's part of the mean mask loss, over the images of the global batch in which a face was found."""
     masks = region_masks(tf.cast(batch["points"], mask_logits.dtype), tuple(mask_logits.shape[1:3]))
     losses, known = mask_losses(masks, batch["found"], mask_logits)
     return mean_part(tf.reduce_sum(losses), tf.reduce_sum(known))[0]
 
 
 def check_finite(figures: dict[str, np.ndarray], groups: Sequence[str], first_step: int) -> None:
-    """Stops a run whose loss is no longer a number.
+    """Stops a run if a loss is not finite.
 
     Raises:
-        FarkerasError: Names the step and the groups.
+        FarkerasError: A loss is not finite; the message names the step and the groups.
     """
     losses = dict(zip(groups, figures["group_loss"].T, strict=True)) if groups else {}
     losses |= {"masks": figures["mask_loss"]} if "mask_loss" in figures else {}
@@ -184,8 +185,8 @@ def check_finite(figures: dict[str, np.ndarray], groups: Sequence[str], first_st
         return
     at = min(int(np.argmax(steps)) for steps in bad.values())
     names = [name for name, steps in bad.items() if steps[at]]
-    names = [name for name in names if name != "all groups"] or names  # the sum says little beside its parts
+    names = [name for name in names if name != "all groups"] or names  # name the total only if no group is bad
     raise FarkerasError(
-        f"The loss is not finite at step {first_step + at + 1} ({', '.join(names)}). Lower "
-        "`learning_rate`, lengthen `warmup_epochs`, or use `precision=float32`; the last checkpoint is intact."
+        f"The loss is not finite at step {first_step + at + 1} ({', '.join(names)}). Lower `learning_rate`, increase "
+        "`warmup_epochs`, or use `precision=float32`. The last checkpoint is intact."
     )

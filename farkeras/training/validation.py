@@ -1,4 +1,4 @@
-"""Validation of a run: its figures, and the model file of the best."""
+"""Validation of a run: its metrics, and the file of the best model."""
 
 import numpy as np
 
@@ -15,7 +15,12 @@ from farkeras.training.phases import Phase
 
 
 def validate(run: Run, phase: Phase, step: int) -> dict:
-    """Validates a run after `step` steps, of which the last was one of `phase`; saves the model if it is the best.
+    """Validates a run and saves the model if it is the best so far.
+
+    Args:
+        run: The run.
+        phase: The phase of the last step.
+        step: Number of steps taken.
 
     Returns:
         The record for the metrics file.
@@ -54,7 +59,7 @@ def validate(run: Run, phase: Phase, step: int) -> dict:
 
 
 def validation_losses(labels: np.ndarray, probabilities: np.ndarray, grouping: Grouping) -> dict:
-    """Unweighted cross-entropy: `loss` over all known labels and `group_loss` by group (None without a label)."""
+    """Mean unweighted cross-entropy of known labels: `loss` of all, `group_loss` by group (None without labels)."""
     p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
     known = labels >= 0
     losses = np.where(known, -np.log(np.where(labels == 1, p, 1 - p)), 0.0)
@@ -69,11 +74,11 @@ def validation_losses(labels: np.ndarray, probabilities: np.ndarray, grouping: G
 
 
 def blind_loss(labels: np.ndarray, config: Config) -> float:
-    """The training loss, uniformly weighted, of a model that gives every image the frequencies of the labels.
+    """The training loss, with uniform weights, of a model that predicts the label frequencies for every image.
 
     Args:
-        labels: Of the training split, `[N, A]`.
-        config: For the weights of positives and the focal term.
+        labels: Labels of the training split, `[N, A]`.
+        config: Settings with the weights of positive labels and the focal term.
     """
     weights = balanced_positive_weights(labels) if config.positive_weights == "balanced" else 1.0
     positives, negatives = weights * (labels == 1).sum(axis=0), (labels == 0).sum(axis=0)

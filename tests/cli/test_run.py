@@ -105,7 +105,7 @@ def test_unknown_name():
     ("arguments", "message"),
     [
         (["surplus"], "error: Unexpected argument 'surplus'. Give settings as --name=value."),
-        ([], "error: --workdir is missing. Folder of the run; the same command continues a run that was stopped."),
+        ([], "error: --workdir is missing. Folder of the run. The same command continues a run that was stopped."),
         (["--workdir=run", "--batch_size=0"], "error: --batch_size must be at least 1. Received: 0."),
     ],
 )

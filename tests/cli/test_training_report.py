@@ -85,7 +85,7 @@ def test_start(run):
     )
     assert "Continues" not in text(report)
     report.on_start(run, 40)
-    assert "Continues at step 40." in text(report)
+    assert "The run continues at step 40." in text(report)
 
 
 def test_rates_leave_out_the_trip_that_compiles(run, clock):
@@ -139,8 +139,8 @@ def test_what_is_not_trained_and_what_teaches_nothing(run):
     run.data.train.labels[:, 0], run.data.train.labels[:, 2] = 0, np.tile([1, -1], 3000)
     report.on_start(run, 0)
     assert text(report).splitlines()[-2:] == [
-        "Not trained, in no group or excluded: d, e, f, g, h and 2 more.",
-        "Warning: the training labels are of one class, which teaches nothing: a (never positive), c (always "
+        "Attributes that are not trained (excluded or in no group): d, e, f, g, h and 2 more.",
+        "Warning: a model cannot learn attributes with training labels of one class: a (never positive), c (always "
         "positive). An empty cell means unknown, not no: write 0 where an attribute is absent.",
     ]
 
@@ -158,7 +158,7 @@ def test_training_that_improves_while_validation_does_not(run, loss, balanced, w
         report.on_validation(run, {"step": step, "best": False, "validation": figures})
     warnings = [line for line in text(report).splitlines() if line.startswith("Warning")]
     assert warnings == warns * [
-        "Warning: training improves (loss 0.20; a model that ignores the image reaches 0.50), validation does not "
+        "Warning: training improves (loss 0.20; a model that ignores the image reaches 0.50), but validation does not "
         "(balanced accuracy 51.00 %, chance is 50 %). Try more images, --init_from or --backbone_weights, more "
         "augmentation, or a lower --batch_norm_momentum."
     ]
@@ -186,7 +186,7 @@ def test_undecodable_files_are_listed_at_the_end(run, count, lines):
     shown = text(report).splitlines()
     assert len(shown) == lines
     if count:
-        assert shown[:2] == [f"{count} training images could not be decoded and were left out:", "  00.jpg"]
+        assert shown[:2] == [f"{count} undecodable training images were left out:", "  00.jpg"]
     if count > 10:
         assert shown[-1] == "  ... and 2 more, see metrics.jsonl"
 
@@ -196,7 +196,7 @@ def test_undecodable_validation_images_are_listed_too(run):
     run.undecodable_validation = ["v [1].jpg"]
     report.on_end(run)
     assert text(report).splitlines() == [
-        "1 validation images could not be decoded and were left out:",
+        "1 undecodable validation images were left out:",
         "  v [1].jpg",
     ]
 
@@ -213,7 +213,7 @@ def test_what_starts_anew_is_named(run, anew, named):
     report = report_of()
     run.config, run.started_anew = Config(batch_size=32, init_from="runs/[a]"), anew
     report.on_start(run, 0)
-    assert text(report).splitlines()[-1] == f"Weights of runs/[a]; new: {named}."
+    assert text(report).splitlines()[-1] == f"Initial weights from runs/[a]; new: {named}."
 
 
 @pytest.mark.parametrize(

@@ -177,8 +177,8 @@ def test_a_connection_is_kept(shared):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "Expected either --model_dir or --model_config_file."),
-        (["--model_dir=a", "--model_config_file=b"], "Expected either --model_dir or --model_config_file."),
+        ([], "Give either --model_dir=FOLDER or --model_config_file=FILE."),
+        (["--model_dir=a", "--model_config_file=b"], "Give either --model_dir=FOLDER or --model_config_file=FILE."),
         (["--model_dir=a", "surplus"], "Unexpected argument 'surplus'. Give settings as --name=value."),
     ],
 )

@@ -54,9 +54,9 @@ def test_data_that_stop_a_later_model_end_before_the_first_run(faces_dir, tmp_pa
 @pytest.mark.parametrize(
     ("models", "seeds", "error"),
     [
-        ([], [0], r"`models` must be one or more, each once\. Received: \."),
-        (["mgmtn", "mgmtn"], [0], r"`models` must be one or more, each once\. Received: mgmtn,mgmtn\."),
-        (["mgmtn"], [1, 2, 1], r"`seeds` must be one or more, each once\. Received: 1,2,1\."),
+        ([], [0], r"`models` must be a non-empty list without duplicates\. Received: \."),
+        (["mgmtn", "mgmtn"], [0], r"`models` must be a non-empty list without duplicates\. Received: mgmtn,mgmtn\."),
+        (["mgmtn"], [1, 2, 1], r"`seeds` must be a non-empty list without duplicates\. Received: 1,2,1\."),
     ],
 )
 def test_nothing_to_compare_and_things_named_twice(models, seeds, error, tmp_path):

@@ -89,7 +89,7 @@ def test_other_key_points_are_other_data(annotated_dir, tmp_path):
     start(tmp_path / "run", elsewhere)
     data = open_data(elsewhere)
     data.train_keypoints.points[0] += 1
-    with pytest.raises(FarkerasError, match=r"holds now: their key points differ"):
+    with pytest.raises(FarkerasError, match=r"holds now: their keypoints differ"):
         check_workdir(tmp_path / "run", elsewhere, data.grouping, identity_of(data, 1))
 
 
@@ -97,7 +97,7 @@ def test_another_number_of_replicas_needs_synchronised_statistics(tmp_path):
     config = write_table(tmp_path)
     start(tmp_path / "run", config, replicas=4)
     start(tmp_path / "run", replace(config, replicas=4), replicas=4)  # said, and found: the same
-    message = r"started with 4 replica\(s\), and now there are 2\. Without `sync_batch_norm` each normalises"
+    message = r"started with 4 replica\(s\), and now there are 2\. Without `sync_batch_norm`, each replica"
     with pytest.raises(FarkerasError, match=message):
         start(tmp_path / "run", config, replicas=2)
     synchronised = replace(config, sync_batch_norm=True)
@@ -121,7 +121,7 @@ def test_a_damaged_identity(tmp_path):
     config = write_table(tmp_path)
     start(tmp_path / "run", config)
     (tmp_path / "run/identity.json").write_text("{")
-    with pytest.raises(FarkerasError, match=r"identity\.json is damaged; restore it, or start in another `workdir`\."):
+    with pytest.raises(FarkerasError, match=r"identity\.json is damaged\. Restore it, or use another `workdir`\."):
         start(tmp_path / "run", config)
 
 

@@ -201,7 +201,7 @@ def test_undecodable_images_are_left_out_counted_and_listed(faces_dir, tmp_path,
     assert [path for r in records(tmp_path / "run") for path in r.get("undecodable", ())] == [first]
     shown = capsys.readouterr().out.replace("\n", "")
     for split, path in (("training", first), ("validation", in_validation)):
-        assert f"1 {split} images could not be decoded and were left out:  {path}" in shown
+        assert f"1 undecodable {split} images were left out:  {path}" in shown
     Path(in_validation).write_bytes(Path(data.validation.paths[1]).read_bytes())
     for path in (second, third):
         Path(path).write_bytes(b"no image")
@@ -237,7 +237,7 @@ def test_a_disk_without_room_is_refused_before_the_first_step(finished, faces_di
 
 def test_a_batch_that_does_not_divide(faces_dir, tmp_path):
     config = small_config(faces_dir, batch_size=15, replicas=2)
-    with pytest.raises(FarkerasError, match=r"`batch_size=15` does not divide among 2 replicas"):
+    with pytest.raises(FarkerasError, match=r"`batch_size` must be a multiple of the 2 replicas\. Received: 15\."):
         Run(config, tmp_path, open_data(config))
 
 
