@@ -1,7 +1,7 @@
-"""Losses that leave out unknown labels: of attributes and of facial masks.
+"""Losses of attributes and of facial masks that ignore unknown labels.
 
-`MaskedBinaryCrossentropy` and `RegionMaskLoss` are Keras losses for `compile`, on any Keras backend. The functions give
-the loss of each label or image, which a training step of your own weighs and sums.
+`MaskedBinaryCrossentropy` and `RegionMaskLoss` are Keras losses for `compile`, on any Keras backend. The functions
+return the loss of each label or image, for a custom training step that weights and sums them.
 """
 
 from typing import Any
@@ -25,15 +25,16 @@ __all__ = [
 
 
 class MaskedLoss(keras.losses.Loss):
-    """The base of losses whose targets may be unknown: those weigh nothing.
+    """The base class of losses that ignore unknown targets.
 
     An unknown target has sample weight 0. So the default reduction, `"mean_with_sample_weight"`, is the mean over the
-    known targets, and 0 where none is known. A subclass gives `call`, finite for unknown targets as well, and `known`.
+    known targets, or 0 if no target is known. A subclass implements `known` and `call`; `call` must return finite
+    values for unknown targets, too.
 
     Args:
-        reduction: As of `keras.losses.Loss`: `"sum_over_batch_size"` also counts the unknown targets.
+        reduction: The reduction, as for `keras.losses.Loss`. `"sum_over_batch_size"` also counts the unknown targets.
         name: Optional name.
-        dtype: Of the computation; by default `keras.config.floatx()`.
+        dtype: The dtype of the computation; `keras.config.floatx()` by default.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class MaskedLoss(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
     def known(self, y_true: keras.KerasTensor) -> keras.KerasTensor:
-        """True where a target is known; of the shape of what `call` returns."""
+        """True for each known target, in the shape of the result of `call`."""
         raise NotImplementedError
 
     def __call__(
@@ -54,7 +55,7 @@ class MaskedLoss(keras.losses.Loss):
     def weights(
         self, y_true: keras.KerasTensor, sample_weight: keras.KerasTensor | None, dtype: str
     ) -> keras.KerasTensor:
-        """Of each target: 0 where it is unknown, else its sample weight."""
+        """The weight of each target: 0 if it is unknown, else its sample weight."""
         known = ops.cast(self.known(y_true), dtype)
         if sample_weight is None:
             return known
@@ -66,11 +67,16 @@ class MaskedLoss(keras.losses.Loss):
     def sums(
         self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor, sample_weight: keras.KerasTensor | None = None
     ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        """The weighted losses and the weights, of the shape of what `call` returns, in the predictions' precision.
+        """Compute the weighted losses and the weights, to be summed over parts of a batch on several devices.
 
-        That is `dtype` for predictions of half precision.
+        Args:
+            y_true: The targets.
+            y_pred: The predictions.
+            sample_weight: Optional weights of samples or targets.
 
-        The sum of the first over the sum of the second is the mean, also over parts of a batch on several devices.
+        Returns:
+            A pair of tensors in the shape of the result of `call`. The sum of the first over the sum of the second is
+            the mean loss. Their dtype is that of the predictions, or `dtype` for predictions in half precision.
         """
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         if keras.backend.standardize_dtype(y_pred.dtype) in ("bfloat16", "float16"):
@@ -81,31 +87,40 @@ class MaskedLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class MaskedBinaryCrossentropy(MaskedLoss):
-    """Binary cross-entropy of attributes, some of which may be unknown; with weights of positives and a focal term.
+    """Binary cross-entropy of attributes that ignores unknown labels, with weights of positives and a focal term.
 
-    With logit `x` and `p = sigmoid(x)` the loss of a positive label is `-w (1 - p)^gamma log p`, of a negative one
-    `-p^gamma log(1 - p)`, of an unknown one 0. By default the mean over all known labels is returned.
+    With the logit `x` and `p = sigmoid(x)`, the loss of a positive label is `-w (1 - p)^gamma log p`, that of a
+    negative label is `-p^gamma log(1 - p)`, and that of an unknown label is 0. The default result is the mean over all
+    known labels.
+
+    Published: the focal term, by Lin et al., ICCV 2017. Our formulation: the treatment of unknown and soft labels.
+    Neither paper's own loss of the attributes was available to us.
 
     Args:
-        positive_weights: Factor `w` for the loss of positive labels: `(attributes,)` numbers, see
+        positive_weights: The factor `w` of positive labels: `(attributes,)` numbers, for example from
             `balanced_positive_weights`, or None for 1.
-        focal_gamma: Exponent of focal loss (Lin et al., ICCV 2017), at least 0.
-        from_logits: Whether predictions are logits, as those of this package's models; else probabilities.
-        reduction: As of `keras.losses.Loss`; see `MaskedLoss`.
+        focal_gamma: The exponent `gamma` of focal loss, at least 0; 0 is plain cross-entropy.
+        from_logits: Whether predictions are logits, as those of `farkeras.models`, or probabilities.
+        reduction: The reduction, as for `keras.losses.Loss`; see `MaskedLoss`.
         name: Optional name.
-        dtype: Of the computation; by default `keras.config.floatx()`.
+        dtype: The dtype of the computation; `keras.config.floatx()` by default.
 
     Call arguments:
-        y_true: `(batch, attributes)`: 1, 0, between them for a soft label, or -1 (or NaN) for unknown. CelebA's own
-            files write -1 for negative: `farkeras.load_datasets` makes that 0.
-        y_pred: `(batch, attributes)` float.
-        sample_weight: Optional, of images, `(batch,)`, or of labels, `(batch, attributes)`.
+        - `y_true`: `(batch, attributes)`: 1, 0, a number between them for a soft label, or -1 (or NaN) for unknown.
+          CelebA's own files use -1 for negative; `farkeras.load_datasets` converts it to 0.
+        - `y_pred`: `(batch, attributes)` float.
+        - `sample_weight`: Optional weights of images, `(batch,)`, or of labels, `(batch, attributes)`.
 
-    Example:
+    Raises:
+        ValueError: `focal_gamma` is negative, or a shape is wrong.
 
-    >>> loss = MaskedBinaryCrossentropy()
-    >>> float(loss([[1, 0, -1]], [[0.0, 0.0, 5.0]]))
-    0.6931471824645996
+    Reference:
+        Lin et al., Focal Loss for Dense Object Detection, ICCV 2017.
+
+    Examples:
+        >>> loss = MaskedBinaryCrossentropy()
+        >>> float(loss([[1, 0, -1]], [[0.0, 0.0, 5.0]]))
+        0.6931471824645996
     """
 
     def __init__(
@@ -131,7 +146,7 @@ class MaskedBinaryCrossentropy(MaskedLoss):
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
         if len(y_true.shape) != 2 or len(y_pred.shape) != 2 or y_true.shape[1] != y_pred.shape[1]:
             raise ValueError(
-                "Labels and predictions must be (batch, attributes), with as many attributes. Received: "
+                "Labels and predictions must have the same shape (batch, attributes). Received: "
                 f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
             )
         if not self.from_logits:
@@ -152,24 +167,31 @@ class MaskedBinaryCrossentropy(MaskedLoss):
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class RegionMaskLoss(MaskedLoss):
-    """Cross-entropy and Dice loss of the masks of facial regions, see `mask_losses`; for MGMTN's `"mask_logits"`.
+    """Cross-entropy plus Dice loss of the masks of facial regions, for the output `"mask_logits"` of `MGMTN`.
 
-    Targets are masks, or the key points of a face from which they are drawn (`farkeras.data.masks.region_masks`), which
-    take a thousandth of the room. An image without a face that was found counts nothing.
+    Published: pixel-wise binary classification of masks made from keypoints (AML). Our formulation: the Dice term (see
+    `mask_losses`), and masks that the loss draws from 478 keypoints (`farkeras.data.masks.region_masks`).
+
+    Targets are masks, or the keypoints of a face, which take about a thousandth of the memory. Images in which no face
+    was found are ignored.
 
     Args:
-        reduction: As of `keras.losses.Loss`; see `MaskedLoss`.
+        reduction: The reduction, as for `keras.losses.Loss`; see `MaskedLoss`.
         name: Optional name.
-        dtype: Of the computation; by default `keras.config.floatx()`.
+        dtype: The dtype of the computation; `keras.config.floatx()` by default.
 
     Call arguments:
-        y_true: Masks `(batch, h, w, R)` in 0..1, -1 throughout an image whose masks are unknown; or key points
-            `(batch, 478, 2)`, x, y as fractions of the image, NaN for an image whose face was not found.
-        y_pred: Mask logits `(batch, h, w, R)`.
-        sample_weight: Optional `(batch,)`.
+        - `y_true`: Masks `(batch, h, w, R)` in 0..1, with -1 at every pixel of an image whose masks are unknown; or
+          keypoints `(batch, 478, 2)`, x and y as fractions of the image's width and height, with NaN for an image in
+          which no face was found.
+        - `y_pred`: Mask logits `(batch, h, w, R)`.
+        - `sample_weight`: Optional weights of images, `(batch,)`.
+
+    Raises:
+        ValueError: The shapes of targets and predictions do not fit.
 
     Reference:
-        MGMTN, arXiv 2601.01408 (AML's cross-entropy; the Dice term is our addition).
+        MGMTN, arXiv 2601.01408 (module AML).
     """
 
     def __init__(
@@ -192,7 +214,7 @@ class RegionMaskLoss(MaskedLoss):
             y_true = region_masks(ops.cast(y_true, y_pred.dtype), tuple(y_pred.shape[1:3]))
         if y_true.shape[1:] != y_pred.shape[1:]:
             raise ValueError(
-                "Targets must be masks of the predictions' shape, or key points (batch, 478, 2). Received: "
+                "Targets must be masks in the predictions' shape, or keypoints (batch, 478, 2). Received: "
                 f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
             )
         return mask_losses(y_true, ops.ones_like(y_pred[:, 0, 0, 0]), y_pred)[0]
@@ -207,27 +229,29 @@ def attribute_losses(
     positive_weights: keras.KerasTensor | None = None,
     focal_gamma: float = 0.0,
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Loss of each label, and which labels are known.
+    """Compute the binary cross-entropy of each label, and which labels are known.
 
     Args:
-        labels: `(batch, attributes)` numbers: 1, 0, between them for a soft label, or -1 (or NaN) for unknown.
+        labels: `(batch, attributes)`: 1, 0, a number between them for a soft label, or -1 (or NaN) for unknown.
         logits: `(batch, attributes)` float.
-        positive_weights: Optional `(attributes,)` factors for the loss of positive labels.
-        focal_gamma: Exponent of focal loss (Lin et al., ICCV 2017): each loss times (1 - p of the true label) ** gamma;
-            of a soft label, the nearer one.
+        positive_weights: Optional `(attributes,)` factors of the loss of positive labels. A soft label gets a factor
+            between 1 and this one, in proportion to the label.
+        focal_gamma: Exponent of focal loss (Lin et al., ICCV 2017). Each loss is multiplied by
+            `(1 - p of the true label) ** focal_gamma`; for a soft label, the true label is the nearer of 0 and 1.
 
     Returns:
-        `(losses, known)`, both `(batch, attributes)` in the logits' dtype; where `known` is 0 the loss is 0.
+        `(losses, known)`, both `(batch, attributes)` in the dtype of the logits. `known` is 1 or 0; the loss of an
+        unknown label is 0.
     """
     labels = ops.cast(labels, logits.dtype)
     is_known = labels >= 0  # NaN is not
     known = ops.cast(is_known, logits.dtype)
     labels = ops.where(is_known, labels, 0.0)
     positive = ops.cast(labels >= 0.5, logits.dtype)
-    # -log sigmoid(x) for a positive, -log sigmoid(-x) for a negative label; a soft one is between them, linearly.
+    # -log sigmoid(x) for a positive and -log sigmoid(-x) for a negative label, linearly mixed for a soft label.
     margin = logits * (2.0 * positive - 1.0)
     losses = ops.softplus(-margin) + ops.abs(labels - positive) * margin
-    if focal_gamma:  # of 0, a power below 1 has no gradient
+    if focal_gamma:  # the gradient of 0 ** gamma is infinite for gamma below 1
         losses *= ops.maximum(ops.sigmoid(-margin), 1e-30) ** focal_gamma
     if positive_weights is not None:
         losses *= 1.0 + labels * (ops.cast(positive_weights, logits.dtype) - 1.0)
@@ -237,18 +261,19 @@ def attribute_losses(
 def mask_losses(
     masks: keras.KerasTensor, found: keras.KerasTensor, logits: keras.KerasTensor
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Loss of each image's masks, and which images have any.
+    """Compute the mask loss of each image, and which images have masks.
 
-    Pixel-wise binary cross-entropy (published for AML) plus soft Dice (our addition: small regions weigh as much as
-    large ones), each the mean over regions.
+    Published: pixel-wise binary classification of the masks (AML of MGMTN, arXiv 2601.01408). Our formulation: the loss
+    is the sum of binary cross-entropy and soft Dice loss, each a mean over the regions. In the Dice loss, small regions
+    count as much as large regions.
 
     Args:
         masks: `(batch, h, w, R)` targets in 0..1.
-        found: `(batch,)` bool; False where no face was found, whose loss is 0.
+        found: `(batch,)` bool: False for an image in which no face was found. The loss of such an image is 0.
         logits: `(batch, h, w, R)` float.
 
     Returns:
-        `(losses, known)`, both `(batch,)` in the logits' dtype.
+        `(losses, known)`, both `(batch,)` in the dtype of the logits. `known` is 1 or 0.
     """
     masks, known = ops.cast(masks, logits.dtype), ops.cast(found, logits.dtype)
     # Cross-entropy with targets t and logits x: softplus(x) - t x.
@@ -256,17 +281,25 @@ def mask_losses(
     probabilities = ops.sigmoid(logits)
     overlap = ops.sum(masks * probabilities, axis=(1, 2))  # (batch, R)
     areas = ops.sum(masks + probabilities, axis=(1, 2))
-    dice = ops.mean(1.0 - (2.0 * overlap + 1.0) / (areas + 1.0), axis=-1)  # an empty mask found empty costs nothing
+    dice = ops.mean(1.0 - (2.0 * overlap + 1.0) / (areas + 1.0), axis=-1)  # 0 for an empty mask predicted as empty
     return (cross_entropy + dice) * known, known
 
 
 def sum_by_group(values: keras.KerasTensor, grouping: Grouping) -> keras.KerasTensor:
-    """`(batch, attributes)` -> `(groups,)`: sums over the batch and each group's attributes."""
+    """Sum values over the batch and over each group's attributes: `(batch, attributes)` -> `(groups,)`."""
     membership = np.eye(len(grouping), dtype=np.float32)[list(grouping.group_of)]  # (attributes, groups)
     return ops.matmul(ops.sum(values, axis=0), ops.cast(membership, values.dtype))
 
 
 def balanced_positive_weights(labels: np.ndarray, at_most: float = 10.0) -> np.ndarray:
-    """`[N, attributes]` training labels -> `[attributes]` float32: negatives / positives, in [1 / at_most, at_most]."""
+    """Compute weights of positive labels that balance the positive and negative labels of each attribute.
+
+    Args:
+        labels: Training labels `[N, attributes]`: 1, 0, or -1 for unknown.
+        at_most: Largest weight; the smallest is `1 / at_most`.
+
+    Returns:
+        `[attributes]` float32: the number of negatives over the number of positives, clipped to this range.
+    """
     positives, negatives = (labels == 1).sum(axis=0), (labels == 0).sum(axis=0)
     return np.clip(negatives / np.maximum(positives, 1), 1 / at_most, at_most).astype(np.float32)

@@ -1,11 +1,12 @@
-"""Weights of the losses of attribute groups, or of other tasks: uniform, DWS, DWA, homoscedastic uncertainty.
+"""Weights of the losses of attribute groups or other tasks: uniform, DWS, DWA and homoscedastic uncertainty.
 
-With `L_g` the mean loss of group g over known labels and `n_g` its number of attributes, the training loss is
+With `L_g` the mean loss of group g over its known labels, `n_g` its number of attributes and `w_g` its weight, the
+training loss (our formulation) is
 
     total = sum_g w_g n_g L_g / sum_g n_g
 
-so that uniform weights give the plain mean over all attributes. `model.compile(..., weighting="dws")` of this package's
-models applies them in `fit`, see `farkeras.models.MultiTaskModel`; `farkeras.train` uses the same objects.
+Uniform weights, `w_g = 1`, give the mean over all attributes. In `fit`, use `model.compile(..., weighting="dws")` with
+a model of `farkeras.models`; see `farkeras.models.MultiTaskModel`. `farkeras.train` uses the same objects.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,14 +22,14 @@ __all__ = ["DWA", "DWS", "TaskWeighting", "Uncertainty", "get", "make_weighting"
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class TaskWeighting:
-    """Uniform weights, and the interface of the others.
+    """Uniform weights, and the base class of the other weightings.
 
-    The state is in `keras.Variable`s: it is the same on all replicas and part of a run's checkpoint. A weighting is no
-    layer, so that its state stays out of the files and exports of a model that `fit` trains with it.
+    The state is held in `keras.Variable` objects. It is the same on all replicas and part of a run's checkpoint. A
+    weighting is not a layer, so its state is not part of the files and exports of a model that `fit` trains with it.
 
     Attributes:
-        sizes: Number of attributes in each group.
-        dtype: Of state and weights.
+        sizes: The number of attributes in each group; for other tasks, the factor of each task's loss.
+        dtype: The dtype of the state and the weights.
         variables: The state, after `build`.
     """
 
@@ -38,30 +39,30 @@ class TaskWeighting:
         self.variables: list[keras.Variable] = []
 
     def build(self, sizes: Sequence[float], dtype: str | None = None) -> Self:
-        """Makes the state.
+        """Create the state.
 
         Args:
-            sizes: Number of attributes in each group, n_g; of other tasks, how much each counts.
-            dtype: Of state and weights; by default `keras.config.floatx()`.
+            sizes: The number of attributes `n_g` in each group; for other tasks, the factor of each task's loss.
+            dtype: The dtype of the state and the weights; `keras.config.floatx()` by default.
 
         Raises:
-            ValueError: This weighting has been built before, for the losses of another model.
+            ValueError: The weighting already has a state, from another training.
         """
         if self.variables:
             raise ValueError(
-                f"This {type(self).__name__} has the state of another training: expected a new one. Make one for each "
-                "call of `compile`."
+                f"This {type(self).__name__} object already has the state of another training. Create a new object for "
+                "each call of `compile`."
             )
         self.sizes, self.dtype = tuple(sizes), dtype or keras.config.floatx()
         self.make_state()
         return self
 
     def make_state(self) -> None:
-        """Makes the variables; `sizes` and `dtype` are known."""
+        """Create the variables; `sizes` and `dtype` are already set."""
         self.updates = self.state("updates", ())
 
     def state(self, name: str, shape: tuple[int, ...] | None = None, trainable: bool = False) -> keras.Variable:
-        """A variable that starts at 0, by default one number for each group."""
+        """Create a variable that starts at 0, by default with one number per group."""
         shape = (len(self.sizes),) if shape is None else shape
         aggregation = "none" if trainable else "only_first_replica"
         variable = keras.Variable("zeros", shape, self.dtype, trainable, aggregation=aggregation, name=name)
@@ -70,44 +71,44 @@ class TaskWeighting:
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
-        """Those of `variables` that the optimizer trains."""
+        """The variables that the optimizer trains."""
         return [v for v in self.variables if v.trainable]
 
     @property
     def shares(self) -> keras.KerasTensor:
-        """`(K,)`: n_g / sum_h n_h."""
+        """The shares `n_g / sum_h n_h`, `(K,)`."""
         return ops.convert_to_tensor([size / sum(self.sizes) for size in self.sizes], self.dtype)
 
     def weights_now(self) -> keras.KerasTensor:
-        """`(K,)`: w_g of the current step."""
+        """The weights `w_g` of the current step, `(K,)`."""
         return ops.ones(len(self.sizes), dtype=self.dtype)
 
     def total(self, losses: keras.KerasTensor, num_replicas: int = 1) -> keras.KerasTensor:
-        """The training loss.
+        """Compute the training loss.
 
         Args:
-            losses: `(K,)` this replica's part of each L_g (they add up over replicas).
-            num_replicas: Number of such parts.
+            losses: `(K,)`: this replica's part of each `L_g`. The parts of all replicas sum to `L_g`.
+            num_replicas: The number of replicas.
         """
         return ops.sum(ops.stop_gradient(self.weights_now()) * self.shares * losses)
 
     def update(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
-        """Takes note of a step.
+        """Update the state after a training step.
 
         Args:
-            losses: `(K,)` L_g over the global batch. One that is not finite counts as absent: a step in float16 that
-                overflows is skipped, and must leave no trace.
-            present: `(K,)` 1 where the batch had a known label of the group, else 0.
+            losses: `(K,)`: each `L_g` over the global batch. A loss that is not finite counts as absent, because a step
+                that overflows in float16 is skipped and must not change the state.
+            present: `(K,)`: 1 if the batch had a known label of the group, else 0.
         """
         finite = ops.isfinite(losses)
         self.updates.assign(self.updates + 1)
         self.observe(ops.where(finite, losses, 0.0), present * ops.cast(finite, self.dtype))
 
     def observe(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
-        """What `update` does beyond counting; arguments as there, all finite."""
+        """Update the state beyond the number of updates; takes the arguments of `update`, with finite losses."""
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; the state is not among them."""
+        """The arguments of the constructor, without the state."""
         return {}
 
     @classmethod
@@ -117,27 +118,30 @@ class TaskWeighting:
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class DWS(TaskWeighting):
-    """Dynamic Weighting Strategy: groups that lag behind weigh more, so that groups converge in step.
+    """Dynamic Weighting Strategy: groups that lag behind get larger weights, so that all groups converge in step.
 
-    From a running mean of each group's loss, `p_g = L_g / L_g0` is what remains of the loss at the end of the warm-up:
+    Published: the name of DWS and its purpose, that groups converge in step despite losses of different speed and
+    scale. The paper's formula was not available to us. Our formulation: `L_g` is a running mean of the group's loss,
+    `L_g0` its value at the end of the warm-up, and `p_g = L_g / L_g0` the fraction of the loss that remains:
 
         lag    r_g = p_g / mean_h p_h
         scale  c_g = (mean_h L_h0 / L_g0) ** alpha
         w_g    proportional to c_g clip(r_g, 1/5, 5) ** beta,     sum_g w_g = K
 
-    Losses must be positive: a group whose L_g0 is 0 or less weighs as the others on average.
-
-    Weights are uniform during the warm-up. The paper names DWS and its purpose; its formula was not available to us,
-    this one is our formulation. r is the relative inverse training rate of GradNorm (Chen et al., ICML 2018).
+    The lag `r_g` is the relative inverse training rate of GradNorm (Chen et al., ICML 2018). Weights are uniform during
+    the warm-up. Losses must be positive: a group with `L_g0` of 0 or less gets the mean weight of the others.
 
     Args:
-        warmup_steps: Steps with uniform weights, at least 1: about an epoch.
+        warmup_steps: Number of steps with uniform weights, at least 1. About one epoch is a good value.
         alpha: Strength of the scale term, in [0, 1].
         beta: Strength of the lag term, in [0, 1].
-        decay: Of the running mean, per step.
+        decay: Decay of the running mean per step, in [0, 0.99999].
+
+    Raises:
+        ValueError: `alpha`, `beta` or `decay` is out of its range.
 
     Reference:
-        FAR-AMTN, arXiv 2601.01537 (DWS, by name and purpose).
+        FAR-AMTN, arXiv 2601.01537 (name and purpose of DWS).
     """
 
     def __init__(self, warmup_steps: int = 100, alpha: float = 0.5, beta: float = 0.5, decay: float = 0.99) -> None:
@@ -153,7 +157,7 @@ class DWS(TaskWeighting):
         self.initial = self.state("initial")
 
     def running(self) -> keras.KerasTensor:
-        """`(K,)`: running mean of each L_g; 0 for a group without any label so far."""
+        """The running mean of each `L_g`, `(K,)`; 0 for a group without a known label so far."""
         return self.decayed_sum / ops.maximum(ops.convert_to_tensor(self.decayed_count), 1e-12)
 
     def weights_now(self) -> keras.KerasTensor:
@@ -166,7 +170,7 @@ class DWS(TaskWeighting):
         lag = remaining / ops.maximum(ops.sum(remaining) / count, 1e-12)
         scale = (mean / initial) ** self.alpha
         weight = scale * ops.clip(lag, 0.2, 5.0) ** self.beta
-        weight = ops.where(seen > 0, weight, ops.sum(seen * weight) / count)  # nothing known: as the others on average
+        weight = ops.where(seen > 0, weight, ops.sum(seen * weight) / count)  # no loss known: the mean of the others
         weight *= groups / ops.sum(weight)
         return ops.where(ops.convert_to_tensor(self.updates) < self.warmup_steps, ops.ones_like(weight), weight)
 
@@ -183,13 +187,18 @@ class DWS(TaskWeighting):
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class DWA(TaskWeighting):
-    """Dynamic Weight Average: `w_k = K softmax(r_k / T)`, `r_k = L_k(t-1) / L_k(t-2)` from epoch means.
+    """Dynamic Weight Average: the weights depend on how fast each loss fell between the last two epochs.
 
-    The first two epochs are uniform.
+        w_k = K softmax(r_k / T),     r_k = L_k(t-1) / L_k(t-2)
+
+    Published: the equation, where `L_k(t)` is the mean loss of epoch t. Weights are uniform in the first two epochs.
 
     Args:
-        steps_per_epoch: Steps after which an epoch's mean is taken.
-        temperature: T.
+        steps_per_epoch: Number of steps per epoch.
+        temperature: The temperature `T`, at least 0.01.
+
+    Raises:
+        ValueError: `temperature` is below 0.01.
 
     Reference:
         Liu, Johns, Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019, equation 7.
@@ -214,7 +223,7 @@ class DWA(TaskWeighting):
         return ops.where(updates < 2 * self.steps_per_epoch, ops.ones_like(weight), weight)
 
     def observe(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
-        # Plain tensors: on JAX, the operations take no variables.
+        # Convert to tensors, because the operations do not accept variables on JAX.
         last, before_last = ops.convert_to_tensor(self.last), ops.convert_to_tensor(self.before_last)
         total, count = self.sum + present * losses, self.count + present
         ended = ops.equal(ops.mod(ops.convert_to_tensor(self.updates), self.steps_per_epoch), 0)
@@ -229,7 +238,12 @@ class DWA(TaskWeighting):
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class Uncertainty(TaskWeighting):
-    """Homoscedastic uncertainty: `total = sum_g n_g (L_g / (2 s_g^2) + log s_g) / sum_g n_g`, log s_g learned.
+    """Homoscedastic uncertainty: a learned uncertainty `s_g` of each group gives the weight of its loss.
+
+        total = sum_g n_g (L_g / (2 s_g^2) + log s_g) / sum_g n_g
+
+    Published: the terms `L_g / (2 s_g^2) + log s_g`, where `log s_g` is learned and starts at 0. Our formulation: their
+    mean weighted by `n_g`.
 
     Reference:
         Kendall, Gal, Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses, CVPR 2018.
@@ -243,7 +257,7 @@ class Uncertainty(TaskWeighting):
         return ops.exp(-2.0 * self.log_sigma) / 2.0
 
     def total(self, losses: keras.KerasTensor, num_replicas: int = 1) -> keras.KerasTensor:
-        # Every replica adds the same log s_g; together they must add it once.
+        # Each replica adds its part of log s_g, so that the sum over replicas contains it once.
         return ops.sum(self.shares * (self.weights_now() * losses + self.log_sigma / num_replicas))
 
 
@@ -253,16 +267,19 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
 
 
 def get(identifier: str | TaskWeighting) -> TaskWeighting:
-    """The weighting that `compile(weighting=...)` names: `"uniform"`, `"dws"`, `"uncertainty"`, or an object.
+    """Return a weighting object.
+
+    Args:
+        identifier: `"uniform"`, `"dws"`, `"uncertainty"`, or an object of this module, which is returned as it is.
 
     Raises:
-        ValueError: No such weighting.
+        ValueError: The name is unknown, or is `"dwa"`, which needs an argument.
     """
     if isinstance(identifier, TaskWeighting):
         return identifier
     if identifier == "dwa":
         raise ValueError(
-            "`weighting='dwa'` needs to know how many steps an epoch has. Use "
+            "`weighting='dwa'` needs the number of steps per epoch. Use "
             "`weighting=farkeras.weighting.DWA(steps_per_epoch=...)`."
         )
     classes: dict[str, Callable[[], TaskWeighting]] = {
@@ -279,7 +296,7 @@ def get(identifier: str | TaskWeighting) -> TaskWeighting:
 
 
 def make_weighting(config: Config, steps_per_epoch: float) -> TaskWeighting:
-    """The weighting that `config.weighting` names, with its settings; not built."""
+    """Create the weighting that `config.weighting` names, with its settings and without state."""
     if config.weighting == "dws":
         warmup = round(config.weighting_warmup_epochs * steps_per_epoch)
         return DWS(warmup, config.dws_alpha, config.dws_beta, config.weighting_decay)

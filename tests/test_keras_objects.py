@@ -154,7 +154,7 @@ def test_auc_of_scores_that_float32_rounds_to_a_probability_of_1():
             "`focal_gamma` must be at least 0. Received: focal_gamma=-1",
         ),
         (lambda: MaskedBinaryCrossentropy(positive_weights=2.0), "`positive_weights` must be one number per attribute"),
-        (lambda: RegionMaskLoss()(np.ones((2, 4, 4, 3)), np.ones((2, 4, 4, 8))), r"key points \(batch, 478, 2\)"),
+        (lambda: RegionMaskLoss()(np.ones((2, 4, 4, 3)), np.ones((2, 4, 4, 8))), r"keypoints \(batch, 478, 2\)"),
         (lambda: MaskedAUC(average="micro"), '`average` must be "macro", "group" or None. Received: average=\'micro\''),
         (lambda: MaskedAUC(average="group"), "needs to know the groups: give `attributes`"),
         (lambda: MaskedAUC(num_bins=1), "`num_bins` must be at least 2. Received: num_bins=1"),

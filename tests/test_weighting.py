@@ -172,7 +172,7 @@ def test_float64(name):
 
 def test_a_weighting_is_of_one_training():
     weighting = DWS().build([1, 1])
-    with pytest.raises(ValueError, match="This DWS has the state of another training: expected a new one"):
+    with pytest.raises(ValueError, match="This DWS object already has the state of another training"):
         weighting.build([1, 1])
 
 
@@ -184,7 +184,7 @@ def test_a_weighting_is_of_one_training():
         (lambda: DWA(9, temperature=0), "`temperature` must be a number from 0.01"),
         (
             lambda: get("dwa"),
-            "how many steps an epoch has. Use `weighting=farkeras.weighting.DWA(steps_per_epoch=...)`",
+            "needs the number of steps per epoch. Use `weighting=farkeras.weighting.DWA(steps_per_epoch=...)`",
         ),
         (lambda: get("dsw"), "`weighting` must be one of uniform, dws, uncertainty, or an object"),
     ],
