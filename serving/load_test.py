@@ -1,6 +1,6 @@
 """Measure the throughput, latencies and answers of a server under load.
 
-    python serving/load_test.py --images=data/celeba_procedural/img_align_celeba --callers=1,4,16 --rates=50,100 \
+    python serving/load_test.py --images=data/celeba_procedural/img_align_celeba --callers=1,4,16 --rates=50,100 \\
         --compare=runs/demo/export/saved_model/1
 
 The command sends gRPC requests to TF Serving or `python -m farkeras.serve`. Each of the --callers sends its next

@@ -40,7 +40,7 @@ def read_models(path: str | Path) -> list[ModelConfig]:
 
 
 def one_model(name: str, model_dir: str | Path) -> ModelConfig:
-    """Return the configuration of one model, whose latest version is served.
+    """Return the configuration of one model that serves its latest version.
 
     Raises:
         FarkerasError: The folder holds no version.

@@ -45,7 +45,7 @@ class LoadedVersion:
     """
 
     def __init__(self, name: str, number: int, folder: Path, settings: ModelSettings, metrics: Metrics):
-        """Load the version and run its warm-up requests; raises their errors, which are of many classes."""
+        """Load the version and run its warm-up requests; raises their errors, which can be of any class."""
         self.number, self.folder = number, folder
         self._servable = Servable(folder, settings.intra_op, settings.inter_op)
         self.signatures, self.signature = self._servable.signatures, self._servable.signature

@@ -30,7 +30,7 @@ class Servable:
     """
 
     def __init__(self, folder: Path, intra_op: int = 0, inter_op: int = 0):
-        """Load a version; see `ModelSettings` for the threads. The loader's errors are of many classes."""
+        """Load a version; see `ModelSettings` for the threads. The loader's errors can be of any class."""
         self.folder = folder
         options = config_pb2.ConfigProto(
             allow_soft_placement=True,
