@@ -152,7 +152,7 @@ def test_fifteen_faults_at_once(folder):
         (
             lambda folder: folder.edit("list_attr_celeba.txt", 1, lambda _: "241"),
             "source",
-            "list_attr_celeba.txt is truncated or was edited: line 1 says 241 images, the file has 240 rows",
+            "list_attr_celeba.txt is truncated or was edited: line 1 says 241 images, but the file has 240 rows",
         ),
         (
             lambda folder: folder.edit("list_attr_celeba.txt", 2, lambda line: line.replace(" Young", "")),
@@ -162,7 +162,7 @@ def test_fifteen_faults_at_once(folder):
         (
             lambda folder: folder.edit("list_eval_partition.txt", 9, lambda _: "000009.jpg 3"),
             "source",
-            "list_eval_partition.txt, line 9 (000009.jpg): expected 0 or 1 or 2 in every column, got 3",
+            "list_eval_partition.txt, line 9 (000009.jpg): expected 0 or 1 or 2 in every column. Received: 3",
         ),
         (
             lambda folder: [

@@ -1,4 +1,4 @@
-"""CelebA from the files that its authors give out, or Kaggle's copies: checked at once."""
+"""Reads CelebA from the files that its authors publish, or from Kaggle's versions, and checks them at once."""
 
 import os
 
@@ -14,27 +14,25 @@ LANDMARKS = [f"{part}_{axis}" for part in ("lefteye", "righteye", "nose", "leftm
 
 
 class CelebA(OfficialSource):
-    """The CelebA data set in a local folder; construction checks everything but the pixels.
+    """The CelebA data set in a local folder. The constructor checks everything except the pixels.
 
-    The folder holds the images as `img_align_celeba/` (also Kaggle's nested
-    `img_align_celeba/img_align_celeba/`) or as `img_align_celeba.zip`, which is then extracted once
-    beside itself; `list_attr_celeba` and `list_eval_partition`, and perhaps
-    `list_landmarks_align_celeba`, each as the official `.txt` or Kaggle's `.csv`. The official
-    download's sub-folders `Img`, `Anno` and `Eval` may be kept.
+    The folder holds the images as `img_align_celeba/` (or Kaggle's nested `img_align_celeba/img_align_celeba/`), or as
+    `img_align_celeba.zip`, which is extracted once into the same folder. It also holds `list_attr_celeba`,
+    `list_eval_partition` and optionally `list_landmarks_align_celeba`, each as the official `.txt` or Kaggle's `.csv`.
+    The files may stay in the official download's sub-folders `Img`, `Anno` and `Eval`.
 
     Args:
         data_dir: The folder.
         progress: Called as `progress(files_done, files_total)` while the archive is extracted.
 
     Raises:
-        FarkerasError: A file is missing, truncated, not what its name says, or the files contradict
-            each other.
+        FarkerasError: A file is missing, truncated or not what its name says, or the files contradict each other.
     """
 
     attributes = CELEBA_ATTRIBUTES
     _title = "CelebA"
     _sub_folders = ("", "Anno", "Eval", "Img")
-    _why_empty = "list_eval_partition gives no image its code, 0 for train, 1 for validation, 2 for test."
+    _why_empty = "list_eval_partition gives its code (0 for train, 1 for validation, 2 for test) to no image."
 
     def __init__(self, data_dir: str | os.PathLike, progress: Progress | None = None):
         super().__init__(data_dir)

@@ -1,8 +1,8 @@
-"""Reads CelebA's list files, official text and Kaggle's CSV; errors name file and line.
+"""Reads CelebA's list files, as official text or as Kaggle's CSV. Errors name the file and the line.
 
-A list file has a row per image: its name, then integers. `list_attr_celeba.txt` and
-`list_landmarks_align_celeba.txt` start with the number of rows and the names of the columns,
-`list_eval_partition.txt` with the first row; every CSV starts with the names of its columns.
+A list file has one row per image: the image's name, then integers. `list_attr_celeba.txt` and
+`list_landmarks_align_celeba.txt` start with a line that holds the number of rows and a line of column names.
+`list_eval_partition.txt` starts with the first row. Every CSV starts with a line of column names.
 """
 
 import re
@@ -18,11 +18,11 @@ from farkeras.errors import FarkerasError, and_more
 
 
 class Table(NamedTuple):
-    """One list file.
+    """Content of one list file.
 
     Attributes:
-        path: The file it was read from, for messages.
-        images: `str` array `[N]`, names of image files, each once.
+        path: The list file, for error messages.
+        images: `str` array `[N]`, the distinct names of the image files.
         values: `int64` array `[N, columns]`.
         first_line: Line number of row 0 in the file, counted from 1.
     """
@@ -33,19 +33,18 @@ class Table(NamedTuple):
     first_line: int
 
     def require(self, allowed: Collection[int]) -> None:
-        """Raises FarkerasError naming the first line with a value that is not among `allowed`."""
+        """Raises `FarkerasError`, which names the line, if a value is not in `allowed`."""
         bad = np.argwhere(~np.isin(self.values, list(allowed)))
         if len(bad):
             row, column = bad[0]
             expected = " or ".join(map(str, allowed))
             raise FarkerasError(
-                f"{self.path}, line {self.first_line + row} ({self.images[row]}): expected "
-                f"{expected} in every column, got {self.values[row, column]} in column "
-                f"{column + 1}; correct the line."
+                f"{self.path}, line {self.first_line + row} ({self.images[row]}): expected {expected} in every column. "
+                f"Received: {self.values[row, column]} in column {column + 1}. Correct the line."
             )
 
     def in_order_of(self, other: "Table") -> np.ndarray:
-        """The values with rows in the order of `other.images`.
+        """Returns the values with their rows in the order of `other.images`.
 
         Raises:
             FarkerasError: The two files do not list the same images.
@@ -56,8 +55,8 @@ class Table(NamedTuple):
             extra = here.images[~np.isin(here.images, there.images)]
             if len(extra):
                 raise FarkerasError(
-                    f"{here.path} lists {extra[0]}{and_more(extra)}, which {there.path} does not; "
-                    "take both files from the same download."
+                    f"{here.path} lists {extra[0]}{and_more(extra)}, which {there.path} does not list. Take both files "
+                    "from the same download."
                 )
         rows = np.argsort(self.images)
         return self.values[rows[np.searchsorted(self.images, other.images, sorter=rows)]]
@@ -67,14 +66,13 @@ def read_table(path: Path, columns: Sequence[str]) -> Table:
     """Reads one list file.
 
     Args:
-        path: A `.txt` in CelebA's official form or a `.csv` in Kaggle's.
-        columns: Names of the value columns in the order wanted. Columns are found by their name, so
-            the file may order them otherwise; the one file without a header is the text form of a
-            single column.
+        path: A `.txt` in CelebA's official form or a `.csv` in Kaggle's form.
+        columns: Names of the value columns, in the order to return them. Columns are found by name, so the file may
+            have another order. A `.txt` with a single column has no line of column names.
 
     Raises:
-        FarkerasError: Not such a file: an HTML page, truncated, a column or a value wrong, an image
-            twice.
+        FarkerasError: The file is not such a list (for example an HTML page) or is truncated, a column or a value is
+            wrong, or an image is listed twice.
     """
     lines = _read_lines(path)
     if path.suffix.lower() == ".csv":
@@ -85,25 +83,25 @@ def read_table(path: Path, columns: Sequence[str]) -> Table:
     else:
         if not lines[0].strip().isdecimal():
             raise FarkerasError(
-                f"{path}, line 1: expected the number of images, got '{lines[0][:40]}'; "
-                "take the file as CelebA ships it."
+                f"{path}, line 1: expected the number of images. Received: '{lines[0][:40]}'. Use the original file of "
+                "CelebA."
             )
         header, first_line, count = [*lines, ""][1].split(), 3, int(lines[0])
     order = _match_columns(path, first_line - 1, header, columns)
     rows = lines[first_line - 1 :]
     if not rows:
-        raise FarkerasError(f"{path} lists no image; download it again.")
+        raise FarkerasError(f"{path} lists no images. Download it again.")
     images, values = _parse_rows(path, rows, first_line, len(header))
     if count is not None and count != len(rows):
         raise FarkerasError(
-            f"{path} is truncated or was edited: line 1 says {count} images, the file has "
-            f"{len(rows)} rows; download it again, or correct line 1."
+            f"{path} is truncated or was edited: line 1 says {count} images, but the file has {len(rows)} rows. "
+            "Download it again, or correct line 1."
         )
     unique, first = np.unique(images, return_index=True)
     if len(unique) < len(images):
         again = np.setdiff1d(np.arange(len(images)), first)[0]
         raise FarkerasError(
-            f"{path}, line {first_line + again}: {images[again]} is listed a second time; remove one of its lines."
+            f"{path}, line {first_line + again}: {images[again]} is listed a second time. Remove one of its lines."
         )
     return Table(path, images, values[:, order], first_line)
 
@@ -114,7 +112,7 @@ def _read_lines(path: Path) -> list[str]:
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"  # as PowerShell redirects
     lines = content.decode(encoding, errors="replace").rstrip().splitlines()
     if not lines:
-        raise FarkerasError(f"{path} is empty; download it again.")
+        raise FarkerasError(f"{path} is empty. Download it again.")
     return lines
 
 
@@ -124,12 +122,12 @@ def _match_columns(path: Path, line: int, header: list[str], columns: Sequence[s
         if name not in columns:
             raise FarkerasError(f"{where}: unknown column '{name}'; expected {', '.join(columns)}.")
         if header.count(name) > 1:
-            raise FarkerasError(f"{where}: column '{name}' appears twice; remove one of the two.")
+            raise FarkerasError(f"{where}: column '{name}' appears twice. Remove one of the two columns.")
     missing = [name for name in columns if name not in header]
     if missing:
         raise FarkerasError(
-            f"{where}: column '{missing[0]}'{and_more(missing)} is missing: expected "
-            f"{len(columns)} columns, got {len(header)}; take the file as it ships."
+            f"{where}: column '{missing[0]}'{and_more(missing)} is missing: expected {len(columns)} columns. Received: "
+            f"{len(header)}. Use the original file."
         )
     return [header.index(name) for name in columns]
 
@@ -139,28 +137,28 @@ def _parse_rows(path: Path, rows: list[str], first_line: int, columns: int) -> t
     if all(len(pair) == 2 for pair in pairs):
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error", DeprecationWarning)  # NumPy's way to say that 0.9 was read as 0
+                warnings.simplefilter("error", DeprecationWarning)  # NumPy warns so when it reads 0.9 as 0
                 values = np.loadtxt([rest for _, rest in pairs], dtype=np.int64, comments=None, ndmin=2)
             if values.shape[1] == columns:
                 return np.array([name for name, _ in pairs]), values
         except (ValueError, DeprecationWarning):
-            pass  # the slow search says where
+            pass  # the slow search finds the line
     raise _first_error(path, rows, first_line, columns)
 
 
 def _first_error(path: Path, rows: list[str], first_line: int, columns: int) -> FarkerasError:
-    problem = "a row is not a name and whole numbers"
+    problem = "a row does not consist of a name and whole numbers"
     for line, row in enumerate(rows, first_line):
         values = row.split()[1:]
         if len(values) != columns:
             last = line == first_line + len(rows) - 1
             problem = (
-                f"line {line}{' (the last: truncated?)' if last else ''}: expected an image name "
-                f"and {columns} value(s), got {len(values)} value(s)"
+                f"line {line}{' (the last, so the file may be truncated)' if last else ''}: expected an image name and "
+                f"{columns} value(s). Received: {len(values)} value(s)"
             )
             break
         strange = [value for value in values if not re.fullmatch("[+-]?[0-9]+", value)]
         if strange:
-            problem = f"line {line}: expected whole numbers, got '{strange[0]}'"
+            problem = f"line {line}: expected whole numbers. Received: '{strange[0]}'"
             break
-    return FarkerasError(f"{path}, {problem}; correct it or download the file again.")
+    return FarkerasError(f"{path}, {problem}. Correct it or download the file again.")

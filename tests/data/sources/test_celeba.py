@@ -248,20 +248,20 @@ def test_images_that_are_listed_but_not_there(official):
 @pytest.mark.parametrize(
     ("line", "text", "expected"),
     [
-        (8, None, "line 1 says 6 images, the file has 5 rows"),
-        (1, "5", "line 1 says 5 images, the file has 6 rows; download it again, or correct line 1"),
-        (1, "lots", "line 1: expected the number of images, got 'lots'"),
+        (8, None, "line 1 says 6 images, but the file has 5 rows"),
+        (1, "5", "line 1 says 5 images, but the file has 6 rows. Download it again, or correct line 1"),
+        (1, "lots", "line 1: expected the number of images. Received: 'lots'"),
         (2, " ".join(["Beard", *CELEBA_ATTRIBUTES[1:]]), "line 2: unknown column 'Beard'"),
         (2, " ".join(CELEBA_ATTRIBUTES[2:]), "'5_o_Clock_Shadow' (and 1 more) is missing"),
         (2, " ".join(CELEBA_ATTRIBUTES * 2), "line 2: column '5_o_Clock_Shadow' appears twice"),
         (5, text_row(NAMES[2], [1] * 39 + [2]), "(000003.jpg): expected 1 or -1 in every column"),
-        (5, text_row(NAMES[2], [1] * 39 + [0]), "got 0 in column 40"),
-        (5, text_row(NAMES[2], [1] * 39), "line 5: expected an image name and 40 value(s), got 39"),
-        (8, text_row(NAMES[5], [1] * 3), "line 8 (the last: truncated?): expected an image name"),
-        (5, NAMES[2], "line 5: expected an image name and 40 value(s), got 0"),
-        (5, "", "line 5: expected an image name and 40 value(s), got 0"),
-        (5, text_row(NAMES[2], [1] * 39 + ["x"]), "line 5: expected whole numbers, got 'x'"),
-        (5, text_row(NAMES[2], [1] * 39 + [" 0.9"]), "line 5: expected whole numbers, got '0.9'"),
+        (5, text_row(NAMES[2], [1] * 39 + [0]), "Received: 0 in column 40"),
+        (5, text_row(NAMES[2], [1] * 39), "line 5: expected an image name and 40 value(s). Received: 39"),
+        (8, text_row(NAMES[5], [1] * 3), "line 8 (the last, so the file may be truncated): expected an image name"),
+        (5, NAMES[2], "line 5: expected an image name and 40 value(s). Received: 0"),
+        (5, "", "line 5: expected an image name and 40 value(s). Received: 0"),
+        (5, text_row(NAMES[2], [1] * 39 + ["x"]), "line 5: expected whole numbers. Received: 'x'"),
+        (5, text_row(NAMES[2], [1] * 39 + [" 0.9"]), "line 5: expected whole numbers. Received: '0.9'"),
         (5, text_row(NAMES[1], [1] * 40), "line 5: 000002.jpg is listed a second time"),
         (5, text_row("7.jpg", [1] * 40), "list_eval_partition.txt lists 000003.jpg, which"),
     ],
@@ -277,9 +277,9 @@ def test_broken_attribute_file(official, line, text, expected):
 @pytest.mark.parametrize(
     ("line", "text", "expected"),
     [
-        (2, "000002.jpg 3", "line 2 (000002.jpg): expected 0 or 1 or 2 in every column, got 3"),
+        (2, "000002.jpg 3", "line 2 (000002.jpg): expected 0 or 1 or 2 in every column. Received: 3"),
         (2, None, "list_attr_celeba.txt lists 000002.jpg, which"),
-        (2, "000002.jpg", "line 2: expected an image name and 1 value(s), got 0"),
+        (2, "000002.jpg", "line 2: expected an image name and 1 value(s). Received: 0"),
     ],
 )
 def test_broken_partition_file(official, line, text, expected):
@@ -292,9 +292,9 @@ def test_broken_partition_file(official, line, text, expected):
 @pytest.mark.parametrize(
     ("line", "text", "expected"),
     [
-        (1, "7", "line 1 says 7 images, the file has 6 rows"),
-        (2, POINT_NAMES.replace("nose_x ", ""), "line 2: column 'nose_x' is missing: expected 10 columns, got 9"),
-        (4, text_row(NAMES[1], [1] * 9), "line 4: expected an image name and 10 value(s), got 9"),
+        (1, "7", "line 1 says 7 images, but the file has 6 rows"),
+        (2, POINT_NAMES.replace("nose_x ", ""), "line 2: column 'nose_x' is missing: expected 10 columns. Received: 9"),
+        (4, text_row(NAMES[1], [1] * 9), "line 4: expected an image name and 10 value(s). Received: 9"),
     ],
 )
 def test_broken_landmark_file(official, line, text, expected):
@@ -323,17 +323,19 @@ def test_list_without_rows(official):
 
 def test_csv_value_and_column(kaggle):
     edit(kaggle / "list_attr_celeba.csv", 3, ",".join([NAMES[1], *["1"] * 39, "2"]))
-    assert "line 3 (000002.jpg): expected 1 or -1 or 0 in every column, got 2" in error(kaggle)
+    assert "line 3 (000002.jpg): expected 1 or -1 or 0 in every column. Received: 2" in error(kaggle)
     edit(kaggle / "list_attr_celeba.csv", 1, "image_id,Smiling")
     assert "line 1: column '5_o_Clock_Shadow' (and 38 more) is missing" in error(kaggle)
 
 
 def test_csv_probabilities_are_no_labels(kaggle):
     edit(kaggle / "list_attr_celeba.csv", 3, ",".join([NAMES[1], *["1"] * 39, "0.9"]))
-    assert "line 3: expected whole numbers, got '0.9'" in error(kaggle)
+    assert "line 3: expected whole numbers. Received: '0.9'" in error(kaggle)
 
 
 def test_csv_with_semicolons(kaggle):
     path = kaggle / "list_attr_celeba.csv"
     path.write_text(path.read_text().replace(",", ";"))
-    assert "line 1: column '5_o_Clock_Shadow' (and 39 more) is missing: expected 40 columns, got 0" in error(kaggle)
+    assert "line 1: column '5_o_Clock_Shadow' (and 39 more) is missing: expected 40 columns. Received: 0" in error(
+        kaggle
+    )
