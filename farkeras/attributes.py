@@ -1,8 +1,9 @@
-"""The 40 CelebA attributes, the published groupings and the subjective set: data, no TensorFlow.
+"""The 40 CelebA attributes, the groupings `mgmtn8` and `mcnn9`, and the subjective attributes; without TensorFlow.
 
-A grouping says which attribute belongs to which group. `mgmtn8` has the group names of MGMTN (arXiv 2601.01408); which
-attribute sits in which group is our choice, since the paper's table was not available to us. `mcnn9` is published
-whole (Hand and Chellappa, AAAI 2017). A user's own grouping is a JSON file, `{"Eyes": ["Eyeglasses", ...], ...}`.
+A grouping assigns each attribute to a group. In `mgmtn8`, the names of the groups are published (MGMTN, arXiv
+2601.01408) and their members are our formulation, because the paper's table was not available to us. `mcnn9` is
+published in full (Hand and Chellappa, AAAI 2017). Users write their own grouping as a JSON file,
+`{"Eyes": ["Eyeglasses", ...], ...}`.
 """
 
 import json
@@ -57,15 +58,15 @@ CELEBA_PERCENT_POSITIVE: dict[str, float] = {
     "Wearing_Necktie": 7.3,
     "Young": 77.4,
 }
-"""Share of positive labels in CelebA in percent, as widely reported."""
+"""Percentage of positive labels of each attribute in CelebA, as widely reported."""
 
 CELEBA_ATTRIBUTES: tuple[str, ...] = tuple(CELEBA_PERCENT_POSITIVE)
-"""The names in CelebA's official order, which is the order of every model's outputs."""
+"""The 40 attribute names in CelebA's official order. Models of these attributes have their outputs in this order."""
 
 SUBJECTIVE_ATTRIBUTES: tuple[str, ...] = tuple(
     "Attractive Big_Lips Big_Nose Chubby High_Cheekbones Narrow_Eyes Oval_Face Pointy_Nose Young".split()
 )
-"""Attributes that are a judgement more than an observation (our selection; see arXiv 2210.07356)."""
+"""Attributes that depend on judgement more than on observation (our selection; see arXiv 2210.07356)."""
 
 GROUPINGS: dict[str, dict[str, tuple[str, ...]]] = {
     name: {group: tuple(members.split()) for group, members in groups.items()}
@@ -96,26 +97,34 @@ GROUPINGS: dict[str, dict[str, tuple[str, ...]]] = {
         },
     }.items()
 }
-"""Groupings by name: group name -> members. See the module's docstring for what is published."""
+"""Name of a grouping -> its groups (name -> members). The module's docstring says what is published."""
 
 REGIONS: tuple[str, ...] = tuple(GROUPINGS["mgmtn8"])
-"""The facial regions for which MGMTN learns masks (names published); Object is all of the face, hair and ears."""
+"""The facial regions for which MGMTN learns masks. Their names are published. Object is the face, hair and ears."""
 
 
 def check_name(what: str, name: str) -> None:
-    """Refuses a name that does not fit on one line of a list, a table or a terminal; `what` begins the message.
+    """Check that a name fits on one line of a list, a table or a terminal.
+
+    Args:
+        what: The kind of thing that has the name, at the start of the error message.
+        name: The name.
 
     Raises:
         FarkerasError: The name has a control character, such as a tab, or a line separator.
     """
     if wrong := [c for c in name if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]:
         raise FarkerasError(
-            f"{what} {name!r} has the control character {wrong[0]!r}; expected a name without any. Rename it."
+            f"{what} {name!r} has the control character {wrong[0]!r}; expected a name without control characters. "
+            "Rename it."
         )
 
 
 def region_of(group: str) -> str:
-    """The region whose mask an attribute group reads: the one of its name, else Object."""
+    """The region whose mask an attribute group reads: the region with the group's name, or Object if there is none.
+
+    Upper and lower case, underscores and spaces make no difference.
+    """
 
     def plain(name: str) -> str:
         return name.lower().replace("_", "").replace(" ", "")
@@ -129,11 +138,12 @@ class Grouping:
 
     Args:
         groups: Group name -> its attributes. Groups are numbered in this order.
-        attributes: All attributes in the order of the model's outputs. Defaults to the groups' members one after
-            another.
+        attributes: All attributes in the order of the model's outputs; by default the members of the first group, then
+            those of the second, and so on.
 
     Raises:
-        FarkerasError: A member is not among `attributes`, an attribute has no group or two, or a group is empty.
+        FarkerasError: A member is not in `attributes`, an attribute is in no group or in two, a group is empty, or a
+            name has a control character.
     """
 
     groups: Mapping[str, tuple[str, ...]]
@@ -150,7 +160,7 @@ class Grouping:
         for name, members in groups.items():
             check_name("Group", name)
             if not members:
-                raise FarkerasError(f"Group '{name}' is empty; give it an attribute or remove it.")
+                raise FarkerasError(f"Group '{name}' is empty. Add an attribute or remove the group.")
             for attribute in members:
                 if attribute not in attributes:
                     raise FarkerasError(
@@ -163,24 +173,24 @@ class Grouping:
             if len(homes) > 1:
                 raise FarkerasError(f"Attribute '{attribute}' is in two groups: {' and '.join(homes)}. Keep one.")
             if not homes:
-                raise FarkerasError(f"Attribute '{attribute}' is in no group; add it to one.")
+                raise FarkerasError(f"Attribute '{attribute}' is in no group. Add it to a group.")
 
     def __len__(self) -> int:
         return len(self.groups)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The group names, in order."""
+        """The names of the groups, in order."""
         return tuple(self.groups)
 
     @property
     def group_of(self) -> tuple[int, ...]:
-        """For each attribute in order, the number of its group."""
+        """The number of each attribute's group, from 0, in the order of `attributes`."""
         number = {member: g for g, members in enumerate(self.groups.values()) for member in members}
         return tuple(number[attribute] for attribute in self.attributes)
 
     def get_config(self) -> dict[str, Any]:
-        """Ready for JSON, for configs of Keras objects. Groups are pairs, for JSON need not keep the order of names."""
+        """The grouping as JSON data, for the config of a Keras object. Groups are pairs, so their order is kept."""
         groups = [[name, list(members)] for name, members in self.groups.items()]
         return {"groups": groups, "attributes": list(self.attributes)}
 
@@ -190,12 +200,19 @@ class Grouping:
         return cls(dict(config["groups"]), tuple(config["attributes"]))
 
     def without(self, excluded: Iterable[str]) -> "Grouping":
-        """The same grouping with some attributes left out; groups that become empty go too."""
+        """The grouping without some attributes, and without the groups that become empty.
+
+        Args:
+            excluded: The attributes to leave out.
+
+        Raises:
+            FarkerasError: `excluded` names something else than attributes of the grouping, or all of them.
+        """
         excluded = set(excluded)
         unknown = sorted(excluded - set(self.attributes))
         if unknown:
             raise FarkerasError(
-                f"Cannot exclude {', '.join(unknown)}: not an attribute. Known: {', '.join(self.attributes)}."
+                f"Cannot exclude unknown attributes: {', '.join(unknown)}. Known: {', '.join(self.attributes)}."
             )
         groups = {
             name: kept
@@ -206,11 +223,11 @@ class Grouping:
 
 
 Attributes = Grouping | str | Sequence[str]
-"""A `Grouping`, the name or file of one over the 40 CelebA attributes, or a list of attributes (one group)."""
+"""A `Grouping`, the name or JSON file of one over the 40 CelebA attributes, or a list of attributes (one group)."""
 
 
 def as_grouping(attributes: Attributes) -> Grouping:
-    """The groups that an argument `attributes` names."""
+    """Convert an argument `attributes` (see `Attributes`) to a `Grouping`."""
     if isinstance(attributes, Grouping):
         return attributes
     if isinstance(attributes, str):
@@ -221,30 +238,30 @@ def as_grouping(attributes: Attributes) -> Grouping:
 def load_grouping(
     name_or_path: str | Path, attributes: Sequence[str] = CELEBA_ATTRIBUTES, excluded: Iterable[str] = ()
 ) -> Grouping:
-    """A published grouping by name, or a user's own from a JSON file (`{"group": ["attribute", ...], ...}`).
+    """Load a grouping by name, or from a JSON file `{"group": ["attribute", ...], ...}`.
 
     Args:
         name_or_path: `mgmtn8`, `mcnn9`, `one` (all attributes in one group), or the path of a JSON file.
-        attributes: The attributes of the data, in output order; those that are in no group are left out.
-        excluded: Attributes of the data to leave out as well; groups that become empty go too.
+        attributes: The attributes of the data, in the order of the outputs. Attributes in no group are left out.
+        excluded: Further attributes of the data to leave out, with the groups that become empty.
 
     Raises:
-        FarkerasError: No such grouping or file, a file that cannot be read, not such a JSON object, or it names an
-            attribute that the data lack, as `excluded` may.
+        FarkerasError: The grouping is unknown, the file cannot be read or has other content, or the grouping or
+            `excluded` names an attribute that the data does not have.
     """
     name, excluded = str(name_or_path), tuple(excluded)
     if name in GROUPINGS and not set(attributes) >= set(CELEBA_ATTRIBUTES):
         start = ", ".join(json.dumps(attribute, ensure_ascii=False) for attribute in attributes[:2])
         raise FarkerasError(
-            f"The grouping '{name}' is of CelebA's 40 attributes, the data has {len(attributes)}: "
-            f'{", ".join(attributes)}. Write a JSON file with those to train, {{"group": [{start}, ...], ...}}, '
-            "and name it with `grouping=FILE`; or `grouping=one` puts all into one group."
+            f"The grouping '{name}' needs CelebA's 40 attributes, but the data has {len(attributes)}: "
+            f"{', '.join(attributes)}. Write a JSON file with the attributes to train, "
+            f'{{"group": [{start}, ...], ...}}, and set `grouping=FILE`; or set `grouping=one` for a single group.'
         )
     groups = {"All": tuple(attributes)} if name == "one" else GROUPINGS.get(name) or _read_groups(name_or_path)
     grouped = {member for members in groups.values() for member in members}
     known = set(attributes)
     try:
-        # A member that the data lack is an error, which lists all that they have.
+        # If the data lacks a member, Grouping raises an error that lists all attributes of the data.
         kept = tuple(a for a in attributes if a in grouped) if grouped <= known else tuple(attributes)
         grouping = Grouping(groups, kept)
     except FarkerasError as error:
@@ -263,10 +280,10 @@ def _read_groups(name_or_path: str | Path) -> dict[str, tuple[str, ...]]:
         return dict(pairs)
 
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows' editors begin a file with a byte order mark
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
         groups = json.loads(text, object_pairs_hook=unique)
     except FileNotFoundError:
-        raise FarkerasError(f"No grouping '{name_or_path}': {expected}.") from None
+        raise FarkerasError(f"Unknown grouping '{name_or_path}'; {expected}.") from None
     except OSError as error:
         raise FarkerasError(f"Cannot read the grouping '{name_or_path}' ({error.strerror}); {expected}.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -46,7 +46,7 @@ def test_without():
     assert grouping.without(["a"]) == Grouping({"first": ("c",), "second": ("b",)}, ("b", "c"))
     assert grouping.without(["b"]) == Grouping({"first": ("c", "a")}, ("a", "c"))
     assert grouping.without([]) == grouping
-    with pytest.raises(FarkerasError, match=r"Cannot exclude d, e: not an attribute. Known: a, b, c\."):
+    with pytest.raises(FarkerasError, match=r"Cannot exclude unknown attributes: d, e\. Known: a, b, c\."):
         grouping.without(["e", "a", "d"])
 
 
@@ -54,7 +54,7 @@ def test_without():
     ("groups", "attributes", "message"),
     [
         ({}, (), "The grouping has no attributes; expected at least one group with one attribute"),
-        ({"first": ("a",), "second": ()}, (), "Group 'second' is empty; give it an attribute or remove it"),
+        ({"first": ("a",), "second": ()}, (), "Group 'second' is empty. Add an attribute or remove the group"),
         (
             {"first": ("a", "z")},
             ("a", "b"),
@@ -62,7 +62,7 @@ def test_without():
         ),
         ({"first": ("a",), "second": ("a",)}, (), "Attribute 'a' is in two groups: first and second. Keep one"),
         ({"first": ("a", "a")}, (), "Attribute 'a' is in two groups: first and first. Keep one"),
-        ({"first": ("a",)}, ("a", "b"), "Attribute 'b' is in no group; add it to one"),
+        ({"first": ("a",)}, ("a", "b"), "Attribute 'b' is in no group. Add it to a group"),
         (
             {"up\tper": ("a",)},
             (),
@@ -74,7 +74,11 @@ def test_without():
             r"Attribute '头\\n发' has the control character '\\n'; expected",
         ),
         ({"first": ("a", "\u2028")}, (), r"Attribute '\\u2028' has the control character '\\u2028'; expected a name"),
-        ({"\0": ("a",)}, (), r"Group '\\x00' has the control character '\\x00'; expected a name without any"),
+        (
+            {"\0": ("a",)},
+            (),
+            r"Group '\\x00' has the control character '\\x00'; expected a name without control characters",
+        ),
     ],
 )
 def test_errors_of_a_grouping(groups, attributes, message):
@@ -126,7 +130,7 @@ def test_a_file_of_some_attributes_leaves_out_the_others(tmp_path):
     # Of those to exclude, the ones in no group are left out already.
     assert load_grouping(path, excluded=("Narrow_Eyes", "Attractive")) == grouping.without(["Narrow_Eyes"])
     with pytest.raises(
-        FarkerasError, match=r"Cannot exclude Fringe: not an attribute\. Known: Eyeglasses, Narrow_Eyes"
+        FarkerasError, match=r"Cannot exclude unknown attributes: Fringe\. Known: Eyeglasses, Narrow_Eyes"
     ):
         load_grouping(path, excluded=("Attractive", "Fringe"))
 
@@ -142,9 +146,9 @@ def test_all_attributes_in_one_group():
 @pytest.mark.parametrize("name", ["mgmtn8", "mcnn9"])
 def test_a_published_grouping_for_other_attributes_says_how_to_write_ones_own(name):
     message = (
-        f"The grouping '{name}' is of CelebA's 40 attributes, the data has 3: Hat, Smile, Größe. Write a JSON file "
-        'with those to train, {"group": ["Hat", "Smile", ...], ...}, and name it with `grouping=FILE`; or '
-        "`grouping=one` puts all into one group."
+        f"The grouping '{name}' needs CelebA's 40 attributes, but the data has 3: Hat, Smile, Größe. Write a JSON file "
+        'with the attributes to train, {"group": ["Hat", "Smile", ...], ...}, and set `grouping=FILE`; or set '
+        "`grouping=one` for a single group."
     )
     with pytest.raises(FarkerasError) as raised:
         load_grouping(name, ("Hat", "Smile", "Größe"))
@@ -153,7 +157,7 @@ def test_a_published_grouping_for_other_attributes_says_how_to_write_ones_own(na
 
 def test_no_such_grouping():
     with pytest.raises(
-        FarkerasError, match="No grouping 'mgmtn9': expected mgmtn8, mcnn9, one, or the path of a JSON file"
+        FarkerasError, match="Unknown grouping 'mgmtn9'; expected mgmtn8, mcnn9, one, or the path of a JSON file"
     ):
         load_grouping("mgmtn9")
 

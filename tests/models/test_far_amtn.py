@@ -187,7 +187,7 @@ def test_logits_stay_float32_in_mixed_precision():
     [
         ({"backbone": "ResNet51"}, "Unknown backbone 'ResNet51'"),
         ({"backbone": "ResNet50", "backbone_alpha": 0.5}, "Backbone ResNet50 has no width multiplier"),
-        ({"attributes": "mgmtn9"}, "No grouping 'mgmtn9'"),
+        ({"attributes": "mgmtn9"}, "Unknown grouping 'mgmtn9'"),
         ({"attributes": ["a", "a"]}, "Attribute 'a' is in two groups"),
     ],
 )

@@ -182,7 +182,7 @@ def test_settings_of_batch_normalisation_reach_the_mask_network():
     [
         ({"backbone": "ResNet51"}, "Unknown backbone 'ResNet51'"),
         ({"backbone": "ResNet50", "backbone_alpha": 0.5}, "Backbone ResNet50 has no width multiplier"),
-        ({"attributes": "mgmtn9"}, "No grouping 'mgmtn9'"),
+        ({"attributes": "mgmtn9"}, "Unknown grouping 'mgmtn9'"),
         ({"backbone": strided(2, 2)}, "stride 8"),
     ],
 )
