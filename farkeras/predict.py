@@ -95,9 +95,7 @@ def main(options: Flags) -> int:
             f"{options.overlay}: {len(drawn)} of {len(photos)} photos", file=sys.stderr if options.json else sys.stdout
         )
     if recognizer.procedural:
-        print(
-            "This model learned from procedural faces: its answers on photographs mean little.", file=sys.stderr
-        )
+        print("This model learned from procedural faces: its answers on photographs mean little.", file=sys.stderr)
     return 1 if errors or without_photos else 0
 
 
