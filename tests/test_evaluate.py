@@ -135,8 +135,7 @@ def test_the_data_trained_on_in_another_place_are_the_same(workdir, data, monkey
     with pytest.raises(FarkerasError) as raised:
         run(f"--workdir={workdir}", "--split=validation")
     assert str(raised.value) == (
-        f"The data that the model was trained on are not at {data}; name the place where they are now with "
-        "`data_dir=PATH`."
+        f"The data set that the model was trained on is not at {data}; name its present place with `data_dir=PATH`."
     )
     with pytest.raises(FarkerasError, match=r"would take the place of its own"):  # nothing says that they are the same
         run(f"--workdir={workdir}", "--split=validation", f"--data_dir={place}")
@@ -153,14 +152,14 @@ def test_the_data_trained_on_in_another_place_are_the_same(workdir, data, monkey
 
 def test_a_relative_place_says_where_it_was_looked_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    message = rf"are not at {tmp_path}/data/faces \(data/faces, from this folder\); name the place .* `data_dir=PATH`"
+    message = rf"is not at {tmp_path}/data/faces \(data/faces, relative to this folder\); name its .* `data_dir=PATH`"
     with pytest.raises(FarkerasError, match=message):
         sources.open_split([], {"data_dir": "data/faces"}, "test")
 
 
 def test_results_that_cannot_be_written(workdir, tmp_path):
     (tmp_path / "file").touch()
-    message = r"Cannot write the results to .*file/on \(Not a directory\); a file is in the place of .* `output`\."
+    message = r"Cannot write the results to .*file/on \(Not a directory\); remove the file .* `output`\."
     with pytest.raises(FarkerasError, match=message):
         run(f"--workdir={workdir}", "--split=validation", f"--output={tmp_path}/file/on")
 

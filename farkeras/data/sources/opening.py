@@ -1,4 +1,4 @@
-"""Data sources by the name that the setting `source` takes."""
+"""Opens data sources by the name in the setting `source`."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ SOURCES: dict[str, Callable[[str, Progress | None, Mapping[str, Any]], Source]] 
     "table": lambda data_dir, progress, settings: OwnTable(data_dir, TableSettings.of_run(settings), progress),
     "tfds": lambda data_dir, progress, _: TFDS(data_dir, progress),
 }
-"""Name -> what opens the source, given the folder, the progress of what must be written first, and a run's settings."""
+"""Name -> function that opens the source, given `data_dir`, a progress callback and the settings of a run."""
 
 
 def open_source(
@@ -30,17 +30,20 @@ def open_source(
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Source:
-    """The data set in a folder, in a table, or prepared by TFDS.
+    """Opens the data set in a folder, in a table, or prepared by TFDS.
 
     Args:
-        name: One of `SOURCES`.
-        data_dir: The folder, or the table.
-        progress: Called as `progress(files_done, files_total)` where an archive, or a table that holds the images, is
-            extracted first, which takes minutes for CelebA; not called where there is nothing to extract.
-        settings: Of a run, `Config.to_dict()`; a table takes its `TableSettings` from them.
+        name: Kind of data set, one of `SOURCES`.
+        data_dir: The data set's folder, or the table.
+        progress: Called as `progress(files_done, files_total)` while the images are extracted from an archive, a table
+            or TFDS's files, which takes minutes for CelebA. It is not called if there is nothing to extract.
+        settings: Settings of a run, `Config.to_dict()`. A table reads its `TableSettings` from them.
+
+    Returns:
+        The opened source.
 
     Raises:
-        FarkerasError: Unknown source, no folder given, or it does not hold what it should.
+        FarkerasError: The source is unknown, `data_dir` is empty, or the data set is incomplete or invalid.
     """
     if name not in SOURCES:
         raise FarkerasError(f"Unknown source '{name}'. Known: {', '.join(SOURCES)}.")
@@ -58,29 +61,29 @@ def open_split(
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> tuple[Examples, str, str]:
-    """One split of the data that a model was trained on, or of other data that has its attributes.
+    """Opens one split of the data set that a model was trained on, or of another one that has its attributes.
 
     Args:
-        attributes: The model's, in the order of its outputs.
-        trained: Settings of the run that trained it, `Config.to_dict()`.
+        attributes: Attributes of the model, in the order of its outputs.
+        trained: Settings of the run that trained the model, `Config.to_dict()`.
         split: "train", "validation" or "test".
-        source: Kind of data set; by default the one trained on.
-        data_dir: Its folder, or the table; by default the one trained on.
+        source: Kind of data set; by default that of the run.
+        data_dir: The data set's folder, or the table; by default that of the run.
         progress: See `open_source`.
-        settings: How to read a table, in place of the settings trained with.
+        settings: Settings for reading a table. They replace those of the run.
 
     Returns:
-        The examples with these attributes, the source and the `data_dir` that they are from.
+        The examples with these attributes, and the source and the `data_dir` that they come from.
 
     Raises:
-        FarkerasError: As `open_source`, or the data lack an attribute.
+        FarkerasError: As in `open_source`, or the data set lacks an attribute.
     """
     place = trained.get("data_dir", "")
     if place and not data_dir and not os.path.exists(place):
-        relative = "" if os.path.isabs(place) else f" ({place}, from this folder)"
+        relative = "" if os.path.isabs(place) else f" ({place}, relative to this folder)"
         raise FarkerasError(
-            f"The data that the model was trained on are not at {os.path.abspath(place)}{relative}; name the place "
-            "where they are now with `data_dir=PATH`."
+            f"The data set that the model was trained on is not at {os.path.abspath(place)}{relative}; name its "
+            "present place with `data_dir=PATH`."
         )
     source, data_dir = source or trained.get("source", "celeba"), data_dir or place
     data = open_source(source, data_dir, progress, dict(trained) | dict(settings or {}))

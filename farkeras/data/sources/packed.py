@@ -1,4 +1,4 @@
-"""A packed data set, made by `python -m farkeras.pack`: the same examples from a few large files."""
+"""Reads a packed data set, which `python -m farkeras.pack` writes: the same examples in a few large files."""
 
 import os
 from pathlib import Path
@@ -9,25 +9,25 @@ from farkeras.data.examples import Examples, Records
 from farkeras.data.sources.packed_files import read_index
 from farkeras.data.sources.source import Source
 
-_REMAKE = "Pack again into the same folder: what is whole in it is kept."
+_REMAKE = "Pack again into the same folder, which keeps its complete files."
 
 
 class Packed(Source):
-    """A packed data set in a local folder; construction checks everything but the images' bytes.
+    """A packed data set in a local folder. The constructor checks everything except the images' bytes.
 
-    Splits, order, labels, frame and the images' names are those of the data set that was packed, so a run gives the
-    same numbers. The examples' `paths` are the images' names in this folder, where no such files need be. Each record
-    has a check sum: one that was damaged since counts as an undecodable image.
+    Splits, order, labels, frame and names of the images are those of the original data set, so a run gives the same
+    results. The examples' `paths` are the images' names in this folder; no such files need exist. Each record has a
+    checksum, and a damaged record counts as an undecodable image.
 
     Args:
         data_dir: The folder.
-        remake: What to do where it is damaged, for messages.
+        remake: Advice for a damaged folder, for error messages.
 
     Raises:
-        FarkerasError: The folder holds no complete packed data set.
+        FarkerasError: The folder does not hold a complete packed data set.
     """
 
-    _why_empty = "it has no images, as when it was packed."
+    _why_empty = "it had no images when the data set was packed."
 
     def __init__(self, data_dir: str | os.PathLike, remake: str = _REMAKE):
         self._place = Path(data_dir)

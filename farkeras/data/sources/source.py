@@ -1,4 +1,4 @@
-"""What all data sources share: the splits by name, the folder, the images that must be in it."""
+"""The base classes of all data sources, and checks that they share."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ from farkeras.errors import FarkerasError
 from farkeras.progress import Progress
 
 PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (non-commercial research licence)"
-"""Where CelebA and LFWA are given out, for messages."""
+"""The page from which CelebA and LFWA can be downloaded, for error messages."""
 
 
 class Source(ABC):
@@ -28,11 +28,11 @@ class Source(ABC):
 
     attributes: tuple[str, ...]
     _place: Path  # the folder or the table, for messages
-    _split: np.ndarray  # int8 [N], numbers in SPLITS; -1 for an image that is in none
-    _why_empty: str  # ends "The split ... is empty: "
+    _split: np.ndarray  # int8 [N], indices in SPLITS; -1 for an image in no split
+    _why_empty: str  # the end of the message "The split ... is empty: "
 
     def split(self, name: str) -> Examples:
-        """One of the splits.
+        """Returns one of the splits.
 
         Args:
             name: "train", "validation" or "test".
@@ -41,10 +41,10 @@ class Source(ABC):
             Examples in the order of the data set.
 
         Raises:
-            FarkerasError: No such split, or it has no images.
+            FarkerasError: The split does not exist or has no images.
         """
         if name not in SPLITS:
-            raise FarkerasError(f"{self._place} has no split '{name}'; expected {', '.join(SPLITS)}.")
+            raise FarkerasError(f"{self._place} has no split '{name}'; expected one of {', '.join(SPLITS)}.")
         rows = np.flatnonzero(self._split == SPLITS.index(name))
         if not len(rows):
             raise FarkerasError(f"The split '{name}' of {self._place} is empty: {self._why_empty}")
@@ -52,11 +52,15 @@ class Source(ABC):
 
     @abstractmethod
     def _examples(self, rows: np.ndarray) -> Examples:
-        """The examples at these rows, int64 and ascending."""
+        """Returns the examples at these rows, int64 in ascending order."""
 
 
 class MissingImages(FarkerasError):
-    """Listed images are not on disk, and all else is well: `source` is complete, for whoever looks for more faults."""
+    """Listed images are missing on disk, but the data set is otherwise valid.
+
+    Attributes:
+        source: The opened source, in which a caller can look for more faults.
+    """
 
     def __init__(self, message: str, source: Source) -> None:
         super().__init__(message)
@@ -64,63 +68,68 @@ class MissingImages(FarkerasError):
 
 
 class OfficialSource(Source):
-    """A data set as its authors give it out: a folder with lists, and with images that may still be in a zip.
+    """A data set as its authors publish it: a folder with lists and images, which may still be in a zip archive.
 
     Args:
         data_dir: The folder.
 
     Raises:
-        FarkerasError: No such folder.
+        FarkerasError: The folder does not exist.
     """
 
     _title: str
-    _sub_folders: tuple[str, ...] = ("",)  # where its files may lie
+    _sub_folders: tuple[str, ...] = ("",)  # folders that may hold its files
 
     def __init__(self, data_dir: str | os.PathLike):
         self._place = Path(data_dir)
         if not self._place.is_dir():
-            raise FarkerasError(f"No folder {self._place}: give the folder with {self._title}'s files, see {PAGE}.")
+            raise FarkerasError(
+                f"The folder {self._place} does not exist; name the folder with {self._title}'s files, see {PAGE}."
+            )
 
     def _find(self, *names: str) -> Path | None:
         places = (self._place / folder / name for name in names for folder in self._sub_folders)
         return next((place for place in places if place.exists()), None)
 
     def _require(self, *names: str) -> Path:
-        """The first of these files; they are forms of the same."""
+        """Returns the first of these files that exists. They are alternative forms of the same file."""
         if found := self._find(*names):
             return found
         others = f" (or {', '.join(names[1:])})" if names[1:] else ""
         raise FarkerasError(f"{self._place} has no {names[0]}{others}; get it from {PAGE}.")
 
     def _image_folder(self, name: str, progress: Progress | None) -> Path:
-        """The folder of images, unpacked once from the zip of its name where it is not there."""
+        """Returns the folder of images. If it does not exist, the zip archive of that name is extracted first."""
         if folder := self._find(name):
             return folder
         archive = self._find(f"{name}.zip")
         if not archive:
             raise FarkerasError(
-                f"{self._place} has neither {name}/ nor {name}.zip; get the images from {PAGE}, and unpack another "
-                f"archive by hand: tar xf {name}.tgz -C {shlex.quote(str(self._place))}"
+                f"{self._place} has neither {name}/ nor {name}.zip; get the images from {PAGE}. Unpack other kinds of "
+                f"archives yourself: tar xf {name}.tgz -C {shlex.quote(str(self._place))}"
             )
         folder = archive.with_suffix("")
         extract_zip(archive, folder, progress)
         return folder
 
     def _require_images(self, folder: Path, images: Sequence[str], files: Sequence[tuple[str, str]]) -> None:
-        """Raises MissingImages unless the files of all images, pairs of folder and name, are on disk; comes last."""
+        """Raises `MissingImages` if a file, a pair of folder and name, is not on disk. Constructors call this last."""
         if missing := missing_files(files):
             raise MissingImages(
-                f"{folder} lacks {len(missing)} of the {len(images)} listed images, first {images[missing[0]]}; remove "
-                f"the folder and unpack all of {self._title}'s images again, see {PAGE}.",
+                f"{folder} lacks {len(missing)} of the {len(images)} listed images; the first is {images[missing[0]]}. "
+                f"Remove the folder and unpack all of {self._title}'s images again, see {PAGE}.",
                 self,
             )
 
 
 def missing_files(files: Sequence[tuple[str, str]]) -> list[int]:
-    """The positions of those files, pairs of folder and name, that are not on disk. Each folder is listed once.
+    """Returns the positions of the files that are not on disk. Each folder is listed only once.
+
+    Args:
+        files: Pairs of folder and name.
 
     Raises:
-        FarkerasError: A folder that cannot be listed.
+        FarkerasError: A folder cannot be listed.
     """
     on_disk: dict[str, set[str]] = {}
     for folder in {folder for folder, _ in files}:
@@ -134,10 +143,10 @@ def missing_files(files: Sequence[tuple[str, str]]) -> list[int]:
 
 
 def filled_splits(source: Source) -> dict[str, Examples]:
-    """The splits that have images, by name; a table or a small set may lack some.
+    """Returns the splits that have images, by name. A table or a small data set may lack some splits.
 
     Raises:
-        FarkerasError: None has.
+        FarkerasError: No split has images.
     """
     splits = {}
     for name in SPLITS:

@@ -1,4 +1,4 @@
-"""The splits: how data sets name them, and a hash of each example's key where a data set brings none."""
+"""The names of the splits in various data sets, and splits by a hash for data sets that define none."""
 
 import hashlib
 import re
@@ -9,20 +9,23 @@ import numpy as np
 SPLITS = ("train", "validation", "test")
 
 SPLIT_COLUMNS = ("split", "partition")
-"""Names of columns that say it, in lower case: ours, and that of Kaggle's CelebA."""
+"""Names of columns that give the split, in lower case: ours, and the one in Kaggle's CelebA."""
 
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training"), 0),
     **dict.fromkeys(("validation", "valid", "val", "dev"), 1),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), 2),
 }
-"""Word, in lower case -> number in `SPLITS`: those of torchvision, Kaggle, TFDS and Hugging Face."""
+"""Word in lower case -> index in `SPLITS`: the words of torchvision, Kaggle, TFDS and Hugging Face."""
 
-_DIGEST = 6  # bytes: what a float64 holds exactly
+_DIGEST = 6  # bytes, which a float64 represents exactly
 
 
 def split_in_path(path: str) -> int | None:
-    """The split that the name of a file or the folders above it say, such as "data/train-00000-of-00002.parquet"."""
+    """Returns the split that a path names, such as "data/train-00000-of-00002.parquet", or None.
+
+    The name of the file takes precedence over the folders above it.
+    """
     for part in reversed(path.split("/")):
         for word in re.findall("[a-z]+", part.lower()):
             if word in SPLIT_WORDS:
@@ -31,14 +34,15 @@ def split_in_path(path: str) -> int | None:
 
 
 def assign_splits(keys: Iterable[str], ratios: Sequence[float]) -> np.ndarray:
-    """The split of each key, the same on every machine.
+    """Assigns each key to a split by its hash, which gives the same result on every machine.
 
     Args:
-        keys: Whatever must stay together, a person's name or an image's path.
-        ratios: Shares of `SPLITS`, 1 together; of the keys, and only about, since each key falls where its hash says.
+        keys: The keys, such as persons' names or images' paths. Equal keys are in the same split.
+        ratios: Shares of the keys in each of `SPLITS`, with a sum of 1. The result matches them only approximately,
+            because the hash decides about each key separately.
 
     Returns:
-        `int8` array `[keys]`, numbers in `SPLITS`.
+        `int8` array `[keys]`, indices in `SPLITS`.
     """
     digests = (hashlib.blake2b(key.encode(), digest_size=_DIGEST).digest() for key in keys)
     place = np.fromiter((int.from_bytes(digest, "big") for digest in digests), np.float64) / 256**_DIGEST

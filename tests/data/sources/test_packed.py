@@ -152,7 +152,7 @@ def test_packing_continues_where_it_was_stopped(small):
     small.paths[4].unlink()
     with pytest.raises(FarkerasError, match=r"Cannot read .*4\.jpg \(No such file.*images that are not packed yet"):
         small()
-    with pytest.raises(FarkerasError, match=r"packed is no packed data set, or not yet a complete one.*farkeras\.pack"):
+    with pytest.raises(FarkerasError, match=r"packed is not a complete packed data set.*farkeras\.pack"):
         Packed(small.output)
     (first,) = small.output.glob("[!.]*")  # nothing half made
     before = first.stat().st_mtime_ns
@@ -220,13 +220,17 @@ def test_a_file_that_is_not_whole(small):
     file = sorted(small.output.glob("images-*"))[1]
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
-    message = rf"images-00001-.* is missing or not whole \({len(whole) - 1:,} of {len(whole):,} bytes\)\. Copy it again"
+    message = (
+        rf"images-00001-.* is missing or incomplete \({len(whole) - 1:,} of {len(whole):,} bytes\)\. Copy it again"
+    )
     with pytest.raises(FarkerasError, match=message):
         Packed(small.output)
-    with pytest.raises(FarkerasError, match=r"images-00001-.* is damaged: it does not end with a record\. Remove it"):
+    with pytest.raises(
+        FarkerasError, match=r"images-00001-.* is damaged: it does not end with a complete record\. Remove it"
+    ):
         small()
     file.unlink()
-    with pytest.raises(FarkerasError, match="is missing or not whole"):
+    with pytest.raises(FarkerasError, match="is missing or incomplete"):
         Packed(small.output)
     small()
     assert file.read_bytes() == whole
@@ -234,7 +238,7 @@ def test_a_file_that_is_not_whole(small):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, r"index\.npz cannot be read, it may be damaged.*Pack again"), (9, r"is of version 9, expected 1.*Pack")],
+    [(None, r"index\.npz cannot be read and may be damaged.*Pack again"), (9, r"has version 9, expected 1.*Pack")],
 )
 def test_an_index_that_cannot_be_read(small, content, message):
     small()
@@ -249,5 +253,5 @@ def test_an_index_that_cannot_be_read(small, content, message):
 
 def test_no_room_to_write(small):
     small.output.write_text("a file")
-    with pytest.raises(FarkerasError, match=r"Cannot write .*packed \(.*\); a file .* name another with `output`"):
+    with pytest.raises(FarkerasError, match=r"Cannot write .*packed \(.*\); remove the file .* name another with `output`"):
         small()

@@ -182,5 +182,6 @@ def test_unpacked_images_that_were_cut(tmp_path):
     (unpacked,) = (tmp_path / "farkeras").iterdir()
     unpacked.write_bytes(unpacked.read_bytes()[:-3])
     assert (
-        error(table) == f"{unpacked} is damaged: it does not end with a record. Remove it and start the same command."
+        error(table)
+        == f"{unpacked} is damaged: it does not end with a complete record. Remove it and start the same command again."
     )

@@ -270,10 +270,10 @@ def test_images_or_labels_that_are_gone(opened):
     whole = (folder / "images-test.tfrecord").read_bytes()
     (folder / "images-test.tfrecord").write_bytes(whole[:-1])
     message = error(opened)
-    assert f"{folder}/images-test.tfrecord is missing or not whole" in message
+    assert f"{folder}/images-test.tfrecord is missing or incomplete" in message
     assert message.endswith(f"Remove {folder}, and it is made again from TFDS's files.")
     (folder / INDEX).write_bytes(b"")
-    assert f"{folder / INDEX} cannot be read, it may be damaged" in error(opened)
+    assert f"{folder / INDEX} cannot be read and may be damaged" in error(opened)
 
 
 def test_the_image_files_of_an_older_farkeras_are_replaced(celeb_a, caplog):
