@@ -50,6 +50,8 @@ class Rest:
             ("GET", re.compile(model + "/farkeras.json"), self._names),
             ("GET", re.compile("/monitoring/prometheus/metrics"), self._prometheus),
             ("GET", re.compile("/"), lambda *_: Response(200, self._demo.page(), "text/html; charset=utf-8")),
+            ("GET", re.compile("/demo/example.jpg"), lambda *_: Response(200, self._demo.example(), "image/jpeg")),
+            ("GET", re.compile("/demo/model"), self._describe),
             ("POST", re.compile("/demo/(?P<kind>photo|crop)"), self._recognize),
         ]
 
@@ -103,6 +105,11 @@ class Rest:
                 raise RequestError(
                     StatusCode.NOT_FOUND, f"Version {version.number} of {match['name']} has no {METADATA_FILE}"
                 ) from None
+
+    def _describe(self, match: re.Match, body: bytes) -> Response:
+        """Returns what the demo page says about its model."""
+        answer = self._answers.counted(lambda: "", "Demo", "REST", lambda: _json(self._demo.describe()))
+        return Response(200, answer)
 
     def _recognize(self, match: re.Match, body: bytes) -> Response:
         """Answer a request of the demo page."""

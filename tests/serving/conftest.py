@@ -12,7 +12,9 @@ where the folder is the same for both: the suite writes new versions into it.
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from farkeras.testing.server import local_server
 from tests.serving.target import Target
@@ -41,3 +43,48 @@ def serving_target(models, pytestconfig):
         return
     with local_server(f"--model_config_file={models / 'models.config'}") as server:
         yield Target(server.address, server.rest_address, models)
+
+
+@pytest.fixture(scope="session")
+def demo_export(tmp_path_factory) -> Path:
+    """An export of a model with masks and attributes of its own."""
+    from tests.serving.demo_server import write_export
+
+    return write_export(tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="session")
+def demo_url(demo_export):
+    """A server with the demo page and that model."""
+    from tests.serving.demo_server import serve
+
+    server = serve(demo_export)
+    yield f"http://127.0.0.1:{server.port}"
+    server.stop(0)
+
+
+@pytest.fixture(scope="session")
+def crop(tmp_path_factory) -> Path:
+    """An image of an aligned crop's size."""
+    path = tmp_path_factory.mktemp("photos") / "crop.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+    Image.fromarray(pixels).resize((178, 218), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Image.Image:
+    """A photograph with a face, 512 x 512."""
+    pytest.importorskip("mediapipe")
+    return Image.fromarray(pytest.importorskip("skimage.data").astronaut())
+
+
+@pytest.fixture(scope="session")
+def two_faces(astronaut, tmp_path_factory) -> Path:
+    """A photograph with two faces, the larger one on the right."""
+    face, photo = astronaut.crop((96, 0, 352, 256)), Image.new("RGB", (900, 600), "gray")
+    photo.paste(face.resize((260, 260)), (40, 200))
+    photo.paste(face.resize((420, 420)), (440, 100))
+    path = tmp_path_factory.mktemp("photos") / "two.jpg"
+    photo.save(path, quality=95)
+    return path
