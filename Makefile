@@ -15,14 +15,14 @@ TORCH := .venv-torch/bin
 FACES := data/celeba_procedural
 ASTRONAUT := data/astronaut.png
 
-.PHONY: demo demo-mgmtn test test-oldest test-torch soak lint format protos install clean
+.PHONY: demo demo-mgmtn test test-oldest test-torch docs soak lint format protos install clean
 
 install: .venv/installed
 
 # The installation depends on both files: pyproject.toml has only [build-system], and setup.cfg has the rest.
 .venv/installed: setup.cfg pyproject.toml .ci/constraints.txt .ci/face_model.txt
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[keypoints,protos,dev]'
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[keypoints,protos,dev,docs]'
 	$(BIN)/python .ci/face_model.py
 	touch $@
 
@@ -79,6 +79,11 @@ test-torch: .venv-torch/installed
 # Five minutes of load on the local server, with hot swaps and failures.
 soak: $(FACES)
 	$(BIN)/python serving/soak.py --images=$(FACES)/img_align_celeba
+
+# The documentation site, in build/site. A broken link or a missing page is an error.
+docs: install
+	$(BIN)/mkdocs build --quiet
+	@echo "The site is in build/site/index.html."
 
 lint: install
 	$(BIN)/ruff check --config .ci/ruff.toml .

@@ -1,4 +1,4 @@
-"""The README's worked example of a user's own attributes: its commands, run on drawn faces, and what came of them."""
+"""The page on a user's own attributes: its commands, run on procedural faces, and what they make; and the README's lines."""
 
 import json
 import os
@@ -30,9 +30,9 @@ SETTINGS = {"group_column": "person", "ignore_columns": ["notes"]}
 @pytest.fixture(scope="module")
 def blocks():
     """The table, the groups and the commands."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (section,) = re.findall(r"^## Train on your own attributes$.*?(?=^## )", readme, re.M | re.S)
-    return re.findall(r"^```\w*\n(.*?)^```$", section, re.M | re.S)
+    page = (ROOT / "docs/own_attributes.md").read_text(encoding="utf-8")
+    table, _align, groups, commands = re.findall(r"^```\w*\n(.*?)^```$", page, re.M | re.S)
+    return table, groups, commands
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def folder(blocks, faces_dir, tmp_path_factory):
     write_own_table(folder / "faces.csv", faces_dir, "photos", table.splitlines()[0].split(","))
     (folder / "groups.json").write_text(groups)
     for command in commands.replace("\\\n", " ").splitlines():
-        program, *arguments = shlex.split(command.replace("export/export", f"{ROOT}/export/export"))
+        program, *arguments = shlex.split(command)
         assert program == "python"
         if "farkeras.train" in arguments:
             arguments += [*SMALL.split(), *SHORT.split()]
@@ -117,9 +117,9 @@ def test_the_saved_model_and_prediction_name_the_attributes(folder):
 
 
 def test_the_python_interface(folder, faces_dir, monkeypatch):
-    """The block of the section "In Python", on drawn faces and with a small model."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^## In Python$.*?^```python\n(.*?)^```$", readme, re.M | re.S)
+    """The block of the page "Python interface", on procedural faces and with a small model."""
+    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
     small = 'image_size=(32, 32), backbone="ResNetTiny", backbone_alpha=0.25, backbone_weights="none", batch_size=16'
     code = code.replace('data_dir="/data/celeba", epochs=10', f'data_dir="{faces_dir}", epochs=0.2, {small}')
     monkeypatch.chdir(folder)
@@ -132,3 +132,23 @@ def test_the_python_interface(folder, faces_dir, monkeypatch):
     for path in ("report.html", "export/saved_model/1/saved_model.pb", "export/onnx/model.onnx"):
         assert (folder / "runs/celeba" / path).exists()
     assert len((folder / "few" / "predictions.csv").read_text().splitlines()) == 4
+
+
+def test_the_first_lines(tmp_path, monkeypatch, capsys):
+    """The first screen of the README, on fewer faces and with a small model."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = re.search(r"^```python\n(.*?)^```$", readme, re.M | re.S)[1]
+    assert len([line for line in code.splitlines() if line]) == 6
+    small = {
+        "num_images=3000": "num_images=60",
+        "epochs=10": "epochs=0.5, image_size=(32, 32), backbone_alpha=0.25, batch_size=16",
+        "002997": "000060",
+    }
+    for old, new in small.items():
+        assert old in code
+        code = code.replace(old, new)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    printed = capsys.readouterr().out.split()
+    assert len(printed) == 2
+    assert all(0 <= float(number) <= 1 for number in printed)

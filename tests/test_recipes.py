@@ -1,4 +1,4 @@
-"""The recipes of README.md and docs/recipes.md, as a reader runs them; on drawn faces and with small models."""
+"""The recipes of docs/recipes.md, as a reader runs them; on procedural faces and with small models."""
 
 import os
 import re
@@ -15,9 +15,9 @@ from tests.own_table import write_groups, write_own_table
 ROOT = Path(farkeras.__file__).parents[1]
 
 
-def block(file, section):
+def block(section):
     """The Python code of a section."""
-    text = (ROOT / file).read_text(encoding="utf-8")
+    text = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
     (code,) = re.findall(rf"^## {section}$.*?^```python\n(.*?)^```$", text.split("\n## ", 0)[0], re.M | re.S)[:1]
     return code
 
@@ -46,7 +46,7 @@ def folder(annotated_dir, tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def from_a_table():
     """The first recipe with a small model, in two parts: until the model is saved, and what is then done with it."""
-    code = block("README.md", "With compile and fit")
+    code = block("From a table to an exported model")
     assert len([line for line in code.splitlines() if line]) <= 20
     changes = {
         "image_size=(112, 96), batch_size=32": "image_size=(32, 32), batch_size=16",
@@ -67,7 +67,7 @@ def test_from_a_folder_of_images_and_a_table_to_an_exported_model(folder, from_a
 
 
 def test_a_backbone_of_ones_own(folder, faces_dir):
-    code = block("docs/recipes.md", "A backbone of your own")
+    code = block("A backbone of your own")
     exec(replaced(code, SMALL | {"/data/celeba": str(faces_dir)}), names := {})
     assert set(names["model"].task_weights) == set(names["data"].grouping.names)
     assert farkeras.evaluate_run("runs/own_backbone").evaluation["num_images"] == 24
@@ -80,13 +80,13 @@ def test_masks(folder, annotated_dir):
         'data_dir="': 'batch_size=16, data_dir="',
         "data.steps_per_epoch": "2",
     }
-    exec(replaced(block("docs/recipes.md", "MGMTN with its masks"), SMALL | changes), {})
+    exec(replaced(block("MGMTN with its masks"), SMALL | changes), {})
     assert "mask_iou" in farkeras.evaluate_run("runs/mgmtn_fit").evaluation
 
 
 def test_two_tasks_that_have_nothing_to_do_with_faces(folder):
     exec(
-        replaced(block("docs/recipes.md", "DWS on two tasks of your own"), {"epochs=10": "epochs=10, verbose=0"}),
+        replaced(block("DWS on two tasks of your own"), {"epochs=10": "epochs=10, verbose=0"}),
         names := {},
     )
     weights = names["model"].task_weights

@@ -27,7 +27,7 @@ def commands(document, heading):
 def test_serve_and_ask(serving_target, tmp_path):
     data = pytest.importorskip("skimage.data")
     pytest.importorskip("mediapipe")
-    serve, ask = commands("README.md", "Serve a model")
+    serve, ask = commands("README.md", "The demo")
     assert commands("serving/README.md", "Serve in 60 seconds") == [serve, ask]
     from farkeras import serve as command
 
