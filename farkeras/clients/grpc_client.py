@@ -36,7 +36,7 @@ class GrpcClient(Client):
     Raises:
         FarkerasError: `metadata` has no names, or a setting is out of range.
 
-    Example:
+    Examples:
 
     >>> with GrpcClient("localhost:8500", "runs/demo/export/saved_model") as client:  # doctest: +SKIP
     ...     client.recognize(["crop.jpg"])[0]["Smiling"]

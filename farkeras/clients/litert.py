@@ -40,7 +40,7 @@ class LiteRTRecognizer:
     Raises:
         FarkerasError: The file does not exist, or `export/export_tflite.py` did not write it.
 
-    Example:
+    Examples:
 
     >>> LiteRTRecognizer("model.tflite")(["crop.jpg"])[0]["Smiling"]  # doctest: +SKIP
     0.93
