@@ -37,10 +37,9 @@ class GrpcClient(Client):
         FarkerasError: `metadata` has no names, or a setting is out of range.
 
     Examples:
-
-    >>> with GrpcClient("localhost:8500", "runs/demo/export/saved_model") as client:  # doctest: +SKIP
-    ...     client.recognize(["crop.jpg"])[0]["Smiling"]
-    0.93
+        >>> with GrpcClient("localhost:8500", "runs/demo/export/saved_model") as client:  # doctest: +SKIP
+        ...     client.recognize(["crop.jpg"])[0]["Smiling"]
+        0.93
     """
 
     def __init__(self, address: str, metadata: str | os.PathLike, **settings: Any):

@@ -41,9 +41,8 @@ class LiteRTRecognizer:
         FarkerasError: The file does not exist, or `export/export_tflite.py` did not write it.
 
     Examples:
-
-    >>> LiteRTRecognizer("model.tflite")(["crop.jpg"])[0]["Smiling"]  # doctest: +SKIP
-    0.93
+        >>> LiteRTRecognizer("model.tflite")(["crop.jpg"])[0]["Smiling"]  # doctest: +SKIP
+        0.93
     """
 
     def __init__(self, path: str | os.PathLike, num_threads: int | None = None):

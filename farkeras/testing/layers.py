@@ -50,12 +50,11 @@ def run_layer_test(
     Raises:
         AssertionError: Something of the above does not hold.
 
-    Example:
-
-    >>> run_layer_test(
-    ...     CGFF, {"reduction": 2}, input_shape=(2, 3, 8), expected_output_shape=(2, 3, 8),
-    ...     expected_num_trainable_weights=3, expected_num_non_trainable_weights=0,
-    ... )  # fmt: skip
+    Examples:
+        >>> run_layer_test(
+        ...     CGFF, {"reduction": 2}, input_shape=(2, 3, 8), expected_output_shape=(2, 3, 8),
+        ...     expected_num_trainable_weights=3, expected_num_non_trainable_weights=0,
+        ... )  # fmt: skip
     """
     if (input_shape is None) == (input_data is None):
         raise ValueError("Give either `input_shape` or `input_data`.")
