@@ -138,7 +138,7 @@ def test_the_first_lines(tmp_path, monkeypatch, capsys):
     """The first screen of the README, on fewer faces and with a small model."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     code = re.search(r"^```python\n(.*?)^```$", readme, re.M | re.S)[1]
-    assert len([line for line in code.splitlines() if line]) == 6
+    assert len([line for line in code.splitlines() if line]) == 7  # the import and six lines
     small = {
         "num_images=3000": "num_images=60",
         "epochs=10": "epochs=0.5, image_size=(32, 32), backbone_alpha=0.25, batch_size=16",
