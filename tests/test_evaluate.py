@@ -112,7 +112,7 @@ def test_results_on_other_data_do_not_take_the_place_of_the_models_own(workdir, 
         run(f"--workdir={workdir}", "--split=validation", argument)
     assert str(raised.value).startswith(f"The model was trained on celeba in {data}; results on ")
     kind = "lfwa" if "lfwa" in argument else "celeba"
-    assert str(raised.value).endswith(f"Name another folder for them: `output={workdir}/on_{kind}`.")
+    assert str(raised.value).endswith(f"Set another folder for them: `output={workdir}/on_{kind}`.")
     run(f"--workdir={workdir}", "--split=validation", argument, f"--output={workdir}/on_other")
     assert (workdir / "evaluation.json").read_text() == "mine"
     assert (workdir / "on_other" / "evaluation.json").is_file()
@@ -137,7 +137,7 @@ def test_the_data_trained_on_in_another_place_are_the_same(workdir, data, monkey
     assert str(raised.value) == (
         f"The data set that the model was trained on is not at {data}; name its present place with `data_dir=PATH`."
     )
-    with pytest.raises(FarkerasError, match=r"would take the place of its own"):  # nothing says that they are the same
+    with pytest.raises(FarkerasError, match=r"would replace those in"):  # nothing says that they are the same
         run(f"--workdir={workdir}", "--split=validation", f"--data_dir={place}")
     examples = Source(place).split("train").select(("Eyeglasses", "Smiling"))
     (workdir / "identity.json").write_text(json.dumps({"data": fingerprint(examples, examples)}))

@@ -156,9 +156,9 @@ def test_auc_of_scores_that_float32_rounds_to_a_probability_of_1():
         (lambda: MaskedBinaryCrossentropy(positive_weights=2.0), "`positive_weights` must be one number per attribute"),
         (lambda: RegionMaskLoss()(np.ones((2, 4, 4, 3)), np.ones((2, 4, 4, 8))), r"keypoints \(batch, 478, 2\)"),
         (lambda: MaskedAUC(average="micro"), '`average` must be "macro", "group" or None. Received: average=\'micro\''),
-        (lambda: MaskedAUC(average="group"), "needs to know the groups: give `attributes`"),
+        (lambda: MaskedAUC(average="group"), "needs groups. Set `attributes` to a grouping"),
         (lambda: MaskedAUC(num_bins=1), "`num_bins` must be at least 2. Received: num_bins=1"),
-        (lambda: MaskedF1Score(threshold=50), "`threshold` must be a probability, 0 to 1. Received: threshold=50"),
+        (lambda: MaskedF1Score(threshold=50), r"`threshold` must be in \[0, 1\]. Received: threshold=50"),
         (lambda: MaskedF1Score(attributes=["a", "b"])(SEEN, SCORES), r"must be \(batch, 2 attributes\) for the metric"),
     ],
 )

@@ -68,8 +68,11 @@ def test_a_model_beside_the_linear_one(data, tmp_path):
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        (None, "error: There is no {0}/evaluation.json; write it first: python -m farkeras.evaluate --workdir={0} "),
-        ("validation", "error: {0}/evaluation.json is of the split 'validation', expected 'test'; write it again: "),
+        (None, "error: {0}/evaluation.json does not exist. Write it with: python -m farkeras.evaluate --workdir={0} "),
+        (
+            "validation",
+            "error: {0}/evaluation.json evaluates the split 'validation'; expected 'test'. Write it again with: ",
+        ),
     ],
 )
 def test_an_evaluation_that_does_not_serve(data, tmp_path, split, message):

@@ -1,4 +1,4 @@
-"""Figures from labels and probabilities, and how they came about in training."""
+"""Metrics from labels and predictions, and the training record."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""How good a model is, per attribute, per group and on average; NumPy and scikit-learn only.
+"""Metrics of a model per attribute, per group and on average, with NumPy and scikit-learn only.
 
-All values are fractions in [0, 1]. A value that the labels leave undefined is None (null in JSON), never 0 and never
-NaN, and the means are over the defined ones: `num_defined` says how many there are.
+All values are fractions in [0, 1]. A value that the labels leave undefined is None (null in JSON), never 0 or NaN.
+Means are over the defined values; `num_defined` is their number.
 """
 
 import math
@@ -23,7 +23,7 @@ AVERAGED = (
     "majority_accuracy",
     "expected_calibration_error",
 )
-"""The figures of one attribute that are averaged over a group and over all attributes."""
+"""The metrics of an attribute that are averaged over each group and over all attributes."""
 
 Z95 = 1.959963984540054
 CALIBRATION_BINS = 15
@@ -33,24 +33,28 @@ RESAMPLES = 1000
 def evaluate_attributes(
     labels: np.ndarray, probabilities: np.ndarray, grouping: Grouping, threshold: float = 0.5
 ) -> dict:
-    """Compares predictions with labels; unknown labels are left out of every figure.
+    """Compute the metrics of predictions; unknown labels are ignored.
 
     Args:
-        labels: `int8` array `[N, A]`: 1 positive, 0 negative, -1 unknown.
-        probabilities: `float` array `[N, A]` in [0, 1], the probability that the attribute is present.
-        grouping: The `A` attributes, in column order, and their groups.
-        threshold: The attribute counts as predicted when its probability is at least this.
+        labels: `int8` array `[N, A]`: 1 is positive, 0 negative, -1 unknown.
+        probabilities: `float` array `[N, A]` in [0, 1]: the probability that the attribute is present.
+        grouping: The `A` attributes, in the order of the columns, and their groups.
+        threshold: An attribute is predicted as present if its probability is at least this value.
 
     Returns:
-        A dict ready for JSON. On top `num_images`, `threshold`, the means over attributes as `mean_accuracy`,
-        `mean_balanced_accuracy`, `mean_f1`, `mean_roc_auc`, `mean_average_precision`,
-        `mean_expected_calibration_error` and `majority_accuracy` (what always answering each attribute's more frequent
-        label would score on these very labels), `mean_accuracy_ci95` (bootstrap over images) and `num_defined` (figure
-        -> number of attributes in its mean). `groups` has each group's `attributes` and the same means over them;
-        `attributes` the figures of each one, with its counts and `accuracy_ci95` (Wilson).
+        A dict that can be written as JSON:
+
+        - `num_images` and `threshold`;
+        - the means over attributes: `mean_accuracy`, `mean_balanced_accuracy`, `mean_f1`, `mean_roc_auc`,
+          `mean_average_precision`, `mean_expected_calibration_error`, and `majority_accuracy`, the accuracy on these
+          labels of always predicting each attribute's more frequent label;
+        - `mean_accuracy_ci95`: the 95 % interval of `mean_accuracy` (bootstrap over images);
+        - `num_defined`: metric -> number of attributes in its mean;
+        - `groups`: group -> its `attributes` and the same means over them;
+        - `attributes`: attribute -> its metrics, its counts and `accuracy_ci95` (Wilson).
 
     Raises:
-        FarkerasError: The shapes do not fit, a label is none of 1, 0, -1, or a probability is not in [0, 1].
+        FarkerasError: The shapes do not fit, a label is not 1, 0 or -1, or a probability is not in [0, 1].
     """
     labels, probabilities = _checked(labels, probabilities, grouping)
     known = labels != UNKNOWN
@@ -80,20 +84,20 @@ def _checked(labels: npt.ArrayLike, probabilities: npt.ArrayLike, grouping: Grou
     expected = (len(labels), len(grouping.attributes))
     if labels.shape != expected or probabilities.shape != expected:
         raise FarkerasError(
-            f"Expected labels and probabilities of shape [images, {expected[1]} attributes]; "
-            f"received {list(labels.shape)} and {list(probabilities.shape)}."
+            f"Labels and probabilities must have the shape [images, {expected[1]} attributes]. "
+            f"Received: {list(labels.shape)} and {list(probabilities.shape)}"
         )
     if not np.isin(labels, (0, 1, UNKNOWN)).all():
-        raise FarkerasError(f"Labels are 1, 0 or -1 (unknown); received {np.unique(labels).tolist()}.")
+        raise FarkerasError(f"Labels must be 1, 0 or -1 (unknown). Received: {np.unique(labels).tolist()}")
     outside = ~((probabilities >= 0) & (probabilities <= 1)).all(axis=0)  # also catches NaN
     if outside.any():
         names = [name for name, bad in zip(grouping.attributes, outside, strict=True) if bad]
-        raise FarkerasError(f"Probabilities must lie in [0, 1] and be finite; they do not for {', '.join(names)}.")
+        raise FarkerasError(f"Probabilities must be in [0, 1]. Received: other values or NaN for {', '.join(names)}")
     return labels, probabilities
 
 
 def _attribute(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> dict:
-    """The figures of one attribute from its known labels, 1 or 0, and probabilities: both `[M]`."""
+    """The metrics of one attribute from its M known labels (1 or 0) and probabilities, both `[M]`."""
     positive, predicted = labels == 1, probabilities >= threshold
     true_positives, false_positives = int((predicted & positive).sum()), int((predicted & ~positive).sum())
     false_negatives, true_negatives = int((~predicted & positive).sum()), int((~predicted & ~positive).sum())
@@ -122,15 +126,15 @@ def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _means(figures: list[dict]) -> dict:
-    """The mean of each of `AVERAGED` over the attributes that define it, and how many those are."""
-    defined = {name: [f[name] for f in figures if f[name] is not None] for name in AVERAGED}
+def _means(attributes: list[dict]) -> dict:
+    """The mean of each metric in `AVERAGED` over the attributes for which it is defined, and their number."""
+    defined = {name: [metrics[name] for metrics in attributes if metrics[name] is not None] for name in AVERAGED}
     means = {name: math.fsum(values) / len(values) if values else None for name, values in defined.items()}
     return {**means, "num_defined": {name: len(values) for name, values in defined.items()}}
 
 
 def _wilson_interval(correct: int, total: int) -> list[float] | None:
-    """The 95 % score interval of a proportion (Wilson, 1927): sound also for few images."""
+    """The 95 % score interval of a proportion (Wilson, 1927), which is also valid for few images."""
     if not total:
         return None
     share, z2 = correct / total, Z95**2 / total
@@ -140,9 +144,9 @@ def _wilson_interval(correct: int, total: int) -> list[float] | None:
 
 
 def _calibration_error(positive: np.ndarray, probabilities: np.ndarray) -> float | None:
-    """Mean distance of predicted probability and observed frequency over bins of equal width, weighted by count.
+    """Mean difference between predicted probability and observed frequency in bins of equal width, weighted by count.
 
-    Bins are over the probability of the positive class (not over the confidence in the answer given).
+    Bins are over the probability of the positive class, not over the confidence of the predicted class.
     """
     if not len(positive):
         return None
@@ -152,11 +156,12 @@ def _calibration_error(positive: np.ndarray, probabilities: np.ndarray) -> float
 
 
 def _bootstrap_interval(correct: np.ndarray, known: np.ndarray) -> list[float] | None:
-    """95 % percentile interval of the mean accuracy under resampling of the images.
+    """The 95 % percentile interval of the mean accuracy under resampling of the images.
 
-    The labels of one image are not independent: counting them one by one would give too narrow an interval. An image's
-    score is its weight in the mean accuracy: the share of its labels that are right when all are known; with unknown
-    labels, the first-order effect of the image. Scores are sorted, so that the order of images has no effect.
+    Images are resampled rather than labels, because the labels of one image are not independent and resampling labels
+    would give too narrow an interval. The score of an image is its contribution to the mean accuracy: the fraction of
+    its labels that are predicted correctly if all labels are known, and its first-order effect if some are unknown. The
+    scores are sorted so that the order of the images has no effect.
     """
     counts = known.sum(axis=0)
     defined, annotated = counts > 0, known.any(axis=1)

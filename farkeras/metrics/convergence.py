@@ -1,4 +1,4 @@
-"""Whether the groups converge at the same time, which is what DWS is for, measured from the record of a run."""
+"""When each group converges, measured from the record of a run. The purpose of DWS is that they converge together."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +12,7 @@ WINDOW = 5
 
 
 def running_mean(values: npt.ArrayLike, window: int = WINDOW) -> np.ndarray:
-    """The mean of each value and up to `window - 1` before it, `[n]` -> `[n]`."""
+    """The mean of each value and up to `window - 1` values before it, `[n]` -> `[n]`."""
     sums = np.convolve(np.asarray(values, dtype=np.float64), np.ones(window))[: np.size(values)]
     return sums / np.minimum(np.arange(1, len(sums) + 1), window)
 
@@ -20,19 +20,20 @@ def running_mean(values: npt.ArrayLike, window: int = WINDOW) -> np.ndarray:
 def convergence_steps(
     history: Iterable[dict], fraction: float = FRACTION, window: int = WINDOW
 ) -> dict[str, int | None]:
-    """The step at which each group's training loss has made `fraction` of its final improvement.
+    """Find the step at which each group's training loss reaches `fraction` of its final improvement.
 
-    Our definition. Per group: the logged training losses are smoothed by a running mean over `window` lines; the
-    improvement is from the first value to the lowest smoothed one; the step is the first line whose smoothed loss has
-    come down by `fraction` of it. Smoothing delays all groups alike. Runs are comparable when they log equally often.
+    This is our definition. For each group, the logged training losses are smoothed by a running mean over `window`
+    lines. The improvement is the difference between the first and the lowest smoothed loss. The step is that of the
+    first line whose smoothed loss has fallen by `fraction` of the improvement. Smoothing delays all groups equally.
+    Runs are comparable if they log equally often.
 
     Args:
-        history: Lines of `metrics.jsonl`; those with `group_loss` count.
-        fraction: Share of the improvement, in (0, 1].
-        window: Lines in the running mean; 1 takes the losses as they are.
+        history: Lines of `metrics.jsonl`; lines without `group_loss` are ignored.
+        fraction: Fraction of the improvement, in (0, 1].
+        window: Number of lines in the running mean; 1 means no smoothing.
 
     Returns:
-        Group -> step, None for a group that never improved; empty when the history has no group losses.
+        Group -> step, or None for a group that never improved; an empty dict if the history has no group losses.
     """
     lines = [line for line in training_lines(history) if line.get("group_loss")]
     groups = lines[0]["group_loss"] if lines else {}
@@ -40,7 +41,7 @@ def convergence_steps(
 
 
 def spread(steps: Mapping[str, int | None]) -> int | None:
-    """From the earliest to the latest step of `convergence_steps`; None when no group improved."""
+    """The number of steps from the earliest to the latest step of `convergence_steps`; None if no group improved."""
     reached = [step for step in steps.values() if step is not None]
     return max(reached) - min(reached) if reached else None
 
@@ -51,6 +52,6 @@ def _step(lines: list[dict], group: str, fraction: float, window: int) -> int | 
     improvement = smooth[0] - smooth.min()
     if not improvement > 0:
         return None
-    # Rounding must not hide a value that is exactly at the target.
+    # The tolerance includes a value that is exactly at the target despite rounding.
     target = smooth[0] - fraction * improvement + 1e-12 * abs(smooth[0])
     return int(lines[int(np.argmax(smooth <= target))]["step"])

@@ -1,4 +1,4 @@
-"""The record of a training run, `<workdir>/metrics.jsonl`: training and validation lines, JSON."""
+"""The record of a training run, `<workdir>/metrics.jsonl`: one JSON object per line, for training or validation."""
 
 import json
 from collections.abc import Iterable
@@ -9,12 +9,18 @@ from farkeras.files import as_path
 
 
 def read_history(path: str | Path) -> list[dict]:
-    """The lines of a `metrics.jsonl` in file order; an empty list when there is no such file.
+    """Read the lines of a `metrics.jsonl`.
 
-    A last line without its end is what a killed run leaves behind, and is dropped.
+    An incomplete last line is ignored, because a killed run may leave one behind.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The lines in the order of the file; an empty list if the file does not exist.
 
     Raises:
-        FarkerasError: Another line is not a JSON object with a step.
+        FarkerasError: A line is not a JSON object with a step.
     """
     path, history = as_path(path), []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
@@ -34,12 +40,12 @@ def read_history(path: str | Path) -> list[dict]:
 
 
 def training_lines(history: Iterable[dict]) -> list[dict]:
-    """The lines with the training loss, by step; the later one of a step that a resumed run trained again."""
+    """The lines with a training loss, ordered by step. If a resumed run repeated a step, its later line counts."""
     return _by_step(history, "loss")
 
 
 def validation_lines(history: Iterable[dict]) -> list[dict]:
-    """The lines with validation figures, by step; the later one of a step that a resumed run trained again."""
+    """The lines with validation metrics, ordered by step. If a resumed run repeated a step, its later line counts."""
     return _by_step(history, "validation")
 
 

@@ -1,4 +1,4 @@
-"""How well a model finds the facial regions: the overlap of its masks with the targets."""
+"""Metrics of predicted masks: their overlap with the target masks of the facial regions."""
 
 import numpy as np
 
@@ -6,16 +6,16 @@ from farkeras.attributes import REGIONS
 
 
 def evaluate_masks(overlaps: np.ndarray, num_images: int) -> dict:
-    """Intersection over union of each region's mask, counted over the pixels of all images together.
+    """Compute the intersection over union (IoU) of each region's mask, over the pixels of all images together.
 
     Args:
-        overlaps: `[2, R]`: pixels in both and pixels in either of the predicted and the target mask, in the order of
-            `REGIONS`.
-        num_images: Number of images that were counted: those whose face was found.
+        overlaps: `[2, R]`: the number of pixels in the intersection and in the union of the predicted and the target
+            mask, with regions in the order of `farkeras.attributes.REGIONS`.
+        num_images: The number of images that were counted, those in which a face was found.
 
     Returns:
-        `{"mask_iou": {region: IoU in 0..1, or None for a region that is in neither}, "mean_mask_iou": their mean,
-        "mask_images": num_images}`.
+        A dict with `mask_iou` (region -> IoU in 0..1, or None for a region without any pixel), `mean_mask_iou` (the
+        mean of the defined values, or None) and `mask_images` (`num_images`).
     """
     by_region = {
         region: float(both / either) if either else None

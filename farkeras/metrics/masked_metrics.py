@@ -1,6 +1,6 @@
-"""Keras metrics of attributes that leave out unknown labels, for `compile(metrics=[...])` on any Keras backend.
+"""Keras metrics of attributes that ignore unknown labels, for `compile(metrics=[...])` on any Keras backend.
 
-They are those of `evaluate_attributes`, gathered batch by batch: by attribute, by group, or the mean over attributes.
+They compute the metrics of `evaluate_attributes` batch by batch: per attribute, per group, or as mean over attributes.
 """
 
 from typing import Any
@@ -16,27 +16,30 @@ AVERAGES = ("macro", "group", None)
 
 
 class MaskedMetric(keras.metrics.Metric):
-    """The base of the metrics here: known labels, and averages of one number for each attribute.
+    """The base class of metrics that ignore unknown labels and average a value of each attribute.
 
-    A number that the labels leave undefined, such as the balanced accuracy of an attribute of which only positives were
-    seen, is NaN, and averages are over the others.
+    A value that the labels leave undefined is NaN, for example the balanced accuracy of an attribute with positive
+    labels only. Averages are over the defined values.
+
+    `result()` returns a number in 0..1 for `average="macro"`; a dict `"<name>_<group>"` -> number for `"group"`; and a
+    dict `"<name>_<attribute>"` -> number for None, or a tensor `(attributes,)` if `attributes` is not given.
 
     Args:
-        average: `"macro"`, the mean over all attributes; `"group"`, the mean of each group; None, each attribute.
-        attributes: A `Grouping`, the name or file of one, or names of attributes, in the order of the predictions.
-            Needed for `average="group"`; with None it gives the results their names.
-        from_logits: Whether predictions are logits, as those of this package's models; else probabilities.
+        average: `"macro"` for the mean over all attributes, `"group"` for the mean of each group, or None for the value
+            of each attribute.
+        attributes: A `Grouping`, the name or file of a grouping, or a list of attribute names, in the order of the
+            predictions. Required for `average="group"`; for `average=None` it names the results.
+        from_logits: Whether predictions are logits, as those of `farkeras.models`, or probabilities.
         name: Optional name.
-        dtype: Of the counts.
+        dtype: The dtype of the counts.
 
     Call arguments:
-        y_true: `(batch, attributes)`: 1, 0, or -1 (or NaN) for unknown; a soft label of 0.5 or more is positive.
-        y_pred: `(batch, attributes)` float.
-        sample_weight: Optional, of images, `(batch,)`, or of labels, `(batch, attributes)`.
+        - `y_true`: `(batch, attributes)`: 1, 0, or -1 (or NaN) for unknown. A soft label of 0.5 or more is positive.
+        - `y_pred`: `(batch, attributes)` float.
+        - `sample_weight`: Optional weights of images, `(batch,)`, or of labels, `(batch, attributes)`.
 
-    Returns:
-        `result()`: a number in 0..1; a dict `"<name>_<group>"` or `"<name>_<attribute>"` -> number; or, with
-        `average=None` and no `attributes`, `(attributes,)`.
+    Raises:
+        ValueError: An argument is out of its range, or a shape is wrong.
     """
 
     def __init__(
@@ -54,25 +57,31 @@ class MaskedMetric(keras.metrics.Metric):
             attributes = Grouping.from_config(attributes)
         self.grouping = None if attributes is None else as_grouping(attributes)
         if average == "group" and self.grouping is None:
-            raise ValueError('`average="group"` needs to know the groups: give `attributes`.')
+            raise ValueError('`average="group"` needs groups. Set `attributes` to a grouping.')
         self.average, self.from_logits = average, from_logits
 
-    # What a subclass gives: its counts, what a batch adds to them, and the numbers from them.
+    # A subclass implements the following: its counts, their update from a batch, and its values from the counts.
 
     _default_name: str | None = None
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name of a count -> its shape for one attribute."""
+        """Name of each count -> its shape for one attribute."""
         raise NotImplementedError
 
     def _batch_counts(
         self, positive: keras.KerasTensor, negative: keras.KerasTensor, y_pred: keras.KerasTensor
     ) -> list[keras.KerasTensor]:
-        """`(attributes, *shape)` of each count; arguments `(batch, attributes)`, the first two are weights."""
+        """The counts of a batch, each `(attributes, *shape)`.
+
+        Args:
+            positive: `(batch, attributes)`: the weights of positive labels, 0 for other labels.
+            negative: `(batch, attributes)`: the weights of negative labels, 0 for other labels.
+            y_pred: `(batch, attributes)`: the predictions.
+        """
         raise NotImplementedError
 
     def _by_attribute(self, *counts: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        """Numerator and denominator `(attributes,)`; a denominator of 0 says that the number is undefined."""
+        """The numerators and denominators of the values, `(attributes,)`; a denominator of 0 means undefined."""
         raise NotImplementedError
 
     def update_state(
@@ -122,7 +131,10 @@ class MaskedMetric(keras.metrics.Metric):
 
 
 class _ThresholdMetric(MaskedMetric):
-    """From the counts of right and wrong answers; `threshold` is the least probability of a predicted attribute."""
+    """A metric from the counts of correct and wrong predictions.
+
+    `threshold` is the lowest probability at which an attribute is predicted as present.
+    """
 
     def __init__(
         self,
@@ -135,7 +147,7 @@ class _ThresholdMetric(MaskedMetric):
     ) -> None:
         super().__init__(average, attributes, from_logits, name, dtype)
         if not 0 <= threshold <= 1:
-            raise ValueError(f"`threshold` must be a probability, 0 to 1. Received: threshold={threshold}")
+            raise ValueError(f"`threshold` must be in [0, 1]. Received: threshold={threshold}")
         self.threshold = threshold
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
@@ -155,17 +167,20 @@ class _ThresholdMetric(MaskedMetric):
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class MaskedBinaryAccuracy(_ThresholdMetric):
-    """The share of an attribute's known labels that are predicted right.
+    """The fraction of an attribute's known labels that are predicted correctly.
 
     Args:
-        threshold: An attribute is predicted when its probability is at least this.
-        average, attributes, from_logits, name, dtype: See `MaskedMetric`, as the call arguments and the result.
+        average: `"macro"`, `"group"` or None; see `MaskedMetric`.
+        attributes: The attributes; see `MaskedMetric`.
+        threshold: An attribute is predicted as present if its probability is at least this value, in [0, 1].
+        from_logits: Whether predictions are logits or probabilities.
+        name: Optional name; `"accuracy"` by default.
+        dtype: The dtype of the counts.
 
-    Example:
-
-    >>> metric = MaskedBinaryAccuracy()
-    >>> float(metric([[1, 0, -1]], [[2.0, 1.0, 3.0]]))
-    0.5
+    Examples:
+        >>> metric = MaskedBinaryAccuracy()
+        >>> float(metric([[1, 0, -1]], [[2.0, 1.0, 3.0]]))
+        0.5
     """
 
     _default_name = "accuracy"
@@ -177,11 +192,15 @@ class MaskedBinaryAccuracy(_ThresholdMetric):
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class MaskedBalancedAccuracy(_ThresholdMetric):
-    """The mean of two shares, of positives and of negatives that are predicted right; 0.5 is chance.
+    """The mean of the accuracy on positive labels and the accuracy on negative labels; 0.5 is chance.
 
     Args:
-        threshold: An attribute is predicted when its probability is at least this.
-        average, attributes, from_logits, name, dtype: See `MaskedMetric`, as the call arguments and the result.
+        average: `"macro"`, `"group"` or None; see `MaskedMetric`.
+        attributes: The attributes; see `MaskedMetric`.
+        threshold: An attribute is predicted as present if its probability is at least this value, in [0, 1].
+        from_logits: Whether predictions are logits or probabilities.
+        name: Optional name; `"balanced_accuracy"` by default.
+        dtype: The dtype of the counts.
     """
 
     _default_name = "balanced_accuracy"
@@ -189,17 +208,21 @@ class MaskedBalancedAccuracy(_ThresholdMetric):
     def _by_attribute(self, *counts: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         true_positives, false_negatives, false_positives, true_negatives = counts
         positives, negatives = true_positives + false_negatives, true_negatives + false_positives
-        # (TP / P + TN / N) / 2 over one denominator, which is 0 where either is missing.
+        # (TP / P + TN / N) / 2 with the common denominator P N, which is 0 if there are no positives or no negatives.
         return (true_positives * negatives + true_negatives * positives) / 2, positives * negatives
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class MaskedF1Score(_ThresholdMetric):
-    """The F1 score of the positive answer: the harmonic mean of precision and recall.
+    """The F1 score of the positive class: the harmonic mean of precision and recall.
 
     Args:
-        threshold: An attribute is predicted when its probability is at least this.
-        average, attributes, from_logits, name, dtype: See `MaskedMetric`, as the call arguments and the result.
+        average: `"macro"`, `"group"` or None; see `MaskedMetric`.
+        attributes: The attributes; see `MaskedMetric`.
+        threshold: An attribute is predicted as present if its probability is at least this value, in [0, 1].
+        from_logits: Whether predictions are logits or probabilities.
+        name: Optional name; `"f1_score"` by default.
+        dtype: The dtype of the counts.
     """
 
     _default_name = "f1_score"
@@ -211,14 +234,19 @@ class MaskedF1Score(_ThresholdMetric):
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class MaskedAUC(MaskedMetric):
-    """The area under the ROC curve: how often a positive gets a higher score than a negative; 0.5 is chance.
+    """The area under the ROC curve: the probability that a positive gets a higher score than a negative.
 
-    Scores are counted in bins of equal width in `sigmoid(logit / 4)`: two in one bin count as equal. By default a bin
-    is 0.016 of a logit wide at 0, so the result is exact to about 0.001 where logits differ by more than 0.1.
+    A value of 0.5 is chance. Scores are counted in bins of equal width in `sigmoid(logit / 4)`; scores in the same bin
+    count as equal. With the default number of bins, a bin near logit 0 is 0.016 wide, and the result is exact to about
+    0.001 if logits differ by more than 0.1.
 
     Args:
-        num_bins: Number of bins.
-        average, attributes, from_logits, name, dtype: See `MaskedMetric`, as the call arguments and the result.
+        average: `"macro"`, `"group"` or None; see `MaskedMetric`.
+        attributes: The attributes; see `MaskedMetric`.
+        num_bins: Number of bins, at least 2.
+        from_logits: Whether predictions are logits or probabilities.
+        name: Optional name; `"auc"` by default.
+        dtype: The dtype of the counts.
     """
 
     _default_name = "auc"
@@ -265,6 +293,6 @@ class MaskedAUC(MaskedMetric):
 
 
 def _mean(values: keras.KerasTensor, defined: keras.KerasTensor) -> keras.KerasTensor:
-    """The mean of the defined values; NaN where there is none."""
+    """The mean of the defined values; NaN if no value is defined."""
     count = ops.sum(defined)
     return ops.where(count > 0, ops.sum(values * defined) / ops.maximum(count, 1.0), float("nan"))

@@ -151,9 +151,9 @@ def test_the_result_is_plain_json():
     ("labels", "probabilities", "message"),
     [
         (column(1, 0), np.zeros((2, 2)), r"shape \[images, 1 attributes\].*\[2, 1\] and \[2, 2\]"),
-        (column(1, 2), column(0.0, 0.0), r"1, 0 or -1 \(unknown\); received \[1, 2\]"),
-        (column(1, 0), column(0.0, 1.5), r"in \[0, 1\] and be finite; they do not for a"),
-        (column(1, 0), column(0.0, np.nan), r"finite; they do not for a"),
+        (column(1, 2), column(0.0, 0.0), r"1, 0 or -1 \(unknown\)\. Received: \[1, 2\]"),
+        (column(1, 0), column(0.0, 1.5), r"in \[0, 1\]\. Received: other values or NaN for a"),
+        (column(1, 0), column(0.0, np.nan), r"Received: other values or NaN for a"),
     ],
 )
 def test_what_is_refused(labels, probabilities, message):

@@ -36,24 +36,27 @@ def test_a_folder_may_have_two_names(tmp_path):
 
 def test_of_another_split(tmp_path):
     write(tmp_path, split="validation")
-    assert error(tmp_path) == "FOLDER/evaluation.json is of the split 'validation', expected 'test'; write it again"
+    assert (
+        error(tmp_path)
+        == "FOLDER/evaluation.json evaluates the split 'validation'; expected 'test'. Write it again with"
+    )
 
 
 def test_of_other_data(tmp_path):
     write(tmp_path, data_dir="older")
-    assert error(tmp_path) == "FOLDER/evaluation.json is of the data in older, expected data; write it again"
+    assert error(tmp_path) == "FOLDER/evaluation.json evaluates the data in older; expected data. Write it again with"
 
 
 def test_none_there(tmp_path):
-    assert error(tmp_path) == "There is no FOLDER/evaluation.json; write it first"
+    assert error(tmp_path) == "FOLDER/evaluation.json does not exist. Write it with"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"run": {"split": "test", "data_dir": "data"}}', '{"run": 1}'])
 def test_something_else(tmp_path, text):
     (tmp_path / "evaluation.json").write_text(text)
-    assert error(tmp_path) == "FOLDER/evaluation.json is not what farkeras.evaluate writes; write it again"
+    assert error(tmp_path) == "FOLDER/evaluation.json is not a file of farkeras.evaluate. Write it again with"
 
 
 def test_one_that_cannot_be_read(tmp_path):
     (tmp_path / "evaluation.json").mkdir()
-    assert error(tmp_path) == "Cannot read FOLDER/evaluation.json (Is a directory); write it again"
+    assert error(tmp_path) == "Cannot read FOLDER/evaluation.json (Is a directory). Write it again with"
