@@ -72,7 +72,7 @@ def test_the_table(monkeypatch, capsys):
 
 
 def test_the_table_of_an_export_past_its_limits(monkeypatch, capsys):
-    exporting(monkeypatch, ParityError("Not the numbers of the Keras model: it.", REPORT))
+    exporting(monkeypatch, ParityError("The export differs: it.", REPORT))
     with pytest.raises(ParityError):
         exports.run_exports("ONNX", "onnx", options())
     printed = capsys.readouterr().out
@@ -82,7 +82,7 @@ def test_the_table_of_an_export_past_its_limits(monkeypatch, capsys):
 
 def test_one_table_of_several_exports_also_after_an_error(monkeypatch, capsys):
     float32 = Exported(Path("float32"), REPORT | {"runtimes": {"LiteRT float32": REPORT["runtimes"]["ONNX Runtime"]}})
-    exporting(monkeypatch, float32, ParityError("Not the numbers of the Keras model: it.", REPORT))
+    exporting(monkeypatch, float32, ParityError("The export differs: it.", REPORT))
     with pytest.raises(ParityError):
         exports.run_exports("TFLite", "tflite", options())
     printed = capsys.readouterr().out
