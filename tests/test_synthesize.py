@@ -236,7 +236,7 @@ def test_a_contact_sheet_that_cannot_be_written_leaves_the_old_one(faces, tmp_pa
 
 def test_faces_that_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    message = r"Cannot write .*file/faces \(File exists\); a file is in the place .* name another with `output`\."
+    message = r"Cannot write .*file/faces \(File exists\); remove the file .* name another with `output`\."
     with pytest.raises(FarkerasError, match=message):
         draw_faces(FaceSettings(4), tmp_path / "file/faces")
 

@@ -53,7 +53,7 @@ def training_charts(history: list[dict]) -> list[Chart]:
         ),
         _chart(
             "Weight of each group in the loss",
-            "With uniform weights, every group has the weight 1.",
+            "With uniform weights, each group has weight 1.",
             _curves(training if weighted else [], lambda line: line.get("group_weight")),
             from_zero=True,
         ),
@@ -112,6 +112,6 @@ def _convergence(history: list[dict]) -> Chart | None:
     title = "When each group has converged"
     note = Markup(
         f"A dot marks the first step at which a group's smoothed training loss has made {FRACTION:.0%} of its final "
-        f"improvement. From the first group to the last: <b>{between:,} steps</b>."
+        f"improvement. The first and the last group are <b>{between:,} steps</b> apart."
     )
     return Chart(title, note, dot_chart(steps, title))

@@ -1,7 +1,7 @@
 """Procedural faces with known attributes and landmarks, in the frame of aligned CelebA.
 
-They are drawings, not photographs: they exercise loaders, training, and export with data of the right form whose labels
-are true. A result on them says nothing about CelebA, LFWA or about people.
+The faces are drawn, not photographed. They exercise loaders, training and export with data in the right format and with
+correct labels. Results on them say nothing about CelebA, LFWA or people.
 """
 
 from farkeras.synthetic.canvas import HEIGHT, WIDTH

@@ -1,8 +1,8 @@
-"""Painting in face coordinates: a posed head, soft masks, one light for everything on it.
+"""Paints in face coordinates: on a posed head, with soft masks, under one light.
 
-Face coordinates are pixels of the aligned CelebA frame, with x measured from the middle of the face: the eyes lie near
-(-19.5, 111) and (19.5, 111). Points turn with the head (a nearer point moves further) and are then scaled,
-rotated and shifted into the image. Masks are drawn at twice the size and reduced, so edges are smooth.
+Face coordinates are pixels of the aligned CelebA frame, with x measured from the middle of the face; the eyes lie near
+(-19.5, 111) and (19.5, 111). Points turn with the head (nearer points move further), and are then scaled, rotated and
+shifted into the image. Masks are drawn at twice their size and then reduced, so that their edges are smooth.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,21 +16,26 @@ from farkeras.synthetic.parameters import Light, Pose
 
 WIDTH, HEIGHT = 178, 218
 _CENTRE, _PIVOT = 88.5, 118.0
-_DEPTH = 45.0  # of the head's front over its outline, pixels
-# Where a head's build is given: widths at forehead, eyes and jaw; drops from the top over hairline, brows, eyes (which
-# stay, twice), nose and mouth to the chin and what is below it.
+_DEPTH = 45.0  # height of the head's front over its outline, in pixels
+# The y positions at which a head's build is given: widths at forehead, eyes and jaw; drops at the top, hairline, brows,
+# eyes (two positions, which do not move), nose, mouth and chin; everything below drops with the chin.
 _WIDTHS_AT = (45, 110, 165)
 _DROPS_AT = (45, 70, 96, 105, 117, 135, 152, 175)
 
 
 class Patch(NamedTuple):
-    """A mask of a part of the image: its rows and columns, and `alpha`, float32 `[rows, columns]` in 0..1."""
+    """A mask over a part of the image.
+
+    Attributes:
+        window: Rows and columns of the part.
+        alpha: `float32` array `[rows, columns]` in 0..1.
+    """
 
     window: tuple[slice, slice]
     alpha: np.ndarray
 
     def within(self, other: "Patch") -> "Patch":
-        """This mask where the other is too."""
+        """Returns this mask multiplied by another mask."""
         both = np.zeros_like(self.alpha)
         here, there = zip(*map(_overlap, self.window, other.window), strict=True)
         both[here] = self.alpha[here] * other.alpha[there]
@@ -38,14 +43,21 @@ class Patch(NamedTuple):
 
 
 def _overlap(one: slice, other: slice) -> tuple[slice, slice]:
-    """What two ranges share, counted from the start of either; empty where they share nothing."""
+    """Returns the overlap of two ranges, counted from the start of each; empty slices if they do not overlap."""
     start = max(one.start, other.start)
     stop = max(start, min(one.stop, other.stop))
     return slice(start - one.start, stop - one.start), slice(start - other.start, stop - other.start)
 
 
 class Spot(NamedTuple):
-    """A round Gaussian at face point x, y with radii in pixels, turned by `tilt` radians; `strength` in its middle."""
+    """A Gaussian spot in face coordinates.
+
+    Attributes:
+        x, y: Centre.
+        rx, ry: Radii (standard deviations) in pixels.
+        tilt: Rotation in radians.
+        strength: Value at the centre.
+    """
 
     x: float
     y: float
@@ -55,14 +67,14 @@ class Spot(NamedTuple):
     strength: float = 1.0
 
     def both(self) -> tuple["Spot", "Spot"]:
-        """The spot and its mirror image on the other side of the face."""
+        """Returns the spot and its mirror image on the other side of the face."""
         return self, self._replace(x=-self.x, tilt=-self.tilt)
 
 
 class Canvas:
     """A float32 image `[3, 218, 178]`, 0..255, with the head's pose and light.
 
-    Channels come first, since NumPy is several times slower where the innermost axis has three elements.
+    Channels come first, because NumPy is several times slower if the innermost axis has three elements.
     """
 
     def __init__(self, pose: Pose, light: Light, pixels: np.ndarray):
@@ -72,17 +84,17 @@ class Canvas:
         self._origin = np.array([_CENTRE + pose.dx, _PIVOT + pose.dy], np.float32)
         self._cos = np.float32(np.cos(pose.roll) * pose.scale)
         self._sin = np.float32(np.sin(pose.roll) * pose.scale)
-        # Where every pixel lies on the head; written out, since BLAS starts threads for such small products.
+        # Face coordinates of every pixel; written out, because BLAS starts threads even for such small products.
         x = np.arange(WIDTH, dtype=np.float32) - self._origin[0]
         y = np.arange(HEIGHT, dtype=np.float32)[:, None] - self._origin[1]
         cos, sin = self._cos / pose.scale**2, self._sin / pose.scale**2
         self._x, self._y = cos * x + sin * y, cos * y - sin * x
         self._shading = self._shade(light)
-        self._mask = Image.new("L", (2 * WIDTH, 2 * HEIGHT))  # empty between two shapes
+        self._mask = Image.new("L", (2 * WIDTH, 2 * HEIGHT))  # it is empty before each shape
         self._pen = ImageDraw.Draw(self._mask)
 
     def _shade(self, light: Light) -> np.ndarray:
-        # A head is an egg to its light; relief on it is painted by the parts.
+        # The light sees the head as an egg; the parts paint their own relief.
         nx, ny = self._x / 62, (self._y + (_PIVOT - 112)) / 92
         nz = np.sqrt(np.maximum(1 - nx**2 - ny**2, 0.04))
         lambert = np.maximum(nx * light.x + ny * light.y + nz * light.z, 0)
@@ -90,13 +102,13 @@ class Canvas:
         return np.minimum(facing, 1.25)
 
     def place(self, points: ArrayLike, lift: float = 0.0) -> np.ndarray:
-        """Where face points `[..., 2]` lie in the image, x and y in pixels; `lift`: height over the egg."""
+        """Maps face points `[..., 2]` to `x, y` in pixels of the image; `lift` is their height over the head."""
         points = np.asarray(points, np.float32)
         x, y = points[..., 0], points[..., 1]
         x = x * np.interp(y, _WIDTHS_AT, self._pose.widths)
         y = y + np.interp(y, _DROPS_AT, self._pose.drops)
         egg = 1 - (x / 60) ** 2 - ((y - 115) / 95) ** 2
-        # Half the depth, so that a turn moves eyes and outline by the same amount to either side.
+        # Minus half the depth, so that a turn moves eyes and outline by the same amount in opposite directions.
         depth = _DEPTH * (np.sqrt(np.maximum(egg, 0)) - 0.5) + lift
         x, y = x + depth * self._turn[0], y + depth * self._turn[1] - _PIVOT
         placed = np.empty(points.shape, np.float32)
@@ -105,11 +117,11 @@ class Canvas:
         return placed
 
     def polygon(self, *shapes: np.ndarray, soft: float = 0.0, lift: float = 0.0) -> Patch:
-        """The mask of closed shapes, each `[points, 2]`; `soft`: sigma of a blur of the edge, pixels."""
+        """Returns the mask of closed shapes, each `[points, 2]`; `soft` is the sigma of the edge blur in pixels."""
         return self._draw(shapes, lambda pen, shape: pen.polygon(shape, fill=255), 0, soft, lift)
 
     def lines(self, curves: Sequence[np.ndarray] | np.ndarray, width: float, soft: float = 0.0) -> Patch:
-        """The mask of open curves, each `[points, 2]`; `width` in pixels, at half steps."""
+        """Returns the mask of open curves, each `[points, 2]`; `width` is in pixels and rounded to half pixels."""
         thick = max(1, round(2 * width))
         return self._draw(curves, lambda pen, curve: pen.line(curve, fill=255, width=thick), width, soft)
 
@@ -125,7 +137,7 @@ class Canvas:
         margin += 3 * soft + 1
         low, high = placed.min(0) - margin, placed.max(0) + margin + 1
         window = y, x = _window(low, high)
-        # A pixel's middle is a whole number in the image and lies between two pixels of the mask.
+        # A pixel's centre is a whole number in the image, and lies between two pixels of the mask.
         flat = (2 * placed + np.float32(0.5)).ravel().tolist()
         first = 0
         for shape in shapes:
@@ -141,7 +153,7 @@ class Canvas:
         return Patch(window, alpha)
 
     def glow(self, *spots: Spot) -> Patch:
-        """A soft mask: the sum of round Gaussian spots."""
+        """Returns a soft mask, the sum of Gaussian spots."""
         middles = self.place([(spot.x, spot.y) for spot in spots])
         reach = 2.5 * self._cos * np.array([max(spot.rx, spot.ry) for spot in spots])[:, None]
         low, high = middles - reach, middles + reach + 1
@@ -160,20 +172,20 @@ class Canvas:
         return Patch(window, alpha)
 
     def paint(self, patch: Patch, colour: ArrayLike, opacity: float = 1.0, clip: Patch | None = None) -> None:
-        """Lays a colour (0..255, `[3]`) over the image where the mask is."""
+        """Paints a colour, `[3]` in 0..255, over the image through the mask."""
         alpha = _clipped(patch, opacity, clip)
         target = self.pixels[:, *patch.window]
         target *= 1 - alpha
         target += _per_channel(colour) * (alpha * self._shading[patch.window])
 
     def tint(self, patch: Patch, factor: ArrayLike, opacity: float = 1.0, clip: Patch | None = None) -> None:
-        """Multiplies the image by a factor (one, or one a channel) where the mask is."""
+        """Multiplies the image by a factor, one number or one per channel, through the mask."""
         alpha = _clipped(patch, opacity, clip)
         self.pixels[:, *patch.window] *= 1 + alpha * (_per_channel(factor) - 1)
 
 
 def _window(low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns from corner to corner (x, y), within the image and not empty."""
+    """Returns rows and columns between two corners (x, y), within the image and never empty."""
     x0, y0 = (min(max(int(low[i]), 0), size - 1) for i, size in enumerate((WIDTH, HEIGHT)))
     x1, y1 = (
         min(max(int(high[i]) + 1, start + 1), size) for i, (start, size) in enumerate(((x0, WIDTH), (y0, HEIGHT)))
@@ -182,11 +194,11 @@ def _window(low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
 
 
 def _clipped(patch: Patch, opacity: float, clip: Patch | None) -> np.ndarray:
-    """The mask where both are, times the opacity: `[rows, columns]`."""
+    """Returns the patch times the opacity and, if given, times the clip: `[rows, columns]`."""
     alpha = patch.alpha if clip is None else patch.within(clip).alpha
     return alpha * np.float32(opacity)
 
 
 def _per_channel(values: ArrayLike) -> np.ndarray:
-    """One value or three as float32, to be laid over `[3, rows, columns]`."""
+    """Returns one value or three as `float32`, in a shape that broadcasts to `[3, rows, columns]`."""
     return np.asarray(values, np.float32).reshape(-1, 1, 1)

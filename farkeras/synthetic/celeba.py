@@ -1,4 +1,4 @@
-"""Writing drawn faces as CelebA's official files."""
+"""Writes procedural faces in the format of CelebA's official files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,26 +16,31 @@ _LANDMARKS = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_
 
 
 Row = tuple[list[int], list[int]]
-"""What the text files say of one image: labels, 40 values 1 / -1, and landmarks, 10 integers x, y, x, y ..."""
+"""Entries of one image in the text files: 40 labels, 1 or -1, and landmarks, 10 integers `x, y, x, y, ...`."""
 
 
 def file_name(index: int) -> str:
-    """The official name of an image, counted from 0 here and from 1 there."""
+    """Returns the official file name of an image; `index` counts from 0, the name from 1."""
     return f"{index + 1:06d}.jpg"
 
 
 def portraits(seed: int, count: int) -> range:
-    """The images of a set; each is its index."""
+    """Returns the images of a set, each as its index."""
     del seed
     return range(count)
 
 
 def write_face(folder: Path, seed: int, label_noise: float, index: int) -> Row:
-    """Draws and writes image `index` of the set `seed`: nothing else decides its pixels and its row.
+    """Draws and writes one image; its pixels and its row depend on the arguments only.
 
     Args:
-        folder: The set's folder.
-        label_noise: The probability with which each label is flipped in the row, not in the image.
+        folder: Folder of the set.
+        seed: Seed of the set.
+        label_noise: Probability with which each label is flipped in the row; the image is not changed.
+        index: Index of the image, from 0.
+
+    Returns:
+        The image's entries in the text files.
     """
     rng = np.random.default_rng([seed, index])
     attributes = sample_attributes(rng)
@@ -47,13 +52,13 @@ def write_face(folder: Path, seed: int, label_noise: float, index: int) -> Row:
 
 
 def partition(count: int) -> list[int]:
-    """Train (0), validation (1) and test (2) in the order of the files, 80 / 10 / 10 as CelebA."""
+    """Assigns files, in their order, to train (0), validation (1) and test (2): 80 %, 10 % and 10 %, as in CelebA."""
     held_out = max(1, round(count * 0.1)) if count >= 3 else 0
     return [0] * (count - 2 * held_out) + [1] * held_out + [2] * held_out
 
 
 def write_lists(folder: Path, images: Sequence[int], rows: Sequence[Row]) -> None:
-    """Writes `list_attr_celeba.txt`, `list_eval_partition.txt`, `list_landmarks_align_celeba.txt`."""
+    """Writes `list_attr_celeba.txt`, `list_eval_partition.txt` and `list_landmarks_align_celeba.txt`."""
     labels, landmarks = zip(*rows, strict=True)
     names = [file_name(index) for index in images]
 
@@ -64,7 +69,7 @@ def write_lists(folder: Path, images: Sequence[int], rows: Sequence[Row]) -> Non
         cells = [" ".join(f"{v:>{width}}" for v in row) for row in values]
         return [str(len(rows)), header, *(f"{n} {c}" for n, c in zip(names, cells, strict=True))]
 
-    header = " ".join(CELEBA_ATTRIBUTES) + " "  # the official header ends with a blank
+    header = " ".join(CELEBA_ATTRIBUTES) + " "  # the official header ends with a space
     write("list_attr_celeba.txt", table(header, labels, 2))
     write("list_landmarks_align_celeba.txt", table(_LANDMARKS, landmarks, 4))
     write("list_eval_partition.txt", [f"{n} {p}" for n, p in zip(names, partition(len(rows)), strict=True)])

@@ -1,4 +1,4 @@
-"""From parameters to pixels: the parts in the order in which they lie over one another."""
+"""Draws a face from its parameters: all parts, in the order in which they cover one another."""
 
 from collections.abc import Mapping
 
@@ -22,9 +22,12 @@ from farkeras.synthetic.worn import draw_earrings, draw_glasses, draw_hat
 def draw(face: FaceParameters) -> tuple[np.ndarray, np.ndarray]:
     """Draws a face.
 
+    Args:
+        face: The parameters of the face and its scene.
+
     Returns:
-        The image, uint8 `[218, 178, 3]` RGB, and the landmarks, float32 `[5, 2]`: x, y in pixels of left eye, right
-        eye, nose, left and right corner of the mouth, as they lie in the image from left to right.
+        The image, `uint8` `[218, 178, 3]` RGB, and the landmarks, `float32` `[5, 2]`: `x, y` in pixels of left eye,
+        right eye, nose, and left and right corner of the mouth. Left and right are those of the image.
     """
     canvas = Canvas(face.pose, face.light, paint_backdrop(face.backdrop))
     draw_back_hair(canvas, face)
@@ -47,26 +50,28 @@ def draw(face: FaceParameters) -> tuple[np.ndarray, np.ndarray]:
 
 
 def render(attributes: Mapping[str, bool], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draws a face with chosen attributes; what they leave open is drawn from `rng`.
+    """Draws a face with the given attributes; everything else is random.
 
     Args:
-        attributes: Attribute name -> present; those not named are absent, but for `No_Beard` and `Young`.
-        rng: The same state with other attributes gives the same face and scene but for them.
+        attributes: Attribute name -> whether it is present. Attributes that are not named are absent, except `Young`
+            and, for a face without a beard, `No_Beard`.
+        rng: The random generator. From the same state, other attributes give the same face and scene except for these
+            attributes.
 
     Returns:
-        The image, uint8 `[218, 178, 3]` RGB, and the landmarks, float32 `[5, 2]` (see `draw`).
+        The image, `uint8` `[218, 178, 3]` RGB, and the landmarks, `float32` `[5, 2]` (see `draw`).
 
     Raises:
         FarkerasError: A name is not one of the 40 attributes.
     """
     unknown = sorted(set(attributes) - set(CELEBA_ATTRIBUTES))
     if unknown:
-        raise FarkerasError(f"Cannot draw {', '.join(unknown)}: expected names among {', '.join(CELEBA_ATTRIBUTES)}.")
+        raise FarkerasError(f"Unknown attributes: {', '.join(unknown)}. Expected: {', '.join(CELEBA_ATTRIBUTES)}.")
     bearded = any(attributes.get(name) for name in ("5_o_Clock_Shadow", "Goatee", "Mustache", "Sideburns"))
     face = dict.fromkeys(CELEBA_ATTRIBUTES, False) | {
         "Young": True,
         "No_Beard": not bearded,
-        # A beard shows in one form at least.
+        # A beard has at least one form.
         "Sideburns": not attributes.get("No_Beard", True) and not bearded,
     }
     return draw(sample_parameters(face | dict(attributes), rng))

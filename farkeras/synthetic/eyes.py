@@ -1,4 +1,4 @@
-"""Eyes with their make-up, and brows."""
+"""Draws eyes with their make-up, and eyebrows."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,12 +12,12 @@ _INK = np.array((22.0, 14.0, 14.0))
 
 
 def draw_eyes(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
-    """Both eyes, at the points that are the landmarks."""
+    """Draws both eyes, centred at the landmarks."""
     eyes = face.eyes
     width, slant = 10.5 * eyes.size, eyes.slant
     up, low = 1.15 * eyes.aperture * width, 0.75 * eyes.aperture * width
 
-    def at(points: ArrayLike) -> np.ndarray:  # from the eye's own frame, x towards the ear
+    def at(points: ArrayLike) -> np.ndarray:  # maps from the eye's frame, in which x points towards the ear
         return moved(points, EYE_X, EYE_Y)
 
     line = [(-width, 1.2), (-width * 0.5, -up * 0.75), (0.5, -up), (width * 0.6, -up * 0.75), (width, -slant)]
@@ -41,7 +41,7 @@ def draw_eyes(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
 
 
 def _draw_irises(canvas: Canvas, face: FaceParameters, almond: Patch) -> None:
-    """Iris, pupil and the light's glint: both eyes look the same way."""
+    """Draws iris, pupil and the reflection of the light; both eyes look in the same direction."""
     size, iris = face.eyes.size, np.array(face.eyes.iris)
 
     def discs(x: float, y: float, radius: float) -> Patch:
@@ -55,7 +55,7 @@ def _draw_irises(canvas: Canvas, face: FaceParameters, almond: Patch) -> None:
 
 
 def draw_brows(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
-    """Both brows: a tapered stroke with hairs across it; an arch lifts its outer half."""
+    """Draws both eyebrows, each a tapered stroke with hairs across it; `arch` raises it, most beyond the middle."""
     brows, arch = face.brows, face.brows.arch
     hair = np.array(face.hair.colour if not face.hair.bald else face.beard.colour)
     colour = hair * 0.45 + np.array(face.skin.colour) * 0.08

@@ -1,8 +1,8 @@
-"""Which attributes a face has: drawn jointly, with CelebA's published frequencies.
+"""Samples the attributes of a face from a joint distribution with CelebA's published frequencies.
 
-Every attribute is drawn after those it depends on, with probability `min(1, scale * weight(face so far))`. A weight of
-zero rules a combination out. `scale` is solved on a population drawn by the same rules, attribute by attribute, so that
-the attribute's share over all faces is the published one.
+Each attribute is sampled after those on which it depends, with probability `min(1, scale * weight(face so far))`. A
+weight of zero excludes a combination. `scale` is solved attribute by attribute, on a population sampled by the same
+rules, so that the attribute's share over all faces is the published one.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from farkeras.attributes import CELEBA_ATTRIBUTES, CELEBA_PERCENT_POSITIVE
 _Faces = Mapping[str, np.ndarray | np.bool_]
 _where = np.where
 
-# The order matters: a weight may look only at attributes above it.
+# The order matters: a weight may depend only on the attributes above it.
 _WEIGHTS: dict[str, Callable[[_Faces], np.ndarray | float]] = {
     "Male": lambda f: 1.0,
     "Young": lambda f: _where(f["Male"], 0.65, 0.86),
@@ -33,11 +33,11 @@ _WEIGHTS: dict[str, Callable[[_Faces], np.ndarray | float]] = {
     ),
     "Wavy_Hair": lambda f: ~f["Bald"] * _where(f["Male"], 0.4, 1.0),
     "Straight_Hair": lambda f: ~(f["Bald"] | f["Wavy_Hair"]) * 1.0,
-    "No_Beard": lambda f: _where(f["Male"], 1.0, 1e3),  # no woman has one
+    "No_Beard": lambda f: _where(f["Male"], 1.0, 1e3),  # women have no beard
     "5_o_Clock_Shadow": lambda f: ~f["No_Beard"] * 1.0,
     "Goatee": lambda f: ~f["No_Beard"] * _where(f["5_o_Clock_Shadow"], 0.7, 1.5),
     "Mustache": lambda f: ~f["No_Beard"] * _where(f["Goatee"], 1.5, 1.0),
-    # A beard shows in one form at least: who has none of the others has sideburns.
+    # A beard has at least one form: without any of the others, it has sideburns.
     "Sideburns": lambda f: ~f["No_Beard"] * _where(f["5_o_Clock_Shadow"] | f["Goatee"] | f["Mustache"], 1.0, 1e3),
     "Heavy_Makeup": lambda f: _where(f["Male"], 0.005, 1.0) * _where(f["Young"], 1.2, 0.8),
     "Wearing_Lipstick": lambda f: _where(f["Male"], 0.01, 1.0) * _where(f["Heavy_Makeup"], 1.5, 0.8),
@@ -66,7 +66,7 @@ _WEIGHTS: dict[str, Callable[[_Faces], np.ndarray | float]] = {
     "Wearing_Necklace": lambda f: ~f["Wearing_Necktie"] * _where(f["Male"], 0.15, 1.0),
 }
 _POPULATION = 100_000
-# What a person looks like from one photograph to the next, as far as the rest allows (a hat hides a hairline).
+# Attributes that a person keeps from image to image, as far as the other attributes allow (a hat hides a hairline).
 _LASTING = (
     "Male Young Bald Receding_Hairline Bangs Gray_Hair Black_Hair Blond_Hair Brown_Hair Wavy_Hair Straight_Hair "
     "Attractive Arched_Eyebrows Bushy_Eyebrows Narrow_Eyes Big_Lips Pointy_Nose Big_Nose Oval_Face Chubby Double_Chin "
@@ -76,7 +76,7 @@ _LASTING = (
 
 @cache
 def _scales() -> dict[str, float]:
-    """For every attribute the factor that turns its weight into a probability."""
+    """Returns, for each attribute, the factor that turns its weight into a probability."""
     rng = np.random.default_rng(0)
     faces: dict[str, np.ndarray] = {}
     scales = {}
@@ -94,15 +94,15 @@ def _scales() -> dict[str, float]:
 
 
 def sample_attributes(rng: np.random.Generator, person: np.random.Generator | None = None) -> dict[str, bool]:
-    """Draws one face's 40 attributes from the joint distribution.
+    """Samples the 40 attributes of a face from the joint distribution.
 
     Args:
-        rng: Decides them.
-        person: Decides in its place what stays with a person (sex, age, hair, features): the same state for two
-            photographs of one. The distribution over all faces is the same.
+        rng: The random generator.
+        person: A second generator for the lasting attributes of a person (sex, age, hair, features); two images of the
+            same person use the same state. The distribution over all faces does not change. None: `rng` decides all.
 
     Returns:
-        Attribute name -> present, in the order of `CELEBA_ATTRIBUTES`.
+        Attribute name -> whether it is present, in the order of `CELEBA_ATTRIBUTES`.
     """
     chances = rng.random(len(_WEIGHTS))
     if person is not None:

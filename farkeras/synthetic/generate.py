@@ -1,4 +1,4 @@
-"""Making a set of faces: many processes, and a folder that is there whole or not at all."""
+"""Draws a set of faces in several processes, into a folder that appears complete or not at all."""
 
 import json
 import multiprocessing
@@ -13,18 +13,25 @@ from farkeras.files import as_path, writing, written_aside
 from farkeras.synthetic import celeba, lfwa
 
 LAYOUTS = {"celeba": celeba, "lfwa": lfwa}
-"""Data sets whose files can be written -> the module that does it, with `portraits`, `write_face`, `write_lists`."""
+"""Data set -> the module that writes its file format, with `portraits`, `write_face` and `write_lists`."""
 
-# Raised when the same settings give other pixels, so that an older set is not taken for a new one.
+# Increased whenever the same settings give different pixels, so that an older set is not mistaken for a new one.
 _DRAWING = 3
 
 
 @dataclass(frozen=True)
 class FaceSettings:
-    """What decides every byte of a set.
+    """Settings that determine every byte of a set of faces.
+
+    Attributes:
+        num_images: Number of images, 1 to 999,999.
+        seed: Seed of the set, at least 0.
+        layout: Data set whose file format is written, a key of `LAYOUTS`: "celeba" or "lfwa".
+        label_noise: Probability with which each label is flipped, 0 to 0.5; images are not changed.
+        drawing: Version of the generator. Do not set it.
 
     Raises:
-        FarkerasError: A value out of its range.
+        FarkerasError: A value is out of its range.
     """
 
     num_images: int
@@ -35,10 +42,10 @@ class FaceSettings:
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
-            raise FarkerasError(f"Unknown layout '{self.layout}': expected one of {', '.join(LAYOUTS)}.")
+            raise FarkerasError(f"`layout` must be one of {', '.join(LAYOUTS)}. Received: '{self.layout}'.")
         if not 1 <= self.num_images <= 999_999:
             raise FarkerasError(
-                f"`num_images` must be between 1 and 999999, the names of six digits. Received: {self.num_images}."
+                f"`num_images` must be between 1 and 999999: file names have six digits. Received: {self.num_images}."
             )
         if self.seed < 0:
             raise FarkerasError(f"`seed` must be at least 0. Received: {self.seed}.")
@@ -50,18 +57,20 @@ class FaceSettings:
 
 
 def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1) -> bool:
-    """Writes a set of faces into `output`, in a data set's layout, with the settings beside it in `synthesize.json`.
+    """Draws a set of procedural faces into a folder, in a data set's file format.
+
+    The folder also gets the settings, in `synthesize.json`.
 
     Args:
-        settings: What to draw; the same settings give the same bytes, whatever `num_workers`.
-        output: The folder to make. It appears when it is complete.
-        num_workers: Processes that draw.
+        settings: The faces to draw; the same settings give the same bytes for any `num_workers`.
+        output: Folder to create. It appears once it is complete.
+        num_workers: Number of processes that draw.
 
     Returns:
-        True, or False where `output` already holds this very set and nothing was done.
+        True if the faces were drawn, False if `output` already holds this set.
 
     Raises:
-        FarkerasError: `output` holds something else or cannot be written, or `num_workers` < 1.
+        FarkerasError: `output` holds other files or cannot be written, or `num_workers` is less than 1.
     """
     if num_workers < 1:
         raise FarkerasError(f"`num_workers` must be at least 1. Received: {num_workers}.")
@@ -77,7 +86,7 @@ def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1)
         if num_workers == 1:
             rows = list(map(draw, portraits))
         else:
-            # "spawn", since a fork copies the locks of whatever threads the caller has.
+            # "spawn", because a fork copies the locks of all threads of the caller.
             context, count = multiprocessing.get_context("spawn"), len(portraits)
             with ProcessPoolExecutor(min(num_workers, count), mp_context=context) as pool:
                 rows = list(pool.map(draw, portraits, chunksize=min(64, -(-count // num_workers))))
@@ -87,21 +96,21 @@ def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1)
 
 
 def _holds(output: Path, settings: FaceSettings) -> bool:
-    """Whether this set is there already; False where nothing is; an error where something else is."""
+    """Whether the folder already holds this set; False if it is missing or empty. Raises if it holds anything else."""
     if output.is_file():
-        raise FarkerasError(f"{output} is a file; give `output` a folder that does not exist yet.")
+        raise FarkerasError(f"{output} is a file; set `output` to a folder that does not exist yet.")
     if not output.is_dir() or not any(output.iterdir()):
         return False
     try:
         found = json.loads((output / SETTINGS_FILE).read_text())
     except (OSError, ValueError):
         raise FarkerasError(
-            f"{output} is not empty and holds no {SETTINGS_FILE}, so it was not made by this command; "
-            "expected a new or an empty folder. Give another `output`."
+            f"{output} is not empty and holds no {SETTINGS_FILE}, so farkeras did not make it; expected a new or an "
+            "empty folder. Set `output` to another folder."
         ) from None
     if found != asdict(settings):
         raise FarkerasError(
-            f"{output} holds faces made with {found}, and {asdict(settings)} is asked for. "
-            "Remove the folder or give another `output`."
+            f"{output} holds faces made with {found}, not with {asdict(settings)}. "
+            "Remove the folder or set `output` to another one."
         )
     return True

@@ -1,4 +1,4 @@
-"""Hair: behind the head, around the face, and bangs."""
+"""Draws hair: behind the head, around the face, and bangs."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from farkeras.synthetic.canvas import Canvas, Patch, Spot
 from farkeras.synthetic.curves import across, moved, spline, waved
 from farkeras.synthetic.parameters import FaceParameters, Hair
 
-_SAMPLES = 8  # of each section of a contour
+_SAMPLES = 8  # per section of a contour
 
 
 def _contours(hair: Hair) -> tuple[np.ndarray, np.ndarray]:
-    """Outer and inner edge of the hair that frames the face, left end to right end, equally long."""
+    """Returns the outer and inner edge of the hair that frames the face, from left to right, of equal length."""
     v, end = hair.volume, hair.length
     long = end > 130
     if long:
@@ -25,13 +25,13 @@ def _contours(hair: Hair) -> tuple[np.ndarray, np.ndarray]:
     inner += [(-38, 79 - 12 * back), (-26 + 2 * back, line + 3 - 20 * back)]
     inner += [(-11, line - 13 * back), (0, line - 1 - 8 * back)]
     edge = across(inner)
-    if not back:  # a parting: the hairline's top moves aside
+    if not back:  # a parting moves the top of the hairline to the side
         edge = edge + np.exp(-((edge[:, 1:] - line) ** 2) / 200) * (0.5 * hair.part, 0)
     return spline(across(outer), _SAMPLES), spline(edge, _SAMPLES)
 
 
 def draw_back_hair(canvas: Canvas, face: FaceParameters) -> None:
-    """What of long hair falls behind the neck."""
+    """Draws the part of long hair that falls behind the neck."""
     hair = face.hair
     if hair.bald or hair.length < 130:
         return
@@ -40,7 +40,7 @@ def draw_back_hair(canvas: Canvas, face: FaceParameters) -> None:
 
 
 def draw_hair(canvas: Canvas, face: FaceParameters) -> None:
-    """The hair that frames the face, and bangs over the forehead."""
+    """Draws the hair that frames the face, and bangs over the forehead."""
     hair = face.hair
     if hair.bald:
         shine = np.minimum(np.array(face.skin.colour) * 1.3 + 30, 255)
@@ -64,7 +64,7 @@ def draw_hair(canvas: Canvas, face: FaceParameters) -> None:
 
 
 def _strands(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """Lines from the outer edge to the inner one that fall away from the crown: `[strands, points, 2]`."""
+    """Returns lines that fall from the outer to the inner edge, away from the crown: `[strands, points, 2]`."""
     start = np.linspace(0.02, 0.98, 72, dtype=np.float32)[:, None]
     depth = np.linspace(0, 1, 10, dtype=np.float32)
     aside = start - 0.5
@@ -75,7 +75,7 @@ def _strands(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
 
 
 def _texture(canvas: Canvas, strands: np.ndarray, hair: Hair, shape: Patch) -> None:
-    """Strands along the hair: swinging locks in wavy hair, fine and sharp in straight, hardly any in plain."""
+    """Draws strands along the hair: wavy locks in wavy hair, fine sharp lines in straight hair, none in plain hair."""
     colour = np.array(hair.colour)
     dark, light = colour * 0.5, np.minimum(colour * 1.35 + 38, 255)
     if hair.style == "wavy":

@@ -1,4 +1,4 @@
-"""The head: ears, the face's outline and shading, and what lies on the skin."""
+"""Draws the head: ears, outline and shading of the face, and marks on the skin."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from farkeras.synthetic.canvas import Canvas, Patch, Spot
 from farkeras.synthetic.curves import ellipse, mirrored, pair, spline, tapered
 from farkeras.synthetic.parameters import FaceParameters, Head
 
-_SHADE = (0.62, 0.54, 0.52)  # what a shadow does to skin
+_SHADE = (0.62, 0.54, 0.52)  # factors by which a shadow darkens skin
 
 
 def outline(head: Head) -> np.ndarray:
-    """The face's outline, a closed curve `[points, 2]`."""
+    """Returns the outline of the face, a closed curve `[points, 2]`."""
     chin = head.chin_y
     half: list[tuple[float, float]] = [(0, 44), (17, 46), (32, 54), (42, 68), (head.temple, 86), (head.cheek, 106)]
     half += [(head.cheek, 121), (0.5 * (head.cheek + head.jaw) + 2.5, chin - 37), (head.jaw, chin - 21)]
@@ -19,7 +19,7 @@ def outline(head: Head) -> np.ndarray:
 
 
 def draw_head(canvas: Canvas, face: FaceParameters) -> Patch:
-    """Paints ears, head and skin; returns the face's mask, which clips everything drawn on it."""
+    """Draws ears, head and skin; returns the mask of the face, which clips everything that is drawn on the face."""
     skin = np.array(face.skin.colour)
     canvas.paint(canvas.polygon(*pair(ellipse(49, 121, 6, 13))), skin * 0.92)
     canvas.tint(canvas.polygon(*pair(ellipse(50, 121, 2.6, 8, 12))), _SHADE, 0.6)
@@ -31,7 +31,7 @@ def draw_head(canvas: Canvas, face: FaceParameters) -> Patch:
 
 
 def _draw_relief(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
-    """Forms that every head has: forehead, sockets, cheeks, the dip under the lip, the jaw's edge."""
+    """Shades the forms of every head: forehead, eye sockets, cheeks, temples, the dip under the lip, a double chin."""
     highlight = np.minimum(np.array(face.skin.colour) * 1.16 + 8, 255)
     lit = (Spot(0, 78, 24, 13, 0, 0.35), Spot(0, 171, 8, 5, 0, 0.4), *Spot(25, 130, 9, 7, 0, 0.3).both())
     canvas.paint(canvas.glow(*lit), highlight, 1, mask)
@@ -73,7 +73,7 @@ def _draw_skin(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
     if skin.rosy > 0.5:
         canvas.tint(canvas.glow(*Spot(28, 134, 11, 9).both()), (1.15, 0.5, 0.55), 0.95 * skin.rosy, mask)
     if skin.cheekbones > 0.5:
-        # A lit ridge towards the ear over a hollow.
+        # A bright ridge towards the ear, above a hollow.
         lit = np.minimum(np.array(skin.colour) * 1.25 + 22, 255)
         canvas.paint(canvas.glow(*Spot(32, 123, 10, 3.2, -0.45).both()), lit, 0.8, mask)
         canvas.tint(canvas.glow(*Spot(33, 138, 12, 4, -0.45).both()), _SHADE, 0.95, mask)
@@ -82,7 +82,7 @@ def _draw_skin(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
 def _draw_wrinkles(canvas: Canvas, amount: float, mask: Patch) -> None:
     folds: list[list[tuple[float, float]]] = [[(-26, y + 2), (-9, y), (9, y + 0.5), (26, y + 2)] for y in (74, 81, 88)]
     for side in (-1, 1):
-        folds += [[(side * 14, 137), (side * 21, 146), (side * 23, 158)]]  # beside the mouth
+        folds += [[(side * 14, 137), (side * 21, 146), (side * 23, 158)]]  # next to the mouth
         for drop in (-4, 0, 4):  # crow's feet
             folds += [[(side * 33, 111 + drop * 0.6), (side * 42, 111 + 1.9 * drop)]]
     folds += [[(-2.5, 94), (-3, 103)], [(2.5, 94), (3, 103)]]  # between the brows

@@ -1,4 +1,4 @@
-"""Writing drawn faces as LFWA's official files: people with one or several images, and MATLAB's lists."""
+"""Writes procedural faces in the format of LFWA's official files: people with one or more images, MATLAB lists."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,16 +14,22 @@ from farkeras.synthetic.matlab_files import write_matlab
 from farkeras.synthetic.traits import sample_parameters
 
 IMAGES = "lfw"
-# Rows and columns added before and after the 218 x 178 pixels of a face: 250 x 250, the eyes near (105, 112) and
-# (144, 112). They mirror this many pixels of the face's image, again and again: no part of a head.
+# Rows and columns added before and after the 178 x 218 pixels of a face, for 250 x 250 pixels with the eyes near
+# (105, 112) and (144, 112). They repeat and mirror the outer 12 pixels of the image, which show no part of a head.
 _ROWS, _COLUMNS = (1, 31), (36, 36)
 _MIRRORED = 12
-# What stays with a person; light, clothes, mouth and what is worn are the image's.
+# Parts that a person keeps; light, clothes, mouth and accessories change from image to image.
 _LASTING_PARTS = ("head", "skin", "eyes", "brows", "nose", "hair", "beard")
 
 
 class Portrait(NamedTuple):
-    """One image to draw: its number in the set, its person and its number among the person's images, all from 0."""
+    """An image to draw.
+
+    Attributes:
+        serial: Number of the image in the set, from 0.
+        person: Number of the person, from 0.
+        number: Number of the image among the person's images, from 0.
+    """
 
     serial: int
     person: int
@@ -31,13 +37,13 @@ class Portrait(NamedTuple):
 
     @property
     def file(self) -> str:
-        """Folder and file as LFW names them, with a slash."""
+        """Relative path of the image, in the form of LFW's names."""
         name = f"Drawn_Person_{self.person + 1:06d}"
         return f"{name}/{name}_{self.number + 1:04d}.jpg"
 
 
 def portraits(seed: int, count: int) -> list[Portrait]:
-    """The images of a set, person by person. As in LFW, most people have one image, and the mean is 2.3."""
+    """Returns the images of a set, person by person. As in LFW, most people have one image, and the mean is 2.3."""
     result: list[Portrait] = []
     person = 0
     while len(result) < count:
@@ -49,11 +55,13 @@ def portraits(seed: int, count: int) -> list[Portrait]:
 
 
 def write_face(folder: Path, seed: int, label_noise: float, portrait: Portrait) -> list[bool]:
-    """Draws and writes one image of the set `seed`: nothing else decides its pixels and its labels.
+    """Draws and writes one image; its pixels and labels depend on the arguments only.
 
     Args:
-        folder: The set's folder.
-        label_noise: The probability with which each label is flipped in the result, not in the image.
+        folder: Folder of the set.
+        seed: Seed of the set.
+        label_noise: Probability with which each label is flipped in the result; the image is not changed.
+        portrait: The image to draw.
 
     Returns:
         The 40 labels in order.
@@ -70,16 +78,16 @@ def write_face(folder: Path, seed: int, label_noise: float, portrait: Portrait) 
 
 
 def _widened(length: int, before: int, after: int) -> np.ndarray:
-    """Which pixels of a line of `length` make one that is longer on either side."""
+    """Returns the indices of the pixels that extend a line of `length` pixels by `before` and `after` pixels."""
     start, middle, end = np.split(np.arange(length), [_MIRRORED, length - _MIRRORED])
     return np.concatenate([np.pad(start, (before, 0), "symmetric"), middle, np.pad(end, (0, after), "symmetric")])
 
 
 def write_lists(folder: Path, images: Sequence[Portrait], labels: Sequence[list[bool]]) -> None:
-    """Writes `lfw_att_40.mat` and `indices_train_test.mat`, with the oddities of the official ones.
+    """Writes `lfw_att_40.mat` and `indices_train_test.mat`, with the peculiarities of the official files.
 
-    Names of images have a backslash, those of attributes blanks for underscores and some around them; indices count
-    from 1 and are doubles. Every other person is in the test split.
+    Image names contain a backslash. Attribute names contain spaces instead of underscores, and some begin or end with a
+    space. Indices are doubles and count from 1. Every second person is in the test split.
     """
     spaced = [name.replace("_", " ") for name in CELEBA_ATTRIBUTES]
     spaced[0], spaced[-1] = f" {spaced[0]}", f"{spaced[-1]} "

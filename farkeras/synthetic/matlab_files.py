@@ -1,4 +1,4 @@
-"""Writes MATLAB v7.3 files as MATLAB does, byte for byte the same for the same variables."""
+"""Writes files in MATLAB's format v7.3; the same variables always give the same bytes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +11,15 @@ _HEADER_SIZE = 512
 
 
 def write_matlab(path: Path, variables: Mapping[str, np.ndarray | Sequence[str]]) -> None:
-    """Writes variables: a number array `[rows, columns]` as doubles, strings as a cell array with one column.
+    """Writes variables to a MATLAB file.
 
-    In HDF5 a matrix is transposed, and a cell is a reference to an array of its string's UTF-16 codes in `#refs#`.
+    In the HDF5 file, matrices are transposed, and each cell is a reference to an array in `#refs#` that holds the
+    UTF-16 codes of its string.
+
+    Args:
+        path: The file to write.
+        variables: Name -> a number array `[rows, columns]`, written as doubles, or strings, written as a cell array
+            with one column.
     """
     with h5py.File(path, "w", userblock_size=_HEADER_SIZE) as file:
         for name, value in variables.items():
@@ -25,7 +31,7 @@ def write_matlab(path: Path, variables: Mapping[str, np.ndarray | Sequence[str]]
                 cells = np.array([text.ref for text in texts], h5py.ref_dtype).reshape(1, -1)
                 _store(file, name, cells, "cell", h5py.ref_dtype)
     with open(path, "r+b") as file:
-        # Text, eight bytes that say nothing, the version, and the order of the bytes.
+        # Text, eight unused bytes, the version and the byte order.
         file.write(_HEADER.ljust(116) + bytes(8) + b"\x00\x02IM")
 
 

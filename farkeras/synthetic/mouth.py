@@ -1,4 +1,4 @@
-"""Nose and mouth."""
+"""Draws nose and mouth."""
 
 import numpy as np
 
@@ -11,12 +11,12 @@ MOUTH_Y = 152.0
 
 
 def draw_nose(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
-    """Ridge, wings, tip and nostrils; a pointed tip is narrow and hangs, a round one is a ball."""
+    """Draws ridge, wings, tip and nostrils; a pointed tip is narrow and hangs, a round tip is a ball."""
     nose = face.nose
     width, tip = nose.width, nose.tip_y
     skin = np.array(face.skin.colour)
     lit = np.minimum(skin * 1.2 + 16, 255)
-    for side in (-1, 1):  # the ridge's sides, darker away from the light
+    for side in (-1, 1):  # the sides of the ridge are darker away from the light
         dark = 0.3 + 0.45 * max(0.0, -side * face.light.x)
         edge = [(side * 5, 99), (side * 4.5, 112), (side * (4 + 0.18 * width), tip - 8)]
         flank = tapered(spline(edge, 6), 4.5, 0.3)
@@ -43,14 +43,14 @@ def draw_nose(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
 
 
 def corners(mouth: Mouth) -> np.ndarray:
-    """The corners of the mouth, left then right in the image: `[2, 2]` face points, the landmarks."""
+    """Returns the landmarks of the mouth's corners, `[2, 2]` in face coordinates, the left of the image first."""
     y = MOUTH_Y - 0.55 * mouth.smile
     half = 0.5 * mouth.skew
     return np.array([(-mouth.width, y - half), (mouth.width, y + half)], np.float32)
 
 
 def draw_mouth(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
-    """Lips around a line or a gap; a smile lifts the corners and shows teeth in the gap."""
+    """Draws lips around a line, or around a gap with teeth; a smile lifts the corners."""
     mouth = face.mouth
     left, right = corners(mouth)
     w, y, bow = mouth.width, MOUTH_Y, 0.45 * mouth.smile

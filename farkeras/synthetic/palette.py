@@ -1,10 +1,10 @@
-"""Colours of skin, hair, lips and things, as RGB triples in 0..255."""
+"""Colours of skin, hair, lips and objects, as RGB triples in 0..255."""
 
 import numpy as np
 
 from farkeras.synthetic.parameters import Colour
 
-# From light to dark; a face's tone lies anywhere between two of them.
+# From light to dark; the tone of a face is interpolated between two neighbours.
 _SKINS = np.array([(236, 196, 168), (226, 180, 148), (206, 156, 122), (172, 122, 90), (130, 88, 62), (96, 64, 46)])
 _PALE = np.array((252, 238, 232))
 _HAIR = {
@@ -13,7 +13,7 @@ _HAIR = {
     "Blond_Hair": ((218, 182, 112), (244, 220, 160)),
     "Gray_Hair": ((150, 152, 156), (212, 214, 218)),
 }
-# Hair that is none of the four: red, and now and then dyed.
+# Hair of none of the four colours: red, and sometimes dyed.
 _OTHER_HAIR = np.array([(176, 70, 24), (196, 90, 34), (150, 44, 28), (122, 24, 44), (40, 110, 120), (120, 70, 150)])
 _LIPSTICKS = np.array([(196, 20, 44), (150, 14, 48), (224, 50, 130), (110, 20, 80), (236, 70, 60)])
 SHADOWS = np.array([(90, 60, 190), (30, 130, 200), (190, 60, 150), (40, 26, 26), (50, 170, 100), (250, 210, 120)])
@@ -27,7 +27,7 @@ def _rgb(colour: np.ndarray) -> Colour:
 
 
 def skin(rng: np.random.Generator, pale: bool) -> Colour:
-    """A skin tone; pale ones are lighter than all others."""
+    """Samples a skin tone; pale tones are lighter than all others."""
     tone = rng.uniform(0, 1) ** 1.4 * (len(_SKINS) - 1.001)
     place = int(tone)
     colour = _SKINS[place] + (tone - place) * (_SKINS[place + 1] - _SKINS[place])
@@ -36,7 +36,7 @@ def skin(rng: np.random.Generator, pale: bool) -> Colour:
 
 
 def hair(rng: np.random.Generator, name: str | None) -> Colour:
-    """A hair colour of the attribute's name, or one that none of the four names."""
+    """Samples a hair colour for an attribute such as `Brown_Hair`; None: a colour that none of the four names."""
     along, other = rng.random(), rng.random()
     jitter = rng.uniform(-8, 8, 3)
     if name is None:
@@ -46,17 +46,17 @@ def hair(rng: np.random.Generator, name: str | None) -> Colour:
 
 
 def lips(rng: np.random.Generator, over: Colour, lipstick: bool) -> Colour:
-    """Lips of the skin's own colour, a little redder, or painted."""
+    """Samples the colour of lips: slightly redder than the skin `over` which they lie, or that of a lipstick."""
     painted = _LIPSTICKS[rng.integers(len(_LIPSTICKS))] + rng.uniform(-15, 15, 3)
     own = np.array(over) * (rng.uniform(0.84, 0.95), 0.72, 0.74)
     return _rgb(painted if lipstick else own)
 
 
 def one_of(colours: np.ndarray, rng: np.random.Generator, spread: float) -> Colour:
-    """One of the colours `[n, 3]`, or one at most `spread` from it in each channel."""
+    """Samples one of the colours `[n, 3]`, and changes each channel by at most `spread`."""
     return _rgb(colours[rng.integers(len(colours))] + rng.uniform(-spread, spread, 3))
 
 
 def anything(rng: np.random.Generator) -> Colour:
-    """Any colour, for things that come in all colours."""
+    """Samples any colour, for objects that exist in all colours."""
     return _rgb(rng.uniform(0, 1, 3) ** rng.uniform(0.5, 1.8) * 235 + 10)

@@ -1,7 +1,7 @@
-"""Everything that is drawn, as numbers: one face is one `FaceParameters`.
+"""Parameters of everything that is drawn; a face is a `FaceParameters`.
 
-Lengths are pixels of the aligned 178 x 218 frame, angles radians, colours RGB triples in 0..255, amounts 0..1
-unless said otherwise. A thing that is not worn is None.
+Unless stated otherwise, lengths are in pixels of the aligned 178 x 218 frame, angles in radians, colours RGB triples in
+0..255, and amounts in 0..1. An accessory that is not worn is None.
 """
 
 from typing import NamedTuple
@@ -10,9 +10,10 @@ Colour = tuple[float, float, float]
 
 
 class Pose(NamedTuple):
-    """How the head stands and is built: yaw and pitch turn it, roll, scale and shift move it in the image.
+    """Pose and build of the head: `yaw` and `pitch` turn it; `roll`, `scale`, `dx` and `dy` move it in the image.
 
-    `widths` are factors of the width from forehead to jaw, `drops` move hairline, brows, nose, mouth and chin down.
+    `widths` are factors of the width at forehead, eyes and jaw. `drops` move top, hairline, brows, eyes (two values),
+    nose, mouth and chin down.
     """
 
     yaw: float
@@ -26,7 +27,7 @@ class Pose(NamedTuple):
 
 
 class Light(NamedTuple):
-    """A direction (unit vector; z towards the viewer, y down) and its share of the light."""
+    """The direction of the light (unit vector; z towards the viewer, y down), and the share of light that has it."""
 
     x: float
     y: float
@@ -35,7 +36,10 @@ class Light(NamedTuple):
 
 
 class Backdrop(NamedTuple):
-    """Two colours blended along an angle, with a texture of a given coarseness (cells across) and amount."""
+    """Background: two colours blended along `angle`, under a texture with `cells` bumps across, and grain.
+
+    `texture` and `grain` are amounts in levels of 0..255.
+    """
 
     first: Colour
     second: Colour
@@ -47,9 +51,10 @@ class Backdrop(NamedTuple):
 
 
 class Camera(NamedTuple):
-    """What the camera makes of the whole image: blur (sigma, pixels), noise (sigma, levels), exposure.
+    """Effects of the camera on the whole image: blur (sigma in pixels), noise (sigma in levels) and exposure.
 
-    `patches` is the depth of light and shadow that lie over everything, `cells` how many across.
+    `gain` is a factor per channel. `patches` is the strength of light and dark patches over the image, `cells` their
+    number across.
     """
 
     blur: float
@@ -62,7 +67,7 @@ class Camera(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The outline: half widths in pixels at temple, cheek and jaw; where the chin ends; how square it is."""
+    """Outline of the head: half widths at temple, cheek, jaw, chin and neck; `chin_y` is the y of the chin's end."""
 
     temple: float
     cheek: float
@@ -74,7 +79,7 @@ class Head(NamedTuple):
 
 
 class Skin(NamedTuple):
-    """The skin's colour and what lies on it; `wrinkles`, `bags`, `rosy`, `cheekbones` in 0..1."""
+    """Colour of the skin and amounts of its features; `blemishes` is a number of spots."""
 
     colour: Colour
     wrinkles: float
@@ -86,7 +91,10 @@ class Skin(NamedTuple):
 
 
 class Eyes(NamedTuple):
-    """`size` scales the eye, `aperture` is its opening over its width; shadow and liner are make-up."""
+    """Eyes: `size` is a factor, `aperture` the opening divided by the width, `gaze` a shift of the irises in pixels.
+
+    `shadow` is the colour of the eye shadow; `makeup` is the amount of shadow and liner.
+    """
 
     size: float
     aperture: float
@@ -99,7 +107,7 @@ class Eyes(NamedTuple):
 
 
 class Brows(NamedTuple):
-    """Thickness and arch in pixels; `skew` lifts one brow over the other."""
+    """Eyebrows: `thickness` and `arch` in pixels; `skew` is the difference in height of the two brows."""
 
     thickness: float
     arch: float
@@ -109,7 +117,7 @@ class Brows(NamedTuple):
 
 
 class Nose(NamedTuple):
-    """Half width at the wings, y of the tip, and how pointed (1) or round (0) the tip is."""
+    """Nose: half width at the wings, y of the tip, and a tip that is pointed (`point` = 1) or round (0)."""
 
     width: float
     tip_y: float
@@ -117,7 +125,7 @@ class Nose(NamedTuple):
 
 
 class Mouth(NamedTuple):
-    """Half width, gap and lip thickness in pixels; `smile` lifts the corners by pixels, `skew` one of them."""
+    """Mouth: half width, gap and lip thickness; `smile` lifts both corners, `skew` is their difference in height."""
 
     width: float
     gap: float
@@ -129,9 +137,9 @@ class Mouth(NamedTuple):
 
 
 class Hair(NamedTuple):
-    """`length` is the y where it ends, `volume` pixels over the skull, `hairline` the y above the brow.
+    """Hair: `length` is the y of its end, `volume` its height over the skull, `hairline` the y of the hairline.
 
-    `style` is "wavy", "straight" or "plain"; `bald` leaves it out.
+    `style` is "wavy", "straight" or "plain". A `bald` head has no hair.
     """
 
     bald: bool
@@ -148,7 +156,7 @@ class Hair(NamedTuple):
 
 
 class Beard(NamedTuple):
-    """Amounts of each form, 0 for none; `colour` of the hair."""
+    """Beard: the amount of each form, 0 for none, and the colour of the hair."""
 
     stubble: float
     mustache: float
@@ -159,7 +167,7 @@ class Beard(NamedTuple):
 
 
 class Hat(NamedTuple):
-    """`kind` is "beanie", "cap" or "brim"."""
+    """Hat: `kind` is "beanie", "cap" or "brim"."""
 
     kind: str
     colour: Colour
@@ -167,7 +175,7 @@ class Hat(NamedTuple):
 
 
 class Glasses(NamedTuple):
-    """`roundness` of the lenses 0..1, frame `width` in pixels, `tint` of the lenses 0..1."""
+    """Eyeglasses: roundness and tint of the lenses in 0..1, and `width` of the frame's lines in pixels."""
 
     roundness: float
     width: float
@@ -176,7 +184,7 @@ class Glasses(NamedTuple):
 
 
 class Jewel(NamedTuple):
-    """An earring or a necklace: `kind` 0, 1 or 2, its `size` in pixels and colour."""
+    """An earring or a necklace: `kind` is 0, 1 or 2, `size` a factor."""
 
     kind: int
     size: float
@@ -184,7 +192,7 @@ class Jewel(NamedTuple):
 
 
 class Clothes(NamedTuple):
-    """`kind` is "round", "vee" or "shirt"; a necktie is worn with a shirt, which is `closed` or shows the neck."""
+    """Clothes: `kind` is "round", "vee" or "shirt". A shirt is `closed` or shows the neck; a necktie needs a shirt."""
 
     kind: str
     colour: Colour

@@ -1,4 +1,4 @@
-"""The scene of a face: pose, light, backdrop and camera, drawn without a look at the attributes (but for Blurry)."""
+"""Samples the scene of a face: pose, light, backdrop and camera. Of the attributes, only Blurry has an influence."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ from farkeras.synthetic.parameters import Backdrop, Camera, Light, Pose
 
 
 def sample_scene(rng: np.random.Generator, blurry: bool) -> tuple[Pose, Light, Backdrop, Camera]:
-    """Draws a scene; with the same generator state only the camera's blur depends on `blurry`."""
+    """Samples a scene; from the same generator state, only the camera's blur depends on `blurry`."""
 
     def swing(width: float, limit: float) -> float:
         return float(np.clip(rng.normal(0, width), -limit, limit))
 
     pose = Pose(
-        # The limits keep hair and hats off the border, see BORDER in farkeras.data.shortcuts.
+        # The limits keep hair and hats away from the border, see BORDER in farkeras.data.shortcuts.
         yaw=swing(0.12, 0.26),
         pitch=swing(0.08, 0.16),
         roll=swing(0.04, 0.08),

@@ -1,4 +1,4 @@
-"""The contact sheet: a sample of a set, and every attribute without and with, on the same face."""
+"""Draws a contact sheet: a sample of a set, and one face without and with each attribute."""
 
 import os
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from farkeras.synthetic.canvas import HEIGHT, WIDTH
 from farkeras.synthetic.drawing import render
 
 _COLUMNS, _CAPTION = 10, 84
-_SEED = 7  # of the faces of the pairs
-# The face of the pairs, and what an attribute needs around it to be seen as it occurs.
+_SEED = 7  # seed of the faces in the pairs
+# Attributes of the face in the pairs, and those that usually accompany an attribute.
 _BASE = ("Attractive", "Brown_Hair", "No_Beard", "Young")
 _COMPANY = {
     "Goatee": ("Male",),
@@ -31,10 +31,10 @@ _COMPANY = {
 
 
 def check_contact_sheet(path: str | Path) -> None:
-    """Raises FarkerasError where no PNG can be written, as far as can be told beforehand."""
+    """Raises a `FarkerasError` if a PNG file obviously cannot be written to a path; writes nothing."""
     path = as_path(path)
     if path.suffix.lower() != ".png":
-        raise FarkerasError(f"A contact sheet is a PNG, got {path}; give it a name that ends in .png.")
+        raise FarkerasError(f"A contact sheet is a PNG file, so its name must end in .png. Received: {path}.")
     if os.path.isdir(path):
         raise FarkerasError(f"Cannot write {path}: it is a folder; choose another place for the contact sheet.")
     if file := next(filter(os.path.isfile, path.parents), None):
@@ -42,15 +42,17 @@ def check_contact_sheet(path: str | Path) -> None:
 
 
 def write_contact_sheet(path: str | Path, data_dir: str | Path, layout: str = "celeba", rows: int = 4) -> None:
-    """Writes a PNG: `rows` rows of the set's first faces with their labels, then 40 pairs without / with.
+    """Writes a PNG with the first faces of a set and their labels, then 40 pairs without and with an attribute.
 
     Args:
-        path: The file; one that is there is replaced by the complete one, a folder that is missing is made.
-        data_dir: A set that `draw_faces` made.
-        layout: Its layout.
+        path: The file to write; a missing folder is created, and an existing file is replaced once the new one is
+            complete.
+        data_dir: A set of faces from `draw_faces`.
+        layout: Layout of the set.
+        rows: Number of rows of faces, ten per row.
 
     Raises:
-        FarkerasError: Not a PNG, or the file cannot be written there.
+        FarkerasError: The path does not end in `.png`, or the file cannot be written.
     """
     check_contact_sheet(path)
     samples = sorted(_samples(layout, data_dir))[: rows * _COLUMNS]
@@ -72,7 +74,7 @@ def write_contact_sheet(path: str | Path, data_dir: str | Path, layout: str = "c
 
 
 def _samples(layout: str, data_dir: str | Path) -> Iterator[tuple[str, tuple, tuple]]:
-    """Of all images: the file, the part of it that shows CelebA's frame, and the attributes that are present."""
+    """Yields, for each image, its path, the part that shows CelebA's frame, and the attributes that are present."""
     for examples in filled_splits(open_source(layout, str(data_dir))).values():
         for path, labels in zip(examples.paths.tolist(), examples.labels, strict=True):
             yield path, examples.frame, tuple(n for n, v in zip(examples.attributes, labels, strict=True) if v)

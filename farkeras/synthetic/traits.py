@@ -1,8 +1,8 @@
-"""From attributes to the numbers that are drawn.
+"""Samples the parameters of a face from its attributes.
 
-Every number is drawn from the generator whether it is needed or not, so two faces from the same generator state differ
-only where their attributes do. An attribute moves its numbers into another range; ranges do not overlap, since a label
-is a fact about the drawing.
+Every number is sampled from the generator whether it is needed or not, so that two faces from the same generator state
+differ only where their attributes differ. An attribute moves its numbers to another range. The ranges do not overlap,
+because a label must be true of the image.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 
 
 class _Traits:
-    """Attributes with a generator: ranges that depend on an attribute."""
+    """Attributes and a random generator, with numbers from ranges that depend on an attribute."""
 
     def __init__(self, attributes: Mapping[str, bool], rng: np.random.Generator):
         self.has, self.rng = attributes, rng
@@ -153,11 +153,14 @@ def _clothes(t: _Traits) -> drawn.Clothes:
 
 
 def sample_parameters(attributes: Mapping[str, bool], rng: np.random.Generator) -> FaceParameters:
-    """Draws a face with these attributes, in a scene that does not depend on them.
+    """Samples a face with the given attributes, in a scene of which only the blur depends on an attribute.
 
     Args:
-        attributes: All 40 attributes by name.
-        rng: Two calls with the same state and other attributes give the same face but for them.
+        attributes: Attribute name -> whether it is present, for all 40 attributes.
+        rng: The random generator. From the same state, other attributes give the same face except for these attributes.
+
+    Returns:
+        The parameters of the face and its scene.
     """
     scene_rng, face_rng = (np.random.default_rng(s) for s in rng.integers(2**63, size=2))
     pose, light, backdrop, camera = sample_scene(scene_rng, attributes["Blurry"])

@@ -219,7 +219,7 @@ class TestFaces:
         (tmp_path / "file").touch()
         (tmp_path / "a.jpg").write_bytes(bad_images.encode(bad_images.smooth_image()))
         targets, _ = find_targets([tmp_path / "a.jpg"], tmp_path / "file/crops")
-        with pytest.raises(FarkerasError, match=r"Cannot write crops to .*/file/crops \(Not a directory\); a file"):
+        with pytest.raises(FarkerasError, match=r"Cannot write crops to .*/file/crops \(Not a directory\); remove"):
             align_photos(targets, tmp_path / "file/crops", 1)
 
 

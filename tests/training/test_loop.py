@@ -120,9 +120,7 @@ def test_a_second_run_in_a_workdir_is_refused(finished, faces_dir):
 
 def test_a_workdir_that_cannot_be_written(faces_dir, tmp_path):
     (tmp_path / "file").touch()
-    message = (
-        r"Cannot write .*file/run \(Not a directory\); a file is in the place .*, or name another with `workdir`\."
-    )
+    message = r"Cannot write .*file/run \(Not a directory\); remove the file .*, or name another with `workdir`\."
     with pytest.raises(FarkerasError, match=message):
         train_and_evaluate(small_config(faces_dir), tmp_path / "file" / "run")
 
