@@ -89,7 +89,9 @@ class Config:
     )
 
     # Model
-    model: str = setting("far_amtn", "Model.", choices=("far_amtn", "mgmtn", "shared_trunk"))
+    model: str = setting(
+        "far_amtn", "Model; shared_trunk is a baseline.", choices=("far_amtn", "mgmtn", "shared_trunk")
+    )
     backbone: str = setting("ResNet50", "Backbone: a class name of keras.applications, ResNeSt50 or ResNetTiny.")
     backbone_alpha: float = setting(
         1.0, "Width multiplier of a MobileNet or ResNetTiny backbone; 1 for any other backbone.", at_least=0.05

@@ -81,7 +81,7 @@ def run_exports(title: str, name: str, options: Flags, **arguments: Any) -> None
                 runtimes = {name: row for report in reports for name, row in report["runtimes"].items()}
                 _show(console, reports[0] | {"runtimes": runtimes})
             elif paths:
-                console.print("Not compared with the Keras model (--parity_images=0).")
+                console.print("The export was not compared with the Keras model (--parity_images=0).")
             for path in paths:
                 console.print(f"{title}: {path}")
 

@@ -93,7 +93,10 @@ def test_one_table_of_several_exports_also_after_an_error(monkeypatch, capsys):
 def test_without_images(monkeypatch, capsys):
     exporting(monkeypatch, Exported(Path("there"), None))
     exports.run_exports("ONNX", "onnx", options("--parity_images=0"))
-    assert capsys.readouterr().out == "Not compared with the Keras model (--parity_images=0).\nONNX: there\n"
+    assert (
+        capsys.readouterr().out
+        == "The export was not compared with the Keras model (--parity_images=0).\nONNX: there\n"
+    )
 
 
 @pytest.mark.parametrize("value", ["218", "218,0", "218,x", "1,2,3"])
