@@ -89,9 +89,7 @@ class Config:
     )
 
     # Model
-    model: str = setting(
-        "far_amtn", "Model; shared_trunk is a baseline.", choices=("far_amtn", "mgmtn", "shared_trunk")
-    )
+    model: str = setting("far_amtn", "Model (shared_trunk: baseline).", choices=("far_amtn", "mgmtn", "shared_trunk"))
     backbone: str = setting("ResNet50", "Backbone: a class name of keras.applications, ResNeSt50 or ResNetTiny.")
     backbone_alpha: float = setting(
         1.0, "Width multiplier of a MobileNet or ResNetTiny backbone; 1 for any other backbone.", at_least=0.05
@@ -196,17 +194,11 @@ class Config:
     augment_shift: float = setting(
         0.0, "Largest random shift, as a fraction of the image's height and width; 0: none.", at_least=0, at_most=0.5
     )
-    augment_scale: float = setting(0.0, "Largest random relative change of size; 0: none.", at_least=0, at_most=0.5)
+    augment_scale: float = setting(0.0, "Largest relative change of size; 0: none.", at_least=0, at_most=0.5)
     augment_rotation: float = setting(0.0, "Largest random rotation in degrees; 0: none.", at_least=0, at_most=180)
-    augment_brightness: float = setting(
-        0.0, "Largest random relative change of brightness; 0: none.", at_least=0, at_most=1
-    )
-    augment_contrast: float = setting(
-        0.0, "Largest random relative change of contrast; 0: none.", at_least=0, at_most=1
-    )
-    augment_saturation: float = setting(
-        0.0, "Largest random relative change of saturation; 0: none.", at_least=0, at_most=1
-    )
+    augment_brightness: float = setting(0.0, "Largest relative change of brightness; 0: none.", at_least=0, at_most=1)
+    augment_contrast: float = setting(0.0, "Largest relative change of contrast; 0: none.", at_least=0, at_most=1)
+    augment_saturation: float = setting(0.0, "Largest relative change of saturation; 0: none.", at_least=0, at_most=1)
 
     # Run
     seed: int = setting(
