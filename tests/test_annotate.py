@@ -56,7 +56,7 @@ def test_a_table_with_the_settings_of_its_runs(faces, tmp_path):
     (faces / "mine.csv").write_text("\n".join(lines) + "\n")
     (tmp_path / "own.flags").write_text(f"--source=table\n--data_dir={faces / 'mine.csv'}\n--learning_rate=0.1\n")
     refused = run(f"--flagfile={tmp_path / 'own.flags'}")
-    assert "If these columns are no attributes, give --ignore_columns=person,notes." in refused.stderr
+    assert "If these columns are not attributes, set --ignore_columns=person,notes." in refused.stderr
     done = run(f"--flagfile={tmp_path / 'own.flags'}", "--ignore_columns=person,notes", "--split_ratios=1,0,0")
     assert done.stdout.startswith(f"{faces / 'mine.csv'}: 2 images annotated, 2 now, "), done.stderr
     assert done.stdout.endswith(f"All of them are listed in {faces}/keypoints/without_points.txt\n")

@@ -1,1 +1,1 @@
-"""Data sets for TensorFlow Datasets, in its conventions; loaded only by those who ask TFDS for them."""
+"""Data sets for TensorFlow Datasets (TFDS), in its conventions. farkeras itself does not import them."""

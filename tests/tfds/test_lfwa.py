@@ -58,7 +58,9 @@ def test_examples_are_those_of_the_official_files(tmp_path):
 def test_drawn_faces_are_refused(tmp_path):
     shutil.copytree(DUMMY_DATA, tmp_path / "drawn")
     (tmp_path / "drawn" / SETTINGS_FILE).touch()
-    with pytest.raises(FarkerasError, match=f"drawn holds drawn faces.*`source=lfwa`, `data_dir={tmp_path}/drawn`"):
+    with pytest.raises(
+        FarkerasError, match=f"drawn holds procedural faces.*`source=lfwa`, `data_dir={tmp_path}/drawn`"
+    ):
         prepare(tmp_path / "tfds", tmp_path / "drawn")
 
 

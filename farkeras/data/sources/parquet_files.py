@@ -1,9 +1,9 @@
-"""A user's table in Parquet, one file or several, with paths of images or with the images themselves.
+"""Reads a user's table from one or several Parquet files, with paths of images or with the images themselves.
 
-Images lie in a Parquet file as Hugging Face's `datasets` stores them, a struct of `bytes` and `path`, or as plain
-bytes. Training reads images in any order, which Parquet's compressed pages do not allow. So they are unpacked once,
-byte for byte, to TFRecord files in the folder `farkeras` beside the table, which doubles the disk space. A file's name
-there has a digest of what it was made from: other images never take its place.
+A Parquet file may hold images as Hugging Face's `datasets` stores them, a struct of `bytes` and `path`, or as plain
+bytes. Training reads images in any order, which Parquet's compressed pages do not allow. So the images are unpacked
+once, byte for byte, to TFRecord files in the folder `farkeras` next to the table, which doubles the disk space. The
+name of each such file includes a digest of its origin, so it is never used for other images.
 """
 
 import hashlib
@@ -29,17 +29,17 @@ from farkeras.progress import Progress, report
 
 FOLDER = "farkeras"
 MAGIC = b"PAR1"
-"""What a Parquet file begins with."""
+"""First bytes of every Parquet file."""
 
 _BYTES, _PATH = "bytes", "path"  # the fields of an image's struct
 _BATCH = 256  # images in memory at a time
 
 
 def find_shards(folder: Path) -> list[Path]:
-    """The Parquet files of one data set in a folder, by name: in it, or in folders one or two levels below.
+    """Finds the Parquet files of one data set in a folder, or one or two levels below, and sorts them by name.
 
     Raises:
-        FarkerasError: They lie in several folders that are not those of splits.
+        FarkerasError: The files lie in several folders that are not folders of splits.
     """
     files = sorted(file for depth in ("", "*/", "*/*/") for file in folder.glob(f"{depth}*.parquet"))
     homes = {file.parent if split_in_path(file.parent.name) is None else file.parent.parent for file in files}
@@ -52,14 +52,14 @@ def find_shards(folder: Path) -> list[Path]:
 
 
 class ParquetFiles(TableFile):
-    """The columns of Parquet files that are one table, such as the shards of a data set.
+    """The columns of a table in one or several Parquet files, such as the shards of a data set.
 
     Args:
         path: The file, or the folder of the files.
         files: The files, in the order of the rows.
 
     Raises:
-        FarkerasError: A damaged file, or one with other columns.
+        FarkerasError: A file is damaged or has other columns.
     """
 
     def __init__(self, path: Path, files: Sequence[Path]):
@@ -74,25 +74,25 @@ class ParquetFiles(TableFile):
         for file, schema in zip(files, schemas, strict=True):
             if odd := sorted(set(schema.names) ^ set(self.names)):
                 raise FarkerasError(
-                    f"{file} and {files[0]} have different columns: '{odd[0]}' is only in one of them. Files of one "
-                    "table have the same columns; move the others to another folder."
+                    f"{file} and {files[0]} have different columns: only one of them has '{odd[0]}'. All files of a "
+                    "table must have the same columns; move other files to another folder."
                 )
         self._check_names(str(path))
 
     @property
     def splits(self) -> np.ndarray | None:
-        """See `TableFile`; None for one file.
+        """See `TableFile`. None for a single file.
 
         Raises:
-            FarkerasError: Some names say it and others do not.
+            FarkerasError: Only some names of files give a split.
         """
         found = [split_in_path(file.relative_to(self.path).as_posix()) for file in self._files if file != self.path]
         if not found or set(found) == {None}:
             return None
         if None in found:
             raise FarkerasError(
-                f"The name of {self._files[found.index(None)]} says no split, unlike those of other files in "
-                f"{self.path}; expected train, validation or test in each, or in none. Rename the file."
+                f"The name of {self._files[found.index(None)]} gives no split, unlike the names of other files in "
+                f"{self.path}; expected train, validation or test in all names or in none. Rename the file."
             )
         return np.repeat(np.array(found, np.int8), np.diff(self._begins))
 
@@ -101,20 +101,20 @@ class ParquetFiles(TableFile):
         return f"{self._files[shard]}, row {row - self._begins[shard] + 1}"
 
     def holds_images(self, name: str) -> bool:
-        """Whether a column holds images, not their paths."""
+        """Says whether a column holds images, not their paths."""
         for batch in _batches(self._files[0], name):
             for image in pc.drop_null(_encoded(batch)):
                 try:
                     image.as_py().decode()
-                except UnicodeDecodeError:  # no image is UTF-8 text; a path is, whatever its type
+                except UnicodeDecodeError:  # an image is never UTF-8 text, but a path always is
                     return True
                 return False
         return False
 
     def image_names(self, name: str) -> tuple[list[str], list[str]]:
-        """Of a column's images the names in their file, and the names in the folder of the table, no two the same.
+        """Returns the names of a column's images in their file, and their distinct names in the table's folder.
 
-        The name in the file is the image's `path` where that names each image of the file, else the row.
+        The name in the file is the image's `path` if all paths of the file are distinct names, else the row.
         """
         paths = self.text(name) if self._has_paths(name) else None
         keys, names = [], []
@@ -127,15 +127,18 @@ class ParquetFiles(TableFile):
         return keys, names
 
     def unpack_images(self, name: str, folder: Path, progress: Progress | None) -> Records:
-        """Where the images of a column lie once they are unpacked, which is done where they are not yet.
+        """Unpacks the images of a column, except those that are already unpacked.
 
         Args:
             name: The column.
-            folder: That of the table.
-            progress: Called as `progress(images_done, images_total)`, if there is anything to unpack.
+            folder: The table's folder.
+            progress: Called as `progress(images_done, images_total)` if there is anything to unpack.
+
+        Returns:
+            The locations of the images.
 
         Raises:
-            FarkerasError: A damaged file, or no right or room to write.
+            FarkerasError: A file is damaged, or the folder cannot be written.
         """
         unpacked = [folder / FOLDER / f"{file.stem}-{_digest(file, name)}.tfrecord" for file in self._files]
         for shard, (file, records) in enumerate(zip(self._files, unpacked, strict=True)):
@@ -147,8 +150,8 @@ class ParquetFiles(TableFile):
         for records, found, expected in zip(unpacked, lengths, np.diff(self._begins), strict=True):
             if len(found) != expected:
                 raise FarkerasError(
-                    f"{records} holds {len(found)} images, expected {expected}. Remove it and start the same command: "
-                    "it is made again."
+                    f"{records} holds {len(found)} images, expected {expected}. Remove the file and start the same "
+                    "command again, which creates it anew."
                 )
         ends = [np.cumsum(part + RECORD_HEAD + RECORD_TAIL) for part in lengths]
         begins = [end - part - RECORD_HEAD - RECORD_TAIL for end, part in zip(ends, lengths, strict=True)]
@@ -165,7 +168,7 @@ class ParquetFiles(TableFile):
         return pa.types.is_struct(kind) and {_BYTES, _PATH} <= {field.name for field in kind}
 
     def _columns(self, name: str) -> list[pa.ChunkedArray]:
-        """Of a column of images their paths."""
+        """Reads a column, file by file. For a column of images, it reads their paths."""
         columns, has_paths = [], self._has_paths(name)
         for file in self._files:
             with _open(file) as parquet:
@@ -177,10 +180,10 @@ class ParquetFiles(TableFile):
 @contextmanager
 def _open(file: Path) -> Iterator[pa.parquet.ParquetFile]:
     try:
-        with open(file, "rb") as opened, pa.parquet.ParquetFile(opened) as parquet:  # Arrow takes no path but UTF-8
+        with open(file, "rb") as opened, pa.parquet.ParquetFile(opened) as parquet:  # Arrow only takes UTF-8 paths
             yield parquet
     except (pa.ArrowException, OSError):
-        raise FarkerasError(f"{file} is a damaged or half written Parquet file; copy it again.") from None
+        raise FarkerasError(f"{file} is a damaged or incomplete Parquet file. Copy it again.") from None
 
 
 def _batches(file: Path, name: str) -> Iterator[pa.Array]:
@@ -190,7 +193,7 @@ def _batches(file: Path, name: str) -> Iterator[pa.Array]:
 
 
 def _encoded(column: pa.Array) -> pa.Array:
-    """The images' bytes; null where the column holds none, or paths only."""
+    """Returns the bytes of a column's images; null where there are none, or if the column only holds paths."""
     kind = column.type
     if pa.types.is_struct(kind) and _BYTES in {field.name for field in kind}:
         column = pc.struct_field(column, _BYTES)
@@ -199,7 +202,7 @@ def _encoded(column: pa.Array) -> pa.Array:
 
 
 def _unpack(file: Path, name: str, records: Path) -> Iterator[int]:
-    """Writes the images of a file; an image that is not there has no bytes. Gives how many are done, now and then."""
+    """Writes the images of a file. A missing image becomes an empty record. Yields the number of images written."""
     import tensorflow as tf
 
     done = 0
@@ -216,7 +219,7 @@ def _unpack(file: Path, name: str, records: Path) -> Iterator[int]:
 
 
 def _digest(file: Path, name: str) -> str:
-    """Of the column's name and the file's footer, which says where and how long all its pages are, and of its size."""
+    """Hashes the column's name, the file's size, and its footer, which holds the place and length of all its pages."""
     with open(file, "rb") as opened:
         size = opened.seek(-8, os.SEEK_END) + 8
         length = int.from_bytes(opened.read(4), "little")

@@ -44,7 +44,7 @@ class Source(ABC):
             FarkerasError: The split does not exist or has no images.
         """
         if name not in SPLITS:
-            raise FarkerasError(f"{self._place} has no split '{name}'; expected one of {', '.join(SPLITS)}.")
+            raise FarkerasError(f"{self._place} has no split '{name}'; expected {', '.join(SPLITS)}.")
         rows = np.flatnonzero(self._split == SPLITS.index(name))
         if not len(rows):
             raise FarkerasError(f"The split '{name}' of {self._place} is empty: {self._why_empty}")

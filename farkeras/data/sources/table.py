@@ -1,4 +1,4 @@
-"""A user's own data: a table, CSV or Parquet, with a row per image and a column per attribute; checked at once."""
+"""Reads a user's own table (CSV or Parquet) with a row per image and a column per attribute, and checks it at once."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -21,18 +21,18 @@ from farkeras.flagfiles import join_list
 from farkeras.progress import Progress
 
 _LABELS = {"": UNKNOWN, "nan": UNKNOWN, "true": 1, "false": 0}
-_STRANGE, _MINUS_ONE = -2, -3  # what cells are beside 1, 0 and UNKNOWN
+_STRANGE, _MINUS_ONE = -2, -3  # codes of cells other than 1, 0 and UNKNOWN
 
 
 @dataclass(frozen=True)
 class TableSettings:
-    """How a table is read; a run's settings have the same names.
+    """Settings for reading a table. The settings of a run have the same names.
 
     Attributes:
         image_column: Name of the column of images.
-        group_column: Name of the group's column; "" for none.
-        ignore_columns: Names of columns that are no attributes.
-        split_ratios: Shares of train, validation and test, where the table has no `split`.
+        group_column: Name of the column of groups; "" for none.
+        ignore_columns: Names of columns that are not attributes.
+        split_ratios: Shares of train, validation and test, used if the table defines no splits.
     """
 
     image_column: str = "image"
@@ -42,38 +42,38 @@ class TableSettings:
 
     @classmethod
     def of_run(cls, settings: Mapping[str, Any]) -> "TableSettings":
-        """Those among all settings of a run; the rest keeps its default."""
+        """Takes these settings from all settings of a run. Absent settings keep their defaults."""
         return cls(**{name: settings[name] for name in SETTINGS if name in settings})
 
 
 SETTINGS = tuple(field.name for field in fields(TableSettings))
-"""The settings of `farkeras.config.Config` that say how a table is read."""
+"""Names of the settings of `farkeras.config.Config` that say how to read a table."""
 
 
 class OwnTable(Source):
-    """A table of images and their attributes; construction checks everything but the pixels.
+    """A table of images and their attributes. The constructor checks everything except the pixels.
 
-    Columns, whose names must be exact:
+    The table has these columns, whose names must match exactly:
 
-    - the images: paths, absolute or relative to the table's folder, each image in one row; or, in Parquet, the images
-      themselves, as bytes or as Hugging Face stores them, see `parquet_files`;
-    - `split` or `partition`, in any case of the letters, if there is one of them: a word of `SPLIT_WORDS`, or 0, 1 and
-      2 as in CelebA. Else the names of the files of a folder say it. Else `split_ratios` decide, by a hash of the
-      image's path as written or of the group, so that rows that are added move no others;
-    - the group, if one is named, such as a person: what has the same group is in the same split. An image whose group
-      is empty stands for itself;
-    - those to ignore, which may be absent;
-    - all others are attributes, in the table's order: 1 or true is positive, 0, -1 or false negative, in any case of
-      the letters, numbers also as 1.0 or 1e0; an empty cell or NaN is unknown. A column with both 0 and -1 is refused:
-      one of them might mean unknown.
+    - The images: paths, absolute or relative to the table's folder, each in one row only. A Parquet table may hold the
+      images themselves, as bytes or as Hugging Face stores them, see `parquet_files`.
+    - The split, optional: `split` or `partition`, upper or lower case, with a word of `SPLIT_WORDS`, or 0, 1 and 2 as
+      in CelebA. Without this column, the names of the files in a folder give the split. Otherwise `split_ratios`
+      applies to a hash of the image's path as written, or of the group, so new rows do not change the split of others.
+    - The group, optional, such as a person: images of the same group are in the same split. An image with an empty
+      group is a group of its own.
+    - Columns to ignore. They may be absent.
+    - All other columns are attributes, in the table's order: 1 or true is positive; 0, -1 or false is negative; an
+      empty cell or NaN is unknown. Words may be upper or lower case, and numbers may be written as 1.0 or 1e0. A column
+      with both 0 and -1 is an error, because one of them might mean unknown.
 
     Args:
-        data_dir: The table, a CSV or Parquet file, or a folder of Parquet files that are one table.
-        settings: How it is read; by default as `TableSettings()`.
-        progress: Called as `progress(images_done, images_total)` while images that lie in the table are unpacked.
+        data_dir: The table, a CSV or Parquet file, or a folder of Parquet files that form one table.
+        settings: Settings for reading the table; by default `TableSettings()`.
+        progress: Called as `progress(images_done, images_total)` while the images in a table are unpacked.
 
     Raises:
-        FarkerasError: Not such a table, or an image is not on disk; names the file and the line or row.
+        FarkerasError: The table is invalid, or an image is not on disk. The message names the file and the line or row.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class OwnTable(Source):
             )
 
     def _text(self, column: str, setting: str) -> pa.ChunkedArray:
-        """The column that a setting names."""
+        """Returns the text of the column that a setting names."""
         try:
             return self._file.text(column)
         except NotPlain as error:
@@ -127,7 +127,7 @@ class OwnTable(Source):
         empty = np.flatnonzero(pc.equal(images, ""))
         if len(empty):
             raise FarkerasError(
-                f"{self._file.place(empty[0])}: the column '{column}' is empty; write the image's path or remove the "
+                f"{self._file.place(empty[0])}: the column '{column}' is empty. Enter the image's path or remove the "
                 "line."
             )
         number = _numbers(images)
@@ -136,21 +136,21 @@ class OwnTable(Source):
             row = int(np.setdiff1d(np.arange(len(number)), first)[0])
             raise FarkerasError(
                 f"{self._file.place(row)}: {images[row]} is listed a second time, first in "
-                f"{self._file.place(first[number[row]])}; remove one of the two."
+                f"{self._file.place(first[number[row]])}. Remove one of the two."
             )
         return images
 
     def _assign_splits(self, images: pa.ChunkedArray, settings: TableSettings) -> str | None:
-        """Sets `_split` and `_why_empty`; gives the column that says it, if one does."""
+        """Sets `_split` and `_why_empty`. Returns the column that gives the split, if there is one."""
         group, groups = settings.group_column, None
         if group:
-            self._require_column(group, "what is to stay in one split", "group_column")
+            self._require_column(group, "the groups", "group_column")
             groups = self._text(group, "group_column")
         others = {settings.image_column, group, *self._ignored}
         named = [name for name in self._file.names if name.lower() in SPLIT_COLUMNS and name not in others]
         if len(named) > 1:
             raise FarkerasError(
-                f"{self._file.path} has several columns for the split, {', '.join(named)}; expected one. Leave out the "
+                f"{self._file.path} has several columns for the split, {', '.join(named)}; expected one. Ignore the "
                 f"others with {self._ignoring(*named[1:])}."
             )
         column = named[0] if named else None
@@ -158,41 +158,41 @@ class OwnTable(Source):
         split = self._read_split(column) if column else None if redrawn else self._file.splits
         if split is not None:
             self._split = split
-            said = f"the column '{column}'" if column else "the names of the files"
-            again = f"split by `split_ratios` with {self._ignoring(column or SPLIT_COLUMNS[0])}."
-            nobody = f"no row has it in {said}; mark some rows so" if column else "no file is named so; rename some"
-            self._why_empty = f"{nobody}, or {again}"
+            origin = f"the column '{column}'" if column else "the names of the files"
+            instead = f"split by `split_ratios` with {self._ignoring(column or SPLIT_COLUMNS[0])}."
+            fix = "assign some rows to it" if column else "rename some files"
+            self._why_empty = f"{origin} {'gives' if column else 'give'} it no images. Either {fix}, or {instead}"
             if groups is not None:
-                self._check_groups(groups, group, f"Correct {said}, or {again}")
+                self._check_groups(groups, group, f"Correct {origin}, or {instead}")
         else:
             keys = images if groups is None else pc.if_else(pc.equal(groups, ""), images, groups)
             self._split = assign_splits(keys.to_pylist(), settings.split_ratios)
             ratios = ",".join(f"{ratio:g}" for ratio in settings.split_ratios)
             self._why_empty = (
-                f"`split_ratios={ratios}` gave it no {group or 'image'}; change them, or add a column "
+                f"`split_ratios={ratios}` gives it no {group or 'image'}. Change `split_ratios`, or add a column "
                 f"'{SPLIT_COLUMNS[0]}'."
             )
         return column
 
     def _ignoring(self, *columns: str) -> str:
-        """The setting that ignores these columns, too."""
+        """Returns the setting that also ignores these columns."""
         return f"`ignore_columns={join_list((*self._ignored, *columns))}`"
 
     def _read_split(self, column: str) -> np.ndarray:
-        """int8 `[N]`, numbers in `SPLITS`."""
+        """Reads the split of each image: int8 `[N]`, indices in `SPLITS`."""
         texts = self._file.text(column)
         words, numbers = (_coded(texts, code) for code in (lambda text: SPLIT_WORDS.get(text, -1), _split_number))
         split = np.maximum(words, numbers)
         if (unknown := split < 0).any():
             row = int(np.argmax(unknown))
             problem = f"holds '{_short(texts[row])}'"
-        elif (numbers >= 0).any() and 2 not in numbers:  # 1 may mean that the image is to be trained on
-            row, problem = int(np.argmax(numbers >= 0)), "holds 0 or 1 but nowhere 2, so they may mean anything"
+        elif (numbers >= 0).any() and 2 not in numbers:  # 1 may mean "use this image for training"
+            row, problem = int(np.argmax(numbers >= 0)), "holds 0 or 1 but never 2, so their meaning is unclear"
         else:
             return split.astype(np.int8)
         raise FarkerasError(
             f"{self._file.place(row)}: the column '{column}' {problem}; expected train, validation (or val, valid, "
-            "dev) or test, or 0, 1 and 2 for them as in CelebA. Correct it, or split by `split_ratios` with "
+            "dev) and test, or 0, 1 and 2 for them as in CelebA. Correct the column, or split by `split_ratios` with "
             f"{self._ignoring(column)}."
         )
 
@@ -203,20 +203,20 @@ class OwnTable(Source):
         if len(wrong):
             row, other = int(wrong[0]), int(first[wrong[0]])
             raise FarkerasError(
-                f"{self._file.place(row)}: {column} '{_short(groups[row])}' is in {SPLITS[self._split[row]]}, and in "
-                f"{SPLITS[self._split[other]]} in {self._file.place(other)}; expected each {column} in one split. "
-                f"{advice}"
+                f"{self._file.place(row)}: {column} '{_short(groups[row])}' is in the split "
+                f"{SPLITS[self._split[row]]}, but in {self._file.place(other)} it is in {SPLITS[self._split[other]]}; "
+                f"expected each {column} in one split. {advice}"
             )
 
     def _read_labels(self) -> np.ndarray:
-        """int8 `[N, attributes]`: 1, 0 or `UNKNOWN`."""
+        """Reads the labels: int8 `[N, attributes]` of 1, 0 or `UNKNOWN`."""
         if not self.attributes:
             raise FarkerasError(
-                f"{self._file.path} has no attribute: its columns are {', '.join(self._file.names)}. Add a column of 1 "
-                "and 0 for each attribute."
+                f"{self._file.path} has no attributes: its columns are {', '.join(self._file.names)}. Add a column of "
+                "1 and 0 for each attribute."
             )
         labels = np.empty((self._file.num_rows, len(self.attributes)), np.int8)
-        strange: dict[str, str | int] = {}  # the problem, or the first row with one
+        strange: dict[str, str | int] = {}  # attribute -> the problem, or the first row with a problem
         for column, name in enumerate(self.attributes):
             try:
                 code = _coded(self._file.text(name), _label)
@@ -232,24 +232,24 @@ class OwnTable(Source):
             name, problem = next(iter(strange.items()))
             if isinstance(problem, int):
                 problem = self._strange_cell(name, problem)
-            columns = "the column is no attribute" if len(strange) == 1 else "these columns are no attributes"
-            raise FarkerasError(f"{problem} If {columns}, give {self._ignoring(*strange)}.")
+            columns = "the column is not an attribute" if len(strange) == 1 else "these columns are not attributes"
+            raise FarkerasError(f"{problem} If {columns}, set {self._ignoring(*strange)}.")
         return labels
 
     def _strange_cell(self, name: str, row: int) -> str:
         texts = self._file.text(name)
         problem = f"{self._file.place(row)}: the column '{name}' holds '{_short(texts[row])}'; expected "
         if (_coded(texts, lambda text: SPLIT_WORDS.get(text, -1)) >= 0).all():
-            return f"{problem}labels. If it says the split of each image, rename it to '{SPLIT_COLUMNS[0]}'."
-        return f"{problem}1 or 0, 1 or -1, true or false, or nothing for unknown. Correct it."
+            return f"{problem}labels. If it gives the split of each image, rename it to '{SPLIT_COLUMNS[0]}'."
+        return f"{problem}1 or 0, 1 or -1, true or false, or an empty cell for unknown. Correct it."
 
     def _refuse_mixed(self, name: str, code: np.ndarray) -> None:
         zero, minus = code == 0, code == _MINUS_ONE
         if zero.any() and minus.any():
             row, other = int(np.argmax(minus)), int(np.argmax(zero))
             raise FarkerasError(
-                f"{self._file.place(row)}: the column '{name}' holds -1, and 0 in {self._file.place(other)}; expected "
-                "1 and 0, or 1 and -1. Leave the cell empty where the attribute is unknown."
+                f"{self._file.place(row)}: the column '{name}' holds -1, but 0 in {self._file.place(other)}; expected "
+                "either 1 and 0, or 1 and -1. Leave the cell empty where the attribute is unknown."
             )
 
     def _check_images(self) -> None:
@@ -257,8 +257,8 @@ class OwnTable(Source):
         if missing:
             raise MissingImages(
                 f"{self._file.place(missing[0])}: {len(missing)} of the {len(self._paths)} listed images are not on "
-                f"disk: {few([self._paths[row] for row in missing])}. Paths must be absolute or relative "
-                "to the table's folder; correct them, or remove the lines.",
+                f"disk: {few([self._paths[row] for row in missing])}. Paths must be absolute or relative to the "
+                "table's folder. Correct the paths, or remove the lines.",
                 self,
             )
 
@@ -270,12 +270,14 @@ def _open_table(place: Path) -> TableFile:
     if shards and not sheets:
         return ParquetFiles(place, shards)
     tables = [*sheets, *shards][:3]
-    found = " or ".join(f"`data_dir={table}`" for table in tables) or "it holds no .csv or .parquet"
-    raise FarkerasError(f"{place} is a folder; expected the table itself, or a folder of Parquet files: {found}.")
+    fix = (
+        f"Set {' or '.join(f'`data_dir={table}`' for table in tables)}." if tables else "It holds no .csv or .parquet."
+    )
+    raise FarkerasError(f"{place} is a folder; expected a table, or a folder of Parquet files only. {fix}")
 
 
 def _coded(texts: pa.ChunkedArray, code: Callable[[str], int]) -> np.ndarray:
-    """int64 `[N]`: the code of each text, in lower case."""
+    """Computes the code of each text in lower case, int64 `[N]`."""
     known = texts.unique()
     codes = np.array([code(text.lower()) for text in known.to_pylist()], np.int64)
     return codes[pc.index_in(texts, known).to_numpy()]
@@ -288,7 +290,7 @@ def _label(text: str) -> int:
 
 
 def _split_number(text: str) -> int:
-    """0, 1 or 2; -1 for anything else."""
+    """Returns 0, 1 or 2 if the text is one of these numbers, else -1."""
     number = _number(text)
     return int(number) if number in range(len(SPLITS)) else -1
 
@@ -301,12 +303,12 @@ def _number(text: str) -> float:
 
 
 def _numbers(texts: pa.ChunkedArray) -> np.ndarray:
-    """int64 `[N]`: equal texts have equal numbers, 0, 1, ... in the order of their first rows."""
+    """Numbers the texts 0, 1, ... in the order of their first rows, int64 `[N]`. Equal texts have equal numbers."""
     return pa.concat_arrays(texts.chunks).dictionary_encode().indices.to_numpy().astype(np.int64)
 
 
 def _first_rows(number: np.ndarray) -> np.ndarray:
-    """The first row with each number."""
+    """Returns the first row with each number."""
     return np.unique(number, return_index=True)[1]
 
 

@@ -1,7 +1,7 @@
-"""What a table's reader gives, columns of text by name, and the reader of CSV; errors name the file and the line.
+"""The interface of tables, which returns columns as text, and the reader of CSV files.
 
-A CSV is UTF-8 text, with or without a byte order mark, fields divided by commas (or, as some spreadsheets save them, by
-semicolons or tabs), quoted where need be, any line ends.
+A CSV file is UTF-8 text, with or without a byte order mark and with any line ends. Commas separate its fields, or
+semicolons or tabs, which some spreadsheets write. Fields may be quoted. Errors name the file and the line.
 """
 
 import csv
@@ -21,16 +21,16 @@ from farkeras.errors import FarkerasError
 
 
 class NotPlain(FarkerasError):
-    """A column whose cells are no text, numbers or booleans."""
+    """The cells of a column are not text, numbers or booleans."""
 
 
 class TableFile(ABC):
     """The columns of a table, by name.
 
     Attributes:
-        path: The table, for messages.
-        names: Of the columns, in their order, each once.
-        num_rows: Without the line of names.
+        path: The table, for error messages.
+        names: Distinct names of the columns, in their order.
+        num_rows: Number of rows, without the line of column names.
     """
 
     path: Path
@@ -38,10 +38,10 @@ class TableFile(ABC):
     num_rows: int
 
     def text(self, name: str) -> pa.ChunkedArray:
-        """A column's cells as text without blanks around it; "" for an empty one.
+        """Returns the cells of a column as text without surrounding blanks; "" for an empty cell.
 
         Raises:
-            NotPlain: The column holds lists or bytes, say.
+            NotPlain: The column holds something else, such as lists or bytes.
         """
         texts = []
         for column in self._columns(name):
@@ -49,37 +49,37 @@ class TableFile(ABC):
                 texts += pc.fill_null(pc.utf8_trim_whitespace(pc.cast(column, pa.string())), "").chunks
             except pa.ArrowException:
                 raise NotPlain(
-                    f"{self.path}: column '{name}' is of the type {column.type}; expected text, numbers or booleans."
+                    f"{self.path}: column '{name}' has the type {column.type}; expected text, numbers or booleans."
                 ) from None
         return pa.chunked_array(texts, pa.string())
 
     @property
     def splits(self) -> np.ndarray | None:
-        """int8 `[N]`, numbers in `SPLITS` by the names of the table's files; None where they say nothing."""
+        """Splits by the names of the table's files, indices in `SPLITS`, int8 `[N]`; None if the names give none."""
         return None
 
     @abstractmethod
     def place(self, row: int) -> str:
-        """Where a row, counted from 0, is found: "faces.csv, line 7" or "faces.parquet, row 6"."""
+        """Returns the place of a row, counted from 0, for messages: "faces.csv, line 7" or "faces.parquet, row 6"."""
 
     @abstractmethod
     def _columns(self, name: str) -> list[pa.ChunkedArray]:
-        """A column, file by file."""
+        """Returns the parts of a column, one per file."""
 
     def _check_names(self, where: str) -> None:
         if "" in self.names:
             raise FarkerasError(
-                f"{where}: column {self.names.index('') + 1} has no name; name it or remove it (pandas writes its "
-                "index so: to_csv(..., index=False))."
+                f"{where}: column {self.names.index('') + 1} has no name. Name it or remove it; if it is the index of "
+                "pandas, write the table with to_csv(..., index=False)."
             )
         if again := [name for i, name in enumerate(self.names) if name in self.names[:i]]:
-            raise FarkerasError(f"{where}: column '{again[0]}' appears twice; rename or remove one of the two.")
+            raise FarkerasError(f"{where}: column '{again[0]}' appears twice. Rename or remove one of the two columns.")
         if not self.num_rows:
-            raise FarkerasError(f"{self.path} lists no image; expected a row per image below the column names.")
+            raise FarkerasError(f"{self.path} lists no images; expected a row per image below the column names.")
 
 
 def read_start(path: Path) -> bytes:
-    """The first bytes of a file, which say what it is; raises FarkerasError where it cannot be read."""
+    """Reads the first bytes of a file, which identify its kind. Raises `FarkerasError` if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(4096)
@@ -91,8 +91,8 @@ class CsvFile(TableFile):
     """The columns of a CSV file.
 
     Raises:
-        FarkerasError: No such file, not a table, a row with too many or too few fields, a column without a name or with
-            another's.
+        FarkerasError: The file does not exist or is not a table, a row has too many or too few fields, or a column has
+            no name or the name of another column.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -119,7 +119,7 @@ class CsvFile(TableFile):
             self._refuse_open_quote()
             names = [f"f{i}" for i in range(len(header))]
             try:
-                with open(self.path, "rb") as file:  # Arrow takes no path but UTF-8
+                with open(self.path, "rb") as file:  # Arrow only takes UTF-8 paths
                     table = pa.csv.read_csv(
                         file,
                         read_options=pa.csv.ReadOptions(column_names=names),
@@ -130,13 +130,13 @@ class CsvFile(TableFile):
                 raise self._first_error(len(header), error) from None
         except UnicodeDecodeError:
             raise FarkerasError(
-                f"{self.path}, line {self._undecodable_line()}: expected UTF-8 text, got other bytes; save the table "
-                "as UTF-8."
+                f"{self.path}, line {self._undecodable_line()}: expected UTF-8 text. Received: other bytes. Save the "
+                "table as UTF-8."
             ) from None
         return tuple(name.strip() for name in header), table.slice(1)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """The line on which each record starts, counted from 1, and its fields; empty lines are none."""
+        """Yields the line on which each record starts, counted from 1, and its fields. Skips empty lines."""
         with open(self.path, encoding="utf-8-sig", newline="") as file:
             reader, line = csv.reader(file, delimiter=self._delimiter, strict=True), 1
             try:
@@ -146,12 +146,15 @@ class CsvFile(TableFile):
                     line = reader.line_num + 1
             except csv.Error:
                 raise FarkerasError(
-                    f"{self.path}, line {line}: a quote is not closed, or text follows the closing one; correct the "
+                    f"{self.path}, line {line}: a quote is not closed, or text follows the closing quote. Correct the "
                     "line, and double the quotes that are part of a text."
                 ) from None
 
     def _refuse_open_quote(self) -> None:
-        """Else what follows the quote, to the end of the file, were silently part of one cell."""
+        """Raises `FarkerasError` if a quote is not closed.
+
+        Otherwise everything from the quote to the end of the file would silently become one cell.
+        """
         with open(self.path, "rb") as file:
             quotes = sum(block.count(b'"') for block in iter(lambda: file.read(2**20), b""))
         if quotes % 2:
@@ -162,8 +165,8 @@ class CsvFile(TableFile):
         for line, fields in self._records():
             if len(fields) != columns:
                 return FarkerasError(
-                    f"{self.path}, line {line}: expected {columns} fields, as many as line 1 has names, got "
-                    f"{len(fields)}; correct the line, or put text with a '{self._delimiter}' in quotes."
+                    f"{self.path}, line {line}: expected {columns} fields, as many as line 1 has names. Received: "
+                    f"{len(fields)}. Correct the line, or put text with a '{self._delimiter}' in quotes."
                 )
         return FarkerasError(f"{self.path} is not a table ({error}); expected CSV or Parquet.")
 
@@ -179,10 +182,13 @@ class CsvFile(TableFile):
     def _refuse_others(self, head: bytes) -> None:
         expected = "expected a table, CSV or Parquet"
         if is_html(head):
-            raise FarkerasError(f"{self.path} is an HTML page, {expected}: the download was refused; get it again.")
+            raise FarkerasError(
+                f"{self.path} is an HTML page; {expected}. The download was refused: download the file again."
+            )
         if head.startswith(b"PK\x03\x04"):
             raise FarkerasError(
-                f"{self.path} is an Excel workbook or a zip archive, {expected}; save the sheet as CSV, or unpack it."
+                f"{self.path} is an Excel workbook or a zip archive; {expected}. Save the sheet as CSV, or unpack the "
+                "archive."
             )
         if b"\0" in head:
-            raise FarkerasError(f"{self.path} is a binary file or not UTF-8, {expected}; save it as CSV in UTF-8.")
+            raise FarkerasError(f"{self.path} is a binary file or not UTF-8; {expected}. Save it as CSV in UTF-8.")

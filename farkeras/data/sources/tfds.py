@@ -1,9 +1,9 @@
-"""A data set that TensorFlow Datasets has prepared, such as `celeb_a` or our `lfwa`: read from its files, no network.
+"""Reads a data set that TensorFlow Datasets (TFDS) has prepared, such as `celeb_a` or our `lfwa`, without network.
 
-Training reads images in any order from any place on, which TFDS's shards do not allow. So the data set is packed once,
-its encoded images byte for byte as they are stored, to the folder `farkeras` in the data set's own folder. That doubles
-the disk space, 1.4 GB for CelebA. The folder appears complete or not at all, goes when TFDS replaces or removes the
-data set, and once it is there TFDS is not needed.
+Training reads images in any order and resumes at any step, which TFDS's shards do not allow. So the data set is packed
+once, with its encoded images byte for byte, into the folder `farkeras` in the data set's own folder. This doubles the
+disk space, by 1.4 GB for CelebA. The folder appears complete or not at all and disappears when TFDS replaces or removes
+the data set. Once it exists, TFDS is not needed.
 """
 
 import json
@@ -49,20 +49,23 @@ _PNG = b"\x89PNG"
 
 
 class TFDS(Packed):
-    """A data set prepared by TFDS, with an image and named booleans; construction checks everything but the pixels.
+    """A data set prepared by TFDS, with an image and named booleans. The constructor checks everything but the pixels.
 
-    `attributes` are the booleans of its feature of this name, in the order of `CELEBA_ATTRIBUTES` where it is these,
-    else sorted; labels are never unknown; the splits are those that the data set has, in TFDS's order. `landmarks`,
-    where it has them as `celeb_a` does, are the five points. Those of `lfwa` are framed by `lfwa.FRAME`.
+    `attributes` are the booleans of the feature `attributes`, in the order of `CELEBA_ATTRIBUTES` if the names are
+    these, else sorted. Labels are never unknown. The splits are those of the data set, in TFDS's order. `landmarks` are
+    the five points of the feature `landmarks`, if the data set has them as `celeb_a` does. The frame of `lfwa` is
+    `lfwa.FRAME`.
 
     Args:
-        data_dir: TFDS's folder, if it holds one data set, or the data set's (`tensorflow_datasets/celeb_a`), of which
-            the newest version is read, or a version's (`tensorflow_datasets/celeb_a/2.1.0`).
+        data_dir: One of three folders: TFDS's folder, if it holds a single data set; the data set's folder
+            (`tensorflow_datasets/celeb_a`), of which the newest version is read; or the folder of a version
+            (`tensorflow_datasets/celeb_a/2.1.0`).
         progress: Called as `progress(files_done, files_total)` while the images are written.
 
     Raises:
-        FarkerasError: Nothing prepared there (says how to prepare it, and what to do when Google Drive refuses),
-            several data sets, not such a data set, a damaged one, or TFDS is missing.
+        FarkerasError: The folder holds no prepared data set (the message says how to prepare one, and what to do if
+            Google Drive refuses the download), holds several, or holds one that is damaged or has other features; or
+            TFDS is not installed.
     """
 
     def __init__(self, data_dir: str | os.PathLike, progress: Progress | None = None):
@@ -70,19 +73,19 @@ class TFDS(Packed):
         folder = prepared / FOLDER
         if not (folder / INDEX).exists():
             _pack(prepared, folder, progress)
-        super().__init__(folder, f"Remove {folder}, and it is made again from TFDS's files.")
+        super().__init__(folder, f"Remove {folder}; it is then created again from TFDS's files.")
         filled = ", ".join(SPLITS[number] for number in np.unique(self._split))
         self._why_empty = (
-            f"the data set has images only in {filled}. Take one with all of {', '.join(SPLITS)}, or a table of your "
-            "own: `source=table`."
+            f"the data set has images only in {filled}. Use a data set with all of {', '.join(SPLITS)}, or your own "
+            "table: `source=table`."
         )
 
 
 def _find_prepared(folder: Path) -> Path:
-    """The folder of the newest version of the one data set at or below `folder`."""
+    """Returns the folder of the newest version of the only data set at or below `folder`."""
     if (folder / "dataset_info.json").is_file():
         return folder
-    versions: dict[Path, list[Path]] = {}  # data set, with its configuration if it has any -> prepared versions
+    versions: dict[Path, list[Path]] = {}  # data set (and its configuration, if it has one) -> prepared versions
     for depth in ("*", "*/*", "*/*/*"):
         for info in folder.glob(f"{depth}/dataset_info.json"):
             if _VERSION.fullmatch(info.parent.name):
@@ -105,31 +108,34 @@ def _not_prepared(folder: Path) -> str:
     found = f"{page} is a web page: Google Drive refused the download. " if page else ""
     return (
         f"{folder} holds no data set prepared by TFDS; expected a folder such as {root / name} with a version in it. "
-        f"{found}Where Google Drive refuses (NonMatchingChecksumError, a bad zip, or a web page of 3 KB in place of a "
-        f"file mean over quota), get {files} with a browser from {PAGE} into one folder and read them without TFDS: "
-        f"`source={source}`, `data_dir=FOLDER`. Or place them{more} in {root / 'downloads' / 'manual'} and let TFDS "
-        f"prepare them: {_prepare_command(name, root)}"
+        f"{found}If Google Drive refuses the download (NonMatchingChecksumError, a bad zip, or a web page of 3 KB "
+        f"instead of a file mean that a quota is exceeded), download {files} with a browser from {PAGE} into one "
+        f"folder and read them without TFDS: `source={source}`, `data_dir=FOLDER`. Or place them{more} in "
+        f"{root / 'downloads' / 'manual'} and let TFDS prepare them: {_prepare_command(name, root)}"
     )
 
 
 def _name_and_root(folder: Path) -> tuple[str, Path]:
-    """Which data set is meant, by a folder's name, and TFDS's folder."""
+    """Guesses the name of the data set from the name of a folder, and TFDS's folder from its place."""
     folder = folder.parent if _VERSION.fullmatch(folder.name) else folder
     return (folder.name, folder.parent) if folder.name in ("celeb_a", "lfwa") else ("celeb_a", folder)
 
 
 def _prepare_command(name: str, root: Path) -> str:
-    """Not TFDS's own command, `tfds build`, which needs apache-beam and does not say so."""
+    """Returns the command that prepares a data set.
+
+    It does not use TFDS's own command `tfds build`, which needs apache-beam and does not say so.
+    """
     module = ", farkeras.tfds.lfwa.lfwa_dataset_builder" if name == "lfwa" else ""
     call = f"tfds.builder({json.dumps(name)}, data_dir={json.dumps(os.fspath(root))}).download_and_prepare()"
     return f"python -c {shlex.quote(f'import tensorflow_datasets as tfds{module}; {call}')}"
 
 
 def _refused_download(root: Path) -> Path | None:
-    """A web page among TFDS's downloads, in place of what was asked for."""
+    """Returns a file among TFDS's downloads that is a web page because the download was refused, or None."""
     for pattern in ("downloads/*.tmp.*/*", "downloads/manual/*", "downloads/*"):
         for path in sorted(root.glob(pattern)):
-            with suppress(OSError), open(path, "rb") as file:  # of a folder, too
+            with suppress(OSError), open(path, "rb") as file:  # opening a folder also raises OSError
                 if is_html(file.read(512)):
                     return path
     return None
@@ -140,12 +146,14 @@ def _pack(prepared: Path, folder: Path, progress: Progress | None) -> None:
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise FarkerasError(f"Reading a data set of TFDS needs TFDS ({error}): pip install 'farkeras[tfds]'") from None
+        raise FarkerasError(
+            f"Reading a data set of TFDS requires TFDS ({error}). Install it: pip install 'farkeras[tfds]'"
+        ) from None
     import tensorflow as tf
 
     try:
         builder = tfds.builder_from_directory(prepared)
-    except Exception as error:  # whatever TFDS's readers of JSON raise
+    except Exception as error:  # TFDS's readers of JSON raise errors of many kinds
         raise FarkerasError(_damaged(prepared, error)) from None
     attributes = _attributes(prepared, builder.info.features, tfds)
     try:
@@ -155,14 +163,14 @@ def _pack(prepared: Path, folder: Path, progress: Progress | None) -> None:
             if folder.is_dir() and not (folder / INDEX).exists():
                 logging.getLogger("farkeras").warning("Replacing %s, which an older farkeras wrote", folder)
                 shutil.rmtree(folder)
-    except (tf.errors.OpError, AssertionError) as error:  # TFDS checks that all is there
+    except (tf.errors.OpError, AssertionError) as error:  # TFDS asserts that all examples are there
         raise FarkerasError(_damaged(prepared, error)) from None
     except OSError as error:
         if (folder / INDEX).exists():
-            return  # another process was faster; its folder is as good as ours
+            return  # another process was faster; its folder has the same content
         raise FarkerasError(
-            f"Cannot write the images to {folder} ({error.strerror}); make room and {prepared} writable, or copy it to "
-            "where there is both."
+            f"Cannot write the images to {folder} ({error.strerror}); free disk space and make {prepared} writable, or "
+            "copy it to a disk with enough space."
         ) from None
 
 
@@ -170,7 +178,7 @@ def _damaged(prepared: Path, error: Exception) -> str:
     reason = " ".join(str(error).split())[:200]
     name, root = _name_and_root(prepared)
     command = f": {_prepare_command(name, root)}" if name in prepared.parts else ", as you did"
-    return f"{prepared} is not as TFDS prepared it ({reason}); remove it and prepare it again{command}"
+    return f"{prepared} is not as TFDS prepared it ({reason}). Remove it and prepare it again{command}"
 
 
 def _pack_splits(
@@ -194,7 +202,7 @@ def _pack_splits(
         examples = builder.as_dataset(
             split=split,
             decoders={"image": tfds.decode.SkipDecoding()},
-            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),  # in the order of the shards
+            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),  # keeps the shards' order
         )
         with tf.io.TFRecordWriter(os.fsencode(folder / files[number])) as writer:
             picked = examples.map(pick).prefetch(64).as_numpy_iterator()
@@ -219,14 +227,14 @@ def _pack_splits(
 
 
 def _attributes(prepared: Path, features: "FeaturesDict", tfds: ModuleType) -> tuple[str, ...]:
-    """Names of the booleans, after a look at what the data set has."""
+    """Checks the features of the data set and returns the names of its booleans."""
     image, named = (dict(features).get(name, {}) for name in ("image", "attributes"))
     names = tuple(sorted(named)) if isinstance(named, tfds.features.FeaturesDict) else ()
     are_booleans = bool(names) and all(named[name].np_dtype == np.bool_ for name in names)
     if not isinstance(image, tfds.features.Image) or not are_booleans:
         raise FarkerasError(
             f"{prepared} has the features {', '.join(sorted(features))}; expected 'image', an image, and 'attributes', "
-            "booleans by name, as celeb_a and our lfwa have them. Use such a data set, or a table: `source=table`."
+            "named booleans, as in celeb_a and our lfwa. Use such a data set, or a table: `source=table`."
         )
-    # features.json is a map of protobuf's, whose order differs between its versions
+    # features.json is a protobuf map, whose order differs between versions of protobuf
     return CELEBA_ATTRIBUTES if set(names) == set(CELEBA_ATTRIBUTES) else names

@@ -1,1 +1,1 @@
-"""`lfwa` for TensorFlow Datasets; importing `lfwa_dataset_builder` makes it known to `tfds.builder`."""
+"""`lfwa` for TensorFlow Datasets. Importing `lfwa_dataset_builder` registers it for `tfds.builder`."""

@@ -1,4 +1,4 @@
-"""`lfwa`: LFW's images with the 40 attributes of CelebA, from the files that its authors give out, placed by hand."""
+"""`lfwa`: LFW's images with the 40 attributes of CelebA, read from the authors' files, which users place by hand."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,20 +15,20 @@ from farkeras.errors import FarkerasError
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """LFWA with the splits of `farkeras.data.sources.lfwa.LFWA`; the images are stored byte for byte."""
+    """LFWA with the splits of `farkeras.data.sources.lfwa.LFWA`. The images are stored byte for byte."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar = {"1.0.0": "First version: image, file, person and 40 attributes."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
-    LFWA may be used for non-commercial research only. Its authors give the files out by hand, from
-    https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (LFWA). Place in one folder, the manual_dir:
+    LFWA may be used for non-commercial research only. Download the files from
+    https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (LFWA) and place them in one folder, the manual_dir:
 
     - lfw_att_40.mat
     - indices_train_test.mat
     - the images, as the folder lfw/ (lfw/Person/Person_0001.jpg) or as lfw.zip.
 
-    Where Google Drive answers with a web page in place of a file, which it does when over quota, try again with a
-    browser, signed in, or on another day.
+    If Google Drive returns a web page instead of a file because a quota is exceeded, try again on another day, or in a
+    browser in which you are signed in.
     """
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -48,8 +48,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         folder = dl_manager.manual_dir
         if is_procedural(folder):
             raise FarkerasError(
-                f"{folder} holds drawn faces, which TFDS's lfwa could not tell from LFWA's; expected LFWA's own files. "
-                f"Read drawn faces with `source=lfwa`, `data_dir={folder}`"
+                f"{folder} holds procedural faces, which TFDS could not distinguish from LFWA; expected the files of "
+                f"LFWA. Read procedural faces with `source=lfwa`, `data_dir={folder}`"
             )
         source = LFWA(folder)
         return {name: self._generate_examples(source, name) for name in SPLITS}

@@ -98,7 +98,7 @@ def test_truncated(tmp_path):
     archive.write_bytes(archive.read_bytes()[:-100])
     message = error(archive, tmp_path / "images")
     assert "is truncated or not a zip archive (" in message
-    assert "download it again" in message
+    assert "Download it again" in message
 
 
 def test_damaged_in_the_middle(tmp_path):

@@ -189,7 +189,7 @@ def test_a_folder_of_other_images_is_refused(small):
     small.paths[0] = small.paths[0].rename(small.paths[0].with_name("other.jpg"))
     with pytest.raises(
         FarkerasError,
-        match=r"packed holds images of another data set, or .*\(images-00000-.*name another folder with `output`",
+        match=r"packed holds images of another data set, or .*\(images-00000-.*name another one with `output`",
     ):
         small()
 
@@ -253,5 +253,7 @@ def test_an_index_that_cannot_be_read(small, content, message):
 
 def test_no_room_to_write(small):
     small.output.write_text("a file")
-    with pytest.raises(FarkerasError, match=r"Cannot write .*packed \(.*\); remove the file .* name another with `output`"):
+    with pytest.raises(
+        FarkerasError, match=r"Cannot write .*packed \(.*\); remove .* name another with `output`"
+    ):
         small()

@@ -108,7 +108,8 @@ def test_folders_say_the_split(tmp_path):
 def test_a_split_that_no_file_is_named_after(tmp_path):
     write(tmp_path / "train-0.parquet")
     with pytest.raises(
-        FarkerasError, match=r"'test' of .* is empty: no file is named so; rename some, or split by `spl"
+        FarkerasError,
+        match=r"'test' of .* is empty: the names of the files give it no images\. Either rename some files, or split",
     ):
         OwnTable(tmp_path).split("test")
     drawn = OwnTable(tmp_path, TableSettings(ignore_columns=("split",), split_ratios=(0.4, 0.3, 0.3)))
@@ -152,10 +153,10 @@ def test_paths_in_place_of_bytes(tmp_path):
 def test_files_that_are_no_one_table(shards):
     odd = write(shards / "data/train-00001-of-00002.parquet", Smile=[True] * 6)
     assert f"{odd} and " in error(shards)
-    assert " have different columns: 'Smile' is only in one of them. Files of one table have" in error(shards)
+    assert " have different columns: only one of them has 'Smile'. All files of a table must have" in error(shards)
     odd.unlink()
     odd = write(shards / "data/more.parquet")
-    assert error(shards).startswith(f"The name of {odd} says no split, unlike those of other files in {shards}; ")
+    assert error(shards).startswith(f"The name of {odd} gives no split, unlike the names of other files in {shards}; ")
     write(shards / "other/train-0.parquet")
     assert error(shards) == (
         f"{shards} holds several data sets, in {shards}/data, {shards}/other; name one, such as "

@@ -166,25 +166,25 @@ def test_errors_in_parquet_name_the_row(folder):
     assert error(path, group_column="").startswith(", row 3: the column 'Hat' holds '7'; expected 1 or 0")
     pa.parquet.write_table(pa.table({"image": images, "Hat": [1, 0, 1, 0], "box": [[1, 2]] * 4}), path)
     message = error(path, group_column="")
-    assert ": column 'box' is of the type list<" in message
+    assert ": column 'box' has the type list<" in message
     assert message.endswith(
-        "; expected text, numbers or booleans. If the column is no attribute, give `ignore_columns=box`."
+        "; expected text, numbers or booleans. If the column is not an attribute, set `ignore_columns=box`."
     )
     assert error(path, group_column="", image_column="box").endswith(
         "; expected text, numbers or booleans. Name another column with `image_column=NAME`."
     )
     assert OwnTable(path, TableSettings(ignore_columns=("box",))).attributes == ("Hat",)
     path.write_bytes(path.read_bytes()[:-20])
-    assert " is a damaged or half written Parquet file" in error(path)
+    assert " is a damaged or incomplete Parquet file" in error(path)
 
 
 def test_columns_to_ignore(table):
     with_column(table, "notes", ["left", "", "blurred", "x"])
     message = error(table)
     assert message.startswith(", line 2: the column 'notes' holds 'left'; expected 1 or 0, 1 or -1, true or false, or")
-    assert message.endswith("Correct it. If the column is no attribute, give `ignore_columns=notes`.")
+    assert message.endswith("Correct it. If the column is not an attribute, set `ignore_columns=notes`.")
     assert OwnTable(table, TableSettings(ignore_columns=("notes", "absent"), **SETTINGS)).attributes == ("Hat", "Smile")
-    assert "If these columns are no attributes, give `ignore_columns=Hat,person,notes`." in error(
+    assert "If these columns are not attributes, set `ignore_columns=Hat,person,notes`." in error(
         table, group_column="", ignore_columns=("Hat",)
     )
 
@@ -195,7 +195,7 @@ def test_advice_works_as_it_is_copied(table):
     write(table, [row.replace(",1,", ",41,") for row in rows])
     options = Flags()
     options.settings()
-    advice = options.as_flags(error(table)).rsplit("give ", 1)[1].removesuffix(".")
+    advice = options.as_flags(error(table)).rsplit("set ", 1)[1].removesuffix(".")
     options.parse(["train", *shlex.split(advice)])
     assert OwnTable(table, TableSettings(ignore_columns=options.config().ignore_columns, **SETTINGS)).attributes == (
         "Smile",
@@ -230,12 +230,12 @@ def test_columns_that_may_or_may_not_say_the_split(table):
     """None is used or left out silently, since another split would be drawn."""
     with_column(table, "Usage", ["Training", "Training", "Dev", "Testing"])
     assert error(table).endswith(
-        ", line 2: the column 'Usage' holds 'Training'; expected labels. If it says the split of each image, rename it "
-        "to 'split'. If the column is no attribute, give `ignore_columns=Usage`."
+        ", line 2: the column 'Usage' holds 'Training'; expected labels. If it gives the split of each image, rename "
+        "it to 'split'. If the column is not an attribute, set `ignore_columns=Usage`."
     )
     with_column(table, "Partition", ["0", "0", "1", "2"])
     assert error(table) == (
-        " has several columns for the split, split, Partition; expected one. Leave out the others with "
+        " has several columns for the split, split, Partition; expected one. Ignore the others with "
         "`ignore_columns=Partition`."
     )
     source = OwnTable(table, TableSettings(ignore_columns=("Partition",), **SETTINGS))
@@ -243,7 +243,7 @@ def test_columns_that_may_or_may_not_say_the_split(table):
     source = OwnTable(table, TableSettings(ignore_columns=("Partition", "split"), split_ratios=(0, 1, 0), **SETTINGS))
     assert len(source.split("validation")) == 4
     write(table, [line.replace(word, cell) for line, word, cell in zip(LINES, ["-", *WORDS], "-1100", strict=True)])
-    assert ", line 2: the column 'split' holds 0 or 1 but nowhere 2, so they may mean anything; expected" in error(
+    assert ", line 2: the column 'split' holds 0 or 1 but never 2, so their meaning is unclear; expected" in error(
         table
     )
 
@@ -283,13 +283,15 @@ def test_splits_by_ratio_keep_a_group_together(folder):
 def test_an_empty_split(table, folder):
     write(table, LINES[:4])
     with pytest.raises(
-        FarkerasError, match=r"'test' of .*faces.csv is empty: no row has it in the column 'split'; mark"
+        FarkerasError, match=r"'test' of .*faces.csv is empty: the column 'split' gives it no images. Either"
     ):
         OwnTable(table, TableSettings(**SETTINGS)).split("test")
     with pytest.raises(FarkerasError, match="has no split 'val'; expected train, validation, test"):
         OwnTable(table, TableSettings(**SETTINGS)).split("val")
     people = numbered(folder, 30, ["ann"] * 30)
-    with pytest.raises(FarkerasError, match=r"is empty: `split_ratios=0.8,0.2,0` gave it no person; change them, or"):
+    with pytest.raises(
+        FarkerasError, match=r"is empty: `split_ratios=0.8,0.2,0` gives it no person. Change `split_ratios`, or"
+    ):
         OwnTable(people, TableSettings(group_column="person", split_ratios=(0.8, 0.2, 0))).split("test")
 
 
@@ -307,30 +309,42 @@ def test_drawn_faces_beside_the_table_are_told(table, folder):
             "file,person,Hat,split,Smile",
             " has no column 'image' for the images; its columns are file,",
         ),
-        (1, "image,who,Hat,split,Smile", " has no column 'person' for what is to stay in one split; its columns are "),
-        (1, "image,person,Hat,split,Hat", ", line 1: column 'Hat' appears twice; rename or remove one of the two."),
+        (1, "image,who,Hat,split,Smile", " has no column 'person' for the groups; its columns are "),
+        (1, "image,person,Hat,split,Hat", ", line 1: column 'Hat' appears twice. Rename or remove one of the two"),
         (
             1,
             "image,person,Hat,split,a\x1b[1mb",
             ": the column 'a\\x1b[1mb' has the control character '\\x1b'; expected",
         ),
-        (1, "image,person,Hat,split,", ", line 1: column 5 has no name; name it or remove it"),
+        (1, "image,person,Hat,split,", ", line 1: column 5 has no name. Name it or remove it"),
         (3, "photos/b.jpg,ann,yes,train,0", ", line 3: the column 'Hat' holds 'yes'; expected 1 or 0, 1 or -1, true"),
         (3, "photos/b.jpg,ann,2,train,0", ", line 3: the column 'Hat' holds '2'"),
-        (5, "photos/d.jpg,cem,-1,test,", ", line 5: the column 'Hat' holds -1, and 0 in "),
+        (5, "photos/d.jpg,cem,-1,test,", ", line 5: the column 'Hat' holds -1, but 0 in "),
         (3, "photos/a.jpg,ann,1,test,0", ", line 3: photos/a.jpg is listed a second time, first in "),
         (
             3,
             "photos/b.jpg,ann,0,held out,0",
-            ", line 3: the column 'split' holds 'held out'; expected train, validation (or val, valid, dev) or test, ",
+            ", line 3: the column 'split' holds 'held out'; expected train, validation (or val, valid, dev) and test, ",
         ),
         (3, "photos/b.jpg,ann,0,,0", ", line 3: the column 'split' holds ''; expected train"),
-        (5, "photos/d.jpg,ann,1,test,", ", line 5: person 'ann' is in test, and in train in "),
-        (4, ",bob,,validation,True", ", line 4: the column 'image' is empty; write the image's path or remove"),
+        (5, "photos/d.jpg,ann,1,test,", ", line 5: person 'ann' is in the split test, but in "),
+        (4, ",bob,,validation,True", ", line 4: the column 'image' is empty. Enter the image's path or remove"),
         (4, "photos/x.jpg,bob,,validation,1", ", line 4: 1 of the 4 listed images are not on disk: "),
-        (4, "photos/c.jpg,bob,,validation", ", line 4: expected 5 fields, as many as line 1 has names, got 4; correct"),
-        (4, "photos/c.jpg,bob,1,2,validation,1", ", line 4: expected 5 fields, as many as line 1 has names, got 6"),
-        (3, 'photos/b.jpg,"ann,0,train,0', ", line 3: a quote is not closed, or text follows the closing one; correct"),
+        (
+            4,
+            "photos/c.jpg,bob,,validation",
+            ", line 4: expected 5 fields, as many as line 1 has names. Received: 4. Correct",
+        ),
+        (
+            4,
+            "photos/c.jpg,bob,1,2,validation,1",
+            ", line 4: expected 5 fields, as many as line 1 has names. Received: 6",
+        ),
+        (
+            3,
+            'photos/b.jpg,"ann,0,train,0',
+            ", line 3: a quote is not closed, or text follows the closing quote. Correct",
+        ),
         (4, 'photos/c.jpg,"bob" "jr",,validation,1"', ", line 4: a quote is not closed, or text follows the closing"),
     ],
 )
@@ -350,9 +364,9 @@ def test_images_that_are_not_there(table, folder):
 
 def test_without_attributes_and_without_rows(table):
     write(table, ["image,person,split", "photos/a.jpg,ann,train"])
-    assert " has no attribute: its columns are image, person, split. Add a column of 1 and 0 for each" in error(table)
+    assert " has no attributes: its columns are image, person, split. Add a column of 1 and 0 for each" in error(table)
     write(table, LINES[:1])
-    assert " lists no image; expected a row per image below the column names." in error(table)
+    assert " lists no images; expected a row per image below the column names." in error(table)
 
 
 @pytest.mark.parametrize(
@@ -360,14 +374,14 @@ def test_without_attributes_and_without_rows(table):
     [
         (b"", " is empty; expected a line of column names"),
         (b"\n\n", " is empty; expected a line of column names"),
-        (b"<!DOCTYPE html><title>Sign in</title>", " is an HTML page, expected a table, CSV or Parquet"),
-        (b"PK\x03\x04\x14\0", " is an Excel workbook or a zip archive, expected a table"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", " is a binary file or not UTF-8, expected a table"),
-        ("image,Hat\n".encode("utf-16"), " is a binary file or not UTF-8, expected a table"),
-        ("image,Hat\nphotos/ü.jpg,1\n".encode("latin-1"), ", line 2: expected UTF-8 text, got other bytes"),
-        ("image,Hüt\nphotos/a.jpg,1\n".encode("latin-1"), ", line 1: expected UTF-8 text, got other bytes"),
+        (b"<!DOCTYPE html><title>Sign in</title>", " is an HTML page; expected a table, CSV or Parquet"),
+        (b"PK\x03\x04\x14\0", " is an Excel workbook or a zip archive; expected a table"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", " is a binary file or not UTF-8; expected a table"),
+        ("image,Hat\n".encode("utf-16"), " is a binary file or not UTF-8; expected a table"),
+        ("image,Hat\nphotos/ü.jpg,1\n".encode("latin-1"), ", line 2: expected UTF-8 text. Received: other bytes"),
+        ("image,Hüt\nphotos/a.jpg,1\n".encode("latin-1"), ", line 1: expected UTF-8 text. Received: other bytes"),
         (b'image,Hat\na.jpg,"' + b"x,\n" * 70_000, ", line 2: a quote is not closed, or text follows"),
-        (b"PAR1 and no more", " is a damaged or half written Parquet file"),
+        (b"PAR1 and no more", " is a damaged or incomplete Parquet file"),
     ],
 )
 def test_something_else_in_place_of_a_table(table, content, expected):
@@ -378,10 +392,9 @@ def test_something_else_in_place_of_a_table(table, content, expected):
 def test_no_such_table(folder, table):
     with pytest.raises(FarkerasError, match=r"Cannot read the table .*x\.csv \(No such file or directory\); check"):
         OwnTable(folder / "x.csv")
-    assert f" is a folder; expected the table itself, or a folder of Parquet files: `data_dir={table}`." in error(
+    assert f" is a folder; expected a table, or a folder of Parquet files only. Set `data_dir={table}`." in error(
         folder
     )
-    assert (
-        " is a folder; expected the table itself, or a folder of Parquet files: it holds no .csv or .parquet."
-        in error(folder / "photos")
+    assert " is a folder; expected a table, or a folder of Parquet files only. It holds no .csv or .parquet." in error(
+        folder / "photos"
     )

@@ -238,14 +238,17 @@ def test_attributes_of_ones_own_and_png(tmp_path, no_bucket):
     assert train.attributes == ("Beard", "Hat")
     assert all(path.endswith(".png") for path in train.paths)
     with pytest.raises(
-        FarkerasError, match=r"split 'test' of .* is empty: the data set has images only in train\. Take one with all"
+        FarkerasError,
+        match=r"split 'test' of .* is empty: the data set has images only in train\. Use a data set with all",
     ):
         TFDS(tmp_path).split("test")
 
 
 def test_a_data_set_of_something_else(tmp_path, no_bucket):
     prepare_own(tmp_path, {"label": np.int64}, [{"label": 1}])
-    assert "has the features image, label; expected 'image', an image, and 'attributes', booleans" in error(tmp_path)
+    assert "has the features image, label; expected 'image', an image, and 'attributes', named booleans" in error(
+        tmp_path
+    )
 
 
 @pytest.mark.parametrize("name", ["celeb_a-train.tfrecord-00000-of-00001", "dataset_info.json", "features.json"])
@@ -271,7 +274,7 @@ def test_images_or_labels_that_are_gone(opened):
     (folder / "images-test.tfrecord").write_bytes(whole[:-1])
     message = error(opened)
     assert f"{folder}/images-test.tfrecord is missing or incomplete" in message
-    assert message.endswith(f"Remove {folder}, and it is made again from TFDS's files.")
+    assert message.endswith(f"Remove {folder}; it is then created again from TFDS's files.")
     (folder / INDEX).write_bytes(b"")
     assert f"{folder / INDEX} cannot be read and may be damaged" in error(opened)
 
