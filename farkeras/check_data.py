@@ -34,7 +34,7 @@ from farkeras.native_logs import silence_native_logs
 def define(flags: Flags) -> None:
     flags.worker_count("Threads that read and decode")
     flags.path("json", "JSON file to write, replaced if there.")
-    flags.boolean("shortcuts", False, "Also measure whether the attributes can be told without looking at faces.")
+    flags.boolean("shortcuts", False, "Also measure how well attributes can be predicted without seeing faces.")
     flags.path(
         "workdir", "Folder of the run, whose disk must have room; with --shortcuts, the evaluated run to compare with."
     )
