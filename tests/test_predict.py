@@ -158,6 +158,6 @@ def test_overlay_of_a_model_without_masks(workdir, tmp_path):
     places = [f"--workdir={workdir}", f"--overlay={tmp_path / 'out.png'}", f"--output={tmp_path / 'out.csv'}"]
     out, err = predict("none.png", *places, code=1)
     assert out == ""
-    assert "has no masks of facial regions; expected one that has, MGMTN. Leave out --overlay" in err
+    assert "has no masks of facial regions; expected an MGMTN model. Leave out --overlay" in err
     assert err.count("\n") == 1  # the photograph, which is not there, was not tried
     assert list(tmp_path.iterdir()) == []

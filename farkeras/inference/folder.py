@@ -1,4 +1,4 @@
-"""The attributes of all photographs in a folder, as a CSV file."""
+"""Recognition of the attributes of all photographs in a folder, written as a CSV file."""
 
 import csv
 import os
@@ -18,21 +18,22 @@ def predict_folder(
     align: bool = True,
     progress: Progress | None = None,
 ) -> list[Prediction]:
-    """Recognises the attributes of every photograph in a folder and writes them as a CSV file.
+    """Recognise the attributes of every photograph in a folder, and write them to a CSV file.
 
     Args:
-        model: The folder of a training run, a `.keras` file, or what `farkeras.load` gave.
-        folder: Folder of photographs; its sub-folders are not searched.
-        output: CSV file to write, replaced if there; by default `<folder>/predictions.csv`.
-        align: Whether these are photographs, in which a face is found and aligned first; with False they are crops
-            aligned as CelebA's are.
-        progress: Called as `progress(photos_done, photos_total)`.
+        model: The workdir of a training run, a `.keras` file, or a `Recognizer` from `farkeras.load`.
+        folder: The folder of photographs; subfolders are not searched.
+        output: The CSV file; `<folder>/predictions.csv` by default. An existing file is replaced.
+        align: Whether to find and align the face in each photograph first. If False, the files must be aligned faces,
+            such as CelebA's crops.
+        progress: A function that is called as `progress(photos_done, photos_total)`.
 
     Returns:
-        One prediction a photograph, in the order of the names; one that cannot be used has an `error`.
+        One prediction per photograph, in the order of their names. For a photograph that cannot be used, the prediction
+        has an `error`.
 
     Raises:
-        FarkerasError: No model, no photograph there, or the file cannot be written.
+        FarkerasError: The model cannot be loaded, the folder has no photograph, or the CSV file cannot be written.
     """
     photos, errors = find_photos([folder])
     if errors:
@@ -51,12 +52,17 @@ def predict_folder(
 
 
 def write_predictions(path: str | os.PathLike, attributes: Sequence[str], predictions: Iterable[Prediction]) -> None:
-    """Writes a row per photograph: `photo`, a probability per attribute, `error`.
+    """Write a CSV file with one row per photograph: `photo`, a probability per attribute, `error`.
 
-    The file appears when it is complete, and then replaces one that was there.
+    The file appears only when it is complete, and replaces an existing file.
+
+    Args:
+        path: The CSV file.
+        attributes: The attributes, in the order of the columns.
+        predictions: The predictions, one per row.
 
     Raises:
-        FarkerasError: The file cannot be written there.
+        FarkerasError: The file cannot be written.
     """
     try:
         with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8", errors=ESCAPED) as file:
@@ -66,4 +72,4 @@ def write_predictions(path: str | os.PathLike, attributes: Sequence[str], predic
                 values = [f"{p.probabilities[a]:.6f}" if p.probabilities else "" for a in attributes]
                 rows.writerow([p.photo, *values, p.error or ""])
     except OSError as error:
-        raise FarkerasError(f"Cannot write {path} ({error.strerror}); choose another place for the CSV file.") from None
+        raise FarkerasError(f"Cannot write {path} ({error.strerror}). Choose another path for the CSV file.") from None

@@ -1,4 +1,4 @@
-"""Predictions for a whole split: on one device or many, exact in both cases."""
+"""Predictions for a whole split, with the same result on one device or several."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,28 +17,32 @@ from farkeras.models.base import LogitsModel
 
 
 class Predictions(NamedTuple):
-    """What a model says of a split; the arrays leave out the undecodable images.
+    """The predictions of a model for a split, without its undecodable images.
 
     Attributes:
-        labels: `int8 [N, A]`, in the order of the examples, as `probabilities`.
-        probabilities: `float32 [N, A]` in [0, 1].
-        undecodable: Paths of the images that could not be decoded.
-        mask_figures: What `evaluate_masks` says of the images whose face was found; empty without key points.
+        labels: `int8 [N, A]`, in the order of the examples.
+        probabilities: `float32 [N, A]` in [0, 1], in the same order.
+        undecodable: Paths of the undecodable images.
+        mask_metrics: The result of `evaluate_masks` for the images in which a face was found; empty without keypoints.
     """
 
     labels: np.ndarray
     probabilities: np.ndarray
     undecodable: list[str]
-    mask_figures: dict
+    mask_metrics: dict
 
 
 def compile_forward(model: LogitsModel, strategy: tf.distribute.Strategy | None = None) -> Callable:
-    """The model's forward pass as one compiled function over the replicas.
+    """Compile a model's forward pass on all replicas.
+
+    Args:
+        model: The model.
+        strategy: The devices; the current strategy by default.
 
     Returns:
-        `forward(batch) -> {"example": int64 [B], "probabilities": float32 [B, A]}`, and `"overlaps": int64 [B, 2, R]`
-        where the batch has points; each with a value per replica. `batch` is an element of a dataset that `strategy`
-        distributes.
+        A function `forward(batch)`, where `batch` is an element of a dataset that `strategy` distributes. It returns a
+        dict with one value per replica: `"example"`, int64 `[B]`; `"probabilities"`, float32 `[B, A]`; and, if the
+        batch has keypoints, `"overlaps"`, int64 `[B, 2, R]`.
     """
     strategy = strategy or tf.distribute.get_strategy()
 
@@ -58,15 +62,15 @@ def compile_forward(model: LogitsModel, strategy: tf.distribute.Strategy | None 
 
 
 def mask_overlaps(predicted: tf.Tensor, masks: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
-    """Intersections and unions of masks at threshold 0.5, at the resolution of the targets.
+    """Count the pixels in the intersections and unions of predicted and target masks, at threshold 0.5.
 
     Args:
-        predicted: `[B, h, w, R]` in 0..1; resized (bilinear) to the targets' size.
-        masks: `[B, H, W, R]` targets in 0..1.
-        found: `[B]` bool; False counts nothing.
+        predicted: `[B, h, w, R]` in 0..1; resized to the size of the targets (bilinear).
+        masks: `[B, H, W, R]`: targets in 0..1.
+        found: `[B]` bool: False for an image in which no face was found, whose counts are 0.
 
     Returns:
-        int64 `[B, 2, R]` pixels.
+        int64 `[B, 2, R]`: the numbers of pixels in the intersections and in the unions.
     """
     predicted = tf.image.resize(predicted, tf.shape(masks)[1:3]) >= 0.5
     wanted, known = masks >= 0.5, found[:, None, None, None]
@@ -84,27 +88,31 @@ def predict_examples(
     forward: Callable | None = None,
     keypoints: Keypoints | None = None,
 ) -> Predictions:
-    """Predicts every example once.
+    """Predict every example once.
 
     Args:
-        model: With the examples' attributes, in order.
+        model: A model with the attributes of the examples, in the same order.
         examples: The images and labels.
-        preprocessing: What the model was trained with; see `farkeras.data.pipeline`.
-        batch_size: Images in a batch of all replicas together; rounded up to a multiple of the replicas.
-        strategy: The devices; by default the current strategy.
-        forward: `compile_forward(model, strategy)`, for a caller that predicts many times and compiles once.
-        keypoints: Of the examples, for models with masks: those are compared at the image's size.
+        preprocessing: The preprocessing that the model was trained with; see `farkeras.data.pipeline`.
+        batch_size: Number of images in a global batch; rounded up to a multiple of the number of replicas.
+        strategy: The devices; the current strategy by default.
+        forward: The result of `compile_forward(model, strategy)`, for callers that predict several times.
+        keypoints: The keypoints of the examples, for a model with masks. The masks are then compared with targets at
+            the size of the image.
+
+    Returns:
+        The predictions.
 
     Raises:
-        FarkerasError: There is no example, or more than 1 % of the images cannot be decoded.
+        FarkerasError: There are no examples, or more than 1 % of the images are undecodable.
     """
     if not len(examples):
-        raise FarkerasError("This split has no images; choose another one.")
+        raise FarkerasError("This split has no images. Choose another split.")
     strategy = strategy or tf.distribute.get_strategy()
     forward = forward or compile_forward(model, strategy)
     replicas = strategy.num_replicas_in_sync
     dataset = evaluation_dataset(examples, preprocessing, -(-batch_size // replicas) * replicas, keypoints)
-    # Each worker of several predicts the whole split on its own replicas: no results to exchange.
+    # With several workers, each predicts the whole split on its own replicas, so they exchange no results.
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     distributed = strategy.experimental_distribute_dataset(dataset.with_options(options))
@@ -121,9 +129,9 @@ def predict_examples(
         probabilities[index] = results["probabilities"][real]
         seen[index] = True
         if keypoints:
-            overlaps = overlaps + results["overlaps"].sum(axis=0)  # padding has no face
+            overlaps = overlaps + results["overlaps"].sum(axis=0)  # padding counts 0
 
     undecodable = [str(path) for path in examples.paths[~seen]]
     check_undecodable(undecodable, len(examples))
-    figures = evaluate_masks(overlaps, int(keypoints.found[seen].sum())) if keypoints else {}
-    return Predictions(examples.labels[seen], probabilities[seen], undecodable, figures)
+    mask_metrics = evaluate_masks(overlaps, int(keypoints.found[seen].sum())) if keypoints else {}
+    return Predictions(examples.labels[seen], probabilities[seen], undecodable, mask_metrics)

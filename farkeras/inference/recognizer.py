@@ -1,4 +1,4 @@
-"""Attribute probabilities of photographs with a trained model: `farkeras.load("runs/demo")(["a.jpg"])`."""
+"""Recognition of attributes in photographs with a trained model: `farkeras.load("runs/demo")(["a.jpg"])`."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,13 +21,13 @@ from farkeras.photos.regions import FaceRegions
 
 @dataclass(frozen=True)
 class Prediction:
-    """What came of one photograph: probabilities, or the reason why not.
+    """The result for one photograph: probabilities, or an error.
 
     Attributes:
-        photo: Its path, or "image 0", "image 1", ... for images without a path.
+        photo: The path of the photograph, or `"image 0"`, `"image 1"`, ... for images without a path.
         probabilities: Attribute -> probability in 0..1, in the model's order; None after an error.
-        error: One sentence that names the photograph, or None.
-        regions: The photograph and the masks of its face, where they were asked for.
+        error: A sentence that names the photograph and the cause, or None.
+        regions: The photograph and the masks of its face, or None if they were not requested.
     """
 
     photo: str
@@ -37,34 +37,37 @@ class Prediction:
 
 
 def load(path: str | os.PathLike, batch_size: int = 8) -> "Recognizer":
-    """Loads a trained model for prediction.
+    """Load a trained model for prediction.
 
     Args:
-        path: The folder of a training run, or a `.keras` file.
-        batch_size: Photographs per call of the model; the last batch is filled up, so one compiled function serves all.
+        path: The workdir of a training run, or a `.keras` file.
+        batch_size: Number of photographs per call of the model. The last batch is padded, so the model is compiled only
+            once.
+
+    Returns:
+        A `Recognizer`.
 
     Raises:
-        FarkerasError: No model there, or one that farkeras did not write.
+        FarkerasError: The model does not exist, or was not saved by farkeras.
     """
     return Recognizer(*load_model(path), batch_size)
 
 
 class Recognizer:
-    """Recognises face attributes in photographs or in CelebA-aligned crops.
+    """Recognise face attributes in photographs or in aligned faces.
 
-    Any number of threads may share a recogniser: each gets the answers that it would get alone, and threads that end
-    leave nothing behind. In a forked child, a recogniser of its parent raises an error, since a fork copies none of
-    TensorFlow's threads.
+    Several threads may share a recogniser. A forked child process must not use a recogniser of its parent, because a
+    fork does not copy TensorFlow's threads; the recogniser then raises an error.
 
     Args:
-        model: Any with the metadata's attributes, in order.
-        metadata: The attributes, their groups, and the model's preprocessing.
-        batch_size: Photographs per call of the model.
+        model: A model with the attributes of the metadata, in the same order.
+        metadata: The attributes, their groups, and the preprocessing of the model.
+        batch_size: Number of photographs per call of the model.
 
     Attributes:
-        attributes: The attributes in the order of all results.
+        attributes: The attributes, in the order of all results.
         groups: Group name -> its attributes.
-        procedural: Whether the model learned from drawn faces; what it says of photographs then means little.
+        procedural: Whether the model was trained on procedural faces. Its predictions for photographs then mean little.
     """
 
     def __init__(self, model: LogitsModel, metadata: ModelMetadata, batch_size: int = 8) -> None:
@@ -78,21 +81,21 @@ class Recognizer:
         self._forward, self._masks = tf.function(model.probabilities), tf.function(model.masks)
 
     def __call__(self, photos: Photo | Iterable[Photo], align: bool = True) -> list[dict[str, float]]:
-        """Recognises the attributes of each photograph's largest face.
+        """Recognise the attributes of the largest face in each photograph.
 
         Args:
-            photos: One or several: paths, open files or their bytes, Pillow images, or `uint8` arrays or tensors
-                `[height, width, 3]`, RGB; or one array `[batch, height, width, 3]`.
-            align: Whether these are photographs, in which a face is found and aligned first; with
-                False they are crops aligned as CelebA's are, of files that are JPEG or PNG. Either way, an image
-                is turned upright by its EXIF orientation first.
+            photos: One or several photographs: paths, open files, bytes of files, Pillow images, or RGB `uint8` arrays
+                or tensors `[height, width, 3]`; or one array `[batch, height, width, 3]`.
+            align: Whether to find and align the face in each photograph first. If False, the images must be aligned
+                faces, such as CelebA's crops, and files must be JPEG or PNG. In both cases, an image is first rotated
+                according to its EXIF orientation.
 
         Returns:
-            For each photograph, attribute -> probability in 0..1, in the model's order.
+            One dict per photograph: attribute -> probability in 0..1, in the model's order.
 
         Raises:
-            FarkerasError: A photograph cannot be read or has no face (`predict_each` goes on), or this process is a
-                forked child of the one that loaded the model.
+            FarkerasError: A photograph cannot be read or has no face (use `predict_each` to continue after such
+                errors), or this process is a forked child of the process that loaded the model.
         """
         predictions = []
         for prediction in self.predict_each(photos, align):
@@ -104,16 +107,20 @@ class Recognizer:
     def predict_each(
         self, photos: Photo | Iterable[Photo], align: bool = True, regions: bool = False
     ) -> Iterator[Prediction]:
-        """As calling the recogniser, batch by batch, with errors among the results.
+        """Recognise the attributes batch by batch, and return errors as results.
 
         Args:
-            photos: As above.
-            align: As above.
-            regions: Whether the results hold their photographs with the model's masks, for
+            photos: The photographs, as for calling the recogniser.
+            align: Whether to find and align the faces, as for calling the recogniser.
+            regions: Whether each result includes the photograph and the model's masks, for
                 `farkeras.report.overlay.write_overlay`.
 
+        Yields:
+            One prediction per photograph, in their order.
+
         Raises:
-            FarkerasError: Regions of a model without masks.
+            FarkerasError: `regions` is set and the model has no masks, or this process is a forked child of the process
+                that loaded the model.
         """
         self._check_process()
         if regions:
@@ -125,7 +132,7 @@ class Recognizer:
             for i, (name, photo) in enumerate(batch):
                 try:
                     crops[i], image, to_photo = self._face(name, photo, align)
-                    if regions:  # else a batch of large photographs need not be held
+                    if regions:  # otherwise, large photographs are not kept in memory
                         origins[i] = image, to_photo
                 except FarkerasError as error:
                     errors[i] = str(error)
@@ -139,10 +146,10 @@ class Recognizer:
                     yield Prediction(name, dict(zip(self.attributes, rows[i], strict=True)), regions=seen)
 
     def probabilities(self, crops: Photo | Iterable[Photo]) -> np.ndarray:
-        """The bare model.
+        """Compute the probabilities of aligned faces.
 
         Args:
-            crops: Faces aligned as CelebA's, as calling the recogniser takes them; sizes may differ.
+            crops: Aligned faces, as for calling the recogniser with `align=False`; their sizes may differ.
 
         Returns:
             `float32` array `[crops, attributes]` in 0..1.
@@ -153,14 +160,14 @@ class Recognizer:
         return self._in_batches(self._forward, crops, (len(self.attributes),))
 
     def masks(self, crops: Photo | Iterable[Photo]) -> np.ndarray:
-        """Where the model sees each facial region in the part of the crops that it is shown.
+        """Compute the masks of the facial regions in aligned faces.
 
         Args:
-            crops: As above.
+            crops: Aligned faces, as for `probabilities`.
 
         Returns:
-            `float32` array `[crops, h, w, R]`, probabilities in 0..1 of `farkeras.attributes.REGIONS`, over the
-            preprocessing's crop box.
+            `float32` array `[crops, h, w, R]` of probabilities in 0..1, with regions in the order of
+            `farkeras.attributes.REGIONS`. The masks cover the crop box of the model's preprocessing.
 
         Raises:
             FarkerasError: The model has no masks, or a crop cannot be read.
@@ -171,15 +178,15 @@ class Recognizer:
     def _check_masks(self) -> None:
         if not self._model.has_masks:
             raise FarkerasError(
-                f"The model '{self._model.name}' has no masks of facial regions; expected one that has, MGMTN. "
+                f"The model '{self._model.name}' has no masks of facial regions; expected an MGMTN model. "
                 "Leave out `overlay`, or train with `model=mgmtn`."
             )
 
     def _check_process(self) -> None:
-        if os.getpid() != self._process:  # TensorFlow would wait for threads that are not there
+        if os.getpid() != self._process:  # TensorFlow would wait for threads that do not exist
             raise FarkerasError(
                 "This recogniser was loaded before the process was forked, and TensorFlow does not work in a forked "
-                "child. Load it in the child; with gunicorn, leave out --preload."
+                "child process. Load the model in the child process; with gunicorn, leave out --preload."
             )
 
     def _in_batches(self, function: Callable, photos: Photo | Iterable[Photo], shape: tuple[int, ...]) -> np.ndarray:
@@ -194,22 +201,22 @@ class Recognizer:
         return np.concatenate(results)
 
     def _face(self, name: str, photo: Photo, align: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The aligned crop, the photograph, and the `[2, 3]` matrix from pixels of the one to the other's."""
+        """The crop, the photograph, and the `[2, 3]` matrix from the crop's pixels to the photograph's pixels."""
         image = read_photo(photo, name) if align else read_crop(photo, name)
         if not align:
             return image, image, np.eye(2, 3)
         try:
             load_face_finder()
         except FarkerasError as error:
-            raise FarkerasError(f"{error} Crops aligned as CelebA's need none: `align=False`.") from None
+            raise FarkerasError(f"{error} Aligned faces need no face detection: set `align=False`.") from None
         eyes = find_eyes(image, name)
         try:
             return alignment.cut_crop(image, eyes), image, alignment.inverse(alignment.similarity_from_eyes(eyes))
-        except FarkerasError as error:  # knows the eyes, not whose they are
+        except FarkerasError as error:  # it does not name the photograph
             raise FarkerasError(f"{name}: {error}") from None
 
     def _regions(self, crop: np.ndarray, photo: np.ndarray, to_photo: np.ndarray, masks: np.ndarray) -> FaceRegions:
-        """The masks cover the preprocessing's box of the crop; its edges are half a pixel beyond the pixel centres."""
+        """Place the masks, which cover the preprocessing's crop box, on the photograph; pixel centres are integers."""
         top, left, bottom, right = pixels_of(self._preprocessing.crop, crop.shape[:2])
         turn, shift = to_photo[:, :2], to_photo[:, 2]
         sides, corner = (right - left, bottom - top), (left - 0.5, top - 0.5)

@@ -239,7 +239,7 @@ class TestRegions:
             lambda: recognizer.masks([plain(0, 0, 0)]),
             lambda: list(recognizer.predict_each(["none.jpg"], regions=True)),
         ):
-            with pytest.raises(FarkerasError, match="has no masks of facial regions; expected one that has, MGMTN"):
+            with pytest.raises(FarkerasError, match="has no masks of facial regions; expected an MGMTN model"):
                 ask()
 
     def test_discs_at_the_pupils_lie_on_the_photographs_pupils(self):
