@@ -1,4 +1,4 @@
-"""One test that every layer goes through alike."""
+"""A test that every layer must pass."""
 
 import tempfile
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def run_layer_test(
         ... )  # fmt: skip
     """
     if (input_shape is None) == (input_data is None):
-        raise ValueError("Give either `input_shape` or `input_data`.")
+        raise ValueError("Set either `input_shape` or `input_data`.")
     call_kwargs = call_kwargs or {}
     keras.utils.set_random_seed(0)
     if input_data is None:
@@ -91,7 +91,7 @@ def run_layer_test(
 def _check_calls(
     layer: keras.layers.Layer, input_data: Structure, call_kwargs: dict[str, Any], expected_output_shape: tuple
 ) -> list[np.ndarray]:
-    """Returns the eager call's outputs as a flat list."""
+    """Compare symbolic and eager calls, and return the eager outputs as a flat list."""
 
     def symbolic_outputs(batch: tuple[int | None, ...]) -> list[keras.KerasTensor]:
         inputs = tree.map_structure(lambda x: keras.KerasTensor((*batch, *x.shape[len(batch) :])), input_data)
@@ -136,7 +136,7 @@ def _check_mixed_precision(
     same("dtypes of the output under mixed_bfloat16", _dtypes(halves), ["bfloat16"] * len(outputs))
     for full, half in zip(outputs, halves, strict=True):
         half = keras.ops.convert_to_numpy(keras.ops.cast(half, "float32"))
-        # bfloat16 has 8 bits; layers of a few operations stay within a few units of the largest value.
+        # bfloat16 has a precision of 8 bits, so the tolerance is a few units in the last place of the largest value.
         np.testing.assert_allclose(half, full, atol=0.05 * max(np.abs(full).max(), 1e-3))
 
 

@@ -1,4 +1,4 @@
-"""The tests that every loss and every metric goes through, on whichever Keras backend is active."""
+"""Tests that every masked loss and metric must pass, on the active Keras backend."""
 
 import tempfile
 from pathlib import Path
@@ -20,25 +20,26 @@ def run_loss_test(
     unknown: np.ndarray,
     expected: float,
 ) -> None:
-    """Checks what a masked loss must do.
+    """Check the properties that every masked loss must have.
 
-    - The constructor's arguments are the config's keys; the config goes through JSON and gives the same loss again.
-    - The value is the expected one. Predictions of unknown targets change nothing and get no gradient.
-    - `reduction="none"` gives the losses one by one, `"sum"` their sum.
-    - Sample weights of 1 change nothing; of 0 for all, they make the loss 0.
-    - A model that was compiled with it is the same after saving and loading, and evaluates to the same loss.
-    - A compiled training step under `mixed_bfloat16` gives a finite float32 loss.
+    - The config has the constructor's arguments as keys, and recreates the same loss through JSON.
+    - The loss has the expected value, and predictions for unknown targets do not change it.
+    - `reduction="none"` returns the individual losses, and `"sum"` returns their sum.
+    - Sample weights of 1 do not change the loss, and sample weights of 0 make it 0.
+    - A model compiled with the loss evaluates to the expected value, also after saving and loading.
+    - A compiled training step under `mixed_bfloat16` returns nearly the expected value, and changes weights by finite
+      values.
 
     Args:
-        loss_class: The class, registered with Keras.
-        init_kwargs: Arguments of the constructor.
-        y_true: Targets with the batch, some unknown.
+        loss_class: The class of the loss, registered with Keras.
+        init_kwargs: The arguments of the constructor.
+        y_true: Targets including the batch, some of them unknown.
         y_pred: Predictions, float32.
-        unknown: Bool, of the shape of the losses one by one: which targets are unknown.
-        expected: The loss.
+        unknown: Bool array in the shape of the individual losses: True for unknown targets.
+        expected: The expected loss.
 
     Raises:
-        AssertionError: Something of the above does not hold.
+        AssertionError: One of the properties does not hold.
     """
     keras.utils.set_random_seed(0)
     loss = loss_class(**init_kwargs)
@@ -76,22 +77,23 @@ def run_metric_test(
     y_pred: np.ndarray,
     expected: float | list[float] | dict[str, float],
 ) -> None:
-    """Checks what a masked metric must do.
+    """Check the properties that every masked metric must have.
 
-    - The constructor's arguments are the config's keys; the config goes through JSON and gives the same metric again.
-    - The result is the expected one, from one batch or from several, and again after `reset_state`.
-    - Sample weights of 1 change nothing; images of weight 0 do not count.
-    - `fit` and `evaluate` of a model compiled under `mixed_bfloat16` give it, also after saving and loading.
+    - The config has the constructor's arguments as keys, and recreates the same metric through JSON.
+    - The result has the expected value from one batch and from several batches, also after `reset_state`.
+    - Sample weights of 1 do not change the result, and images of weight 0 are ignored.
+    - `fit` and `evaluate` of a model compiled under `mixed_bfloat16` give the expected value, also after saving and
+      loading.
 
     Args:
-        metric_class: The class, registered with Keras.
-        init_kwargs: Arguments of the constructor.
-        y_true: `(batch, attributes)`, some unknown; four images or more.
-        y_pred: Predictions, float32; short binary fractions, which bfloat16 holds exactly.
-        expected: The result; NaN for what is undefined.
+        metric_class: The class of the metric, registered with Keras.
+        init_kwargs: The arguments of the constructor.
+        y_true: `(batch, attributes)` labels of at least four images, some of them unknown.
+        y_pred: Predictions, float32, that bfloat16 represents exactly.
+        expected: The expected result, with NaN for undefined values.
 
     Raises:
-        AssertionError: Something of the above does not hold.
+        AssertionError: One of the properties does not hold.
     """
     metric = metric_class(**init_kwargs)
     check_config(metric, init_kwargs)
@@ -112,7 +114,7 @@ def _check_compiled(metric: keras.metrics.Metric, y_true: np.ndarray, y_pred: np
     model = _identity(y_pred)
     model.compile(keras.optimizers.SGD(0.0), "mean_squared_error", metrics=[metric])
     data = {"x": y_pred, "y": y_true.astype("float32"), "batch_size": 2, "verbose": 0}
-    history = model.fit(**data, epochs=2).history  # two, so that a second epoch starts from nothing
+    history = model.fit(**data, epochs=2).history  # the second epoch must start with a reset state
     for what, one in (("evaluate", model), ("evaluate after loading", _saved(model))):
         results = one.evaluate(**data, return_dict=True)
         results.pop("loss")
@@ -132,7 +134,7 @@ def _close_results(what: str, received: Any, expected: Any) -> None:
 
 
 def _identity(values: np.ndarray) -> keras.Model:
-    """A model that gives what it is given, with weights that can be trained."""
+    """A model with trainable weights that returns its input."""
     inputs = keras.Input(values.shape[1:])
     layer = keras.layers.Dense(values.shape[-1], kernel_initializer="identity", name="identity")
     return keras.Model(inputs, layer(inputs))

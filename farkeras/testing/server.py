@@ -1,4 +1,4 @@
-"""`python -m farkeras.serve` in another process."""
+"""`python -m farkeras.serve` as a separate process."""
 
 import re
 import subprocess
@@ -14,13 +14,13 @@ _SERVING = re.compile(r"^Serving: gRPC at (\S+), REST at http://(\S+)$", re.MULT
 
 
 class LocalServer(NamedTuple):
-    """A server that answers.
+    """A running server.
 
     Attributes:
-        process: Process of the server.
-        address: host:port of gRPC.
-        rest_address: host:port of REST.
-        output: The file that it prints to.
+        process: The process of the server.
+        address: `host:port` of gRPC.
+        rest_address: `host:port` of REST.
+        output: The file with the server's output.
     """
 
     process: subprocess.Popen
@@ -31,16 +31,19 @@ class LocalServer(NamedTuple):
 
 @contextmanager
 def local_server(*flags: str, port: int = 0, rest_port: int = 0, seconds: float = 120.0) -> Iterator[LocalServer]:
-    """A local server from the moment it answers to the end of the block.
+    """Run a local server until the end of the block, which starts when the server is ready.
 
     Args:
-        *flags: Flags of the command, such as "--model_dir=...".
-        port: Port of gRPC; 0 for a free one.
-        rest_port: Port of REST; 0 for a free one.
-        seconds: Time within which the server must answer.
+        *flags: Flags of the command, such as `"--model_dir=..."`.
+        port: gRPC port; 0 means a free port.
+        rest_port: REST port; 0 means a free port.
+        seconds: Time limit for the start of the server, in seconds.
+
+    Yields:
+        A `LocalServer`.
 
     Raises:
-        RuntimeError: The server ended, or does not answer in time; the message holds its output.
+        RuntimeError: The server ended or is not ready in time. The message contains its output.
     """
     command = [sys.executable, "-m", "farkeras.serve", f"--port={port}", f"--rest_api_port={rest_port}"]
     command += ["--file_system_poll_wait_seconds=0.1", *flags]
@@ -52,7 +55,7 @@ def local_server(*flags: str, port: int = 0, rest_port: int = 0, seconds: float 
             end = time.monotonic() + seconds
             while not (match := _SERVING.search(output.read_text())):
                 if process.poll() is not None or time.monotonic() > end:
-                    raise RuntimeError(f"The server does not answer: {output.read_text()}")
+                    raise RuntimeError(f"The server is not ready. Its output: {output.read_text()}")
                 time.sleep(0.02)
             yield LocalServer(process, match[1], match[2], output)
         finally:
