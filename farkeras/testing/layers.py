@@ -25,30 +25,31 @@ def run_layer_test(
     expected_num_non_trainable_weights: int,
     call_kwargs: dict[str, Any] | None = None,
 ) -> None:
-    """Checks what every Keras layer must do, on whichever Keras backend is active.
+    """Check the properties that every Keras layer must have, on the active Keras backend.
 
-    - The constructor's arguments are the config's keys; the config goes through JSON and gives the same layer again.
-    - The layer can be built alone, and has the expected weights, under different paths.
-    - Symbolic and eager calls agree with one another in shape and dtype, and with `compute_output_shape`.
-    - A model with the layer is the same after `.keras` saving and loading.
-    - Two compiled training steps move every trainable weight (two, so that weights behind a gate that starts at 0 move
-      as well), and all stay finite.
-    - Under `mixed_bfloat16` the output is bfloat16, the weights are float32, and the numbers nearly the same.
+    - The config has the constructor's arguments as keys, and recreates the same layer through JSON.
+    - The layer can be built on its own. It has the expected number of weights, and their paths differ.
+    - Symbolic and eager calls have the same shapes and dtypes, also according to `compute_output_shape`.
+    - A model with the layer has the same outputs after saving as `.keras` and loading.
+    - Two compiled training steps change every trainable weight, and all weights stay finite. There are two steps,
+      because weights behind a gate that starts at 0 change in the second step only.
+    - Under `mixed_bfloat16` the outputs are bfloat16 and nearly the same, and the weights are float32.
 
     Args:
-        layer_class: The class, registered with Keras.
-        init_kwargs: Arguments of the constructor: a dict, or a function that makes one. Give a function when an
-            argument is itself a layer, for it is called once for each layer that the test makes.
-        input_shape: Shape of the input with the batch, without None; for several inputs a list or dict of shapes. The
-            data are then normal random numbers.
-        input_data: The input in place of `input_shape`, when random numbers will not do.
-        expected_output_shape: With the batch; a tuple of shapes where the call gives several outputs.
-        expected_num_trainable_weights: How many weight variables.
-        expected_num_non_trainable_weights: Likewise.
+        layer_class: The class of the layer, registered with Keras.
+        init_kwargs: The arguments of the constructor: a dict, or a function that returns one. Pass a function if an
+            argument is itself a layer; the test calls it once for each layer that it creates.
+        input_shape: Shape of the input including the batch, without None; for several inputs a list or dict of shapes.
+            The input is then normally distributed random numbers.
+        input_data: The input, instead of `input_shape`, if random numbers are not suitable.
+        expected_output_shape: Shape of the output including the batch; a tuple of shapes for several outputs.
+        expected_num_trainable_weights: Expected number of trainable weight variables.
+        expected_num_non_trainable_weights: Expected number of non-trainable weight variables.
         call_kwargs: Further arguments of the call.
 
     Raises:
-        AssertionError: Something of the above does not hold.
+        AssertionError: One of the properties does not hold.
+        ValueError: Neither or both of `input_shape` and `input_data` are given.
 
     Examples:
         >>> run_layer_test(
