@@ -67,14 +67,14 @@ _PHOTO = "The photo"
 
 
 class Demo:
-    """Answers the requests of the demo page; threads may share it."""
+    """Answers to the requests of the demo page; threads may share it."""
 
     def __init__(self, models: Models):
         self._models, self._one_at_a_time = models, threading.Lock()
 
     @staticmethod
     def page() -> bytes:
-        """Returns the HTML, in UTF-8, with the style sheet and the script inside."""
+        """Return the HTML, in UTF-8, with the style sheet and the script inside."""
         page = _file("demo.html")
         for part in ("demo.css", "demo.js"):
             page = page.replace(f"/* {part} */".encode(), _file(part))
@@ -82,11 +82,11 @@ class Demo:
 
     @staticmethod
     def example() -> bytes:
-        """Returns the example photograph, a JPEG file."""
+        """Return the example photograph, a JPEG file."""
         return _file("example.jpg")
 
     def describe(self) -> dict:
-        """Returns the answer to `GET /demo/model`, see the module's docstring.
+        """Return the answer to `GET /demo/model`, see the module's docstring.
 
         Raises:
             RequestError: The model is not an export of farkeras.
@@ -102,7 +102,7 @@ class Demo:
         }
 
     def recognize(self, file: bytes, align: bool, deadline: Deadline) -> dict:
-        """Returns the answer to `POST /demo/photo` and `POST /demo/crop`, see the module's docstring.
+        """Return the answer to `POST /demo/photo` and `POST /demo/crop`, see the module's docstring.
 
         Args:
             file: Content of an image file: of a photograph in a format that Pillow reads, or of a crop as JPEG or PNG.
@@ -154,7 +154,7 @@ def _file(name: str) -> bytes:
 
 
 def _check_pixels(file: bytes) -> None:
-    """Raises for an image with too many pixels, by its header; other errors are left to the reader of the image."""
+    """Raise an error if the header of an image names too many pixels; the reader raises all other errors."""
     try:
         with opened(io.BytesIO(file)) as image:
             width, height = image.size
@@ -165,7 +165,7 @@ def _check_pixels(file: bytes) -> None:
 
 
 def _faces(file: bytes) -> tuple[dict[str, int], int, list[dict[str, float]], list[np.ndarray]]:
-    """Returns the size of a photograph, the number of its faces, and the frames and crops of the largest ones."""
+    """Return the size of a photograph, the number of its faces, and the frames and crops of the largest ones."""
     image = read_photo(file)
     found = find_faces(image)
     if not found:

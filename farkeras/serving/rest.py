@@ -107,7 +107,7 @@ class Rest:
                 ) from None
 
     def _describe(self, match: re.Match, body: bytes) -> Response:
-        """Returns what the demo page says about its model."""
+        """Describe the model of the demo page."""
         answer = self._answers.counted(lambda: "", "Demo", "REST", lambda: _json(self._demo.describe()))
         return Response(200, answer)
 

@@ -102,6 +102,9 @@ def test_keyboard(page, astronaut):
     page.focus("h3 button >> nth=0")
     page.keyboard.press("Space")
     assert page.get_attribute(".mask.shown", "data-name") == "Mouth"
+    give(page, "paste", b"text")
+    assert focused(page) == "file", "the button that had the focus is hidden"
+    page.wait_for_selector("#status.error")
 
 
 def test_upload_and_result(page, demo_url, crop):

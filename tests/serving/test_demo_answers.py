@@ -14,6 +14,8 @@ from farkeras.attributes import REGIONS
 from farkeras.clients import RestClient
 from farkeras.photos.landmarks import find_faces
 from farkeras.serving import demo
+from farkeras.serving.deadline import Deadline
+from farkeras.serving.errors import RequestError
 from farkeras.serving.loaded import LoadedVersion
 from tests.serving.demo_server import GROUPING, post, serve
 
@@ -126,6 +128,12 @@ def test_what_cannot_be_used(demo_url, monkeypatch):
     monkeypatch.setattr(demo, "MAX_BYTES", 10)
     assert post(demo_url, "crop", file.getvalue())[1]["error"].endswith("bytes; expected at most 10.")
     assert post(demo_url, "other", b"")[0] == 404
+
+
+def test_a_photograph_waits_for_its_turn_no_longer_than_its_deadline():
+    page = demo.Demo(None)
+    with page._one_at_a_time, pytest.raises(RequestError, match="deadline passed"):
+        page.recognize(b"", True, Deadline.after(0.01))
 
 
 def test_another_model(demo_export, tmp_path, crop):
