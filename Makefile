@@ -82,7 +82,7 @@ soak: $(FACES)
 
 # The documentation site, in build/site. A broken link or a missing page is an error.
 docs: install
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "The site is in build/site/index.html."
 
 lint: install

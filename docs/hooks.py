@@ -62,8 +62,10 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
     return re.sub(r"\]\((?P<path>(?:\.\.?/)[^)#\s]*)(?P<anchor>#[^)\s]*)?\)", on_site, markdown)
 
 
-def on_page_content(html: str, **_: Any) -> str:
-    """LaTeX, marked by the extension arithmatex, to MathML."""
+def on_page_content(html: str, page: Any, config: MkDocsConfig, files: Files) -> str:
+    """LaTeX, marked by the extension arithmatex, becomes MathML; links in a notebook lead to pages."""
+    if page.file.src_uri.endswith(".ipynb"):
+        html = re.sub(r'href="([\w/]+)\.md(?=[#"])', r'href="\1.html', html)
 
     def mathml(found: re.Match) -> str:
         block = found["open"] == "["

@@ -43,4 +43,4 @@ def test_it_shows_its_results(notebook):
     assert {output.output_type for output in outputs} <= {"stream", "display_data", "execute_result"}
     assert not [output for output in outputs if output.get("name") == "stderr"]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
-    assert NOTEBOOK.stat().st_size < 500_000
+    assert NOTEBOOK.stat().st_size < 600_000

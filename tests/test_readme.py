@@ -1,4 +1,4 @@
-"""The page on a user's own attributes: its commands, run on procedural faces, and what they make; and the README's lines."""
+"""The page on a user's own attributes: its commands, run on procedural faces. The first lines of the README."""
 
 import json
 import os

@@ -290,9 +290,9 @@ def pipeline() -> None:
         ("farkeras predict", "photographs"),
         ("Export", "with a parity check"),
     ]
-    for x, lines in zip(columns, uses, strict=True):
+    for x, use in zip(columns, uses, strict=True):
         picture.arrow((x, 448), (x, 500), label="workdir")
-        picture.box(x - 134, 500, 268, 88, list(lines), SHARED)
+        picture.box(x - 134, 500, 268, 88, list(use), SHARED)
     artifacts = [
         ("SavedModel", "TF Serving", "or farkeras serve", "gRPC, REST clients"),
         ("ONNX", "ONNX Runtime", "servers, desktops"),
