@@ -1,6 +1,6 @@
 """Packs a data set for disks that are slow with small files: `python -m farkeras.pack --data_dir=DIR --output=PACKED`.
 
-Then train with `--source=packed --data_dir=PACKED` in place of the original data set. The results are the same, bit for
+Then train with `--source=packed --data_dir=PACKED` instead of the original data set. The results are the same, bit for
 bit. The folder is complete, so you can copy it to a training machine: it holds the bytes of the images in files of 1000
 images, the labels, the splits, and the keypoints of `python -m farkeras.annotate` if there are any. So check and
 annotate first, then pack. You can also pack again later, which copies the keypoints and does not rewrite the images.
