@@ -48,7 +48,8 @@ class AML(layers.Layer):
         MGMTN, arXiv 2601.01408 (module AML).
 
     Examples:
-        >>> AML(num_masks=8, widths=(8, 16, 32), output_stride=2)(keras.random.uniform((2, 113, 96, 3), 0, 255)).shape
+        >>> images = keras.random.uniform((2, 113, 96, 3), 0, 255)
+        >>> print(AML(num_masks=8, widths=(8, 16, 32), output_stride=2)(images).shape)
         (2, 57, 48, 8)
     """
 

@@ -36,7 +36,7 @@ class CGFF(layers.Layer):
         FAR-AMTN, arXiv 2601.01537 (name and purpose of CGFF).
 
     Examples:
-        >>> CGFF()(keras.random.uniform((2, 8, 64))).shape
+        >>> print(CGFF()(keras.random.uniform((2, 8, 64))).shape)
         (2, 8, 64)
     """
 

@@ -50,7 +50,7 @@ class G2FF(layers.Layer):
 
     Examples:
         >>> maps = [keras.random.uniform((2, 14, 12, 64)), keras.random.uniform((2, 7, 6, 128))]
-        >>> G2FF(width=32)((maps, keras.random.uniform((2, 56, 48, 8)))).shape
+        >>> print(G2FF(width=32)((maps, keras.random.uniform((2, 56, 48, 8)))).shape)
         (2, 8, 32)
     """
 

@@ -46,7 +46,7 @@ class WSGSA(layers.Layer):
         FAR-AMTN, arXiv 2601.01537 (module WSGSA).
 
     Examples:
-        >>> WSGSA(num_groups=8)(keras.random.uniform((2, 7, 7, 64))).shape
+        >>> print(WSGSA(num_groups=8)(keras.random.uniform((2, 7, 7, 64))).shape)
         (2, 8, 64)
     """
 

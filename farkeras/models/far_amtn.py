@@ -48,7 +48,7 @@ class FARAMTN(FaceAttributeModel):
 
     Examples:
         >>> model = FARAMTN("mgmtn8", backbone="MobileNetV3Small", image_size=(96, 96))
-        >>> model(keras.random.uniform((2, 96, 96, 3), 0, 255))["logits"].shape
+        >>> print(model(keras.random.uniform((2, 96, 96, 3), 0, 255))["logits"].shape)
         (2, 40)
     """
 

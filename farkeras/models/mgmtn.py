@@ -62,8 +62,8 @@ class MGMTN(FaceAttributeModel):
     Examples:
         >>> model = MGMTN("mgmtn8", "MobileNetV3Small", image_size=(96, 96), mask_widths=(8, 16, 32), mask_stride=2)
         >>> outputs = model(keras.random.uniform((2, 96, 96, 3), 0, 255))
-        >>> outputs["logits"].shape, outputs["mask_logits"].shape
-        ((2, 40), (2, 48, 48, 8))
+        >>> print(outputs["logits"].shape, outputs["mask_logits"].shape)
+        (2, 40) (2, 48, 48, 8)
     """
 
     has_masks = True
