@@ -253,7 +253,5 @@ def test_an_index_that_cannot_be_read(small, content, message):
 
 def test_no_room_to_write(small):
     small.output.write_text("a file")
-    with pytest.raises(
-        FarkerasError, match=r"Cannot write .*packed \(.*\); remove .* name another with `output`"
-    ):
+    with pytest.raises(FarkerasError, match=r"Cannot write .*packed \(.*\); remove .* name another with `output`"):
         small()
