@@ -88,7 +88,7 @@ def write_overlay(
             for j, line in enumerate(lines, start=1):
                 _draw_line(figure, left, top - LINE * j + 0.04, line, prediction.probabilities, threshold)
         top -= row
-    remark = f"Outlines: the model's masks at 0.5. Lists: probabilities per region, bold from {threshold:.0%}."
+    remark = f"Outlines: the model's masks at threshold 0.5. Lists: attributes by region, in bold from {threshold:.0%}."
     write(figure, GAP, GAP, remark, color=SOFT, size=6.5)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the font lacks a file name's script: boxes are drawn
