@@ -251,7 +251,7 @@ def attribute_losses(
     # -log sigmoid(x) for a positive and -log sigmoid(-x) for a negative label, linearly mixed for a soft label.
     margin = logits * (2.0 * positive - 1.0)
     losses = ops.softplus(-margin) + ops.abs(labels - positive) * margin
-    if focal_gamma:  # the gradient of 0 ** gamma is infinite for gamma below 1
+    if focal_gamma:  # the maximum avoids 0, at which a power below 1 has an infinite gradient
         losses *= ops.maximum(ops.sigmoid(-margin), 1e-30) ** focal_gamma
     if positive_weights is not None:
         losses *= 1.0 + labels * (ops.cast(positive_weights, logits.dtype) - 1.0)

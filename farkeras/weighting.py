@@ -121,8 +121,10 @@ class DWS(TaskWeighting):
     """Dynamic Weighting Strategy: groups that lag behind get larger weights, so that all groups converge in step.
 
     Published: the name of DWS and its purpose, that groups converge in step despite losses of different speed and
-    scale. The paper's formula was not available to us. Our formulation: `L_g` is a running mean of the group's loss,
-    `L_g0` its value at the end of the warm-up, and `p_g = L_g / L_g0` the fraction of the loss that remains:
+    scale. The paper's formula was not available to us.
+
+    Our formulation: `L_g` is a running mean of the group's loss, `L_g0` its value at the end of the warm-up, and
+    `p_g = L_g / L_g0` the fraction of the loss that remains:
 
         lag    r_g = p_g / mean_h p_h
         scale  c_g = (mean_h L_h0 / L_g0) ** alpha

@@ -11,9 +11,11 @@ class CGFF(layers.Layer):
         A  = softmax((G Wq) (G Wk)^T / sqrt(d))       Wq, Wk: C -> d, d = C / reduction
         G' = G + gamma (A G)                          gamma: a learned scalar that starts at 0
 
-    Published: the module's name and its purpose, that groups interact high in the network; the paper's formula was not
-    available to us. Our formulation: the equations above. The number of parameters does not depend on the number of
-    groups, and training starts from independent groups because `gamma` starts at 0.
+    Published: the module's name and its purpose, that groups interact high in the network. The paper's formula was not
+    available to us.
+
+    Our formulation: the equations above. The number of parameters does not depend on the number of groups, and training
+    starts from independent groups because `gamma` starts at 0.
 
     Args:
         reduction: Channel reduction of the affinity, at least 1. The affinity has width `d = max(1, C // reduction)`.

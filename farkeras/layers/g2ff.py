@@ -13,7 +13,9 @@ class G2FF(layers.Layer):
 
     Published: the module's name and its purpose, that local precision does not lose context, and the masked maps
     `Gr_i^j = resize(P_j; F_i) * F_i`, where `F_i` are feature maps of several scales and `P_j` is the mask of group j.
-    The paper's formula of the fusion was not available to us. Our formulation:
+    The paper's formula of the fusion was not available to us.
+
+    Our formulation:
 
         pooled_ij = sum over positions of Gr_i^j / (sum over positions of resize(P_j; F_i) + 1)
         area_j    = mean of P_j

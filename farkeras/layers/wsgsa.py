@@ -18,9 +18,11 @@ class WSGSA(layers.Layer):
     The last equation is exact because the gate does not depend on the position. The layer therefore builds the K gated
     maps only on request, and its cost hardly grows with K.
 
-    Published: the gates and the shared weights of `f`. Our formulation: the gate layers have biases, and `f` keeps the
-    identity shortcut and the final ReLU of the residual block that WSGSA replaces. So `f` can be the backbone's own
-    last block with its pre-trained weights. The pooled form of the last equation is also ours.
+    Published: the gates and the shared weights of `f`.
+
+    Our formulation: the gate layers have biases, and `f` keeps the identity shortcut and the final ReLU of the residual
+    block that WSGSA replaces. So `f` can be the backbone's own last block with its pre-trained weights. The pooled form
+    of the last equation is also ours.
 
     Args:
         num_groups: Number of attribute groups K, at least 1.

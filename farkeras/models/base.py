@@ -61,7 +61,7 @@ class LogitsModel(MultiTaskModel):
         raise NotImplementedError(f"The model '{self.name}' has no masks.")
 
     def explain(self, images: keras.KerasTensor) -> Outputs:
-        """Compute what each group bases its predictions on, by name; empty for a model that shows nothing."""
+        """Compute tensors that show what each group bases its predictions on, by name; by default an empty dict."""
         return {}
 
 

@@ -18,7 +18,9 @@ class FARAMTN(FaceAttributeModel):
         image -> trunk -> X -> WSGSA (f = the backbone's own last block) -> (K, C) -> CGFF -> K linear heads -> logits
 
     Published: ResNet50 shared up to the last block of conv5, WSGSA in place of that block, CGFF, and one fully
-    connected layer per group. Our formulation: the formula of `CGFF`, the place where other backbones are cut
+    connected layer per group.
+
+    Our formulation: the formula of `CGFF`, the place where other backbones are cut
     (`farkeras.models.backbones.split_at_last_block`), and the members of the default grouping. A model with a single
     group has no CGFF.
 

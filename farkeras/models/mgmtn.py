@@ -21,9 +21,11 @@ class MGMTN(FaceAttributeModel):
 
     Published: a UNet with one head per facial region learns masks from keypoints, ResNeSt50 at 227 x 227 computes the
     feature maps, each group reads them through its mask, the global feature is added, and each group has one fully
-    connected layer. Our formulation: the size of the UNet, soft masks, and the formula of `G2FF`. The UNet learns all
-    `R = 8` regions for every grouping: a group reads the mask of the region with the group's name, or that of Object if
-    there is none (`farkeras.attributes.region_of`).
+    connected layer.
+
+    Our formulation: the size of the UNet, soft masks, and the formula of `G2FF`. The UNet learns all `R = 8` regions
+    for every grouping: a group reads the mask of the region with the group's name, or that of Object if there is none
+    (`farkeras.attributes.region_of`).
 
     Args:
         attributes: A `farkeras.attributes.Grouping`, the name of a grouping (`mgmtn8`, `mcnn9`, `one`) of the 40

@@ -143,9 +143,7 @@ class MultiTaskModel(keras.Model):
         training: bool = True,
     ) -> keras.KerasTensor:
         y, y_pred = self._labelled(y, y_pred, "loss")
-        plain = super().compute_loss(
-            x, y, y_pred, sample_weight, training
-        )  # also updates Keras's trackers of each output's loss
+        plain = super().compute_loss(x, y, y_pred, sample_weight, training)  # also updates Keras's loss trackers
         if self._weighed is None or not training:
             return plain
         weighting, replicas = self._weighed.weighting, _num_replicas()

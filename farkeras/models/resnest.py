@@ -66,7 +66,8 @@ def ResNeSt50(
     x = input_tensor
     for i, (width, stride) in enumerate([(32, 2), (32, 1), (64, 1)], start=1):
         x = _convolution(x, width, 3, stride, f"stem_conv{i}", f"stem_bn{i}")
-    x = layers.MaxPooling2D(3, 2, name="stem_pool")(layers.ZeroPadding2D(1, name="stem_pool_pad")(x))  # x >= 0
+    # Padding with zeros does not change the maximum, because x >= 0.
+    x = layers.MaxPooling2D(3, 2, name="stem_pool")(layers.ZeroPadding2D(1, name="stem_pool_pad")(x))
     for stage, (width, blocks) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)], start=1):
         for block in range(1, blocks + 1):
             stride = 2 if block == 1 and stage > 1 else 1
