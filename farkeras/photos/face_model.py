@@ -37,7 +37,7 @@ def cached_face_model() -> Path:
 
 
 def read_face_model() -> bytes:
-    """Returns the content of the model file.
+    """Return the content of the model file.
 
     Raises:
         FarkerasError: The file named by `FARKERAS_FACE_MODEL` cannot be read or is not the expected one; or the cache

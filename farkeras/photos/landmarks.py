@@ -54,7 +54,7 @@ On the photographs of `benchmarks/face_recall.py`, faces have at most 0.09 and o
 
 
 def find_face(image: np.ndarray, name: str = "The photo") -> np.ndarray | None:
-    """Finds the landmarks of the largest face in a photograph.
+    """Find the landmarks of the largest face in a photograph.
 
     Any number of threads may call this function and `find_faces` at the same time.
 
@@ -78,7 +78,7 @@ def find_face(image: np.ndarray, name: str = "The photo") -> np.ndarray | None:
 
 
 def find_eyes(image: np.ndarray, name: str = "The photo") -> np.ndarray:
-    """Finds the iris centres of the largest face, which `farkeras.photos.alignment.cut_crop` needs.
+    """Find the iris centres of the largest face, which `farkeras.photos.alignment.cut_crop` needs.
 
     Args:
         image: The photograph, as for `find_face`.
@@ -97,7 +97,7 @@ def find_eyes(image: np.ndarray, name: str = "The photo") -> np.ndarray:
 
 
 def find_faces(image: np.ndarray, name: str = "The photo") -> list[np.ndarray]:
-    """Finds the landmarks of all faces in a photograph.
+    """Find the landmarks of all faces in a photograph.
 
     Args:
         image: The photograph, as for `find_face`.
@@ -117,7 +117,7 @@ def find_faces(image: np.ndarray, name: str = "The photo") -> list[np.ndarray]:
 
 
 def _search(image: np.ndarray, name: str) -> Iterator[tuple[float, list[np.ndarray]]]:
-    """Yields, level by level from near to distant faces, the tiles' side in pixels of the photograph, and the faces."""
+    """Yield, level by level from near to distant faces, the tiles' side in pixels of the photograph, and the faces."""
     check_pixels(name, image, MIN_SIDE)
     factor = max(1, _largest_tile(image) // _SEARCHED_SIDE)
     searched = image if factor == 1 else np.asarray(Image.fromarray(image).reduce(factor))
@@ -162,7 +162,7 @@ def _starts(length: int, side: int) -> list[int]:
 
 
 def _look_again(image: np.ndarray, mesh: np.ndarray) -> np.ndarray | None:
-    """Searches the part of the photograph twice as large as a mesh; returns the face, or None if there is none."""
+    """Search the part of the photograph twice as large as a mesh; return the face, or None if there is none."""
     start, end = mesh.min(axis=0), mesh.max(axis=0)
     centre, reach = (start + end) / 2, (end - start).max()
     left, top = np.maximum(centre - reach, 0).astype(int)
@@ -184,13 +184,13 @@ def _look_again(image: np.ndarray, mesh: np.ndarray) -> np.ndarray | None:
 
 
 def _meshes(part: np.ndarray) -> list[np.ndarray]:
-    """Finds meshes in one lookup, in pixels of the part."""
+    """Find meshes in one lookup, in pixels of the part."""
     meshes = find_meshes(part) * part.shape[1::-1]  # MediaPipe also counts from the centre of the first pixel
     return [mesh - _MESH_OFFSET * _width(mesh) for mesh in meshes]
 
 
 def _merge(faces: list[np.ndarray], found: list[np.ndarray]) -> list[np.ndarray]:
-    """Joins two lists of faces without duplicates, the largest face first."""
+    """Join two lists of faces without duplicates, the largest face first."""
     faces = faces + [face for face in found if not any(_is_same_face(face, known) for known in faces)]
     return faces if len(faces) < 2 else sorted(faces, key=lambda face: np.ptp(face, axis=0).prod(), reverse=True)
 

@@ -27,7 +27,7 @@ class NoHeif(OSError):
 
 @contextmanager
 def opened(file: str | IO[bytes]) -> Iterator[Image.Image]:
-    """Opens an image file without Pillow's warnings, for example of large images or damaged EXIF; errors remain."""
+    """Open an image file without Pillow's warnings, for example of large images or damaged EXIF; errors remain."""
     with _without_warnings(), _open(file) as image:
         yield image
 
@@ -58,7 +58,7 @@ def _is_heif(file: str | os.PathLike | IO[bytes]) -> bool:
 
 
 def rgb(image: Image.Image, name: str = "The photo") -> np.ndarray:
-    """Converts an image to RGB pixels; the EXIF orientation is not applied, and transparency is dropped.
+    """Convert an image to RGB pixels; the EXIF orientation is not applied, and transparency is dropped.
 
     Pillow's own conversion clips 16-bit grey to white, treats every CMYK file as one of Adobe's, and rounds
     differently.
@@ -102,7 +102,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Rotates and mirrors pixels `[height, width, 3]` by an EXIF orientation, so that the image is upright."""
+    """Rotate and mirror pixels `[height, width, 3]` by an EXIF orientation, so that the image is upright."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     rows, columns = -1 if orientation in (3, 4, 7, 8) else 1, -1 if orientation in (2, 3, 6, 7) else 1

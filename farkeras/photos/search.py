@@ -25,7 +25,7 @@ def photo_suffixes() -> set[str]:
 
 
 def find_photos(places: Iterable[str | os.PathLike], sub_folders: bool = False) -> tuple[list[Path], list[str]]:
-    """Lists the named files and the photographs in the named folders.
+    """List the named files and the photographs in the named folders.
 
     The log names the files and sub-folders that are left out, except hidden ones.
 

@@ -84,7 +84,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def markdown_report(evaluation: dict) -> str:
-    """Renders an evaluation as Markdown: headline, groups, attributes and, if the model has masks, their IoU.
+    """Render an evaluation as Markdown: headline, groups, attributes and, if the model has masks, their IoU.
 
     Undefined values are en dashes.
 

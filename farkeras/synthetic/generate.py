@@ -57,7 +57,7 @@ class FaceSettings:
 
 
 def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1) -> bool:
-    """Draws a set of procedural faces into a folder, in a data set's file format.
+    """Draw a set of procedural faces into a folder, in a data set's file format.
 
     The folder also gets the settings, in `synthesize.json`.
 
