@@ -101,4 +101,4 @@ protos: .venv-oldest/installed
 	$(OLDEST)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. farkeras/wire/protos/*.proto
 
 clean:
-	rm -rf .venv .venv-oldest .venv-torch build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest .venv-torch build dist *.egg-info .pytest_cache .ruff_cache .cache
