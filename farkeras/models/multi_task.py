@@ -42,9 +42,9 @@ class MultiTaskModel(keras.Model):
         total = sum_k w_k c_k L_k
 
     With uniform weights, `w_k = 1`, this is the loss that Keras computes; `"uncertainty"` adds its own terms.
-    `evaluate` and `val_loss` give the loss that Keras computes without a weighting. Losses should be positive. The
-    state of a weighting changes only in training steps and is not part of the model's files and exports: a model that
-    is loaded and compiled again starts with a new state.
+    `evaluate` and `val_loss` give the loss that Keras computes without a weighting. DWS and DWA expect positive losses.
+    The state of a weighting changes only in training steps and is not part of the model's files and exports: a model
+    that is loaded and compiled again starts with a new state.
 
     Labels are a dict by output, for the outputs with losses or metrics. Labels that are not a dict belong to the only
     output, or to `main_output`.
