@@ -56,7 +56,7 @@ def markdown(comparison: dict, num_seeds: int, procedural: bool) -> str:
     rows = [
         (
             name,
-            *(_spread(row[figure]) for figure in ("mean_accuracy", "mean_balanced_accuracy", "mean_mask_iou")),
+            *(_spread(row[metric]) for metric in ("mean_accuracy", "mean_balanced_accuracy", "mean_mask_iou")),
             f"{row['parameters']:,}",
             f"{row['forward_time']:.2f}",
         )
@@ -65,16 +65,16 @@ def markdown(comparison: dict, num_seeds: int, procedural: bool) -> str:
     backbone = next(iter(comparison["models"].values()))["backbone_parameters"]
     notes = (
         f"Metrics on the test split in percent, mean ± standard deviation over {num_seeds} seeds. Majority baseline "
-        f"(always the more frequent answer): {percent(comparison['majority_accuracy'])}. Forward time: for 16 images "
-        f"on {comparison['device']}, relative to the bare backbone with pooling, which has {backbone:,} parameters."
+        f"(always predicting the more frequent label): {percent(comparison['majority_accuracy'])}. Forward time: for 16 "
+        f"images on {comparison['device']}, relative to the bare backbone with pooling, which has {backbone:,} parameters."
     )
     return "\n\n".join([markdown_table(HEADER, rows), notes, *([f"{PROCEDURAL}."] if procedural else [])]) + "\n"
 
 
-def _spread(figure: dict | None) -> str:
-    if figure is None:
+def _spread(metric: dict | None) -> str:
+    if metric is None:
         return UNDEFINED
-    return percent(figure["mean"]) + ("" if figure["std"] is None else f" ± {percent(figure['std'])}")
+    return percent(metric["mean"]) + ("" if metric["std"] is None else f" ± {percent(metric['std'])}")
 
 
 if __name__ == "__main__":

@@ -94,15 +94,15 @@ class ConsoleReport(Listener):
         )
 
     def on_validation(self, run: "Run", record: dict) -> None:
-        figures = record["validation"]
+        metrics = record["validation"]
         self._say(
-            f"Validation at step {record['step']:,}: accuracy {percent(figures['mean_accuracy'])} % "
-            f"(majority class {percent(figures['majority_accuracy'])} %), "
-            f"balanced {percent(figures['mean_balanced_accuracy'])} %, loss {figures['loss']:.4f}"
-            + (f", mask IoU {percent(figures['mean_mask_iou'])} %" if "mean_mask_iou" in figures else "")
+            f"Validation at step {record['step']:,}: accuracy {percent(metrics['mean_accuracy'])} % "
+            f"(majority class {percent(metrics['majority_accuracy'])} %), "
+            f"balanced {percent(metrics['mean_balanced_accuracy'])} %, loss {metrics['loss']:.4f}"
+            + (f", mask IoU {percent(metrics['mean_mask_iou'])} %" if "mean_mask_iou" in metrics else "")
             + (", best so far" if record["best"] else ""),
         )
-        if not self.warned and (warning := self.stagnation(run, figures["mean_balanced_accuracy"])):
+        if not self.warned and (warning := self.stagnation(run, metrics["mean_balanced_accuracy"])):
             self.warned = True
             self._say(warning)
 

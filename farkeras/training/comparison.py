@@ -20,7 +20,7 @@ from farkeras.training.evaluation import evaluate_model
 from farkeras.training.reporting import Listener
 from farkeras.training.run import train_and_evaluate
 
-FIGURES = ("mean_accuracy", "mean_balanced_accuracy", "mean_mask_iou")
+METRICS = ("mean_accuracy", "mean_balanced_accuracy", "mean_mask_iou")
 BARE = "bare backbone"
 
 
@@ -44,7 +44,7 @@ def compare_models(
 
     Returns:
         `{"majority_accuracy": float, "device": str, "models": {model: row}}`, JSON-ready. A row has each metric of
-        `FIGURES` as `{"mean", "std", "values"}` over the seeds (`std` with n - 1, None for one seed; the mask IoU is
+        `METRICS` as `{"mean", "std", "values"}` over the seeds (`std` with n - 1, None for one seed; the mask IoU is
         None without masks), `parameters` (trainable), `backbone_parameters`, and the model's `forward_time` on
         `device`, see `forward_times`.
 
@@ -75,7 +75,7 @@ def compare_models(
         "device": device_name(),
         "models": {
             model: {
-                **{figure: spread([e.get(figure) for e in evaluations[model]]) for figure in FIGURES},
+                **{metric: spread([e.get(metric) for e in evaluations[model]]) for metric in METRICS},
                 "parameters": trainable_parameters(networks[model]),
                 "backbone_parameters": trainable_parameters(backbone),
                 "forward_time": times[model],

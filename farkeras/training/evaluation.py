@@ -162,7 +162,7 @@ def evaluate_model(
     keypoints = None
     if has_masks and annotated:
         keypoints = load_keypoints(data_dir, examples.paths, source, keypoints_dir)
-    labels, probabilities, undecodable, mask_figures = predict_examples(
+    labels, probabilities, undecodable, mask_metrics = predict_examples(
         model, examples, preprocessing, batch_size, strategy, keypoints=keypoints
     )
     shown = [row for row, path in enumerate(examples.paths) if path not in undecodable][:12]
@@ -186,5 +186,5 @@ def evaluate_model(
         "undecodable_images": undecodable,
         **({"masks_annotated": annotated} if has_masks else {}),
     }
-    evaluation = {"run": run, **evaluate_attributes(labels, probabilities, metadata.grouping), **mask_figures}
+    evaluation = {"run": run, **evaluate_attributes(labels, probabilities, metadata.grouping), **mask_metrics}
     return EvaluatedModel(evaluation, metadata, undecodable, overlays)

@@ -69,15 +69,15 @@ def _train_some(run: Run, phase: Phase, iterator: Iterator, step: int, new_step:
     """Trains from `step` to `new_step` in one call of the compiled loop; returns the record for the metrics file."""
     began = time.perf_counter()
     try:
-        figures = phase.step.run(iterator, tf.constant(new_step - step))
-        figures = {name: value.numpy() for name, value in figures.items()}
+        metrics = phase.step.run(iterator, tf.constant(new_step - step))
+        metrics = {name: value.numpy() for name, value in metrics.items()}
     except (tf.errors.OutOfRangeError, StopIteration):
         # The dataset has spare examples for the allowed share of undecodable images; more than that are undecodable.
         undecodable = find_undecodable(run.data.train, run.data.preprocessing)
         check_undecodable(undecodable, len(run.data.train))
         raise
     seconds = time.perf_counter() - began
-    start, counters = int(run.state.next_counter), figures["counter"].reshape(-1)
+    start, counters = int(run.state.next_counter), metrics["counter"].reshape(-1)
     stop = int(counters.max()) + 1
     newly_left_out = _name_left_out(run, counters, start, stop)
     record = {
@@ -87,8 +87,8 @@ def _train_some(run: Run, phase: Phase, iterator: Iterator, step: int, new_step:
         "learning_rate": float(phase.step.optimizer.learning_rate),
         "steps_per_second": (new_step - step) / seconds,
         "images_per_second": (new_step - step) * run.config.batch_size / seconds,
-        "data_wait": min(1.0, float(figures["data_wait"]) / seconds),
-        **phase.step.record(figures, step),
+        "data_wait": min(1.0, float(metrics["data_wait"]) / seconds),
+        **phase.step.record(metrics, step),
         **({"undecodable": newly_left_out} if newly_left_out else {}),
     }
     run.state.step.assign(new_step)

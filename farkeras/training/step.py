@@ -40,26 +40,26 @@ class Step:
     strategy: tf.distribute.Strategy
 
     @property
-    def figures(self) -> tuple[str, ...]:
+    def metrics(self) -> tuple[str, ...]:
         """Names of the values that `replica` returns."""
         raise NotImplementedError
 
     def replica(self, batch: Batch) -> Batch:
-        """Takes the step on one replica and returns the values named in `figures`, the same on every replica."""
+        """Takes the step on one replica and returns the values named in `metrics`, the same on every replica."""
         raise NotImplementedError
 
-    def record(self, figures: dict[str, np.ndarray], first_step: int) -> dict:
+    def record(self, metrics: dict[str, np.ndarray], first_step: int) -> dict:
         """The mean losses of several steps for the metrics file, JSON-ready.
 
         Args:
-            figures: The result of `run`.
+            metrics: The result of `run`.
             first_step: Number of steps that the run had taken before.
 
         Raises:
             FarkerasError: See `check_finite`.
         """
-        check_finite(figures, (), first_step)
-        return {name: float(figures[name].mean()) for name in ("loss", "mask_loss") if name in figures}
+        check_finite(metrics, (), first_step)
+        return {name: float(metrics[name].mean()) for name in ("loss", "mask_loss") if name in metrics}
 
     def _apply(self, tape: tf.GradientTape, objective: tf.Tensor) -> None:
         gradients = tape.gradient(objective, [v.value for v in self.variables])
@@ -70,21 +70,21 @@ class Step:
         """Takes `steps` (int32 scalar) steps.
 
         Returns:
-            A dict: each of `figures` with a leading axis `[steps]`, `counter` `[steps, B]` (counters of the examples),
+            A dict: each of `metrics` with a leading axis `[steps]`, `counter` `[steps, B]` (counters of the examples),
             and `data_wait`, the seconds spent waiting for batches.
         """
         size = {"size": 0, "dynamic_size": True, "clear_after_read": True}
-        arrays = {name: tf.TensorArray(self.model.outputs[0].dtype, **size) for name in self.figures}
+        arrays = {name: tf.TensorArray(self.model.outputs[0].dtype, **size) for name in self.metrics}
         counters = tf.TensorArray(tf.int64, **size)
         waited = tf.constant(0.0, tf.float64)
         for i in tf.range(steps):
             asked = tf.timestamp()
             batch = next(iterator)
             waited += tf.timestamp() - asked
-            figures = self.strategy.run(self.replica, (batch,))
-            first = {name: self.strategy.experimental_local_results(value)[0] for name, value in figures.items()}
+            metrics = self.strategy.run(self.replica, (batch,))
+            first = {name: self.strategy.experimental_local_results(value)[0] for name, value in metrics.items()}
             # A new dict, because AutoGraph carries variables through the loop, not changes of their content.
-            arrays = {name: arrays[name].write(i, first[name]) for name in self.figures}
+            arrays = {name: arrays[name].write(i, first[name]) for name in self.metrics}
             counter = tf.concat(self.strategy.experimental_local_results(batch["counter"]), 0)
             counters = counters.write(i, counter)
         stacked = {name: array.stack() for name, array in arrays.items()}
@@ -114,7 +114,7 @@ class TrainStep(Step):
     mask_loss_weight: float = 0.0
 
     @property
-    def figures(self) -> tuple[str, ...]:
+    def metrics(self) -> tuple[str, ...]:
         return ("loss", "group_loss", "group_weight", *(["mask_loss"] if self.mask_loss_weight else []))
 
     def replica(self, batch: Batch) -> Batch:
@@ -134,25 +134,25 @@ class TrainStep(Step):
                 local["mask_loss"] = mask_loss(batch, outputs["mask_logits"])
                 objective += self.mask_loss_weight * local["mask_loss"]
         weights = tf.identity(self.weighting.weights_now())
-        figures = context.all_reduce(SUM, local)
-        self.weighting.update(figures["group_loss"], present)
+        metrics = context.all_reduce(SUM, local)
+        self.weighting.update(metrics["group_loss"], present)
         self._apply(tape, objective)
-        return {**figures, "group_weight": weights}
+        return {**metrics, "group_weight": weights}
 
-    def record(self, figures: dict[str, np.ndarray], first_step: int) -> dict:
+    def record(self, metrics: dict[str, np.ndarray], first_step: int) -> dict:
         """Adds the mean loss and the last weight of each group by name; see `Step.record`."""
         names = self.grouping.names
-        check_finite(figures, names, first_step)
-        by_group = {"group_loss": figures["group_loss"].mean(axis=0), "group_weight": figures["group_weight"][-1]}
+        check_finite(metrics, names, first_step)
+        by_group = {"group_loss": metrics["group_loss"].mean(axis=0), "group_weight": metrics["group_weight"][-1]}
         by_group = {name: dict(zip(names, values.tolist(), strict=True)) for name, values in by_group.items()}
-        return {**super().record(figures, first_step), **by_group}
+        return {**super().record(metrics, first_step), **by_group}
 
 
 class MaskStep(Step):
     """The training step of the mask network alone; `variables` are those of the mask network. Returns `mask_loss`."""
 
     @property
-    def figures(self) -> tuple[str, ...]:
+    def metrics(self) -> tuple[str, ...]:
         return ("mask_loss",)
 
     def replica(self, batch: Batch) -> Batch:
@@ -171,15 +171,15 @@ def mask_loss(batch: Batch, mask_logits: tf.Tensor) -> tf.Tensor:
     return mean_part(tf.reduce_sum(losses), tf.reduce_sum(known))[0]
 
 
-def check_finite(figures: dict[str, np.ndarray], groups: Sequence[str], first_step: int) -> None:
+def check_finite(metrics: dict[str, np.ndarray], groups: Sequence[str], first_step: int) -> None:
     """Stops a run if a loss is not finite.
 
     Raises:
         FarkerasError: A loss is not finite; the message names the step and the groups.
     """
-    losses = dict(zip(groups, figures["group_loss"].T, strict=True)) if groups else {}
-    losses |= {"masks": figures["mask_loss"]} if "mask_loss" in figures else {}
-    losses |= {"all groups": figures["loss"]} if "loss" in figures else {}
+    losses = dict(zip(groups, metrics["group_loss"].T, strict=True)) if groups else {}
+    losses |= {"masks": metrics["mask_loss"]} if "mask_loss" in metrics else {}
+    losses |= {"all groups": metrics["loss"]} if "loss" in metrics else {}
     bad = {name: ~np.isfinite(values) for name, values in losses.items() if not np.isfinite(values).all()}
     if not bad:
         return

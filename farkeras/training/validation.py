@@ -27,7 +27,7 @@ def validate(run: Run, phase: Phase, step: int) -> dict:
     """
     run.final_model.set_weights(phase.weights())
     data, config = run.data, run.config
-    labels, probabilities, run.undecodable_validation, mask_figures = predict_examples(
+    labels, probabilities, run.undecodable_validation, mask_metrics = predict_examples(
         run.final_model,
         data.validation,
         data.preprocessing,
@@ -38,24 +38,24 @@ def validate(run: Run, phase: Phase, step: int) -> dict:
     )
     evaluation = evaluate_attributes(labels, probabilities, data.grouping)
     names = ("mean_accuracy", "mean_balanced_accuracy", "mean_roc_auc", "majority_accuracy")
-    figures = {
+    metrics = {
         **{name: evaluation[name] for name in names},
         **validation_losses(labels, probabilities, data.grouping),
         "group_balanced_accuracy": {name: group["balanced_accuracy"] for name, group in evaluation["groups"].items()},
-        **mask_figures,
+        **mask_metrics,
         **({"undecodable": run.undecodable_validation} if run.undecodable_validation else {}),
     }
-    figure = figures[config.select_by]
-    best = phase.chooses_best and figure is not None and figure > float(run.state.best)
+    chosen = metrics[config.select_by]
+    best = phase.chooses_best and chosen is not None and chosen > float(run.state.best)
     if best:
-        run.state.best.assign(figure)
-        metrics, procedural = {"step": step, **figures}, is_procedural(config.data_dir)
+        run.state.best.assign(chosen)
+        at_best, procedural = {"step": step, **metrics}, is_procedural(config.data_dir)
         metadata = ModelMetadata(
-            data.grouping, data.preprocessing, config.to_dict(), metrics, current_versions(), procedural
+            data.grouping, data.preprocessing, config.to_dict(), at_best, current_versions(), procedural
         )
         with writing(run.workdir / MODEL_FILE, "saved"):
             save_model(run.final_model, metadata, run.workdir / MODEL_FILE)
-    return {"step": step, "epoch": step / run.steps_per_epoch, "best": best, "validation": figures}
+    return {"step": step, "epoch": step / run.steps_per_epoch, "best": best, "validation": metrics}
 
 
 def validation_losses(labels: np.ndarray, probabilities: np.ndarray, grouping: Grouping) -> dict:
