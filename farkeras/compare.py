@@ -52,7 +52,7 @@ def main(options: Flags) -> None:
 
 
 def markdown(comparison: dict, num_seeds: int, procedural: bool) -> str:
-    """The table in Markdown, with notes on its columns."""
+    """Returns the table in Markdown, with notes on its columns."""
     rows = [
         (
             name,
@@ -65,8 +65,9 @@ def markdown(comparison: dict, num_seeds: int, procedural: bool) -> str:
     backbone = next(iter(comparison["models"].values()))["backbone_parameters"]
     notes = (
         f"Metrics on the test split in percent, mean ± standard deviation over {num_seeds} seeds. Majority baseline "
-        f"(always predicting the more frequent label): {percent(comparison['majority_accuracy'])}. Forward time: for 16 "
-        f"images on {comparison['device']}, relative to the bare backbone with pooling, which has {backbone:,} parameters."
+        f"(always predicting the more frequent label): {percent(comparison['majority_accuracy'])}. "
+        f"Forward time: for 16 images on {comparison['device']}, relative to the bare backbone with pooling, which has "
+        f"{backbone:,} parameters."
     )
     return "\n\n".join([markdown_table(HEADER, rows), notes, *([f"{PROCEDURAL}."] if procedural else [])]) + "\n"
 

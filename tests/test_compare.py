@@ -22,7 +22,7 @@ def test_the_table():
         {"majority_accuracy": 0.75, "device": "2 CPU cores", "models": {"far_amtn": ROW}}, 3, True
     ).splitlines()
     assert lines[2] == "| far_amtn | 90.00 ± 1.00 | 80.00 | – | 1,234 | 1.26 |"
-    assert "over 3 seeds. Majority baseline (always the more frequent answer): 75.00." in lines[4]
+    assert "over 3 seeds. Majority baseline (always predicting the more frequent label): 75.00." in lines[4]
     assert "16 images on 2 CPU cores, relative to the bare backbone with pooling, which has 1,000" in lines[4]
     assert lines[-1] == "Procedural faces: these metrics say nothing about CelebA or LFWA."
 
