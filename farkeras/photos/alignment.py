@@ -15,7 +15,7 @@ CROP_EYES = ((69.0, 111.0), (108.0, 111.0))
 
 
 def similarity_from_eyes(eyes: ArrayLike, targets: ArrayLike = CROP_EYES) -> np.ndarray:
-    """Compute the rotation, scaling and shift that map two eye centres to two target points.
+    """Computes the rotation, scaling and shift that map two eye centres to two target points.
 
     Args:
         eyes: `[2, 2]`, `x, y` of the eye centres in pixels; the eye on the left of the image comes first.
@@ -37,14 +37,14 @@ def similarity_from_eyes(eyes: ArrayLike, targets: ArrayLike = CROP_EYES) -> np.
 
 
 def inverse(similarity: np.ndarray) -> np.ndarray:
-    """Invert the `[2, 3]` matrix of `similarity_from_eyes`; the result, `float64` `[2, 3]`, maps target to source."""
+    """Inverts the `[2, 3]` matrix of `similarity_from_eyes`; the result, `float64` `[2, 3]`, maps target to source."""
     turn, shift = similarity[:, :2], similarity[:, 2:]
     back = turn.T / (turn[:, 0] @ turn[:, 0])  # a rotation times a scale; LAPACK would start threads
     return np.column_stack([back, -back @ shift])
 
 
 def cut_crop(image: np.ndarray, eyes: ArrayLike) -> np.ndarray:
-    """Cut CelebA's aligned crop out of a photograph.
+    """Cuts CelebA's aligned crop out of a photograph.
 
     A photograph that must be scaled down is low-pass filtered, so that fine detail does not alias. Where the crop
     reaches beyond the photograph, the photograph's edge pixels are repeated.

@@ -31,7 +31,7 @@ _HEADER = ("crop", "photo", "face", "left_eye_x", "left_eye_y", "right_eye_x", "
 
 
 def align_face(photo: Photo) -> np.ndarray:
-    """Cut CelebA's aligned crop of the largest face out of a photograph; models expect this crop.
+    """Cuts CelebA's aligned crop of the largest face out of a photograph; models expect this crop.
 
     Several threads may call this function at the same time; they share the face finders of the process.
 
@@ -49,7 +49,7 @@ def align_face(photo: Photo) -> np.ndarray:
 
 
 def align_faces(photo: Photo) -> list[np.ndarray]:
-    """Cut the aligned crops of all faces out of a photograph.
+    """Cuts the aligned crops of all faces out of a photograph.
 
     Args:
         photo: The photograph, in any form that `align_face` takes.
@@ -92,7 +92,7 @@ class Crop(NamedTuple):
 
 
 def find_targets(places: Iterable[str | os.PathLike], output: str | os.PathLike) -> tuple[list[Target], list[str]]:
-    """Find the photographs to align, and choose a name for each crop.
+    """Finds the photographs to align, and chooses a name for each crop.
 
     Crops keep the sub-folders of their photographs. The crop of `a.jpg` is `a.jpg`, and the crop of `a.png` is
     `a.png.jpg`. If another photograph has the name already, a number is added: `a-2.jpg`.
@@ -141,7 +141,7 @@ def align_photos(
     all_faces: bool = False,
     progress: Progress | None = None,
 ) -> tuple[list[Crop], list[str]]:
-    """Store the crops of photographs, then `crops.csv` with the photograph, face number and eyes of each crop.
+    """Stores the crops of photographs, then `crops.csv` with the photograph, face number and eyes of each crop.
 
     Each file appears complete or not at all, and replaces a file of the same name. The result does not depend on
     `workers`.
@@ -189,7 +189,7 @@ def align_photos(
 
 
 def _align(output: Path, aside: Path, all_faces: bool, targets: Sequence[Target]) -> tuple[list[Crop], list[str]]:
-    """Store the crops of some photographs; write each crop to the folder `aside` first, then move it."""
+    """Stores the crops of some photographs; writes each crop to the folder `aside` first, then moves it."""
     stored, errors = [], []
     for photo, stem in targets:
         try:
@@ -208,7 +208,7 @@ def _align(output: Path, aside: Path, all_faces: bool, targets: Sequence[Target]
 
 
 def _crops(photo: Photo, all_faces: bool) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Crop, `uint8 [218, 178, 3]`, and eyes, `float32 [2, 2]`, of the largest face or of all faces; at least one."""
+    """Returns the crop, `uint8 [218, 178, 3]`, and eyes, `float32 [2, 2]`, of the largest or of every face."""
     name = os.fspath(photo) if isinstance(photo, str | os.PathLike) else "The photo"
     image = read_photo(photo, name)
     found = [face[list(EYES)] for face in find_faces(image, name)] if all_faces else [find_eyes(image, name)]

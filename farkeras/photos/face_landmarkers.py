@@ -40,7 +40,7 @@ _MAX_FACES = 5
 
 
 def find_meshes(image: np.ndarray) -> np.ndarray:
-    """Find faces in one lookup: those whose eyes are at least about a tenth of the image's longer side apart.
+    """Finds faces in one lookup: those whose eyes are at least about a tenth of the image's longer side apart.
 
     Any number of threads may call this function at the same time; each result is bit for bit that of a single thread.
 
@@ -59,7 +59,7 @@ def find_meshes(image: np.ndarray) -> np.ndarray:
 
 
 def _detect(landmarker: "FaceLandmarker", pixels: np.ndarray) -> np.ndarray:
-    """Do the same as `landmarker.detect` without a Python object for each landmark, in 10 % less time."""
+    """Does the same as `landmarker.detect` without a Python object for each landmark, in 10 % less time."""
     from mediapipe import Image, ImageFormat
     from mediapipe.tasks.python.vision.face_landmarker import FaceLandmarkerResultC
 
@@ -77,13 +77,13 @@ def _detect(landmarker: "FaceLandmarker", pixels: np.ndarray) -> np.ndarray:
 
 
 def load_face_finder() -> None:
-    """Make sure that faces can be found; otherwise raise a `FarkerasError` that says what is missing."""
+    """Makes sure that faces can be found; otherwise raises a `FarkerasError` that says what is missing."""
     with _pool.lend():
         pass
 
 
 def check_face_finder() -> None:
-    """Do the same as `load_face_finder` without importing MediaPipe, for the parent of worker processes.
+    """Does the same as `load_face_finder` without importing MediaPipe, for the parent of worker processes.
 
     A missing model file is downloaded.
     """
@@ -147,7 +147,7 @@ def _close(landmarker: "FaceLandmarker") -> None:
 
 
 def _start_anew() -> None:
-    """Empty the pool in a forked child process, where a call to a landmarker of the parent would never return."""
+    """Empties the pool in a forked child process, where a call to a landmarker of the parent would never return."""
     global _pool
     for landmarker in _pool._idle:
         landmarker._handle = None

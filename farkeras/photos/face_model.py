@@ -32,12 +32,12 @@ _TIMEOUT = 30  # seconds without an answer
 
 
 def cached_face_model() -> Path:
-    """Path of the model file in the user's cache folder; the file may not exist yet."""
+    """Returns the path of the model file in the user's cache folder; the file may not exist yet."""
     return platformdirs.user_cache_path("farkeras") / "face_landmarker.task"
 
 
 def read_face_model() -> bytes:
-    """Return the content of the model file.
+    """Returns the content of the model file.
 
     Raises:
         FarkerasError: The file named by `FARKERAS_FACE_MODEL` cannot be read or is not the expected one; or the cache
@@ -66,7 +66,7 @@ def read_face_model() -> bytes:
 
 
 def is_face_model(content: bytes) -> bool:
-    """Whether `content` is that of the expected model file."""
+    """Returns whether `content` is that of the expected model file."""
     return hashlib.sha256(content).hexdigest() == SHA256
 
 

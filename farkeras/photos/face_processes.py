@@ -18,7 +18,7 @@ from farkeras.photos.face_landmarkers import check_face_finder, load_face_finder
 
 @contextmanager
 def face_processes(count: int, again: str) -> Iterator[ProcessPoolExecutor]:
-    """Start a pool of processes that find faces.
+    """Starts a pool of processes that find faces.
 
     If the block raises an exception, each process only finishes its current task.
 

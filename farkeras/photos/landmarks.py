@@ -54,7 +54,7 @@ On the photographs of `benchmarks/face_recall.py`, faces have at most 0.09 and o
 
 
 def find_face(image: np.ndarray, name: str = "The photo") -> np.ndarray | None:
-    """Find the landmarks of the largest face in a photograph.
+    """Finds the landmarks of the largest face in a photograph.
 
     Any number of threads may call this function and `find_faces` at the same time.
 
@@ -78,7 +78,7 @@ def find_face(image: np.ndarray, name: str = "The photo") -> np.ndarray | None:
 
 
 def find_eyes(image: np.ndarray, name: str = "The photo") -> np.ndarray:
-    """Find the iris centres of the largest face, which `farkeras.photos.alignment.cut_crop` needs.
+    """Finds the iris centres of the largest face, which `farkeras.photos.alignment.cut_crop` needs.
 
     Args:
         image: The photograph, as for `find_face`.
@@ -97,7 +97,7 @@ def find_eyes(image: np.ndarray, name: str = "The photo") -> np.ndarray:
 
 
 def find_faces(image: np.ndarray, name: str = "The photo") -> list[np.ndarray]:
-    """Find the landmarks of all faces in a photograph.
+    """Finds the landmarks of all faces in a photograph.
 
     Args:
         image: The photograph, as for `find_face`.
@@ -117,7 +117,7 @@ def find_faces(image: np.ndarray, name: str = "The photo") -> list[np.ndarray]:
 
 
 def _search(image: np.ndarray, name: str) -> Iterator[tuple[float, list[np.ndarray]]]:
-    """Yield, level by level from near to distant faces, the tiles' side in pixels of the photograph, and the faces."""
+    """Yields, level by level from near to distant faces, the tiles' side in pixels of the photograph, and the faces."""
     check_pixels(name, image, MIN_SIDE)
     factor = max(1, _largest_tile(image) // _SEARCHED_SIDE)
     searched = image if factor == 1 else np.asarray(Image.fromarray(image).reduce(factor))
@@ -140,7 +140,7 @@ def _search(image: np.ndarray, name: str) -> Iterator[tuple[float, list[np.ndarr
 
 
 def _largest_tile(image: np.ndarray) -> int:
-    """Side of the first level's tiles; one tile holds the whole photograph, except for a panorama."""
+    """Returns the side of the first level's tiles; one tile holds the whole photograph, except for a panorama."""
     shorter, longer = sorted(image.shape[:2])
     return min(longer, max(2 * shorter, _LEAST_TILE))
 
@@ -156,13 +156,13 @@ def _meshes_in_tiles(image: np.ndarray, side: int) -> list[np.ndarray]:
 
 
 def _starts(length: int, side: int) -> list[int]:
-    """Start positions of tiles that cover a length and overlap by at least a half."""
+    """Returns the start positions of tiles that cover a length and overlap by at least a half."""
     steps = max(0, -(-2 * (length - side) // side))
     return [round(i * (length - side) / steps) for i in range(steps + 1)] if steps else [0]
 
 
 def _look_again(image: np.ndarray, mesh: np.ndarray) -> np.ndarray | None:
-    """Search the part of the photograph twice as large as a mesh; return the face, or None if there is none."""
+    """Searches the part of the photograph twice as large as a mesh, and returns the face, or None if there is none."""
     start, end = mesh.min(axis=0), mesh.max(axis=0)
     centre, reach = (start + end) / 2, (end - start).max()
     left, top = np.maximum(centre - reach, 0).astype(int)
@@ -184,24 +184,24 @@ def _look_again(image: np.ndarray, mesh: np.ndarray) -> np.ndarray | None:
 
 
 def _meshes(part: np.ndarray) -> list[np.ndarray]:
-    """Find meshes in one lookup, in pixels of the part."""
+    """Finds meshes in one lookup, in pixels of the part."""
     meshes = find_meshes(part) * part.shape[1::-1]  # MediaPipe also counts from the centre of the first pixel
     return [mesh - _MESH_OFFSET * _width(mesh) for mesh in meshes]
 
 
 def _merge(faces: list[np.ndarray], found: list[np.ndarray]) -> list[np.ndarray]:
-    """Join two lists of faces without duplicates, the largest face first."""
+    """Joins two lists of faces without duplicates, the largest face first."""
     faces = faces + [face for face in found if not any(_is_same_face(face, known) for known in faces)]
     return faces if len(faces) < 2 else sorted(faces, key=lambda face: np.ptp(face, axis=0).prod(), reverse=True)
 
 
 def _width(face: np.ndarray) -> float:
-    """Longer side of the face's bounding box, which a quarter turn does not change."""
+    """Returns the longer side of the face's bounding box, which a quarter turn does not change."""
     (left, top), (right, bottom) = face.min(axis=0).tolist(), face.max(axis=0).tolist()
     return max(right - left, bottom - top)
 
 
 def _is_same_face(face: np.ndarray, other: np.ndarray) -> bool:
-    """Whether the centres of two faces are less than half the smaller face's width apart."""
+    """Returns whether the centres of two faces are less than half the smaller face's width apart."""
     apart = np.linalg.norm(face.mean(axis=0) - other.mean(axis=0))
     return apart < 0.5 * min(np.ptp(face[:, 0]), np.ptp(other[:, 0]))

@@ -27,7 +27,7 @@ class NoHeif(OSError):
 
 @contextmanager
 def opened(file: str | IO[bytes]) -> Iterator[Image.Image]:
-    """Open an image file without Pillow's warnings, for example of large images or damaged EXIF; errors remain."""
+    """Opens an image file without Pillow's warnings, for example of large images or damaged EXIF; errors remain."""
     with _without_warnings(), _open(file) as image:
         yield image
 
@@ -58,7 +58,7 @@ def _is_heif(file: str | os.PathLike | IO[bytes]) -> bool:
 
 
 def rgb(image: Image.Image, name: str = "The photo") -> np.ndarray:
-    """Convert an image to RGB pixels; the EXIF orientation is not applied, and transparency is dropped.
+    """Converts an image to RGB pixels; the EXIF orientation is not applied, and transparency is dropped.
 
     Pillow's own conversion clips 16-bit grey to white, treats every CMYK file as one of Adobe's, and rounds
     differently.
@@ -92,7 +92,7 @@ def rgb(image: Image.Image, name: str = "The photo") -> np.ndarray:
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 (upright) if the image has none or its EXIF is damaged."""
+    """Returns the EXIF orientation, 1 to 8; 1 (upright) if the image has none or its EXIF is damaged."""
     try:
         with _without_warnings():
             found = image.getexif().get(_ORIENTATION)
@@ -102,7 +102,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Rotate and mirror pixels `[height, width, 3]` by an EXIF orientation, so that the image is upright."""
+    """Rotates and mirrors pixels `[height, width, 3]` by an EXIF orientation, so that the image is upright."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     rows, columns = -1 if orientation in (3, 4, 7, 8) else 1, -1 if orientation in (2, 3, 6, 7) else 1
@@ -110,7 +110,7 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def is_turned(encoded: bytes) -> bool:
-    """Whether a JPEG or PNG file has an EXIF orientation that rotates or mirrors it."""
+    """Returns whether a JPEG or PNG file has an EXIF orientation that rotates or mirrors it."""
     lower = encoded.lower()
     if not any(mark in lower for mark in _HOLDS_ORIENTATION):  # most files have no orientation and need not be opened
         return False

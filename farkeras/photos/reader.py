@@ -35,7 +35,7 @@ _EXPECTED = (
 
 
 def named(photos: Photo | Iterable[Photo]) -> Iterator[tuple[str, Photo]]:
-    """Yield images one by one, each with its name for error messages: its path, or "image 0", "image 1", ...
+    """Yields images one by one, each with its name for error messages: its path, or "image 0", "image 1", ...
 
     Args:
         photos: One image or several; an array or tensor `[batch, height, width, 3]` holds several.
@@ -48,7 +48,7 @@ def named(photos: Photo | Iterable[Photo]) -> Iterator[tuple[str, Photo]]:
 
 
 def read_photo(photo: Photo, name: str | None = None) -> np.ndarray:
-    """Read an image; a file or Pillow image is turned upright by its EXIF orientation.
+    """Reads an image; a file or Pillow image is turned upright by its EXIF orientation.
 
     Args:
         photo: The image, see `Photo`. Files may have any format that Pillow reads. Greyscale, palette and CMYK images
@@ -66,7 +66,7 @@ def read_photo(photo: Photo, name: str | None = None) -> np.ndarray:
 
 
 def read_crop(photo: Photo, name: str | None = None) -> np.ndarray:
-    """Read an aligned crop; a file must be JPEG or PNG, as in training and in exported graphs.
+    """Reads an aligned crop; a file must be JPEG or PNG, as in training and in exported graphs.
 
     Arguments, result and errors are otherwise those of `read_photo`.
     """
@@ -117,7 +117,7 @@ def _read(photo: Any, name: str | None, any_format: bool) -> np.ndarray:
 
 
 def content_of(photo: Any, name: str) -> bytes | None:
-    """Return the content of an open file or of bytes; None for any other object. Raise the errors of `read_photo`."""
+    """Returns the content of an open file or of bytes; None for any other object. Raises the errors of `read_photo`."""
     if not isinstance(photo, _CONTENT) and not hasattr(photo, "read"):
         return None
     try:
@@ -132,7 +132,7 @@ def content_of(photo: Any, name: str) -> bytes | None:
 
 
 def check_pixels(name: str, image: np.ndarray, least_side: int = 1) -> None:
-    """Raise a `FarkerasError` unless an array is a large enough `uint8` image `[height, width, 3]`.
+    """Raises a `FarkerasError` unless an array is a large enough `uint8` image `[height, width, 3]`.
 
     Args:
         name: Name of the image in the error message.

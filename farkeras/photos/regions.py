@@ -42,7 +42,7 @@ class FaceRegions:
 
     @classmethod
     def of_frame(cls, image: ArrayLike, masks: ArrayLike) -> "FaceRegions":
-        """Create an object from masks whose frame is the whole image.
+        """Creates an object from masks whose frame is the whole image.
 
         Args:
             image: `[height, width, 3]` in 0..255, of any dtype.
@@ -53,7 +53,7 @@ class FaceRegions:
         return cls(pixels, np.asarray(masks, np.float32), np.array([[width, 0, -0.5], [0, height, -0.5]], np.float64))
 
     def points(self, fractions: ArrayLike) -> np.ndarray:
-        """Map points of the masks' frame to the image.
+        """Maps points of the masks' frame to the image.
 
         Args:
             fractions: `[..., 2]`, `x, y` as fractions of the frame's width and height.
@@ -64,7 +64,7 @@ class FaceRegions:
         return np.asarray(fractions, np.float64) @ self.to_image[:, :2].T + self.to_image[:, 2]
 
     def close_up(self) -> "FaceRegions":
-        """Cut out the part of the image around the face, and scale it down to at most `LONGEST_SIDE` pixels.
+        """Cuts out the part of the image around the face, and scales it down to at most `LONGEST_SIDE` pixels.
 
         A close-up of a close-up is the same close-up.
         """

@@ -18,14 +18,14 @@ _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow cannot d
 
 
 def photo_suffixes() -> set[str]:
-    """Suffixes, in lower case, of the files that `read_photo` reads and that count as photographs in a folder."""
+    """Returns the lower-case suffixes of files that `read_photo` reads and that count as photographs in a folder."""
     Image.init()
     endings = Image.registered_extensions().items()
     return _MORE | {ending for ending, kind in endings if kind in Image.OPEN and kind not in _NOT_DECODED}
 
 
 def find_photos(places: Iterable[str | os.PathLike], sub_folders: bool = False) -> tuple[list[Path], list[str]]:
-    """List the named files and the photographs in the named folders.
+    """Lists the named files and the photographs in the named folders.
 
     The log names the files and sub-folders that are left out, except hidden ones.
 

@@ -24,7 +24,7 @@ def write_gallery(
     attributes: Sequence[str],
     columns: int = 6,
 ) -> None:
-    """Draw faces with their predicted attributes and the attributes that the model missed.
+    """Draws faces with their predicted attributes and the attributes that the model missed.
 
     A predicted attribute (probability at least 0.5) is green if it is right, red if it is wrong, and grey if its label
     is unknown. A missed attribute (label 1, probability below 0.5) is yellow, in brackets.

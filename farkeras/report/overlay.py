@@ -41,7 +41,7 @@ class _Line(NamedTuple):
 
 
 def check_overlay(path: str | os.PathLike, photos: Sequence[str | os.PathLike]) -> None:
-    """Raise a `FarkerasError` for a path or photographs that `write_overlay` does not accept; open no photograph."""
+    """Raises a `FarkerasError` for a path or photographs that `write_overlay` does not accept; opens no photograph."""
     check_png(path)
     if as_path(path).resolve() in [as_path(photo).resolve() for photo in photos]:
         raise FarkerasError(f"{path} is one of the photos; name another file for the overlay.")
@@ -52,7 +52,7 @@ def check_overlay(path: str | os.PathLike, photos: Sequence[str | os.PathLike]) 
 def write_overlay(
     path: str | os.PathLike, predictions: Sequence, groups: Mapping[str, Sequence[str]], threshold: float = 0.5
 ) -> None:
-    """Draw each photograph with the outlines of its regions, next to the attributes predicted from each region.
+    """Draws each photograph with the outlines of its regions, next to the attributes predicted from each region.
 
     An outline follows the mask's probability 0.5. The region Object, the whole face, has a dashed outline and no
     filling, so that it hides nothing. A photograph with a small face is cropped to the part around the face.
@@ -96,7 +96,7 @@ def write_overlay(
 
 
 def overlay_strip(images: Arrays, masks: Arrays) -> bytes:
-    """Draw faces side by side with the outlines of their regions, and a legend.
+    """Draws faces side by side with the outlines of their regions, and a legend.
 
     Args:
         images: `[N, H, W, 3]` in 0..255, N >= 1.
@@ -135,7 +135,7 @@ def overlay_strip(images: Arrays, masks: Arrays) -> bytes:
 
 
 def write_strip(path: str | os.PathLike, images: Arrays, masks: Arrays) -> None:
-    """Write the picture of `overlay_strip` to a file; an existing file is replaced once the new one is complete.
+    """Writes the picture of `overlay_strip` to a file; an existing file is replaced once the new one is complete.
 
     Args:
         path: PNG file to write.
@@ -152,7 +152,7 @@ def write_strip(path: str | os.PathLike, images: Arrays, masks: Arrays) -> None:
 
 
 def check_png(path: str | os.PathLike) -> None:
-    """Raise a `FarkerasError` unless the file's name ends in `.png`."""
+    """Raises a `FarkerasError` unless the file's name ends in `.png`."""
     if Path(path).suffix.lower() != ".png":
         raise FarkerasError(f"An overlay is a PNG file, so its name must end in .png. Received: {path}.")
 
@@ -172,7 +172,7 @@ def _write_png(path: str | os.PathLike, png: bytes) -> None:
 
 
 def smooth_mask(face: FaceRegions, region: str, finer: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """Sample a region's mask on a finer grid, so that the outlines of small masks are curves instead of steps.
+    """Samples a region's mask on a finer grid, so that the outlines of small masks are curves instead of steps.
 
     Along each axis the mask is smoothed by (1, 4, 1) / 6, a variance of 1/3 pixel squared. It is padded with zeros, so
     that outlines close at the border of the frame.
@@ -195,14 +195,14 @@ def smooth_mask(face: FaceRegions, region: str, finer: int = 4) -> tuple[np.ndar
 
 
 def _fitted(face: FaceRegions, width: float, height: float) -> tuple[float, float]:
-    """Width and height, in inches, of the largest picture of a face that fits into `width` x `height`."""
+    """Returns the width and height, in inches, of the largest picture of a face that fits into `width` x `height`."""
     rows, columns = face.image.shape[:2]
     scale = min(width / columns, height / rows)
     return columns * scale, rows * scale
 
 
 def _draw_face(figure: Figure, face: FaceRegions, frame: tuple[float, float, float, float]) -> None:
-    """Draw the image and the outlines of its regions into `frame`: left, bottom, width, height in inches."""
+    """Draws the image and the outlines of its regions into `frame`: left, bottom, width, height in inches."""
     rows, columns = face.image.shape[:2]
     axes = add_frame(figure, *frame)
     axes.imshow(face.image, interpolation="bicubic", aspect="auto")
@@ -227,7 +227,7 @@ def _style(region: str) -> dict:
 
 
 def _blocks(groups: Mapping[str, Sequence[str]]) -> list[list[_Line]]:
-    """A block of lines for each group, in the order of the regions, and for each region that no group reads."""
+    """Returns a block of lines for each group, in the order of the regions, and for each region that no group reads."""
     blocks = []
     for region in REGIONS:
         readers = [group for group in groups if region_of(group) == region]
@@ -242,7 +242,7 @@ def _blocks(groups: Mapping[str, Sequence[str]]) -> list[list[_Line]]:
 
 
 def _columns(blocks: list[list[_Line]], height: int) -> Iterator[list[_Line]]:
-    """Distribute blocks over columns of `height` lines, with an empty line between two blocks.
+    """Distributes blocks over columns of `height` lines, with an empty line between two blocks.
 
     Only a block that is taller than a column is split.
     """

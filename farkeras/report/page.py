@@ -52,7 +52,7 @@ def write_report(
     settings: dict | None = None,
     overlays: bytes | None = None,
 ) -> None:
-    """Write the report page; an existing file is replaced once the new one is complete.
+    """Writes the report page; an existing file is replaced once the new one is complete.
 
     Args:
         evaluation: The result of `evaluate_attributes`, with an entry `run`: `{"model": path, "source": name,
@@ -68,7 +68,7 @@ def write_report(
 
 
 def html_report(evaluation: dict, history: list[dict], settings: dict, overlays: bytes | None = None) -> str:
-    """Return the report page as text; see `write_report` for the arguments."""
+    """Returns the report page as text; see `write_report` for the arguments."""
     known = [values for values in evaluation["attributes"].values() if values["num_known"]]
     lowest = min((min(values["accuracy_ci95"][0], values["majority_accuracy"]) for values in known), default=0.0)
     return _TEMPLATES.get_template("page.html").render(

@@ -46,12 +46,12 @@ SIZE = (4.4, 2.7)
 
 
 def color_of(number: int) -> str:
-    """Colour of the curve with this number."""
+    """Returns the colour of the curve with this number."""
     return COLORS[number % len(COLORS)]
 
 
 def is_dashed(number: int) -> bool:
-    """Whether the curve with this number is dashed, because all colours are used already."""
+    """Returns whether the curve with this number is dashed, because all colours are used already."""
     return (number // len(COLORS)) % 2 == 1
 
 
@@ -77,7 +77,7 @@ class Line:
 
 
 def line_chart(lines: Sequence[Line], description: str, percent: bool = False, from_zero: bool = False) -> Markup:
-    """Draw curves over training steps.
+    """Draws curves over training steps.
 
     Args:
         lines: The curves; their order decides their colours. A NaN value leaves a gap.
@@ -111,7 +111,7 @@ def line_chart(lines: Sequence[Line], description: str, percent: bool = False, f
 
 
 def dot_chart(steps: Mapping[str, float | None], description: str) -> Markup:
-    """Draw a dot for each name at its training step.
+    """Draws a dot for each name at its training step.
 
     Args:
         steps: Name -> step, or None for a name without a dot.
@@ -135,7 +135,7 @@ def dot_chart(steps: Mapping[str, float | None], description: str) -> Markup:
 
 
 def _step_chart(draw: Callable[[Axes], None], description: str) -> Markup:
-    """Return the `<svg>` element of a chart over training steps; `draw` draws its content."""
+    """Returns the `<svg>` element of a chart over training steps; `draw` draws its content."""
     buffer = io.StringIO()
     with matplotlib.rc_context(dict(STYLE, **{"svg.hashsalt": description})):
         figure = Figure(figsize=SIZE, layout="constrained")

@@ -14,7 +14,7 @@ MESH_POINTS = {
 
 
 def region_centre(face: FaceRegions, region: str) -> np.ndarray:
-    """Centre of the area inside the region's outline: `[2]`, `x, y` in pixels of the image; NaN without an outline."""
+    """Computes the centre of the area in a region's outline: `[2]`, `x, y` in image pixels; NaN if there is none."""
     mask, points = smooth_mask(face, region)
     if mask.max() < 0.5:
         return np.full(2, np.nan)
@@ -22,5 +22,5 @@ def region_centre(face: FaceRegions, region: str) -> np.ndarray:
 
 
 def mesh_centre(points: np.ndarray, region: str) -> np.ndarray:
-    """Centre of the region in the landmarks `[478, 2]` of `find_face`: `[2]`, `x, y` in pixels of the image."""
+    """Computes the centre of the region in the landmarks `[478, 2]` of `find_face`: `[2]`, `x, y` in image pixels."""
     return points[list(MESH_POINTS[region])].mean(axis=0)

@@ -21,27 +21,27 @@ COLUMNS = {
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:
-    """0.9123 -> "91.23"; None -> an en dash."""
+    """Formats a fraction in percent: 0.9123 -> "91.23"; None -> an en dash."""
     return UNDEFINED if fraction is None else f"{100 * fraction:.{digits}f}"
 
 
 def readable(name: str) -> str:
-    """An attribute's or a group's name as it is shown: "Lower_Face" -> "Lower Face"."""
+    """Returns an attribute's or a group's name as it is shown: "Lower_Face" -> "Lower Face"."""
     return name.replace("_", " ")
 
 
 def interval(bounds: Sequence[float] | None, digits: int = 2) -> str:
-    """[0.9, 0.925] -> "90.00 to 92.50"; None -> an en dash."""
+    """Formats an interval of fractions in percent: [0.9, 0.925] -> "90.00 to 92.50"; None -> an en dash."""
     return UNDEFINED if bounds is None else " to ".join(percent(b, digits) for b in bounds)
 
 
 def metric_cells(values: Mapping[str, Any]) -> list[str]:
-    """The metrics of `COLUMNS` in percent, from an attribute's or a group's entry in an evaluation."""
+    """Returns the metrics of `COLUMNS` in percent, from an attribute's or a group's entry in an evaluation."""
     return [percent(values[name]) for name in COLUMNS]
 
 
 def headline(evaluation: dict) -> list[tuple[str, str, str]]:
-    """The metrics to read first, as (name, value in percent, remark); with the mask IoU for a model with masks."""
+    """Returns the metrics to read first, as (name, value in percent, remark); with masks, also their IoU."""
     total = len(evaluation["attributes"])
     undefined = total - evaluation["num_defined"]["balanced_accuracy"]
     chance = "chance is 50"
@@ -61,7 +61,7 @@ def headline(evaluation: dict) -> list[tuple[str, str, str]]:
 
 
 def mask_iou_note(evaluation: dict) -> str:
-    """A sentence that explains the values of `mask_iou_rows`."""
+    """Returns a sentence that explains the values of `mask_iou_rows`."""
     return (
         "Intersection over union (IoU), in percent, of the model's masks at threshold 0.5 and the masks made from "
         f"MediaPipe's landmarks, over all pixels of the {evaluation['mask_images']:,} images with keypoints."
@@ -69,7 +69,7 @@ def mask_iou_note(evaluation: dict) -> str:
 
 
 def mask_iou_rows(evaluation: dict) -> list[tuple[str, str]]:
-    """(region, IoU in percent) for each region and the mean; an empty list for an evaluation without masks."""
+    """Returns (region, IoU in percent) for each region and the mean; an empty list for an evaluation without masks."""
     if "mask_iou" not in evaluation:
         return []
     regions = [(readable(region), percent(iou)) for region, iou in evaluation["mask_iou"].items()]
@@ -77,14 +77,14 @@ def mask_iou_rows(evaluation: dict) -> list[tuple[str, str]]:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; the first column holds text, the other columns hold numbers, aligned to the right."""
+    """Returns a Markdown table; the first column holds text, the other columns hold numbers, aligned to the right."""
     rule = ["---", *["---:"] * (len(header) - 1)]
     named = ((re.sub(r"[\\|*`<\[]", r"\\\g<0>", name), *cells) for name, *cells in rows)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *named))
 
 
 def markdown_report(evaluation: dict) -> str:
-    """Render an evaluation as Markdown: headline, groups, attributes and, if the model has masks, their IoU.
+    """Renders an evaluation as Markdown: headline, groups, attributes and, if the model has masks, their IoU.
 
     Undefined values are en dashes.
 

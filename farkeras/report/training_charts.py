@@ -28,7 +28,7 @@ class Chart(NamedTuple):
 
 
 def training_charts(history: list[dict]) -> list[Chart]:
-    """Draw a chart for each kind of value in the history, the lines of `metrics.jsonl`."""
+    """Draws a chart for each kind of value in the history, the lines of `metrics.jsonl`."""
     training, validation = training_lines(history), validation_lines(history)
     weighted = any(weight != 1 for line in training for weight in (line.get("group_weight") or {}).values())
     charts = [
@@ -72,7 +72,7 @@ def training_charts(history: list[dict]) -> list[Chart]:
 def _curves(
     lines: list[dict], read: Callable[[dict], Mapping[str, float | None] | None], smooth: bool = False
 ) -> dict[str, Line]:
-    """Collect a curve for each name; `read` returns name -> value for a line, where None or NaN leaves a gap."""
+    """Collects a curve for each name; `read` returns name -> value for a line, where None or NaN leaves a gap."""
     found = [(line["step"], named) for line in lines if (named := read(line))]
     steps, curves = [step for step, _ in found], {}
     for name in found[0][1] if found else ():
