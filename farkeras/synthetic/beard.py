@@ -9,7 +9,7 @@ from farkeras.synthetic.parameters import FaceParameters
 
 
 def draw_beard(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
-    """Draw every form of beard that the face has; called before the mouth, so that the lips lie over it."""
+    """Draws every form of beard that the face has; it is called before `draw_mouth`, so that the lips lie over it."""
     beard = face.beard
     rng = np.random.default_rng(beard.seed)
     if beard.stubble:
@@ -32,7 +32,7 @@ def draw_beard(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
 
 
 def _draw_stubble(canvas: Canvas, face: FaceParameters, mask: Patch, rng: np.random.Generator) -> None:
-    """Draw a grey veil with speckles over jaw, chin and upper lip."""
+    """Draws a grey veil with speckles over jaw, chin and upper lip."""
     low, high = face.head.chin_y, MOUTH_Y - 14
     half = [(0, high + 2), (14, high), (22, high + 9), (34, high - 2), (50, high - 18), (52, high + 30)]
     region = spline(mirrored([*half, (30, low + 6), (0, low + 6)]), 4, True)

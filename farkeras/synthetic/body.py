@@ -8,7 +8,7 @@ from farkeras.synthetic.parameters import FaceParameters, Jewel
 
 
 def draw_body(canvas: Canvas, face: FaceParameters) -> None:
-    """Draw the shoulders, the neck in the chin's shadow, the clothes, with a necktie if worn, then a necklace."""
+    """Draws the shoulders, the neck in the chin's shadow, the clothes, with a necktie if worn, then a necklace."""
     skin = np.array(face.skin.colour)
     neck, chin = face.head.neck, face.head.chin_y
     outline = [(-74, 229), (-62, 205), (-neck - 9, 193), (-neck, 183), (-neck + 1, 150), (0, 150)]

@@ -35,7 +35,7 @@ class Patch(NamedTuple):
     alpha: np.ndarray
 
     def within(self, other: "Patch") -> "Patch":
-        """Return this mask multiplied by another mask."""
+        """Returns this mask multiplied by another mask."""
         both = np.zeros_like(self.alpha)
         here, there = zip(*map(_overlap, self.window, other.window), strict=True)
         both[here] = self.alpha[here] * other.alpha[there]
@@ -43,7 +43,7 @@ class Patch(NamedTuple):
 
 
 def _overlap(one: slice, other: slice) -> tuple[slice, slice]:
-    """Return the overlap of two ranges, counted from the start of each; empty slices if they do not overlap."""
+    """Returns the overlap of two ranges, counted from the start of each; empty slices if they do not overlap."""
     start = max(one.start, other.start)
     stop = max(start, min(one.stop, other.stop))
     return slice(start - one.start, stop - one.start), slice(start - other.start, stop - other.start)
@@ -67,7 +67,7 @@ class Spot(NamedTuple):
     strength: float = 1.0
 
     def both(self) -> tuple["Spot", "Spot"]:
-        """Return the spot and its mirror image on the other side of the face."""
+        """Returns the spot and its mirror image on the other side of the face."""
         return self, self._replace(x=-self.x, tilt=-self.tilt)
 
 
@@ -102,7 +102,7 @@ class Canvas:
         return np.minimum(facing, 1.25)
 
     def place(self, points: ArrayLike, lift: float = 0.0) -> np.ndarray:
-        """Map face points `[..., 2]` to `x, y` in pixels of the image; `lift` is their height over the head."""
+        """Maps face points `[..., 2]` to `x, y` in pixels of the image; `lift` is their height over the head."""
         points = np.asarray(points, np.float32)
         x, y = points[..., 0], points[..., 1]
         x = x * np.interp(y, _WIDTHS_AT, self._pose.widths)
@@ -117,11 +117,11 @@ class Canvas:
         return placed
 
     def polygon(self, *shapes: np.ndarray, soft: float = 0.0, lift: float = 0.0) -> Patch:
-        """Return the mask of closed shapes, each `[points, 2]`; `soft` is the sigma of the edge blur in pixels."""
+        """Returns the mask of closed shapes, each `[points, 2]`; `soft` is the sigma of the edge blur in pixels."""
         return self._draw(shapes, lambda pen, shape: pen.polygon(shape, fill=255), 0, soft, lift)
 
     def lines(self, curves: Sequence[np.ndarray] | np.ndarray, width: float, soft: float = 0.0) -> Patch:
-        """Return the mask of open curves, each `[points, 2]`; `width` is in pixels and rounded to half pixels."""
+        """Returns the mask of open curves, each `[points, 2]`; `width` is in pixels and rounded to half pixels."""
         thick = max(1, round(2 * width))
         return self._draw(curves, lambda pen, curve: pen.line(curve, fill=255, width=thick), width, soft)
 
@@ -153,7 +153,7 @@ class Canvas:
         return Patch(window, alpha)
 
     def glow(self, *spots: Spot) -> Patch:
-        """Return a soft mask, the sum of Gaussian spots."""
+        """Returns a soft mask, the sum of Gaussian spots."""
         middles = self.place([(spot.x, spot.y) for spot in spots])
         reach = 2.5 * self._cos * np.array([max(spot.rx, spot.ry) for spot in spots])[:, None]
         low, high = middles - reach, middles + reach + 1
@@ -172,20 +172,20 @@ class Canvas:
         return Patch(window, alpha)
 
     def paint(self, patch: Patch, colour: ArrayLike, opacity: float = 1.0, clip: Patch | None = None) -> None:
-        """Paint a colour, `[3]` in 0..255, over the image through the mask."""
+        """Paints a colour, `[3]` in 0..255, over the image through the mask."""
         alpha = _clipped(patch, opacity, clip)
         target = self.pixels[:, *patch.window]
         target *= 1 - alpha
         target += _per_channel(colour) * (alpha * self._shading[patch.window])
 
     def tint(self, patch: Patch, factor: ArrayLike, opacity: float = 1.0, clip: Patch | None = None) -> None:
-        """Multiply the image by a factor, one number or one per channel, through the mask."""
+        """Multiplies the image by a factor, one number or one per channel, through the mask."""
         alpha = _clipped(patch, opacity, clip)
         self.pixels[:, *patch.window] *= 1 + alpha * (_per_channel(factor) - 1)
 
 
 def _window(low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
-    """Return rows and columns between two corners (x, y), within the image and never empty."""
+    """Returns rows and columns between two corners (x, y), within the image and never empty."""
     x0, y0 = (min(max(int(low[i]), 0), size - 1) for i, size in enumerate((WIDTH, HEIGHT)))
     x1, y1 = (
         min(max(int(high[i]) + 1, start + 1), size) for i, (start, size) in enumerate(((x0, WIDTH), (y0, HEIGHT)))
@@ -194,11 +194,11 @@ def _window(low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
 
 
 def _clipped(patch: Patch, opacity: float, clip: Patch | None) -> np.ndarray:
-    """Return the patch times the opacity and, if given, times the clip: `[rows, columns]`."""
+    """Returns the patch times the opacity and, if given, times the clip: `[rows, columns]`."""
     alpha = patch.alpha if clip is None else patch.within(clip).alpha
     return alpha * np.float32(opacity)
 
 
 def _per_channel(values: ArrayLike) -> np.ndarray:
-    """Return one value or three as `float32`, in a shape that broadcasts to `[3, rows, columns]`."""
+    """Returns one value or three as `float32`, in a shape that broadcasts to `[3, rows, columns]`."""
     return np.asarray(values, np.float32).reshape(-1, 1, 1)

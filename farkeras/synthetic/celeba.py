@@ -20,18 +20,18 @@ Row = tuple[list[int], list[int]]
 
 
 def file_name(index: int) -> str:
-    """Return the official file name of an image; `index` counts from 0, the name from 1."""
+    """Returns the official file name of an image; `index` counts from 0, the name from 1."""
     return f"{index + 1:06d}.jpg"
 
 
 def portraits(seed: int, count: int) -> range:
-    """Return the images of a set, each as its index."""
+    """Returns the images of a set, each as its index."""
     del seed
     return range(count)
 
 
 def write_face(folder: Path, seed: int, label_noise: float, index: int) -> Row:
-    """Draw and write one image; its pixels and its row depend on the arguments only.
+    """Draws and writes one image; its pixels and its row depend on the arguments only.
 
     Args:
         folder: Folder of the set.
@@ -52,13 +52,13 @@ def write_face(folder: Path, seed: int, label_noise: float, index: int) -> Row:
 
 
 def partition(count: int) -> list[int]:
-    """Assign files, in their order, to train (0), validation (1) and test (2): 80 %, 10 % and 10 %, as in CelebA."""
+    """Assigns files, in their order, to train (0), validation (1) and test (2): 80 %, 10 % and 10 %, as in CelebA."""
     held_out = max(1, round(count * 0.1)) if count >= 3 else 0
     return [0] * (count - 2 * held_out) + [1] * held_out + [2] * held_out
 
 
 def write_lists(folder: Path, images: Sequence[int], rows: Sequence[Row]) -> None:
-    """Write `list_attr_celeba.txt`, `list_eval_partition.txt` and `list_landmarks_align_celeba.txt`."""
+    """Writes `list_attr_celeba.txt`, `list_eval_partition.txt` and `list_landmarks_align_celeba.txt`."""
     labels, landmarks = zip(*rows, strict=True)
     names = [file_name(index) for index in images]
 

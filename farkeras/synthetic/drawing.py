@@ -20,7 +20,7 @@ from farkeras.synthetic.worn import draw_earrings, draw_glasses, draw_hat
 
 
 def draw(face: FaceParameters) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a face.
+    """Draws a face.
 
     Args:
         face: The parameters of the face and its scene.
@@ -50,7 +50,7 @@ def draw(face: FaceParameters) -> tuple[np.ndarray, np.ndarray]:
 
 
 def render(attributes: Mapping[str, bool], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a face with the given attributes; everything else is random.
+    """Draws a face with the given attributes; everything else is random.
 
     Args:
         attributes: Attribute name -> whether it is present. Attributes that are not named are absent, except `Young`

@@ -12,7 +12,7 @@ _INK = np.array((22.0, 14.0, 14.0))
 
 
 def draw_eyes(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
-    """Draw both eyes, centred at the landmarks."""
+    """Draws both eyes, centred at the landmarks."""
     eyes = face.eyes
     width, slant = 10.5 * eyes.size, eyes.slant
     up, low = 1.15 * eyes.aperture * width, 0.75 * eyes.aperture * width
@@ -41,7 +41,7 @@ def draw_eyes(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
 
 
 def _draw_irises(canvas: Canvas, face: FaceParameters, almond: Patch) -> None:
-    """Draw iris, pupil and the reflection of the light; both eyes look in the same direction."""
+    """Draws iris, pupil and the reflection of the light; both eyes look in the same direction."""
     size, iris = face.eyes.size, np.array(face.eyes.iris)
 
     def discs(x: float, y: float, radius: float) -> Patch:
@@ -55,7 +55,7 @@ def _draw_irises(canvas: Canvas, face: FaceParameters, almond: Patch) -> None:
 
 
 def draw_brows(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
-    """Draw both eyebrows, each a tapered stroke with hairs across it; `arch` raises it, most beyond the middle."""
+    """Draws both eyebrows, each a tapered stroke with hairs across it; `arch` raises it, most beyond the middle."""
     brows, arch = face.brows, face.brows.arch
     hair = np.array(face.hair.colour if not face.hair.bald else face.beard.colour)
     colour = hair * 0.45 + np.array(face.skin.colour) * 0.08

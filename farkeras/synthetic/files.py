@@ -11,7 +11,7 @@ from farkeras.attributes import CELEBA_ATTRIBUTES
 
 
 def write_jpeg(path: Path, image: np.ndarray, rng: np.random.Generator) -> None:
-    """Write an RGB image, `uint8` `[height, width, 3]`, as JPEG; missing folders are created.
+    """Writes an RGB image, `uint8` `[height, width, 3]`, as JPEG; missing folders are created.
 
     The JPEG quality is random, so that the size of a file says little about its content. Chroma is not subsampled, so
     that thin coloured parts survive.
@@ -23,6 +23,6 @@ def write_jpeg(path: Path, image: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def noisy_labels(attributes: Mapping[str, bool], label_noise: float, rng: np.random.Generator) -> list[bool]:
-    """Return the 40 labels in order, each flipped with probability `label_noise`."""
+    """Returns the 40 labels in order, each flipped with probability `label_noise`."""
     flipped = rng.random(len(CELEBA_ATTRIBUTES)) < label_noise
     return [bool(attributes[name] != flip) for name, flip in zip(CELEBA_ATTRIBUTES, flipped, strict=True)]

@@ -76,7 +76,7 @@ _LASTING = (
 
 @cache
 def _scales() -> dict[str, float]:
-    """Return, for each attribute, the factor that turns its weight into a probability."""
+    """Returns, for each attribute, the factor that turns its weight into a probability."""
     rng = np.random.default_rng(0)
     faces: dict[str, np.ndarray] = {}
     scales = {}
@@ -94,7 +94,7 @@ def _scales() -> dict[str, float]:
 
 
 def sample_attributes(rng: np.random.Generator, person: np.random.Generator | None = None) -> dict[str, bool]:
-    """Sample the 40 attributes of a face from the joint distribution.
+    """Samples the 40 attributes of a face from the joint distribution.
 
     Args:
         rng: The random generator.

@@ -57,7 +57,7 @@ class FaceSettings:
 
 
 def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1) -> bool:
-    """Draw a set of procedural faces into a folder, in a data set's file format.
+    """Draws a set of procedural faces into a folder, in a data set's file format.
 
     The folder also gets the settings, in `synthesize.json`.
 
@@ -96,7 +96,7 @@ def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1)
 
 
 def _holds(output: Path, settings: FaceSettings) -> bool:
-    """Whether the folder already holds this set; False if it is missing or empty. Raises if it holds anything else."""
+    """Returns True if the folder holds this set, False if it is missing or empty; raises `FarkerasError` otherwise."""
     if output.is_file():
         raise FarkerasError(f"{output} is a file; set `output` to a folder that does not exist yet.")
     if not output.is_dir() or not any(output.iterdir()):

@@ -10,7 +10,7 @@ _SAMPLES = 8  # per section of a contour
 
 
 def _contours(hair: Hair) -> tuple[np.ndarray, np.ndarray]:
-    """Return the outer and inner edge of the hair that frames the face, from left to right, of equal length."""
+    """Returns the outer and inner edge of the hair that frames the face, from left to right, of equal length."""
     v, end = hair.volume, hair.length
     long = end > 130
     if long:
@@ -31,7 +31,7 @@ def _contours(hair: Hair) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_back_hair(canvas: Canvas, face: FaceParameters) -> None:
-    """Draw the part of long hair that falls behind the neck."""
+    """Draws the part of long hair that falls behind the neck."""
     hair = face.hair
     if hair.bald or hair.length < 130:
         return
@@ -40,7 +40,7 @@ def draw_back_hair(canvas: Canvas, face: FaceParameters) -> None:
 
 
 def draw_hair(canvas: Canvas, face: FaceParameters) -> None:
-    """Draw the hair that frames the face, and bangs over the forehead."""
+    """Draws the hair that frames the face, and bangs over the forehead."""
     hair = face.hair
     if hair.bald:
         shine = np.minimum(np.array(face.skin.colour) * 1.3 + 30, 255)
@@ -64,7 +64,7 @@ def draw_hair(canvas: Canvas, face: FaceParameters) -> None:
 
 
 def _strands(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """Return lines that fall from the outer to the inner edge, away from the crown: `[strands, points, 2]`."""
+    """Returns lines that fall from the outer to the inner edge, away from the crown: `[strands, points, 2]`."""
     start = np.linspace(0.02, 0.98, 72, dtype=np.float32)[:, None]
     depth = np.linspace(0, 1, 10, dtype=np.float32)
     aside = start - 0.5
@@ -75,7 +75,7 @@ def _strands(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
 
 
 def _texture(canvas: Canvas, strands: np.ndarray, hair: Hair, shape: Patch) -> None:
-    """Draw strands along the hair: wavy locks in wavy hair, fine sharp lines in straight hair, none in plain hair."""
+    """Draws strands along the hair: wavy locks in wavy hair, fine sharp lines in straight hair, none in plain hair."""
     colour = np.array(hair.colour)
     dark, light = colour * 0.5, np.minimum(colour * 1.35 + 38, 255)
     if hair.style == "wavy":

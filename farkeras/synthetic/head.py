@@ -10,7 +10,7 @@ _SHADE = (0.62, 0.54, 0.52)  # factors by which a shadow darkens skin
 
 
 def outline(head: Head) -> np.ndarray:
-    """Return the outline of the face, a closed curve `[points, 2]`."""
+    """Returns the outline of the face, a closed curve `[points, 2]`."""
     chin = head.chin_y
     half: list[tuple[float, float]] = [(0, 44), (17, 46), (32, 54), (42, 68), (head.temple, 86), (head.cheek, 106)]
     half += [(head.cheek, 121), (0.5 * (head.cheek + head.jaw) + 2.5, chin - 37), (head.jaw, chin - 21)]
@@ -19,7 +19,7 @@ def outline(head: Head) -> np.ndarray:
 
 
 def draw_head(canvas: Canvas, face: FaceParameters) -> Patch:
-    """Draw ears, head and skin; return the mask of the face, which clips everything that is drawn on the face."""
+    """Draws ears, head and skin; returns the mask of the face, which clips everything that is drawn on the face."""
     skin = np.array(face.skin.colour)
     canvas.paint(canvas.polygon(*pair(ellipse(49, 121, 6, 13))), skin * 0.92)
     canvas.tint(canvas.polygon(*pair(ellipse(50, 121, 2.6, 8, 12))), _SHADE, 0.6)
@@ -31,7 +31,7 @@ def draw_head(canvas: Canvas, face: FaceParameters) -> Patch:
 
 
 def _draw_relief(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
-    """Shade the forms of every head: forehead, eye sockets, cheeks, temples, the dip under the lip, a double chin."""
+    """Shades the forms of every head: forehead, eye sockets, cheeks, temples, the dip under the lip, a double chin."""
     highlight = np.minimum(np.array(face.skin.colour) * 1.16 + 8, 255)
     lit = (Spot(0, 78, 24, 13, 0, 0.35), Spot(0, 171, 8, 5, 0, 0.4), *Spot(25, 130, 9, 7, 0, 0.3).both())
     canvas.paint(canvas.glow(*lit), highlight, 1, mask)

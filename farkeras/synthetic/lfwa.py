@@ -43,7 +43,7 @@ class Portrait(NamedTuple):
 
 
 def portraits(seed: int, count: int) -> list[Portrait]:
-    """Return the images of a set, person by person. As in LFW, most people have one image, and the mean is 2.3."""
+    """Returns the images of a set, person by person. As in LFW, most people have one image, and the mean is 2.3."""
     result: list[Portrait] = []
     person = 0
     while len(result) < count:
@@ -55,7 +55,7 @@ def portraits(seed: int, count: int) -> list[Portrait]:
 
 
 def write_face(folder: Path, seed: int, label_noise: float, portrait: Portrait) -> list[bool]:
-    """Draw and write one image; its pixels and labels depend on the arguments only.
+    """Draws and writes one image; its pixels and labels depend on the arguments only.
 
     Args:
         folder: Folder of the set.
@@ -78,13 +78,13 @@ def write_face(folder: Path, seed: int, label_noise: float, portrait: Portrait) 
 
 
 def _widened(length: int, before: int, after: int) -> np.ndarray:
-    """Return the indices of the pixels that extend a line of `length` pixels by `before` and `after` pixels."""
+    """Returns the indices of the pixels that extend a line of `length` pixels by `before` and `after` pixels."""
     start, middle, end = np.split(np.arange(length), [_MIRRORED, length - _MIRRORED])
     return np.concatenate([np.pad(start, (before, 0), "symmetric"), middle, np.pad(end, (0, after), "symmetric")])
 
 
 def write_lists(folder: Path, images: Sequence[Portrait], labels: Sequence[list[bool]]) -> None:
-    """Write `lfw_att_40.mat` and `indices_train_test.mat`, with the peculiarities of the official files.
+    """Writes `lfw_att_40.mat` and `indices_train_test.mat`, with the peculiarities of the official files.
 
     Image names contain a backslash. Attribute names contain spaces instead of underscores, and some begin or end with a
     space. Indices are doubles and count from 1. Every second person is in the test split.

@@ -11,7 +11,7 @@ _HEADER_SIZE = 512
 
 
 def write_matlab(path: Path, variables: Mapping[str, np.ndarray | Sequence[str]]) -> None:
-    """Write variables to a MATLAB file.
+    """Writes variables to a MATLAB file.
 
     In the HDF5 file, matrices are transposed, and each cell is a reference to an array in `#refs#` that holds the
     UTF-16 codes of its string.

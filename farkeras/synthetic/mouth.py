@@ -11,7 +11,7 @@ MOUTH_Y = 152.0
 
 
 def draw_nose(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
-    """Draw ridge, wings, tip and nostrils; a pointed tip is narrow and hangs, a round tip is a ball."""
+    """Draws ridge, wings, tip and nostrils; a pointed tip is narrow and hangs, a round tip is a ball."""
     nose = face.nose
     width, tip = nose.width, nose.tip_y
     skin = np.array(face.skin.colour)
@@ -43,14 +43,14 @@ def draw_nose(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
 
 
 def corners(mouth: Mouth) -> np.ndarray:
-    """Return the landmarks of the mouth's corners, `[2, 2]` in face coordinates, the left of the image first."""
+    """Returns the landmarks of the mouth's corners, `[2, 2]` in face coordinates, the left of the image first."""
     y = MOUTH_Y - 0.55 * mouth.smile
     half = 0.5 * mouth.skew
     return np.array([(-mouth.width, y - half), (mouth.width, y + half)], np.float32)
 
 
 def draw_mouth(canvas: Canvas, face: FaceParameters, mask: Patch) -> None:
-    """Draw lips around a line, or around a gap with teeth; a smile lifts the corners."""
+    """Draws lips around a line, or around a gap with teeth; a smile lifts the corners."""
     mouth = face.mouth
     left, right = corners(mouth)
     w, y, bow = mouth.width, MOUTH_Y, 0.45 * mouth.smile

@@ -27,7 +27,7 @@ def _rgb(colour: np.ndarray) -> Colour:
 
 
 def skin(rng: np.random.Generator, pale: bool) -> Colour:
-    """Sample a skin tone; pale tones are lighter than all others."""
+    """Samples a skin tone; pale tones are lighter than all others."""
     tone = rng.uniform(0, 1) ** 1.4 * (len(_SKINS) - 1.001)
     place = int(tone)
     colour = _SKINS[place] + (tone - place) * (_SKINS[place + 1] - _SKINS[place])
@@ -36,7 +36,7 @@ def skin(rng: np.random.Generator, pale: bool) -> Colour:
 
 
 def hair(rng: np.random.Generator, name: str | None) -> Colour:
-    """Sample a hair colour for an attribute such as `Brown_Hair`; for None, a colour that none of the four names."""
+    """Samples a hair colour for an attribute such as `Brown_Hair`; for None, a colour that none of the four names."""
     along, other = rng.random(), rng.random()
     jitter = rng.uniform(-8, 8, 3)
     if name is None:
@@ -46,17 +46,17 @@ def hair(rng: np.random.Generator, name: str | None) -> Colour:
 
 
 def lips(rng: np.random.Generator, over: Colour, lipstick: bool) -> Colour:
-    """Sample the colour of lips: slightly redder than the skin, `over`, or that of a lipstick."""
+    """Samples the colour of lips: slightly redder than the skin, `over`, or that of a lipstick."""
     painted = _LIPSTICKS[rng.integers(len(_LIPSTICKS))] + rng.uniform(-15, 15, 3)
     own = np.array(over) * (rng.uniform(0.84, 0.95), 0.72, 0.74)
     return _rgb(painted if lipstick else own)
 
 
 def one_of(colours: np.ndarray, rng: np.random.Generator, spread: float) -> Colour:
-    """Sample one of the colours `[n, 3]`, and change each channel by at most `spread`."""
+    """Samples one of the colours `[n, 3]`, and changes each channel by at most `spread`."""
     return _rgb(colours[rng.integers(len(colours))] + rng.uniform(-spread, spread, 3))
 
 
 def anything(rng: np.random.Generator) -> Colour:
-    """Sample any colour, for objects that exist in all colours."""
+    """Samples any colour, for objects that exist in all colours."""
     return _rgb(rng.uniform(0, 1, 3) ** rng.uniform(0.5, 1.8) * 235 + 10)

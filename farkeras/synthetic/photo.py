@@ -10,7 +10,7 @@ from farkeras.synthetic.parameters import Backdrop, Camera
 
 
 def paint_backdrop(backdrop: Backdrop) -> np.ndarray:
-    """Paint two colours blended along a direction, under a random texture: `float32` `[3, 218, 178]` in 0..255."""
+    """Paints two colours blended along a direction, under a random texture: `float32` `[3, 218, 178]` in 0..255."""
     rng = np.random.default_rng(backdrop.seed)
     # Everything except the grain is smooth, so it is computed at a quarter of the size.
     height, width = HEIGHT // 4, WIDTH // 4
@@ -26,7 +26,7 @@ def paint_backdrop(backdrop: Backdrop) -> np.ndarray:
 
 
 def develop(pixels: np.ndarray, camera: Camera) -> np.ndarray:
-    """Apply exposure, contrast, blur and noise: `float32` `[3, 218, 178]` -> `uint8` `[218, 178, 3]`."""
+    """Applies exposure, contrast, blur and noise: `float32` `[3, 218, 178]` -> `uint8` `[218, 178, 3]`."""
     rng = np.random.default_rng(camera.seed)
     light = 1 + np.clip(camera.patches * _clouds(rng, camera.cells, (WIDTH, HEIGHT)), -0.5, 0.5)
     exposed = pixels * light
@@ -42,13 +42,13 @@ def develop(pixels: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def _clouds(rng: np.random.Generator, cells: int, size: tuple[int, int]) -> np.ndarray:
-    """Return smooth noise with about `cells` bumps across and a variance of about 1: `float32` `[height, width]`."""
+    """Returns smooth noise with about `cells` bumps across and a variance of about 1: `float32` `[height, width]`."""
     coarse = Image.fromarray(rng.standard_normal((cells + 1, cells), dtype=np.float32))
     return np.asarray(coarse.resize(size, Image.Resampling.BICUBIC))
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Return `float32` uniform noise of variance 1; it is cheaper than normal noise and looks the same in a JPEG."""
+    """Returns `float32` uniform noise of variance 1; it is cheaper than normal noise and looks the same in a JPEG."""
     noise = np.frombuffer(rng.bytes(math.prod(shape)), np.uint8).reshape(shape)
     centred = noise - np.float32(127.5)
     centred *= np.float32(np.sqrt(12) / 256)

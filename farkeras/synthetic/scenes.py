@@ -6,7 +6,7 @@ from farkeras.synthetic.parameters import Backdrop, Camera, Light, Pose
 
 
 def sample_scene(rng: np.random.Generator, blurry: bool) -> tuple[Pose, Light, Backdrop, Camera]:
-    """Sample a scene; from the same generator state, only the camera's blur depends on `blurry`."""
+    """Samples a scene; from the same generator state, only the camera's blur depends on `blurry`."""
 
     def swing(width: float, limit: float) -> float:
         return float(np.clip(rng.normal(0, width), -limit, limit))

@@ -31,7 +31,7 @@ _COMPANY = {
 
 
 def check_contact_sheet(path: str | Path) -> None:
-    """Raise a `FarkerasError` if a PNG file obviously cannot be written to a path; write nothing."""
+    """Raises a `FarkerasError` if a PNG file obviously cannot be written to a path; writes nothing."""
     path = as_path(path)
     if path.suffix.lower() != ".png":
         raise FarkerasError(f"A contact sheet is a PNG file, so its name must end in .png. Received: {path}.")
@@ -42,7 +42,7 @@ def check_contact_sheet(path: str | Path) -> None:
 
 
 def write_contact_sheet(path: str | Path, data_dir: str | Path, layout: str = "celeba", rows: int = 4) -> None:
-    """Write a PNG with the first faces of a set and their labels, then 40 pairs without and with an attribute.
+    """Writes a PNG with the first faces of a set and their labels, then 40 pairs without and with an attribute.
 
     Args:
         path: The file to write; a missing folder is created, and an existing file is replaced once the new one is
@@ -74,7 +74,7 @@ def write_contact_sheet(path: str | Path, data_dir: str | Path, layout: str = "c
 
 
 def _samples(layout: str, data_dir: str | Path) -> Iterator[tuple[str, tuple, tuple]]:
-    """Yield, for each image, its path, the part that shows CelebA's frame, and the attributes that are present."""
+    """Yields, for each image, its path, the part that shows CelebA's frame, and the attributes that are present."""
     for examples in filled_splits(open_source(layout, str(data_dir))).values():
         for path, labels in zip(examples.paths.tolist(), examples.labels, strict=True):
             yield path, examples.frame, tuple(n for n, v in zip(examples.attributes, labels, strict=True) if v)

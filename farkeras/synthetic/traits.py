@@ -153,7 +153,7 @@ def _clothes(t: _Traits) -> drawn.Clothes:
 
 
 def sample_parameters(attributes: Mapping[str, bool], rng: np.random.Generator) -> FaceParameters:
-    """Sample a face with the given attributes, in a scene of which only the blur depends on an attribute.
+    """Samples a face with the given attributes, in a scene of which only the blur depends on an attribute.
 
     Args:
         attributes: Attribute name -> whether it is present, for all 40 attributes.

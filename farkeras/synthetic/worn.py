@@ -9,7 +9,7 @@ from farkeras.synthetic.parameters import Glasses, Hat, Jewel
 
 
 def draw_hat(canvas: Canvas, hat: Hat) -> None:
-    """Draw a beanie with its fold, a cap with its visor, or a hat with a brim and a band."""
+    """Draws a beanie with its fold, a cap with its visor, or a hat with a brim and a band."""
     colour, band = np.array(hat.colour), np.array(hat.band)
     canvas.tint(canvas.polygon(ellipse(0, 89, 44, 7), soft=2), (0.5, 0.45, 0.45), 0.7)
     if hat.kind == "beanie":
@@ -43,7 +43,7 @@ def draw_hat(canvas: Canvas, hat: Hat) -> None:
 
 
 def draw_glasses(canvas: Canvas, glasses: Glasses) -> None:
-    """Draw two lenses, whose shape lies between rectangle and ellipse, with bridge and arms."""
+    """Draws two lenses, whose shape lies between rectangle and ellipse, with bridge and arms."""
     angle = np.linspace(0, 2 * np.pi, 33)[:-1]
     power = 0.45 + 0.55 * glasses.roundness  # exponent of a superellipse: 1 is round, less is squarer
     cos, sin = np.cos(angle), np.sin(angle)
@@ -64,7 +64,7 @@ def draw_glasses(canvas: Canvas, glasses: Glasses) -> None:
 
 
 def draw_earrings(canvas: Canvas, jewel: Jewel) -> None:
-    """Draw studs, hoops or drops under both ears, in front of the hair, with a shadow."""
+    """Draws studs, hoops or drops under both ears, in front of the hair, with a shadow."""
     colour, size = np.array(jewel.colour), jewel.size
     x, y = 50.5, 135.0
     if jewel.kind == 1:
