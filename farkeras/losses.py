@@ -43,7 +43,7 @@ class MaskedLoss(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
     def known(self, y_true: keras.KerasTensor) -> keras.KerasTensor:
-        """True for each known target, in the shape of the result of `call`."""
+        """Returns True for each known target, in the shape of the result of `call`."""
         raise NotImplementedError
 
     def __call__(
@@ -55,7 +55,7 @@ class MaskedLoss(keras.losses.Loss):
     def weights(
         self, y_true: keras.KerasTensor, sample_weight: keras.KerasTensor | None, dtype: str
     ) -> keras.KerasTensor:
-        """The weight of each target: 0 if it is unknown, else its sample weight."""
+        """Returns the weight of each target: 0 if it is unknown, else its sample weight."""
         known = ops.cast(self.known(y_true), dtype)
         if sample_weight is None:
             return known
@@ -67,7 +67,7 @@ class MaskedLoss(keras.losses.Loss):
     def sums(
         self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor, sample_weight: keras.KerasTensor | None = None
     ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        """Compute the weighted losses and the weights, to be summed over parts of a batch on several devices.
+        """Computes the weighted losses and the weights, to be summed over parts of a batch on several devices.
 
         Args:
             y_true: The targets.
@@ -229,7 +229,7 @@ def attribute_losses(
     positive_weights: keras.KerasTensor | None = None,
     focal_gamma: float = 0.0,
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Compute the binary cross-entropy of each label, and which labels are known.
+    """Computes the binary cross-entropy of each label, and which labels are known.
 
     Args:
         labels: `(batch, attributes)`: 1, 0, a number between them for a soft label, or -1 (or NaN) for unknown.
@@ -261,7 +261,7 @@ def attribute_losses(
 def mask_losses(
     masks: keras.KerasTensor, found: keras.KerasTensor, logits: keras.KerasTensor
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Compute the mask loss of each image, and which images have masks.
+    """Computes the mask loss of each image, and which images have masks.
 
     Published: pixel-wise binary classification of the masks (AML of MGMTN, arXiv 2601.01408). Our formulation: the loss
     is the sum of binary cross-entropy and soft Dice loss, each a mean over the regions. In the Dice loss, small regions
@@ -286,13 +286,13 @@ def mask_losses(
 
 
 def sum_by_group(values: keras.KerasTensor, grouping: Grouping) -> keras.KerasTensor:
-    """Sum values over the batch and over each group's attributes: `(batch, attributes)` -> `(groups,)`."""
+    """Sums values over the batch and over each group's attributes: `(batch, attributes)` -> `(groups,)`."""
     membership = np.eye(len(grouping), dtype=np.float32)[list(grouping.group_of)]  # (attributes, groups)
     return ops.matmul(ops.sum(values, axis=0), ops.cast(membership, values.dtype))
 
 
 def balanced_positive_weights(labels: np.ndarray, at_most: float = 10.0) -> np.ndarray:
-    """Compute weights of positive labels that balance the positive and negative labels of each attribute.
+    """Computes weights of positive labels that balance the positive and negative labels of each attribute.
 
     Args:
         labels: Training labels `[N, attributes]`: 1, 0, or -1 for unknown.

@@ -39,7 +39,7 @@ class TaskWeighting:
         self.variables: list[keras.Variable] = []
 
     def build(self, sizes: Sequence[float], dtype: str | None = None) -> Self:
-        """Create the state.
+        """Creates the state.
 
         Args:
             sizes: The number of attributes `n_g` in each group; for other tasks, the factor of each task's loss.
@@ -58,11 +58,11 @@ class TaskWeighting:
         return self
 
     def make_state(self) -> None:
-        """Create the variables; `sizes` and `dtype` are already set."""
+        """Creates the variables; `sizes` and `dtype` are already set."""
         self.updates = self.state("updates", ())
 
     def state(self, name: str, shape: tuple[int, ...] | None = None, trainable: bool = False) -> keras.Variable:
-        """Create a variable that starts at 0, by default with one number per group."""
+        """Creates a variable that starts at 0, by default with one number per group."""
         shape = (len(self.sizes),) if shape is None else shape
         aggregation = "none" if trainable else "only_first_replica"
         variable = keras.Variable("zeros", shape, self.dtype, trainable, aggregation=aggregation, name=name)
@@ -80,11 +80,11 @@ class TaskWeighting:
         return ops.convert_to_tensor([size / sum(self.sizes) for size in self.sizes], self.dtype)
 
     def weights_now(self) -> keras.KerasTensor:
-        """The weights `w_g` of the current step, `(K,)`."""
+        """Returns the weights `w_g` of the current step, `(K,)`."""
         return ops.ones(len(self.sizes), dtype=self.dtype)
 
     def total(self, losses: keras.KerasTensor, num_replicas: int = 1) -> keras.KerasTensor:
-        """Compute the training loss.
+        """Computes the training loss.
 
         Args:
             losses: `(K,)`: this replica's part of each `L_g`. The parts of all replicas sum to `L_g`.
@@ -93,7 +93,7 @@ class TaskWeighting:
         return ops.sum(ops.stop_gradient(self.weights_now()) * self.shares * losses)
 
     def update(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
-        """Update the state after a training step.
+        """Updates the state after a training step.
 
         Args:
             losses: `(K,)`: each `L_g` over the global batch. A loss that is not finite counts as absent, because a step
@@ -105,10 +105,10 @@ class TaskWeighting:
         self.observe(ops.where(finite, losses, 0.0), present * ops.cast(finite, self.dtype))
 
     def observe(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
-        """Update the state beyond the number of updates; takes the arguments of `update`, with finite losses."""
+        """Updates the state beyond the number of updates; takes the arguments of `update`, with finite losses."""
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, without the state."""
+        """Returns the arguments of the constructor, without the state."""
         return {}
 
     @classmethod
@@ -159,7 +159,7 @@ class DWS(TaskWeighting):
         self.initial = self.state("initial")
 
     def running(self) -> keras.KerasTensor:
-        """The running mean of each `L_g`, `(K,)`; 0 for a group without a known label so far."""
+        """Returns the running mean of each `L_g`, `(K,)`; 0 for a group without a known label so far."""
         return self.decayed_sum / ops.maximum(ops.convert_to_tensor(self.decayed_count), 1e-12)
 
     def weights_now(self) -> keras.KerasTensor:
@@ -269,7 +269,7 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
 
 
 def get(identifier: str | TaskWeighting) -> TaskWeighting:
-    """Return a weighting object.
+    """Returns a weighting object.
 
     Args:
         identifier: `"uniform"`, `"dws"`, `"uncertainty"`, or an object of this module, which is returned as it is.
@@ -298,7 +298,7 @@ def get(identifier: str | TaskWeighting) -> TaskWeighting:
 
 
 def make_weighting(config: Config, steps_per_epoch: float) -> TaskWeighting:
-    """Create the weighting that `config.weighting` names, with its settings and without state."""
+    """Creates the weighting that `config.weighting` names, with its settings and without state."""
     if config.weighting == "dws":
         warmup = round(config.weighting_warmup_epochs * steps_per_epoch)
         return DWS(warmup, config.dws_alpha, config.dws_beta, config.weighting_decay)

@@ -99,7 +99,7 @@ class G2FF(layers.Layer):
 
 
 def area_average(source: int, target: int) -> np.ndarray:
-    """The matrix `(target, source)` that resizes one axis from `source` to `target` cells by area averaging.
+    """Returns the matrix `(target, source)` that resizes one axis from `source` to `target` cells by area averaging.
 
     Target cell i covers the interval `[i, i + 1] / target` of the axis. Row i holds the fraction of that interval that
     each source cell fills. Rows sum to 1 and columns to `target / source`, so resizing keeps the mean. Enlarging

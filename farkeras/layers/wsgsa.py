@@ -86,7 +86,7 @@ class WSGSA(layers.Layer):
         return [self.squeeze_kernel, self.squeeze_bias, self.excite_kernel, self.excite_bias]
 
     def gates(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
-        """Compute the gates `Psi`.
+        """Computes the gates `Psi`.
 
         Args:
             inputs: The shared map `X`, `(batch, H, W, C)`.
@@ -166,7 +166,7 @@ class BottleneckBlock(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="farkeras")
 class StackedInitializer(keras.initializers.Initializer):
-    """Initialise a tensor `(groups, fan_in, fan_out)` as `groups` separate kernels `(fan_in, fan_out)`.
+    """Initialises a tensor `(groups, fan_in, fan_out)` as `groups` separate kernels `(fan_in, fan_out)`.
 
     Keras's initializers would count the first axis as a receptive field and draw values that are too small.
 

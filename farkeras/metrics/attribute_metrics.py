@@ -33,7 +33,7 @@ RESAMPLES = 1000
 def evaluate_attributes(
     labels: np.ndarray, probabilities: np.ndarray, grouping: Grouping, threshold: float = 0.5
 ) -> dict:
-    """Compute the metrics of predictions; unknown labels are ignored.
+    """Computes the metrics of predictions; unknown labels are ignored.
 
     Args:
         labels: `int8` array `[N, A]`: 1 is positive, 0 negative, -1 unknown.
@@ -97,7 +97,7 @@ def _checked(labels: npt.ArrayLike, probabilities: npt.ArrayLike, grouping: Grou
 
 
 def _attribute(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> dict:
-    """The metrics of one attribute from its M known labels (1 or 0) and probabilities, both `[M]`."""
+    """Returns the metrics of one attribute from its M known labels (1 or 0) and probabilities, both `[M]`."""
     positive, predicted = labels == 1, probabilities >= threshold
     true_positives, false_positives = int((predicted & positive).sum()), int((predicted & ~positive).sum())
     false_negatives, true_negatives = int((~predicted & positive).sum()), int((~predicted & ~positive).sum())
@@ -127,14 +127,14 @@ def _ratio(part: int, whole: int) -> float | None:
 
 
 def _means(attributes: list[dict]) -> dict:
-    """The mean of each metric in `AVERAGED` over the attributes for which it is defined, and their number."""
+    """Returns the mean of each metric in `AVERAGED` over the attributes for which it is defined, and their number."""
     defined = {name: [metrics[name] for metrics in attributes if metrics[name] is not None] for name in AVERAGED}
     means = {name: math.fsum(values) / len(values) if values else None for name, values in defined.items()}
     return {**means, "num_defined": {name: len(values) for name, values in defined.items()}}
 
 
 def _wilson_interval(correct: int, total: int) -> list[float] | None:
-    """The 95 % score interval of a proportion (Wilson, 1927), which is also valid for few images."""
+    """Returns the 95 % score interval of a proportion (Wilson, 1927), which is also valid for few images."""
     if not total:
         return None
     share, z2 = correct / total, Z95**2 / total
@@ -144,9 +144,10 @@ def _wilson_interval(correct: int, total: int) -> list[float] | None:
 
 
 def _calibration_error(positive: np.ndarray, probabilities: np.ndarray) -> float | None:
-    """Mean difference between predicted probability and observed frequency in bins of equal width, weighted by count.
+    """Computes the mean difference between predicted probability and observed frequency, weighted by the bins' counts.
 
-    Bins are over the probability of the positive class, not over the confidence of the predicted class.
+    Bins have equal width. They are over the probability of the positive class, not over the confidence of the
+    predicted class.
     """
     if not len(positive):
         return None
@@ -156,7 +157,7 @@ def _calibration_error(positive: np.ndarray, probabilities: np.ndarray) -> float
 
 
 def _bootstrap_interval(correct: np.ndarray, known: np.ndarray) -> list[float] | None:
-    """The 95 % percentile interval of the mean accuracy under resampling of the images.
+    """Returns the 95 % percentile interval of the mean accuracy under resampling of the images.
 
     Images are resampled rather than labels, because the labels of one image are not independent and resampling labels
     would give too narrow an interval. The score of an image is its contribution to the mean accuracy: the fraction of

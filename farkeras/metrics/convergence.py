@@ -12,7 +12,7 @@ WINDOW = 5
 
 
 def running_mean(values: npt.ArrayLike, window: int = WINDOW) -> np.ndarray:
-    """The mean of each value and up to `window - 1` values before it, `[n]` -> `[n]`."""
+    """Returns the mean of each value and up to `window - 1` values before it, `[n]` -> `[n]`."""
     sums = np.convolve(np.asarray(values, dtype=np.float64), np.ones(window))[: np.size(values)]
     return sums / np.minimum(np.arange(1, len(sums) + 1), window)
 
@@ -20,7 +20,7 @@ def running_mean(values: npt.ArrayLike, window: int = WINDOW) -> np.ndarray:
 def convergence_steps(
     history: Iterable[dict], fraction: float = FRACTION, window: int = WINDOW
 ) -> dict[str, int | None]:
-    """Find the step at which each group's training loss reaches `fraction` of its final improvement.
+    """Finds the step at which each group's training loss reaches `fraction` of its final improvement.
 
     This is our definition. For each group, the logged training losses are smoothed by a running mean over `window`
     lines. The improvement is the difference between the first and the lowest smoothed loss. The step is that of the
@@ -41,7 +41,7 @@ def convergence_steps(
 
 
 def spread(steps: Mapping[str, int | None]) -> int | None:
-    """The number of steps from the earliest to the latest step of `convergence_steps`; None if no group improved."""
+    """Returns the number of steps from the earliest to the latest `convergence_steps`; None if no group improved."""
     reached = [step for step in steps.values() if step is not None]
     return max(reached) - min(reached) if reached else None
 

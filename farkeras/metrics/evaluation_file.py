@@ -12,7 +12,7 @@ EVALUATION_FILE = "evaluation.json"
 
 
 def read_evaluation(folder: str | os.PathLike, data_dir: str | os.PathLike, split: str = "test") -> dict:
-    """Read the evaluation in a folder, and check its data set and split.
+    """Reads the evaluation in a folder, and checks its data set and split.
 
     Args:
         folder: A workdir, or the `output` folder of an evaluation.
@@ -50,7 +50,7 @@ def read_evaluation(folder: str | os.PathLike, data_dir: str | os.PathLike, spli
 
 
 def check_same_data(trained: dict, source: str, data_dir: str, folder: Path) -> None:
-    """Check that results written to the model's folder are on the data set that the model was trained on.
+    """Checks that results written to the model's folder are on the data set that the model was trained on.
 
     Args:
         trained: The settings of the training run.

@@ -9,7 +9,7 @@ from farkeras.files import as_path
 
 
 def read_history(path: str | Path) -> list[dict]:
-    """Read the lines of a `metrics.jsonl`.
+    """Reads the lines of a `metrics.jsonl`.
 
     An incomplete last line is ignored, because a killed run may leave one behind.
 
@@ -40,12 +40,18 @@ def read_history(path: str | Path) -> list[dict]:
 
 
 def training_lines(history: Iterable[dict]) -> list[dict]:
-    """The lines with a training loss, ordered by step. If a resumed run repeated a step, its later line counts."""
+    """Returns the lines with a training loss, ordered by step.
+
+    If a resumed run repeated a step, its later line counts.
+    """
     return _by_step(history, "loss")
 
 
 def validation_lines(history: Iterable[dict]) -> list[dict]:
-    """The lines with validation metrics, ordered by step. If a resumed run repeated a step, its later line counts."""
+    """Returns the lines with validation metrics, ordered by step.
+
+    If a resumed run repeated a step, its later line counts.
+    """
     return _by_step(history, "validation")
 
 

@@ -6,7 +6,7 @@ from farkeras.attributes import REGIONS
 
 
 def evaluate_masks(overlaps: np.ndarray, num_images: int) -> dict:
-    """Compute the intersection over union (IoU) of each region's mask, over the pixels of all images together.
+    """Computes the intersection over union (IoU) of each region's mask, over the pixels of all images together.
 
     Args:
         overlaps: `[2, R]`: the number of pixels in the intersection and in the union of the predicted and the target

@@ -65,13 +65,13 @@ class MaskedMetric(keras.metrics.Metric):
     _default_name: str | None = None
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name of each count -> its shape for one attribute."""
+        """Returns the name of each count -> its shape for one attribute."""
         raise NotImplementedError
 
     def _batch_counts(
         self, positive: keras.KerasTensor, negative: keras.KerasTensor, y_pred: keras.KerasTensor
     ) -> list[keras.KerasTensor]:
-        """The counts of a batch, each `(attributes, *shape)`.
+        """Returns the counts of a batch, each `(attributes, *shape)`.
 
         Args:
             positive: `(batch, attributes)`: the weights of positive labels, 0 for other labels.
@@ -81,7 +81,7 @@ class MaskedMetric(keras.metrics.Metric):
         raise NotImplementedError
 
     def _by_attribute(self, *counts: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        """The numerators and denominators of the values, `(attributes,)`; a denominator of 0 means undefined."""
+        """Returns numerators and denominators of the values, `(attributes,)`; a denominator of 0 means undefined."""
         raise NotImplementedError
 
     def update_state(
@@ -293,6 +293,6 @@ class MaskedAUC(MaskedMetric):
 
 
 def _mean(values: keras.KerasTensor, defined: keras.KerasTensor) -> keras.KerasTensor:
-    """The mean of the defined values; NaN if no value is defined."""
+    """Returns the mean of the defined values; NaN if no value is defined."""
     count = ops.sum(defined)
     return ops.where(count > 0, ops.sum(values * defined) / ops.maximum(count, 1.0), float("nan"))

@@ -19,12 +19,12 @@ _OWN: dict[str, tuple[Callable, Callable]] = {
 
 
 def backbone_names() -> tuple[str, ...]:
-    """Names of all backbones: ResNeSt50, ResNetTiny and the classes of keras.applications (`MobileNetV3Small`, ...)."""
+    """Lists the backbones: ResNeSt50, ResNetTiny and the classes of keras.applications (`MobileNetV3Small`, ...)."""
     return tuple(sorted(_applications()))
 
 
 def _applications() -> dict[str, tuple[Callable, Callable]]:
-    """Name -> (builder, its module's preprocess_input)."""
+    """Returns name -> (builder, its module's preprocess_input)."""
     found = dict(_OWN)
     for name, builder in vars(keras.applications).items():
         if name[0].isupper():
@@ -34,7 +34,7 @@ def _applications() -> dict[str, tuple[Callable, Callable]]:
 
 @contextmanager
 def channels_last() -> Iterator[None]:
-    """Build layers for `(batch, height, width, channels)`, regardless of the data format in the user's keras.json."""
+    """Builds layers for `(batch, height, width, channels)`, regardless of the data format in the user's keras.json."""
     before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_last")
     try:
@@ -45,7 +45,7 @@ def channels_last() -> Iterator[None]:
 
 @channels_last()
 def build_backbone(name: str, image_size: tuple[int, ...], alpha: float = 1.0, weights: str = "none") -> keras.Model:
-    """Build the convolutional part of an image classifier, for RGB images in 0..255.
+    """Builds the convolutional part of an image classifier, for RGB images in 0..255.
 
     Args:
         name: A class name of keras.applications, `ResNeSt50` or `ResNetTiny`.
@@ -108,7 +108,7 @@ def build_backbone(name: str, image_size: tuple[int, ...], alpha: float = 1.0, w
 
 
 def _copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copy weights in the order of the layers, not by name, because Keras numbers some names anew in each model."""
+    """Copies weights in the order of the layers, not by name, because Keras numbers some names anew in each model."""
     if len(source.weights) < len(target.weights):
         raise ValueError(f"The model in the file has {len(source.weights)} weights, not {len(target.weights)}.")
     for weight, value in zip(target.weights, source.weights, strict=False):  # further weights are the source's top
@@ -120,7 +120,7 @@ def _copy_weights(source: keras.Model, target: keras.Model) -> None:
 
 
 def split_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Cut a backbone into two models: `trunk`, from the images to X, and `block`, from X to f(X).
+    """Cuts a backbone into two models: `trunk`, from the images to X, and `block`, from X to f(X).
 
     Published: ResNet50 is cut before the last residual block of conv5. Our formulation, for any functional Keras model:
     X is the last tensor on which everything after it depends, with at least one convolution after it. So f is the last
@@ -149,7 +149,7 @@ def split_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model
 
 
 def feature_maps(backbone: keras.Model, strides: tuple[int, ...] = (8, 16, 32)) -> keras.Model:
-    """Build a model from images to the backbone's last feature map at each stride.
+    """Builds a model from images to the backbone's last feature map at each stride.
 
     Published: ResNeSt50's maps at strides 8, 16 and 32. Our formulation, for any functional Keras model: a feature map
     is the last tensor at its stride on which everything after it depends; outputs of padding layers do not count. So it
@@ -197,7 +197,7 @@ def feature_maps(backbone: keras.Model, strides: tuple[int, ...] = (8, 16, 32)) 
 
 
 def _halvings(size: int, next_size: int) -> int:
-    """Number of halvings between two sizes; 3 -> 2 (with padding) and 3 -> 1 (without) both count as one halving."""
+    """Counts the halvings between two sizes; 3 -> 2 (with padding) and 3 -> 1 (without) both count as one halving."""
     halvings = math.log2(size / next_size)
     return round(halvings) if halvings < 1 else math.ceil(halvings - 0.6)
 
@@ -207,7 +207,7 @@ def _is_padding(tensor: keras.KerasTensor) -> bool:
 
 
 def _passages(backbone: keras.Model) -> Iterator[tuple[keras.KerasTensor, int]]:
-    """Yield `(tensor, number of convolutions after it)` for each tensor at which a backbone can be cut in two.
+    """Yields `(tensor, number of convolutions after it)` for each tensor at which a backbone can be cut in two.
 
     Everything after such a tensor depends on the input through this tensor alone. The order is from output to input.
 

@@ -32,7 +32,7 @@ class LogitsModel(MultiTaskModel):
     has_masks = False
 
     def answers(self, images: keras.KerasTensor) -> Outputs:
-        """Compute `"probabilities"` and, if the model has masks, `"masks"` in one forward pass in inference mode.
+        """Computes `"probabilities"` and, if the model has masks, `"masks"` in one forward pass in inference mode.
 
         Args:
             images: The model's input.
@@ -43,11 +43,11 @@ class LogitsModel(MultiTaskModel):
         return {"probabilities": ops.sigmoid(ops.cast(self(images, training=False)["logits"], "float32"))}
 
     def probabilities(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        """Compute the attributes' probabilities: the model's input -> `(batch, attributes)` float32 in 0..1."""
+        """Computes the attributes' probabilities: the model's input -> `(batch, attributes)` float32 in 0..1."""
         return self.answers(images)["probabilities"]
 
     def masks(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        """Compute the masks of the facial regions.
+        """Computes the masks of the facial regions.
 
         Args:
             images: The model's input.
@@ -61,7 +61,7 @@ class LogitsModel(MultiTaskModel):
         raise NotImplementedError(f"The model '{self.name}' has no masks.")
 
     def explain(self, images: keras.KerasTensor) -> Outputs:
-        """Compute tensors that show what each group bases its predictions on, by name; by default an empty dict."""
+        """Computes tensors that show what each group bases its predictions on, by name; by default an empty dict."""
         return {}
 
 
@@ -100,7 +100,7 @@ class FaceAttributeModel(LogitsModel):
 
     @classmethod
     def from_settings(cls, config: Config, grouping: Grouping) -> Self:
-        """Build the model of a run with its initial weights.
+        """Builds the model of a run with its initial weights.
 
         Args:
             config: The settings of the run.
@@ -117,7 +117,7 @@ class FaceAttributeModel(LogitsModel):
 
     @staticmethod
     def options_of(config: Config) -> dict[str, Any]:
-        """The arguments of the constructor that are specific to this class, from their settings."""
+        """Returns the arguments of the constructor that are specific to this class, from their settings."""
         raise NotImplementedError
 
     @property
@@ -170,12 +170,12 @@ class FaceAttributeModel(LogitsModel):
 
 
 def as_network(backbone: str | keras.Model, image_size: Sequence[int], alpha: float, weights: str) -> keras.Model:
-    """The backbone as a model: itself, or built by name with the other arguments (see `build_backbone`)."""
+    """Returns the backbone as a model: itself, or built by name with the other arguments (see `build_backbone`)."""
     return build_backbone(backbone, tuple(image_size), alpha, weights) if isinstance(backbone, str) else backbone
 
 
 def group_heads(features: keras.KerasTensor, grouping: Grouping, dropout: float) -> keras.KerasTensor:
-    """Apply K independent fully connected layers: `(batch, K, C)` features -> `(batch, attributes)` logits."""
+    """Applies K independent fully connected layers: `(batch, K, C)` features -> `(batch, attributes)` logits."""
     logits = []
     for g, (group, members) in enumerate(grouping.groups.items()):
         head = layers.Dense(len(members), dtype=head_dtype(), name=head_name(group))
@@ -187,17 +187,17 @@ def group_heads(features: keras.KerasTensor, grouping: Grouping, dropout: float)
 
 
 def head_dtype() -> str:
-    """The dtype of logits, which is that of the weights: float32 also under `mixed_bfloat16`."""
+    """Returns the dtype of logits, which is that of the weights: float32 also under `mixed_bfloat16`."""
     return keras.config.dtype_policy().variable_dtype
 
 
 def head_name(group: str) -> str:
-    """The name of a group's head."""
+    """Returns the name of a group's head."""
     return f"head_{layer_name(group)}"
 
 
 def layer_name(group: str) -> str:
-    """Encode a group's name for Keras and TensorFlow, which reject most signs: `Hair/top` -> `Hair>2Ftop`.
+    """Encodes a group's name for Keras and TensorFlow, which reject most signs: `Hair/top` -> `Hair>2Ftop`.
 
     The encoding is that of a URL, with `>` for `%`. Different groups get different names. A name of ASCII letters,
     digits, `_`, `-` and `.` stays the same.
@@ -206,5 +206,5 @@ def layer_name(group: str) -> str:
 
 
 def shown_name(layer: str) -> str:
-    """The name of a layer with the group's name decoded: the inverse of `layer_name`."""
+    """Returns the name of a layer with the group's name decoded: the inverse of `layer_name`."""
     return unquote(layer.replace(">", "%")) if ">" in layer else layer

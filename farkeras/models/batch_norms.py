@@ -4,12 +4,12 @@ import keras
 
 
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """All batch normalisation layers of a model, including those inside other layers."""
+    """Returns all batch normalisation layers of a model, including those inside other layers."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def suit_batch_norms(model: keras.Model, steps: int, momentum: float = 0.0) -> None:
-    """Lower the momentum of batch normalisation for a short training; call it before the model is traced.
+    """Lowers the momentum of batch normalisation for a short training; call it before the model is traced.
 
     Backbones have momentums of up to 0.9997, which suit runs of millions of steps. In a short run, the moving
     statistics would stay close to their initial values, and a trained model would predict like an untrained one. This

@@ -80,7 +80,7 @@ class FARAMTN(FaceAttributeModel):
         return {"reduction": config.reduction, "dropout": config.dropout}
 
     def explain(self, images: keras.KerasTensor) -> Outputs:
-        """Compute what each group attends to, for visualisation.
+        """Computes what each group attends to, for visualisation.
 
         Args:
             images: The model's input.

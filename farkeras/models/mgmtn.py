@@ -131,7 +131,7 @@ class MGMTN(FaceAttributeModel):
         return ops.sigmoid(ops.cast(self.mask_network(images), "float32"))
 
     def explain(self, images: keras.KerasTensor) -> Outputs:
-        """Compute where each group looks, for visualisation.
+        """Computes where each group looks, for visualisation.
 
         Args:
             images: The model's input.
@@ -143,5 +143,5 @@ class MGMTN(FaceAttributeModel):
 
 
 def group_masks(masks: keras.KerasTensor, grouping: Grouping) -> keras.KerasTensor:
-    """The mask that each group reads: `(batch, h, w, R)` -> `(batch, h, w, K)`."""
+    """Returns the mask that each group reads: `(batch, h, w, R)` -> `(batch, h, w, K)`."""
     return ops.take(masks, [REGIONS.index(region_of(group)) for group in grouping.names], axis=-1)

@@ -74,7 +74,10 @@ class ModelMetadata:
 
 
 def current_versions(*others: str) -> dict:
-    """Versions of Python, of the packages that affect a model's results, and of others; None if not installed."""
+    """Returns the versions of Python, of the packages that affect a model's results, and of others.
+
+    The version of a package that is not installed is None.
+    """
     names = ("farkeras", "keras", "tensorflow", "numpy", *others)
     return {"python": platform.python_version()} | {name: _version(name) for name in names}
 
@@ -87,7 +90,7 @@ def _version(name: str) -> str | None:
 
 
 def save_model(model: keras.Model, metadata: ModelMetadata, path: str | Path) -> None:
-    """Write a model and its metadata to one `.keras` file, and replace an existing file.
+    """Writes a model and its metadata to one `.keras` file, and replaces an existing file.
 
     The file appears only when it is complete.
     """
@@ -103,7 +106,7 @@ def save(
     config: Config | None = None,
     attributes: Attributes | None = None,
 ) -> None:
-    """Save a model that `fit` trained, with its preprocessing, for `farkeras.load`, `evaluate_run` and `export_run`.
+    """Saves a model that `fit` trained, with its preprocessing, for `farkeras.load`, `evaluate_run` and `export_run`.
 
     Args:
         model: A model of `farkeras.models`, or any `LogitsModel`.
@@ -161,7 +164,7 @@ def save(
 
 
 def _in_float32(model: LogitsModel) -> LogitsModel:
-    """The model if it computes in float32, as exports do, else a copy that does."""
+    """Returns the model if it computes in float32, as exports do, else a copy that does."""
 
     def others(model: LogitsModel) -> list[str]:
         return [layer.name for layer in model._flatten_layers() if layer.dtype_policy.name != "float32"]
@@ -185,7 +188,7 @@ def _in_float32(model: LogitsModel) -> LogitsModel:
 
 
 def load_model(path: str | os.PathLike) -> tuple[FaceAttributeModel, ModelMetadata]:
-    """Load a model and its metadata. The model computes in float32.
+    """Loads a model and its metadata. The model computes in float32.
 
     Args:
         path: The workdir of a training run, or a `.keras` file that farkeras saved.
@@ -224,7 +227,7 @@ def _why_not_loaded(error: BaseException) -> str:
 
 
 def check_keras() -> None:
-    """Check that Keras runs on TensorFlow in float32, because a keras.json of another project may change that.
+    """Checks that Keras runs on TensorFlow in float32, because a keras.json of another project may change that.
 
     Raises:
         FarkerasError: Keras runs on another backend, or its default precision is not float32.
@@ -243,7 +246,7 @@ def check_keras() -> None:
 
 
 def read_metadata(path: str | os.PathLike) -> ModelMetadata:
-    """Read a model's metadata without its weights.
+    """Reads a model's metadata without its weights.
 
     Args:
         path: The workdir of a training run, or a `.keras` file that farkeras saved.
@@ -271,7 +274,7 @@ def read_metadata(path: str | os.PathLike) -> ModelMetadata:
 
 
 def _places_now(path: Path) -> dict[str, str]:
-    """The paths of a run's data at its last start; they may have changed since its best model was saved."""
+    """Returns the paths of a run's data at its last start; they may have changed since its best model was saved."""
     flags = path.with_name(FLAGS_FILE)
     with suppress(FarkerasError):  # a flagfile of another version
         return read_flagfile(flags).paths() if path.name == MODEL_FILE and flags.exists() else {}
@@ -294,7 +297,7 @@ def _model_file(path: str | os.PathLike) -> Path:
 
 
 def copy_matching_weights(source: FaceAttributeModel, target: FaceAttributeModel) -> list[str]:
-    """Copy the weights that have the same path, shape and meaning in both models, to fine-tune with other heads.
+    """Copies the weights that have the same path, shape and meaning in both models, to fine-tune with other heads.
 
     A head is copied only if its group has the same members in the same order in both models. Gates are copied only if
     both models have the same groups in the same order. Equal shapes are not enough, because the weights could belong to
@@ -326,7 +329,7 @@ def copy_matching_weights(source: FaceAttributeModel, target: FaceAttributeModel
 
 
 def _of_other_groups(source: FaceAttributeModel, target: FaceAttributeModel) -> set[str]:
-    """Paths of the target's weights that belong to attributes or groups that differ from those of the source."""
+    """Returns the paths of the target's weights that belong to attributes or groups other than the source's."""
     weights = []
     for layer in target.layers:
         if layer.name in target.heads and target.heads[layer.name] != source.heads.get(layer.name):

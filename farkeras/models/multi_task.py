@@ -80,7 +80,7 @@ class MultiTaskModel(keras.Model):
         weighting: str | TaskWeighting | None = None,
         **kwargs: Any,
     ) -> None:
-        """Configure the model for training, as `keras.Model.compile` does.
+        """Configures the model for training, as `keras.Model.compile` does.
 
         Args:
             optimizer: As for `keras.Model.compile`.
@@ -115,7 +115,7 @@ class MultiTaskModel(keras.Model):
         }
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """Train the model, as `keras.Model.fit` does.
+        """Trains the model, as `keras.Model.fit` does.
 
         Raises:
             ValueError: `x` is an infinite dataset and `steps_per_epoch` is not set.
@@ -159,7 +159,7 @@ class MultiTaskModel(keras.Model):
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def _labelled(self, y: Any, y_pred: Any, argument: str) -> tuple[Any, Any]:
-        """The labels as a dict by output and the predictions for them, for this argument of `compile`."""
+        """Returns the labels as a dict by output and the predictions for them, for this argument of `compile`."""
         if y is None or not isinstance(y_pred, dict):
             return y, y_pred
         outputs = ", ".join(self.output)
@@ -183,17 +183,17 @@ class MultiTaskModel(keras.Model):
     # A subclass whose tasks are not its outputs overrides the following methods.
 
     def _task_sizes(self, weighed: WeighedTasks) -> dict[str, float]:
-        """Task -> its size: its share in the mean over the tasks is its size over the sum of all sizes."""
+        """Returns task -> its size. A task's share in the mean over the tasks is its size over the sum of all sizes."""
         return weighed.loss_weights
 
     def _scale(self, weighed: WeighedTasks) -> float:
-        """The factor that turns the weighting's total, a mean over the tasks, into the sum over the tasks."""
+        """Returns the factor that turns the weighting's total, a mean over the tasks, into the sum over the tasks."""
         return sum(weighed.loss_weights.values())
 
     def _task_losses(
         self, weighed: WeighedTasks, y: Tensors, y_pred: Tensors, sample_weight: Any
     ) -> tuple[keras.KerasTensor, keras.KerasTensor, Any]:
-        """The tasks' losses on this replica `(K,)`, 1 for each task with labels else 0 `(K,)`, and further losses."""
+        """Returns this replica's task losses `(K,)`, whether each task has labels (1 or 0) `(K,)`, and other losses."""
         pairs = [output_part(weighed, name, y, y_pred, sample_weight) for name in weighed.losses]
         losses, present = zip(*pairs, strict=True)
         return ops.stack(losses), ops.stack(present), 0.0
@@ -257,7 +257,7 @@ class _FunctionLoss(keras.losses.Loss):
 
 
 def _without_none(argument: Any) -> Any:
-    """An argument of `compile` without the outputs whose value is None."""
+    """Returns an argument of `compile` without the outputs whose value is None."""
     return {k: v for k, v in argument.items() if v is not None} if isinstance(argument, dict) else argument
 
 
@@ -277,7 +277,7 @@ def _weights_by_output(loss_weights: Any, losses: Mapping[str, Any]) -> dict[str
 
 
 def as_loss(identifier: Any) -> keras.losses.Loss:
-    """The loss object for a loss, a function or a name, as `compile` accepts them."""
+    """Returns the loss object for a loss, a function or a name, as `compile` accepts them."""
     loss = keras.losses.get(identifier)
     return loss if isinstance(loss, keras.losses.Loss) else _FunctionLoss(loss)
 
@@ -285,7 +285,7 @@ def as_loss(identifier: Any) -> keras.losses.Loss:
 def output_part(
     weighed: WeighedTasks, name: str, y: Tensors, y_pred: Tensors, sample_weight: Any
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """An output's loss as this replica's part of the global batch, and 1 if the output has labels, else 0."""
+    """Returns an output's loss as this replica's part of the global batch, and 1 if the output has labels, else 0."""
     loss = weighed.losses[name]
     weight = sample_weight.get(name) if isinstance(sample_weight, dict) else sample_weight
     if isinstance(loss, MaskedLoss) and loss.reduction == "mean_with_sample_weight":
@@ -296,14 +296,14 @@ def output_part(
 
 
 def mean_part(sums: keras.KerasTensor, weights: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Sums over this replica -> their part of the mean over the global batch, and 1 where its weight is not 0."""
+    """Converts sums over this replica to parts of means over the global batch, with 1 where the weight is not 0."""
     weights = _over_replicas(weights)
     return ops.divide_no_nan(sums, weights), ops.cast(weights > 0, sums.dtype)
 
 
 @contextmanager
 def _strategy_scope(model: keras.Model) -> Iterator[None]:
-    """The strategy scope in which the model was built, because Keras allows calling `compile` outside of it."""
+    """Enters the strategy scope in which the model was built, because Keras allows calling `compile` outside of it."""
     if keras.backend.backend() != "tensorflow":
         yield
         return
@@ -320,7 +320,7 @@ def _num_replicas() -> int:
 
 
 def _over_replicas(values: keras.KerasTensor) -> keras.KerasTensor:
-    """Sum over the replicas of tf.distribute."""
+    """Sums over the replicas of tf.distribute."""
     if _num_replicas() == 1:
         return values
     import tensorflow as tf
@@ -329,7 +329,7 @@ def _over_replicas(values: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _forget_gradients(variables: list[keras.Variable]) -> None:
-    """Clear the gradients of variables on PyTorch, which accumulates them; Keras clears only those of the model."""
+    """Clears the gradients of variables on PyTorch, which accumulates them; Keras clears only those of the model."""
     if keras.backend.backend() == "torch":
         for variable in variables:
             variable.value.grad = None

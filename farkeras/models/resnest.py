@@ -10,7 +10,7 @@ STD = np.array([0.229, 0.224, 0.225], "float32") * 255
 def ResNeSt50(
     include_top: bool = False, weights: None = None, input_tensor: keras.KerasTensor | None = None, classes: int = 1000
 ) -> keras.Model:
-    """ResNeSt-50: a ResNet-50 with split-attention blocks in place of its 3x3 convolutions.
+    """Builds ResNeSt-50: a ResNet-50 with split-attention blocks in place of its 3x3 convolutions.
 
     Published: the network, in the widely used 50-layer variant with radix 2, cardinality 1, bottleneck width 64 and a
     stem of three 3x3 convolutions (32, 32, 64). Average pooling comes before the 1x1 convolution of a shortcut and, in
@@ -79,7 +79,7 @@ def ResNeSt50(
 
 
 def _bottleneck(x: keras.KerasTensor, width: int, stride: int, project: bool, name: str) -> keras.KerasTensor:
-    """1x1 convolution, split attention, 1x1 convolution to four times the width, and a shortcut around them."""
+    """Applies 1x1 convolution, split attention, 1x1 convolution to four times the width, and a shortcut around them."""
     y = _convolution(x, width, 1, 1, f"{name}_conv1", f"{name}_bn1")
     y = _split_attention(y, name)
     if stride > 1:
@@ -94,7 +94,7 @@ def _bottleneck(x: keras.KerasTensor, width: int, stride: int, project: bool, na
 
 
 def _split_attention(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Split attention, `(batch, h, w, C)` -> `(batch, h, w, C)`: each split maps half of the channels to all C."""
+    """Applies split attention; keeps the shape `(batch, h, w, C)`. Each split maps half of the channels to all C."""
     channels = x.shape[-1]
     u1, u2 = (
         _convolution(half, channels, 3, 1, f"{name}_split{r}_conv", f"{name}_split{r}_bn")
@@ -117,7 +117,7 @@ def _convolution(
     use_bias: bool = False,
     activate: bool = True,
 ) -> keras.KerasTensor:
-    """Convolution, batch normalisation, ReLU. Padding is equal on all sides, unlike Keras's "same" with strides."""
+    """Applies convolution, batch normalisation and ReLU. Padding is equal on all sides, unlike strided "same"."""
     if stride > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
     padding = "valid" if stride > 1 else "same"
@@ -131,5 +131,5 @@ def _he() -> keras.initializers.Initializer:
 
 
 def preprocess_input(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Normalise RGB in 0..255 to zero mean and unit standard deviation per channel, measured on ImageNet."""
+    """Normalises RGB in 0..255 to zero mean and unit standard deviation per channel, measured on ImageNet."""
     return (x - MEAN) / STD

@@ -5,7 +5,7 @@ from keras import layers
 def ResNetTiny(
     include_top: bool = False, weights: None = None, input_tensor: keras.KerasTensor | None = None, alpha: float = 1.0
 ) -> keras.Model:
-    """A small residual network of 3x3 convolutions for laptops and small images.
+    """Builds a small residual network of 3x3 convolutions for laptops and small images.
 
     The network is our own design, without published weights. On a CPU it trains faster than MobileNets of the same
     width, because dense convolutions use the processor better than depthwise convolutions. It has five stages at
@@ -46,5 +46,5 @@ def ResNetTiny(
 
 
 def preprocess_input(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Scale RGB from 0..255 to -1..1."""
+    """Scales RGB from 0..255 to -1..1."""
     return x / 127.5 - 1.0

@@ -13,7 +13,7 @@ _BASE_CONFIG = {"name", "trainable", "dtype"}
 
 
 def check_config(instance: Any, init_kwargs: dict[str, Any]) -> None:
-    """Check that the config has the constructor's arguments as keys and recreates the same object through JSON."""
+    """Checks that the config has the constructor's arguments as keys and recreates the same object through JSON."""
     own_class, config = type(instance), json.loads(json.dumps(instance.get_config()))
     arguments = set(inspect.signature(own_class.__init__).parameters) - {"self", "args", "kwargs"}
     same("keys of the config", sorted(set(config) - _BASE_CONFIG), sorted(arguments - _BASE_CONFIG))
@@ -28,20 +28,20 @@ def check_config(instance: Any, init_kwargs: dict[str, Any]) -> None:
 
 
 def same(what: str, received: object, expected: object) -> None:
-    """Raise AssertionError unless both values are equal."""
+    """Raises `AssertionError` unless both values are equal."""
     if received != expected:
         raise AssertionError(f"{what}: expected {expected}, received {received}")
 
 
 def close(what: str, received: Any, expected: Any, tolerance: float = 1e-5) -> None:
-    """Raise AssertionError unless both values are equal within `tolerance`; NaN equals NaN."""
+    """Raises `AssertionError` unless both values are equal within `tolerance`; NaN equals NaN."""
     received = keras.ops.convert_to_numpy(keras.ops.cast(received, "float32"))
     np.testing.assert_allclose(received, expected, rtol=tolerance, atol=tolerance, err_msg=what)
 
 
 @contextmanager
 def mixed_precision() -> Iterator[None]:
-    """Use the dtype policy `mixed_bfloat16` inside the block."""
+    """Uses the dtype policy `mixed_bfloat16` inside the block."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

@@ -25,7 +25,7 @@ def run_layer_test(
     expected_num_non_trainable_weights: int,
     call_kwargs: dict[str, Any] | None = None,
 ) -> None:
-    """Check the properties that every Keras layer must have, on the active Keras backend.
+    """Checks the properties that every Keras layer must have, on the active Keras backend.
 
     - The config has the constructor's arguments as keys, and recreates the same layer through JSON.
     - The layer can be built on its own. It has the expected number of weights, and their paths differ.
@@ -92,7 +92,7 @@ def run_layer_test(
 def _check_calls(
     layer: keras.layers.Layer, input_data: Structure, call_kwargs: dict[str, Any], expected_output_shape: tuple
 ) -> list[np.ndarray]:
-    """Compare symbolic and eager calls, and return the eager outputs as a flat list."""
+    """Compares symbolic and eager calls, and returns the eager outputs as a flat list."""
 
     def symbolic_outputs(batch: tuple[int | None, ...]) -> list[keras.KerasTensor]:
         inputs = tree.map_structure(lambda x: keras.KerasTensor((*batch, *x.shape[len(batch) :])), input_data)

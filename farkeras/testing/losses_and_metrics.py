@@ -20,7 +20,7 @@ def run_loss_test(
     unknown: np.ndarray,
     expected: float,
 ) -> None:
-    """Check the properties that every masked loss must have.
+    """Checks the properties that every masked loss must have.
 
     - The config has the constructor's arguments as keys, and recreates the same loss through JSON.
     - The loss has the expected value, and predictions for unknown targets do not change it.
@@ -77,7 +77,7 @@ def run_metric_test(
     y_pred: np.ndarray,
     expected: float | list[float] | dict[str, float],
 ) -> None:
-    """Check the properties that every masked metric must have.
+    """Checks the properties that every masked metric must have.
 
     - The config has the constructor's arguments as keys, and recreates the same metric through JSON.
     - The result has the expected value from one batch and from several batches, also after `reset_state`.
@@ -134,14 +134,14 @@ def _close_results(what: str, received: Any, expected: Any) -> None:
 
 
 def _identity(values: np.ndarray) -> keras.Model:
-    """A model with trainable weights that returns its input."""
+    """Returns a model with trainable weights that returns its input."""
     inputs = keras.Input(values.shape[1:])
     layer = keras.layers.Dense(values.shape[-1], kernel_initializer="identity", name="identity")
     return keras.Model(inputs, layer(inputs))
 
 
 def _saved(model: keras.Model) -> keras.Model:
-    """The model after saving and loading."""
+    """Returns the model after saving and loading."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)

@@ -31,7 +31,7 @@ class LocalServer(NamedTuple):
 
 @contextmanager
 def local_server(*flags: str, port: int = 0, rest_port: int = 0, seconds: float = 120.0) -> Iterator[LocalServer]:
-    """Run a local server until the end of the block, which starts when the server is ready.
+    """Runs a local server until the end of the block, which starts when the server is ready.
 
     Args:
         *flags: Flags of the command, such as `"--model_dir=..."`.
