@@ -1,4 +1,4 @@
-"""Measure the throughput, latencies and answers of a server under load.
+"""Measures the throughput, latencies and answers of a server under load.
 
     python serving/load_test.py --images=data/celeba_procedural/img_align_celeba --callers=1,4,16 --rates=50,100 \\
         --compare=runs/demo/export/saved_model/1

@@ -1,4 +1,4 @@
-"""Test the local server under a long load with hot swaps, hostile requests, SIGTERM and SIGKILL: `make soak`.
+"""Tests the local server under a long load with hot swaps, hostile requests, SIGTERM and SIGKILL: `make soak`.
 
 The test exports two small networks with random weights and publishes them in turn. Every good request must receive the
 probabilities of the version that answers it, and every hostile request its proper code. The server's memory must stay

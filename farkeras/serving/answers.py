@@ -28,7 +28,7 @@ class Answers:
         self.models, self._metrics = models, metrics
 
     def counted(self, model: Callable[[], str], api: str, entrypoint: str, answer: Callable[[], _Answer]) -> _Answer:
-        """Call `answer`, count the request, and turn errors other than `RequestError` into INTERNAL.
+        """Calls `answer`, counts the request, and turns errors other than `RequestError` into INTERNAL.
 
         `model` returns the model's name. It is called after `answer`, because only `answer` may parse the request.
         """
@@ -44,7 +44,7 @@ class Answers:
             self._metrics.answered(self.models.label(model()), api, entrypoint, status, time.monotonic() - start)
 
     def predict(self, request: pb.PredictRequest, deadline: Deadline) -> pb.PredictResponse:
-        """Answer PredictionService.Predict."""
+        """Answers PredictionService.Predict."""
         spec = request.model_spec
         with self.models.use(spec) as version:
             name, _ = version.signature(spec.signature_name)
@@ -55,7 +55,7 @@ class Answers:
         return response
 
     def metadata(self, request: pb.GetModelMetadataRequest) -> pb.GetModelMetadataResponse:
-        """Answer PredictionService.GetModelMetadata."""
+        """Answers PredictionService.GetModelMetadata."""
         if not request.metadata_field:
             raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
         for field in request.metadata_field:
@@ -69,7 +69,7 @@ class Answers:
         return response
 
     def signatures(self, spec: pb.ModelSpec) -> tuple[pb.ModelSpec, pb.SignatureDefMap]:
-        """Return the version that `spec` asks for, and its signatures."""
+        """Returns the version that `spec` asks for, and its signatures."""
         signatures = pb.SignatureDefMap()
         with self.models.use(spec) as version:
             for name, signature in version.signatures.items():
@@ -77,7 +77,7 @@ class Answers:
         return _model_spec(spec.name, version.number), signatures
 
     def status(self, request: pb.GetModelStatusRequest) -> pb.GetModelStatusResponse:
-        """Answer ModelService.GetModelStatus with the versions, the highest first."""
+        """Answers ModelService.GetModelStatus with the versions, the highest first."""
         spec = request.model_spec
         statuses = self.models.model(spec.name).statuses()
         if spec.HasField("version"):

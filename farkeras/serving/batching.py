@@ -1,4 +1,4 @@
-"""Merge concurrent requests into one run of the model, as TF Serving does with `--enable_batching`."""
+"""Merges concurrent requests into one run of the model, as TF Serving does with `--enable_batching`."""
 
 import os
 import threading
@@ -65,7 +65,7 @@ class Batcher:
     """
 
     def __init__(self, run: Run, settings: BatchSettings, observe_size: Callable[[int], None] = lambda size: None):
-        """Start the threads; `observe_size` is called with the number of rows of each batch that runs."""
+        """Starts the threads; `observe_size` is called with the number of rows of each batch that runs."""
         self._run, self._settings, self._observe_size = run, settings, observe_size
         self._changed, self._closed = threading.Condition(), False
         self._queues: dict[_Key, deque[_Batch]] = {}
@@ -76,7 +76,7 @@ class Batcher:
     def run(
         self, name: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str], deadline: Deadline
     ) -> list[np.ndarray]:
-        """Run a request as part of a batch; see `Servable.run` for the arguments and the result.
+        """Runs a request as part of a batch; see `Servable.run` for the arguments and the result.
 
         Raises:
             RequestError: INVALID_ARGUMENT if the inputs have no common first dimension or too many rows; UNAVAILABLE if
@@ -92,7 +92,7 @@ class Batcher:
             raise Deadline.exceeded() from None
 
     def close(self) -> None:
-        """Run the waiting batches, then end the threads."""
+        """Runs the waiting batches, then ends the threads."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -133,7 +133,7 @@ class Batcher:
                 self._process(batch, tasks)
 
     def _next(self) -> _Batch | None:
-        """Wait for the oldest batch that is full or has waited long enough, and return it; None after `close`."""
+        """Waits for the oldest batch that is full or has waited long enough, and returns it; None after `close`."""
         with self._changed:
             while True:
                 due_in = None
@@ -174,7 +174,7 @@ class Batcher:
 
 
 def _merged(arrays: list[np.ndarray], padding: int) -> np.ndarray:
-    """Join the rows of all arrays and `padding` copies of the first row, which is known to be valid."""
+    """Joins the rows of all arrays and `padding` copies of the first row, which is known to be valid."""
     if padding:
         first = next(array for array in arrays if len(array))
         arrays = [*arrays, np.repeat(first[:1], padding, axis=0)]

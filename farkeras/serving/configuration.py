@@ -16,7 +16,7 @@ _NUMBERS = {"max_batch_size": 1, "batch_timeout_micros": 0, "max_enqueued_batche
 
 
 def read_models(path: str | Path) -> list[ModelConfig]:
-    """Read the models of a `model_config_file`.
+    """Reads the models of a `model_config_file`.
 
     Raises:
         FarkerasError: The file cannot be read, or one of its values is invalid.
@@ -40,7 +40,7 @@ def read_models(path: str | Path) -> list[ModelConfig]:
 
 
 def one_model(name: str, model_dir: str | Path) -> ModelConfig:
-    """Return the configuration of one model that serves its latest version.
+    """Returns the configuration of one model that serves its latest version.
 
     Raises:
         FarkerasError: The folder holds no version.
@@ -57,7 +57,7 @@ def one_model(name: str, model_dir: str | Path) -> ModelConfig:
 
 
 def versions_on_disk(base_path: Path) -> dict[int, Path]:
-    """Return the folders that TF Serving takes for versions, by number; empty if `base_path` cannot be read."""
+    """Returns the folders that TF Serving takes for versions, by number; empty if `base_path` cannot be read."""
     try:
         paths = list(base_path.iterdir())
     except OSError:
@@ -66,7 +66,7 @@ def versions_on_disk(base_path: Path) -> dict[int, Path]:
 
 
 def wanted_versions(policy: VersionPolicy, versions: set[int]) -> set[int]:
-    """Return the versions on disk that the policy selects; an empty policy selects the latest one."""
+    """Returns the versions on disk that the policy selects; an empty policy selects the latest one."""
     if policy.HasField("all"):
         return versions
     if policy.HasField("specific"):
@@ -75,7 +75,7 @@ def wanted_versions(policy: VersionPolicy, versions: set[int]) -> set[int]:
 
 
 def read_batching(path: str | Path) -> BatchSettings:
-    """Read the settings in a `batching_parameters_file`.
+    """Reads the settings in a `batching_parameters_file`.
 
     Raises:
         FarkerasError: The file cannot be read, or one of its values is invalid.

@@ -16,14 +16,14 @@ class Deadline(NamedTuple):
 
     @classmethod
     def after(cls, seconds: float | None) -> "Deadline":
-        """Return the deadline in `seconds` from now; None means no limit.
+        """Returns the deadline in `seconds` from now; None means no limit.
 
         For a client that sets no limit, gRPC reports 292 billion years, which also become no limit.
         """
         return cls(None if seconds is None or seconds > TIMEOUT_MAX else time.monotonic() + seconds)
 
     def left(self) -> float | None:
-        """Return the seconds left, at least 0; None without a limit."""
+        """Returns the seconds left, at least 0; None without a limit."""
         return None if self.moment is None else max(0.0, self.moment - time.monotonic())
 
     def passed(self) -> bool:

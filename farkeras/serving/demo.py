@@ -74,7 +74,7 @@ class Demo:
 
     @staticmethod
     def page() -> bytes:
-        """Return the HTML, in UTF-8, with the style sheet and the script inside."""
+        """Returns the HTML, in UTF-8, with the style sheet and the script inside."""
         page = _file("demo.html")
         for part in ("demo.css", "demo.js"):
             page = page.replace(f"/* {part} */".encode(), _file(part))
@@ -82,11 +82,11 @@ class Demo:
 
     @staticmethod
     def example() -> bytes:
-        """Return the example photograph, a JPEG file."""
+        """Returns the example photograph, a JPEG file."""
         return _file("example.jpg")
 
     def describe(self) -> dict:
-        """Return the answer to `GET /demo/model`, see the module's docstring.
+        """Returns the answer to `GET /demo/model`, see the module's docstring.
 
         Raises:
             RequestError: The model is not an export of farkeras.
@@ -102,7 +102,7 @@ class Demo:
         }
 
     def recognize(self, file: bytes, align: bool, deadline: Deadline) -> dict:
-        """Return the answer to `POST /demo/photo` and `POST /demo/crop`, see the module's docstring.
+        """Returns the answer to `POST /demo/photo` and `POST /demo/crop`, see the module's docstring.
 
         Args:
             file: Content of an image file: of a photograph in a format that Pillow reads, or of a crop as JPEG or PNG.
@@ -154,7 +154,7 @@ def _file(name: str) -> bytes:
 
 
 def _check_pixels(file: bytes) -> None:
-    """Raise an error if the header of an image names too many pixels; the reader raises all other errors."""
+    """Raises an error if the header of an image names too many pixels; the reader raises all other errors."""
     try:
         with opened(io.BytesIO(file)) as image:
             width, height = image.size
@@ -165,7 +165,7 @@ def _check_pixels(file: bytes) -> None:
 
 
 def _faces(file: bytes) -> tuple[dict[str, int], int, list[dict[str, float]], list[np.ndarray]]:
-    """Return the size of a photograph, the number of its faces, and the frames and crops of the largest ones."""
+    """Returns the size of a photograph, the number of its faces, and the frames and crops of the largest ones."""
     image = read_photo(file)
     found = find_faces(image)
     if not found:
@@ -181,7 +181,7 @@ def _faces(file: bytes) -> tuple[dict[str, int], int, list[dict[str, float]], li
 
 
 def _box(start: Sequence[float], end: Sequence[float], width: int, height: int) -> dict[str, float]:
-    """A box from its corners (x, y) in pixels, as fractions of an image."""
+    """Returns a box from its corners (x, y) in pixels, as fractions of an image."""
     (left, top), (right, bottom) = start, end
     return {
         "left": left / width,
@@ -201,7 +201,7 @@ def _metadata(version: LoadedVersion) -> dict:
 
 
 def _groups(metadata: dict, row: list[float]) -> list[dict]:
-    """The groups with their attributes, the most probable attribute first."""
+    """Returns the groups with their attributes, the most probable attribute first."""
     probabilities = dict(zip(metadata["attributes"], row, strict=True))
     return [
         {
@@ -219,7 +219,7 @@ def _groups(metadata: dict, row: list[float]) -> list[dict]:
 def _masks(
     version: LoadedVersion, crops: Sequence[np.ndarray], crop: list[float], deadline: Deadline
 ) -> list[dict | None]:
-    """The masks of each face; None for each where the model has no masks."""
+    """Returns the masks of each face; None for each where the model has no masks."""
     if "masks" not in version.signatures:
         return [None] * len(crops)
     height, width = crops[0].shape[:2]

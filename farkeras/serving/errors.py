@@ -19,7 +19,7 @@ class RequestError(Exception):
 
 
 def invalid(message: str) -> RequestError:
-    """Return an INVALID_ARGUMENT error."""
+    """Returns an INVALID_ARGUMENT error."""
     return RequestError(StatusCode.INVALID_ARGUMENT, message)
 
 
@@ -38,10 +38,10 @@ _HTTP = {
 
 
 def http_status(code: StatusCode) -> int:
-    """Return TF Serving's HTTP status for a gRPC code; 500 for the other codes that a model's graph can raise."""
+    """Returns TF Serving's HTTP status for a gRPC code; 500 for the other codes that a model's graph can raise."""
     return int(_HTTP.get(code, HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
 def code_of_number(number: int) -> StatusCode:
-    """Return the gRPC code with this number; TensorFlow's errors use the same numbers."""
+    """Returns the gRPC code with this number; TensorFlow's errors use the same numbers."""
     return _CODES.get(number, StatusCode.UNKNOWN)

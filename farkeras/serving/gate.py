@@ -21,7 +21,7 @@ class Gate:
 
     @contextmanager
     def passed(self, size: int, deadline: Deadline) -> Iterator[None]:
-        """Wait until a request of `size` bytes is admitted; it counts as admitted until the block ends.
+        """Waits until a request of `size` bytes is admitted; it counts as admitted until the block ends.
 
         Raises:
             RequestError: DEADLINE_EXCEEDED if `deadline` passes first.

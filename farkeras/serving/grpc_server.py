@@ -57,7 +57,7 @@ class GrpcServer:
             self._health.set(service, HealthCheckResponse.SERVING)
 
     def start(self) -> None:
-        """Open the port; 0 chooses a free port. Raises `FarkerasError` if the port is not free."""
+        """Opens the port; 0 chooses a free port. Raises `FarkerasError` if the port is not free."""
         threads = ThreadPoolExecutor(MAX_CALLS, "grpc")  # starts a thread only if none is idle
         self._server = grpc.server(threads, options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         answers = self._answers
@@ -82,7 +82,7 @@ class GrpcServer:
         threading.Thread(target=self._cancel_silent_calls, daemon=True).start()
 
     def drain(self, grace_seconds: float) -> None:
-        """Refuse new requests as UNAVAILABLE, and wait up to `grace_seconds` until the pending ones are answered.
+        """Refuses new requests as UNAVAILABLE, and waits up to `grace_seconds` until the pending ones are answered.
 
         The port stays open until the process ends, because gRPC's own stop would cancel requests that just arrived.
         """
@@ -95,7 +95,7 @@ class GrpcServer:
     def _method(
         self, api: str, request_class: type[_Request], answer: Callable[[_Request, Deadline], Message]
     ) -> _Call:
-        """Return a handler from bytes to bytes, so that the gate also limits how many requests are parsed."""
+        """Returns a handler from bytes to bytes, so that the gate also limits how many requests are parsed."""
 
         def work(content: bytes, deadline: Deadline) -> bytes | tuple[StatusCode, str]:
             request = request_class()
@@ -142,7 +142,7 @@ class GrpcServer:
         return self._health.Check(request, context).SerializeToString()
 
     def _receive(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        """Return the only message of a call; only handlers of streams start before this message has arrived."""
+        """Returns the only message of a call; only handlers of streams start before this message has arrived."""
         with self._lock:
             self._receiving[context] = time.monotonic()
         try:

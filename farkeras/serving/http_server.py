@@ -41,7 +41,7 @@ class HttpServer(ThreadingHTTPServer):
     allow_reuse_address = True
 
     def __init__(self, rest: Rest, host: str, port: int):
-        """Open the port; 0 chooses a free port. Raises `FarkerasError` if the port is not free."""
+        """Opens the port; 0 chooses a free port. Raises `FarkerasError` if the port is not free."""
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
@@ -53,11 +53,11 @@ class HttpServer(ThreadingHTTPServer):
         self._idle, self._active = threading.Condition(), 0
 
     def start(self) -> None:
-        """Begin to answer requests, in other threads."""
+        """Begins to answer requests, in other threads."""
         threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True).start()
 
     def stop(self, grace_seconds: float) -> None:
-        """Accept no new connections, and wait up to `grace_seconds` until the pending requests are answered."""
+        """Accepts no new connections, and waits up to `grace_seconds` until the pending requests are answered."""
         self.shutdown()
         self.socket.close()
         with self._idle:
@@ -65,7 +65,7 @@ class HttpServer(ThreadingHTTPServer):
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Context of a pending request; `stop` waits until it ends."""
+        """Counts a request as pending inside the block; `stop` waits until the block ends."""
         with self._idle:
             self._active += 1
         try:
@@ -76,7 +76,7 @@ class HttpServer(ThreadingHTTPServer):
                 self._idle.notify_all()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Ignore the error: a client that disconnects is not a fault of the server."""
+        """Ignores the error: a client that disconnects is not a fault of the server."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
 
     def _body(self) -> bytes | Response | None:
-        """Return the request's content, an answer that refuses it, or None if the client has disconnected."""
+        """Returns the request's content, an answer that refuses it, or None if the client has disconnected."""
         encoding = self.headers.get("Content-Encoding", "identity").lower()
         if encoding not in ("identity", "gzip"):
             return error_response(415, f"Expected Content-Encoding identity or gzip. Received: {encoding}")
@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
             return error_response(*refused.args)
 
     def _read(self, length: int, end: float) -> bytes:
-        """Read `length` bytes of the request."""
+        """Reads `length` bytes of the request."""
         body = bytearray()
         while left := length - len(body):
             if time.monotonic() > end:
@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         return bytes(body)
 
     def _chunks(self, end: float) -> bytes:
-        """Read chunked content; a line with its length precedes each chunk (RFC 9112, section 7.1)."""
+        """Reads chunked content; a line with its length precedes each chunk (RFC 9112, section 7.1)."""
         body = bytearray()
         while True:
             line = self.rfile.readline(1024)
@@ -163,13 +163,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(response.body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Send the base class's errors in the same form as all other errors."""
+        """Sends the base class's errors in the same form as all other errors."""
         self.close_connection = True
         self.request_version = self.protocol_version  # not HTTP/0.9, whose answers have no headers
         self._send(error_response(int(code), message or "Malformed HTTP request"))
 
     def finish(self) -> None:
-        """Close the connection so that the last answer arrives; closing it with unread input would reset it."""
+        """Closes the connection so that the last answer arrives; closing it with unread input would reset it."""
         super().finish()
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
@@ -182,11 +182,11 @@ class _Handler(BaseHTTPRequestHandler):
         return "farkeras"
 
     def log_message(self, *arguments: object) -> None:
-        """Log nothing, because the metrics count the requests."""
+        """Logs nothing, because the metrics count the requests."""
 
 
 def _unzipped(body: bytes) -> bytes:
-    """Decompress content that is one gzip member."""
+    """Decompresses content that is one gzip member."""
     unzip = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
         content = unzip.decompress(body, MAX_BYTES)

@@ -15,7 +15,7 @@ _Infos = Mapping[str, meta_graph_pb2.TensorInfo]
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
-    """Parse the JSON object of a request.
+    """Parses the JSON object of a request.
 
     Raises:
         RequestError: INVALID_ARGUMENT if the body is not a valid predict request.
@@ -34,7 +34,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
 
 def read_inputs(values: Mapping[str, Any], signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:
-    """Return the inputs of a request that `parse_json` returned, as arrays by name.
+    """Returns the inputs of a request that `parse_json` returned, as arrays by name.
 
     Raises:
         RequestError: INVALID_ARGUMENT if the inputs do not fit the signature.
@@ -62,7 +62,7 @@ def read_inputs(values: Mapping[str, Any], signature: meta_graph_pb2.SignatureDe
 
 
 def write_outputs(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict[str, Any]:
-    """Return the answer as JSON values; a single output is written without its name.
+    """Returns the answer as JSON values; a single output is written without its name.
 
     Raises:
         RequestError: INVALID_ARGUMENT if `by_rows` is set and the outputs have no common first dimension.
@@ -106,7 +106,7 @@ def _array(name: str, value: object, infos: _Infos) -> np.ndarray:
 
 
 def _strings(value: object) -> np.ndarray:
-    """Convert text and `{"b64": ...}` objects to an object array of bytes."""
+    """Converts text and `{"b64": ...}` objects to an object array of bytes."""
     array = np.array(value, object)
     array.flat = [_bytes(item) for item in array.flat]
     return array

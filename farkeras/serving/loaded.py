@@ -45,7 +45,7 @@ class LoadedVersion:
     """
 
     def __init__(self, name: str, number: int, folder: Path, settings: ModelSettings, metrics: Metrics):
-        """Load the version and run its warm-up requests; raises their errors, which can be of any class."""
+        """Loads the version and runs its warm-up requests; raises their errors, which can be of any class."""
         self.number, self.folder = number, folder
         self._servable = Servable(folder, settings.intra_op, settings.inter_op)
         self.signatures, self.signature = self._servable.signatures, self._servable.signature
@@ -62,7 +62,7 @@ class LoadedVersion:
     def predict(
         self, signature_name: str, inputs: Mapping[str, np.ndarray], output_filter: Sequence[str], deadline: Deadline
     ) -> dict[str, np.ndarray]:
-        """Run a signature.
+        """Runs a signature.
 
         Args:
             signature_name: Name of the signature; "" means serving_default.
@@ -87,14 +87,14 @@ class LoadedVersion:
         return dict(zip(outputs, values, strict=True))
 
     def close(self) -> None:
-        """Free the model."""
+        """Frees the model."""
         if self._batcher is not None:
             self._batcher.close()
         self._servable.close()
 
 
 def _warmup_requests(folder: Path) -> Iterator[PredictRequest]:
-    """Yield the requests in a version's warm-up file, if any. As in TF Serving, an invalid record fails the load."""
+    """Yields the requests in a version's warm-up file, if any. As in TF Serving, an invalid record fails the load."""
     path = folder / WARMUP_FILE
     if not path.is_file():
         return

@@ -38,7 +38,7 @@ class Metrics:
         )
 
     def answered(self, model: str, api: str, entrypoint: str, status: str, seconds: float) -> None:
-        """Count a request.
+        """Counts a request.
 
         Args:
             model: Name of a served model; "" for any other name, so that clients cannot add names without limit.
@@ -51,13 +51,13 @@ class Metrics:
         self._latencies.labels(model, api, entrypoint, status).observe(1e6 * seconds)
 
     def loaded(self, model: str, ok: bool) -> None:
-        """Count an attempt to load a version."""
+        """Counts an attempt to load a version."""
         self._loads.labels(model, "success" if ok else "fail").inc()
 
     def batch(self, model: str, rows: int) -> None:
-        """Count a merged batch."""
+        """Counts a merged batch."""
         self._batch_sizes.labels(model).observe(rows)
 
     def text(self) -> bytes:
-        """Return all metrics in the text format, in UTF-8."""
+        """Returns all metrics in the text format, in UTF-8."""
         return _TOTAL.sub(r"\1", _CREATED.sub("", generate_latest(self._registry).decode())).encode()

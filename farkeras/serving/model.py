@@ -59,7 +59,7 @@ class Model:
         self._versions: dict[int, _Version] = {}
 
     def refresh(self) -> None:
-        """Load new versions in the folder, then unload the versions that are no longer wanted.
+        """Loads new versions in the folder, then unloads the versions that are no longer wanted.
 
         A version that fails to load does not affect the others. Its load is repeated up to `MAX_LOAD_RETRIES` times.
         """
@@ -83,7 +83,7 @@ class Model:
 
     @contextmanager
     def use(self, spec: ModelSpec) -> Iterator[LoadedVersion]:
-        """Context with the version that a request asks for; the version stays loaded inside the block.
+        """Gives the version that a request asks for; the version stays loaded inside the block.
 
         Raises:
             RequestError: NOT_FOUND if the version is not served, INVALID_ARGUMENT for an unknown label.
@@ -103,12 +103,12 @@ class Model:
             self._close_unused(version)
 
     def available(self) -> list[int]:
-        """Return the numbers of the versions that answer requests, ascending."""
+        """Returns the numbers of the versions that answer requests, ascending."""
         with self._lock:
             return sorted(number for number, version in self._versions.items() if version.available)
 
     def statuses(self) -> dict[int, tuple[int, str]]:
-        """Return the state and error of each known version, highest first; unloaded versions are included."""
+        """Returns the state and error of each known version, highest first; unloaded versions are included."""
         with self._lock:
             return {n: (v.state, v.error) for n, v in sorted(self._versions.items(), reverse=True)}
 

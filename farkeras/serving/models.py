@@ -21,7 +21,7 @@ class Models:
     """All models of a server. A thread follows their folders until the process ends."""
 
     def __init__(self, configs: Sequence[ModelConfig], settings: ModelSettings, metrics: Metrics, poll_seconds: float):
-        """Load models with unique names, then look for new versions every `poll_seconds`.
+        """Loads models with unique names, then looks for new versions every `poll_seconds`.
 
         Raises:
             FarkerasError: A model has no version that can be served, or a label names a version that is not served.
@@ -36,7 +36,7 @@ class Models:
         return iter(self._models.values())
 
     def model(self, name: str) -> Model:
-        """Return a model by name.
+        """Returns a model by name.
 
         Raises:
             RequestError: INVALID_ARGUMENT for an empty name, NOT_FOUND for an unknown name.
@@ -48,11 +48,11 @@ class Models:
         return self._models[name]
 
     def use(self, spec: ModelSpec) -> AbstractContextManager[LoadedVersion]:
-        """Call `Model.use` of the model that the request names; raises the errors of both `model` and `Model.use`."""
+        """Calls `Model.use` of the model that the request names; raises the errors of both `model` and `Model.use`."""
         return self.model(spec.name).use(spec)
 
     def label(self, name: str) -> str:
-        """Return the name that metrics use; "" for a model that is not served."""
+        """Returns the name that metrics use; "" for a model that is not served."""
         return name if name in self._models else ""
 
     def _poll(self, seconds: float) -> None:

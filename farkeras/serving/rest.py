@@ -56,7 +56,7 @@ class Rest:
         ]
 
     def answer(self, method: str, path: str, body: bytes = b"") -> Response:
-        """Answer a request; an error becomes an answer, too."""
+        """Answers a request; an error becomes an answer, too."""
         try:
             for route_method, pattern, handle in self._routes:
                 if method == route_method and (match := pattern.fullmatch(path)):
@@ -97,7 +97,7 @@ class Rest:
         return Response(200, self._answers.counted(lambda: match["name"], "GetModelMetadata", "REST", metadata))
 
     def _names(self, match: re.Match, body: bytes) -> Response:
-        """Answer with the export's metadata: attributes, groups, preprocessing. TF Serving has no such path."""
+        """Answers with the export's metadata: attributes, groups, preprocessing. TF Serving has no such path."""
         with self._answers.models.use(_spec(match)) as version:
             try:
                 return Response(200, (version.folder / METADATA_FILE).read_bytes())
@@ -107,12 +107,12 @@ class Rest:
                 ) from None
 
     def _describe(self, match: re.Match, body: bytes) -> Response:
-        """Describe the model of the demo page."""
+        """Describes the model of the demo page."""
         answer = self._answers.counted(lambda: "", "Demo", "REST", lambda: _json(self._demo.describe()))
         return Response(200, answer)
 
     def _recognize(self, match: re.Match, body: bytes) -> Response:
-        """Answer a request of the demo page."""
+        """Answers a request of the demo page."""
         deadline = Deadline.after(PREDICT_SECONDS)
 
         def recognize() -> bytes:
@@ -126,7 +126,7 @@ class Rest:
 
 
 def error_response(status: int, message: str) -> Response:
-    """Return an error in TF Serving's JSON form."""
+    """Returns an error in TF Serving's JSON form."""
     return Response(status, _json({"error": message}))
 
 
@@ -140,7 +140,7 @@ def _spec(match: re.Match) -> pb.ModelSpec:
 
 
 def _fields(message: Message) -> dict[str, object]:
-    """Convert a message to JSON values as TF Serving does: 64-bit numbers become text."""
+    """Converts a message to JSON values as TF Serving does: 64-bit numbers become text."""
     # True, True: include all fields, under their original names. protobuf 5 renamed the first of these parameters, so
     # both are passed by position.
     return MessageToDict(message, True, True)

@@ -30,7 +30,7 @@ class Servable:
     """
 
     def __init__(self, folder: Path, intra_op: int = 0, inter_op: int = 0):
-        """Load a version; see `ModelSettings` for the threads. The loader's errors can be of any class."""
+        """Loads a version; see `ModelSettings` for the threads. The loader's errors can be of any class."""
         self.folder = folder
         options = config_pb2.ConfigProto(
             allow_soft_placement=True,
@@ -51,7 +51,7 @@ class Servable:
         self.signatures: Mapping[str, meta_graph_pb2.SignatureDef] = dict(loaded.signature_def)
 
     def signature(self, name: str) -> tuple[str, meta_graph_pb2.SignatureDef]:
-        """Return the name and the signature; an empty name means serving_default.
+        """Returns the name and the signature; an empty name means serving_default.
 
         Raises:
             RequestError: FAILED_PRECONDITION if no signature has this name.
@@ -62,7 +62,7 @@ class Servable:
         return name, self.signatures[name]
 
     def run(self, name: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
-        """Run a signature.
+        """Runs a signature.
 
         Args:
             name: Name of an existing signature.
@@ -83,7 +83,7 @@ class Servable:
             raise RequestError(code_of_number(error.error_code), message) from None
 
     def close(self) -> None:
-        """Free the model; do not call `run` afterwards."""
+        """Frees the model; do not call `run` afterwards."""
         self._callables.clear()
         self._session.close()
 
@@ -104,7 +104,7 @@ class Servable:
 def checked_outputs(
     signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray], output_filter: Sequence[str]
 ) -> list[str]:
-    """Check the names of inputs and outputs, as TF Serving does before it runs the graph.
+    """Checks the names of inputs and outputs, as TF Serving does before it runs the graph.
 
     Returns:
         Names of the outputs to fetch, sorted: those of the filter, or all if the filter is empty.

@@ -40,7 +40,7 @@ class ServerSettings(NamedTuple):
 
 
 async def run_server(settings: ServerSettings, ready: Callable[[Models, int, int], None]) -> None:
-    """Serve until SIGTERM or Ctrl-C, then answer the pending requests and return.
+    """Serves until SIGTERM or Ctrl-C, then answers the pending requests and returns.
 
     No port opens before all models are loaded. After the function returns, the gRPC port stays open and refuses
     requests, so the caller must end the process immediately with `os._exit`.
@@ -72,7 +72,7 @@ async def run_server(settings: ServerSettings, ready: Callable[[Models, int, int
 
 
 def _stopped_by_signals() -> asyncio.Event:
-    """Return an event that the first SIGTERM or Ctrl-C sets; the second signal ends the process as usual."""
+    """Returns an event that the first SIGTERM or Ctrl-C sets; the second signal ends the process as usual."""
     loop, stop, numbers = asyncio.get_running_loop(), asyncio.Event(), (signal.SIGTERM, signal.SIGINT)
 
     def first() -> None:

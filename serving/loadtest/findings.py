@@ -34,16 +34,16 @@ class Findings:
     failures: list[str] = field(default_factory=list)
 
     def quarters_of_memory(self) -> list[float]:
-        """Return the mean memory of each quarter of the time, in MiB."""
+        """Returns the mean memory of each quarter of the time, in MiB."""
         return [float(np.mean(part)) for part in np.array_split(self.memory, 4)]
 
     def require(self, holds: bool, what: str) -> None:
-        """Record the failure `what` unless the check holds."""
+        """Records the failure `what` unless the check holds."""
         if not holds:
             self.failures.append(what)
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines of the report: the measurements, then the failures."""
+        """Yields the lines of the report: the measurements, then the failures."""
         p50, p99 = (1e3 * np.percentile(self.latencies or [np.nan], percentile) for percentile in (50, 99))
         yield f"Good requests: {_codes(self.good)}; p50 {p50:.0f} ms, p99 {p99:.0f} ms"
         yield f"Hot swaps: {self.swaps} versions published, {len(self.versions)} answered"

@@ -33,7 +33,7 @@ class Hostile(NamedTuple):
 
 
 def hostile_requests(address: str, rest_address: str, model: str, photo: bytes, large: int = 2**26) -> list[Hostile]:
-    """Return one hostile request of each kind.
+    """Returns one hostile request of each kind.
 
     Args:
         address: Address of the gRPC server, as host:port.
@@ -90,7 +90,7 @@ async def _rpc(address: str, content: bytes) -> str:
 
 
 async def _silent_call(address: str) -> str:
-    """Open a call, send nothing, and end the call after a second."""
+    """Opens a call, sends nothing, and ends the call after a second."""
     async with grpc.aio.insecure_channel(address) as channel:
         return await code_of(channel.stream_unary(PREDICT)(timeout=1))
 
@@ -101,7 +101,7 @@ async def _post(address: str, path: str, body: bytes) -> str:
 
 
 async def _raw(address: str, *parts: bytes) -> str:
-    """Send bytes, and return the HTTP status of the answer."""
+    """Sends bytes, and returns the HTTP status of the answer."""
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -115,7 +115,7 @@ async def _raw(address: str, *parts: bytes) -> str:
 
 
 async def _slow_body(address: str, path: str) -> str:
-    """Send half of a request, and close the connection after a second without an answer."""
+    """Sends half of a request, and closes the connection after a second without an answer."""
     half = f"POST {path} HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{{".encode()
     try:
         return await asyncio.wait_for(_raw(address, half), 1)
@@ -124,13 +124,13 @@ async def _slow_body(address: str, path: str) -> str:
 
 
 def _jpeg_bomb(photo: bytes) -> bytes:
-    """Return the photograph with a huge size in its header."""
+    """Returns the photograph with a huge size in its header."""
     frame = photo.index(b"\xff\xc0")  # marker, length (2), precision (1), height (2), width (2)
     return photo[: frame + 5] + struct.pack(">HH", 65500, 65500) + photo[frame + 9 :]
 
 
 def _png_bomb(side: int) -> bytes:
-    """Return a PNG of a black square that is a small file and a large image."""
+    """Returns a PNG of a black square that is a small file and a large image."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -42,11 +42,11 @@ class Load:
         return len(self.latencies) / self.seconds
 
     def milliseconds(self, percentile: float) -> float:
-        """Return a percentile of the latencies in milliseconds; NaN without an OK answer."""
+        """Returns a percentile of the latencies in milliseconds; NaN without an OK answer."""
         return 1e3 * float(np.percentile(self.latencies, percentile)) if self.latencies else float("nan")
 
     def add(self, other: "Load") -> None:
-        """Add another part of the same load."""
+        """Adds another part of the same load."""
         self.seconds += other.seconds
         self.latencies += other.latencies
         self.codes += other.codes
@@ -57,7 +57,7 @@ Caller = AbstractContextManager[Callable[[int], str]]
 
 
 def closed_loop(caller: Callable[[], Caller], callers: int, seconds: float) -> Load:
-    """Run callers, each of which sends its next request when its last one is answered.
+    """Runs callers, each of which sends its next request when its last one is answered.
 
     Args:
         caller: Creates a caller; each caller runs in its own thread.
@@ -86,7 +86,7 @@ def closed_loop(caller: Callable[[], Caller], callers: int, seconds: float) -> L
 
 @contextmanager
 def grpc_caller(address: str, requests: Sequence[bytes]) -> Iterator[Callable[[int], str]]:
-    """Create a caller with its own connection to host:port; it sends the serialised requests in turn."""
+    """Creates a caller with its own connection to host:port; it sends the serialised requests in turn."""
     with grpc.insecure_channel(address, options=OPTIONS) as channel:
         call = channel.unary_unary(PREDICT)
 
@@ -101,7 +101,7 @@ def grpc_caller(address: str, requests: Sequence[bytes]) -> Iterator[Callable[[i
 
 
 async def open_loop(address: str, requests: Sequence[bytes], rate: float, seconds: float) -> Load:
-    """Send requests at random times (a Poisson process), whether or not the server keeps up.
+    """Sends requests at random times (a Poisson process), whether or not the server keeps up.
 
     Args:
         address: Address of the gRPC server, as host:port.
@@ -132,7 +132,7 @@ async def open_loop(address: str, requests: Sequence[bytes], rate: float, second
 
 
 async def code_of(answer: Awaitable[object]) -> str:
-    """Return the code with which a call of `grpc.aio` ends."""
+    """Returns the code with which a call of `grpc.aio` ends."""
     try:
         await answer
     except grpc.aio.AioRpcError as error:

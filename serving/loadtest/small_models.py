@@ -15,7 +15,7 @@ _PREPROCESSING = Preprocessing((64, 56))
 
 
 def export_small_models(folder: Path) -> list[Path]:
-    """Export two small FAR-AMTN networks with random weights.
+    """Exports two small FAR-AMTN networks with random weights.
 
     Returns:
         Folders of the exported versions.

@@ -37,7 +37,7 @@ class Models:
     """Two models with different answers, published in turn as versions of one model."""
 
     def __init__(self, exports: Sequence[Path], files: Sequence[bytes], base: Path):
-        """Prepare the expected answers.
+        """Prepares the expected answers.
 
         Args:
             exports: Two version folders of `write_saved_model`.
@@ -51,12 +51,12 @@ class Models:
             raise ValueError("The answers of the two models are too similar to detect a wrong answer.")
 
     def publish(self, version: int) -> None:
-        """Publish a version; its folder appears complete or not at all."""
+        """Publishes a version; its folder appears complete or not at all."""
         with written_aside(self.base / str(version)) as aside:
             shutil.copytree(self._exports[version % 2], aside)
 
     def is_right(self, number: int, answer: bytes) -> tuple[int, bool]:
-        """Return the version that answered request `number`, and whether the answer has its probabilities."""
+        """Returns the version that answered request `number`, and whether the answer has its probabilities."""
         response = pb.PredictResponse.FromString(answer)
         version = response.model_spec.version.value
         values = to_array(response.outputs["probabilities"])
@@ -64,7 +64,7 @@ class Models:
 
 
 def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: float) -> Findings:
-    """Send good and hostile requests during hot swaps, then test SIGTERM and SIGKILL under load.
+    """Sends good and hostile requests during hot swaps, then tests SIGTERM and SIGKILL under load.
 
     Args:
         models: Models to serve.
@@ -96,7 +96,7 @@ def soak(models: Models, num_requests: int, num_hostile: int, swap_seconds: floa
 async def _mixed_load(
     server: LocalServer, models: Models, num_requests: int, after: Mapping[int, Hostile], findings: Findings
 ) -> None:
-    """Send good requests, and after some of them the hostile request that `after` holds for their number."""
+    """Sends good requests, and after some of them the hostile request that `after` holds for their number."""
     numbers = itertools.count()
 
     async def caller() -> None:
@@ -111,7 +111,7 @@ async def _mixed_load(
 
 
 async def _good(call: grpc.aio.UnaryUnaryMultiCallable, models: Models, number: int, findings: Findings) -> bool:
-    """Send a good request, and return whether it was answered."""
+    """Sends a good request, and returns whether it was answered."""
     begun, image = time.monotonic(), number % len(models.files)
     try:
         answer = await call(models.requests[image], timeout=60)
@@ -149,7 +149,7 @@ def _weigh(server: LocalServer, findings: Findings) -> None:
 
 
 def _end_gracefully(models: Models, findings: Findings) -> None:
-    """Check SIGTERM under load: pending requests are answered, and the exit code is 0."""
+    """Checks SIGTERM under load: pending requests are answered, and the exit code is 0."""
     with local_server(f"--model_dir={models.base}") as server:
         codes, seconds = asyncio.run(_until_it_ends(server, models, signal.SIGTERM))
         code = server.process.wait(30)
@@ -159,7 +159,7 @@ def _end_gracefully(models: Models, findings: Findings) -> None:
 
 
 def _kill_and_start_again(models: Models, findings: Findings) -> None:
-    """Check SIGKILL under load: a new server on the same ports answers soon."""
+    """Checks SIGKILL under load: a new server on the same ports answers soon."""
     with local_server(f"--model_dir={models.base}", **PORTS) as server:
         asyncio.run(_until_it_ends(server, models, signal.SIGKILL))
     begun = time.monotonic()
@@ -173,7 +173,7 @@ def _kill_and_start_again(models: Models, findings: Findings) -> None:
 
 
 async def _until_it_ends(server: LocalServer, models: Models, number: int) -> tuple[Counter[str], float]:
-    """Send load, a signal after two seconds, and more load until the server no longer answers.
+    """Sends load, a signal after two seconds, and more load until the server no longer answers.
 
     Returns:
         Number of answers by code, and the seconds from the signal until the process ended.

@@ -42,7 +42,7 @@ class Step:
     is_open: bool = False
 
     def to_dict(self) -> dict[str, object]:
-        """Return the entry of the step in `load.json`; a missing value is None."""
+        """Returns the entry of the step in `load.json`; a missing value is None."""
         values = {
             "step": self.name,
             "requests_per_second": self.load.throughput,
@@ -56,7 +56,7 @@ class Step:
 
 
 def predict_requests(files: Sequence[bytes], images: int, model: str) -> tuple[list[bytes], list[list[bytes]]]:
-    """Create requests with `images` images each, taken in turn from `files`.
+    """Creates requests with `images` images each, taken in turn from `files`.
 
     Returns:
         Serialised `PredictRequest` messages, and the image files in each of them.
@@ -66,7 +66,7 @@ def predict_requests(files: Sequence[bytes], images: int, model: str) -> tuple[l
 
 
 def predict_request(files: Sequence[bytes], model: str) -> bytes:
-    """Return a serialised request with image files for the signature `serving_default` of a model."""
+    """Returns a serialised request with image files for the signature `serving_default` of a model."""
     request = pb.PredictRequest(model_spec=pb.ModelSpec(name=model))
     request.inputs["bytes"].CopyFrom(to_proto(np.array(list(files), object)))
     return request.SerializeToString()
@@ -75,7 +75,7 @@ def predict_request(files: Sequence[bytes], model: str) -> bytes:
 def closed_step(
     address: str, requests: Sequence[bytes], callers: int, seconds: float, compare: Callable[[int, float], Load] | None
 ) -> Step:
-    """Run callers that wait for their answers, in turns with the comparison `compare(callers, seconds)`, if any."""
+    """Runs callers that wait for their answers, in turns with the comparison `compare(callers, seconds)`, if any."""
     load, in_process, ratios = Load(), Load(), []
     for _ in range(ROUNDS):
         served = closed_loop(lambda: grpc_caller(address, requests), callers, seconds / ROUNDS)
@@ -89,7 +89,7 @@ def closed_step(
 
 
 def open_step(address: str, requests: Sequence[bytes], rate: float, seconds: float) -> Step:
-    """Send requests at random times, whether or not the server keeps up."""
+    """Sends requests at random times, whether or not the server keeps up."""
     return Step(f"{rate:g} requests/s", asyncio.run(open_loop(address, requests, rate, seconds)), is_open=True)
 
 
@@ -102,7 +102,7 @@ class InProcess:
         self._outputs = sorted(self._servable.signatures[DEFAULT_SIGNATURE].outputs)
 
     def probabilities(self, files: Sequence[bytes]) -> np.ndarray:
-        """Return the model's probabilities for image files, float32 `[files, attributes]`."""
+        """Returns the model's probabilities for image files, float32 `[files, attributes]`."""
         # All outputs are computed, as for a request without a filter.
         values = self._servable.run(DEFAULT_SIGNATURE, {"bytes": np.array(list(files), object)}, self._outputs)
         return values[self._outputs.index("probabilities")]
@@ -111,7 +111,7 @@ class InProcess:
 def in_process_comparison(
     folder: Path, parts: list[list[bytes]], intra_op: int = 0, inter_op: int = 0
 ) -> Callable[[int, float], Load]:
-    """Return the comparison for `closed_step`, which runs the same images through the version in a folder."""
+    """Returns the comparison for `closed_step`, which runs the same images through the version in a folder."""
     model = InProcess(folder, intra_op, inter_op)
     model.probabilities(parts[0])  # the first run is slower
 
@@ -123,7 +123,7 @@ def in_process_comparison(
 
 
 def table(steps: Sequence[Step]) -> Table:
-    """Return a table with one row per step."""
+    """Returns a table with one row per step."""
     shown = Table(box=None)
     shown.add_column("load", no_wrap=True)
     for name in ("requests/s", "p50 ms", "p95 ms", "p99 ms"):
@@ -143,7 +143,7 @@ def table(steps: Sequence[Step]) -> Table:
 
 
 def write(steps: Sequence[Step], folder: Path) -> None:
-    """Write `load.json`, and `load.png` with the latencies of each step."""
+    """Writes `load.json`, and `load.png` with the latencies of each step."""
     write_text(folder / "load.json", json.dumps([step.to_dict() for step in steps], indent=1) + "\n")
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
