@@ -18,7 +18,7 @@ def predict_folder(
     align: bool = True,
     progress: Progress | None = None,
 ) -> list[Prediction]:
-    """Recognise the attributes of every photograph in a folder, and write them to a CSV file.
+    """Recognises the attributes of every photograph in a folder, and writes them to a CSV file.
 
     Args:
         model: The workdir of a training run, a `.keras` file, or a `Recognizer` from `farkeras.load`.
@@ -52,7 +52,7 @@ def predict_folder(
 
 
 def write_predictions(path: str | os.PathLike, attributes: Sequence[str], predictions: Iterable[Prediction]) -> None:
-    """Write a CSV file with one row per photograph: `photo`, a probability per attribute, `error`.
+    """Writes a CSV file with one row per photograph: `photo`, a probability per attribute, `error`.
 
     The file appears only when it is complete, and replaces an existing file.
 

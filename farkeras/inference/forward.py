@@ -33,7 +33,7 @@ class Predictions(NamedTuple):
 
 
 def compile_forward(model: LogitsModel, strategy: tf.distribute.Strategy | None = None) -> Callable:
-    """Compile a model's forward pass on all replicas.
+    """Compiles a model's forward pass on all replicas.
 
     Args:
         model: The model.
@@ -62,7 +62,7 @@ def compile_forward(model: LogitsModel, strategy: tf.distribute.Strategy | None 
 
 
 def mask_overlaps(predicted: tf.Tensor, masks: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
-    """Count the pixels in the intersections and unions of predicted and target masks, at threshold 0.5.
+    """Counts the pixels in the intersections and unions of predicted and target masks, at threshold 0.5.
 
     Args:
         predicted: `[B, h, w, R]` in 0..1; resized to the size of the targets (bilinear).
@@ -88,7 +88,7 @@ def predict_examples(
     forward: Callable | None = None,
     keypoints: Keypoints | None = None,
 ) -> Predictions:
-    """Predict every example once.
+    """Predicts every example once.
 
     Args:
         model: A model with the attributes of the examples, in the same order.

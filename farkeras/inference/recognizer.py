@@ -37,7 +37,7 @@ class Prediction:
 
 
 def load(path: str | os.PathLike, batch_size: int = 8) -> "Recognizer":
-    """Load a trained model for prediction.
+    """Loads a trained model for prediction.
 
     Args:
         path: The workdir of a training run, or a `.keras` file.
@@ -54,7 +54,7 @@ def load(path: str | os.PathLike, batch_size: int = 8) -> "Recognizer":
 
 
 class Recognizer:
-    """Recognise face attributes in photographs or in aligned faces.
+    """Recognises face attributes in photographs or in aligned faces.
 
     Several threads may share a recogniser. A forked child process must not use a recogniser of its parent, because a
     fork does not copy TensorFlow's threads; the recogniser then raises an error.
@@ -81,7 +81,7 @@ class Recognizer:
         self._forward, self._masks = tf.function(model.probabilities), tf.function(model.masks)
 
     def __call__(self, photos: Photo | Iterable[Photo], align: bool = True) -> list[dict[str, float]]:
-        """Recognise the attributes of the largest face in each photograph.
+        """Recognises the attributes of the largest face in each photograph.
 
         Args:
             photos: One or several photographs: paths, open files, bytes of files, Pillow images, or RGB `uint8` arrays
@@ -107,7 +107,7 @@ class Recognizer:
     def predict_each(
         self, photos: Photo | Iterable[Photo], align: bool = True, regions: bool = False
     ) -> Iterator[Prediction]:
-        """Recognise the attributes batch by batch, and return errors as results.
+        """Recognises the attributes batch by batch, and returns errors as results.
 
         Args:
             photos: The photographs, as for calling the recogniser.
@@ -146,7 +146,7 @@ class Recognizer:
                     yield Prediction(name, dict(zip(self.attributes, rows[i], strict=True)), regions=seen)
 
     def probabilities(self, crops: Photo | Iterable[Photo]) -> np.ndarray:
-        """Compute the probabilities of aligned faces.
+        """Computes the probabilities of aligned faces.
 
         Args:
             crops: Aligned faces, as for calling the recogniser with `align=False`; their sizes may differ.
@@ -160,7 +160,7 @@ class Recognizer:
         return self._in_batches(self._forward, crops, (len(self.attributes),))
 
     def masks(self, crops: Photo | Iterable[Photo]) -> np.ndarray:
-        """Compute the masks of the facial regions in aligned faces.
+        """Computes the masks of the facial regions in aligned faces.
 
         Args:
             crops: Aligned faces, as for `probabilities`.
@@ -201,7 +201,7 @@ class Recognizer:
         return np.concatenate(results)
 
     def _face(self, name: str, photo: Photo, align: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The crop, the photograph, and the `[2, 3]` matrix from the crop's pixels to the photograph's pixels."""
+        """Returns the crop, the photograph, and the `[2, 3]` matrix from the crop's to the photograph's pixels."""
         image = read_photo(photo, name) if align else read_crop(photo, name)
         if not align:
             return image, image, np.eye(2, 3)
@@ -216,7 +216,7 @@ class Recognizer:
             raise FarkerasError(f"{name}: {error}") from None
 
     def _regions(self, crop: np.ndarray, photo: np.ndarray, to_photo: np.ndarray, masks: np.ndarray) -> FaceRegions:
-        """Place the masks, which cover the preprocessing's crop box, on the photograph; pixel centres are integers."""
+        """Places the masks, which cover the preprocessing's crop box, on the photograph; pixel centres are integers."""
         top, left, bottom, right = pixels_of(self._preprocessing.crop, crop.shape[:2])
         turn, shift = to_photo[:, :2], to_photo[:, 2]
         sides, corner = (right - left, bottom - top), (left - 0.5, top - 0.5)

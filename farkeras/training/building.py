@@ -166,7 +166,7 @@ class Run:
         suit_batch_norms(self.model, int(shortest), config.batch_norm_momentum)
 
     def check_room(self) -> None:
-        """Raises FarkerasError unless the disk has room for the model file and the checkpoints that will be written."""
+        """Raises `FarkerasError` unless the disk has room for the model file and the checkpoints of the run."""
         kept = [v for optimizer in self.optimizers.values() for v in optimizer.variables]
         model, state = (
             sum(v.value.shape.num_elements() * v.value.dtype.size for v in variables)
@@ -184,7 +184,7 @@ class Run:
             )
 
     def training_dataset(self, start: int) -> tf.data.Dataset:
-        """The training batches of the run, from example counter `start` on."""
+        """Returns the training batches of the run, from example counter `start` on."""
         data, config = self.data, self.config
         needed = self.total_steps * config.batch_size
         return training_dataset(
@@ -202,7 +202,7 @@ class Run:
 
 
 def start_findings(config: Config, workdir: Path) -> list[Finding]:
-    """What a run would refuse after opening its data and before its first step, as findings.
+    """Returns, as findings, what a run would refuse after opening its data and before its first step.
 
     These are devices or a checkpoint that do not fit the settings, and a disk without room. The model is built to
     learn its size; nothing is downloaded or written.

@@ -89,7 +89,7 @@ class RunState:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The path prefix of the newest complete checkpoint in a folder, as TensorFlow uses it; None if there is none."""
+    """Returns the path prefix, as TensorFlow uses it, of the newest complete checkpoint in a folder, or None."""
     with plain_path(folder) as plain:
         newest = tf.train.latest_checkpoint(plain)
     return newest and folder / Path(newest).name

@@ -86,12 +86,12 @@ def compare_models(
 
 
 def run_name(model: str, seed: int) -> str:
-    """Name of a run's folder in the folder of the comparison."""
+    """Returns the name of a run's folder in the folder of the comparison."""
     return f"{model}_seed{seed}"
 
 
 def spread(values: Sequence[float | None]) -> dict | None:
-    """Mean and standard deviation (n - 1) of a metric over seeds; None if a seed has no value."""
+    """Computes the mean and standard deviation (n - 1) of a metric over seeds; None if a seed has no value."""
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return None
@@ -100,12 +100,12 @@ def spread(values: Sequence[float | None]) -> dict | None:
 
 
 def trainable_parameters(model: keras.Model) -> int:
-    """The number of trainable weights."""
+    """Returns the number of trainable weights."""
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 
 def device_name() -> str:
-    """The devices that TensorFlow uses: the names of the GPUs, or the number of CPU cores."""
+    """Returns the devices that TensorFlow uses: the names of the GPUs, or the number of CPU cores."""
     details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
     return ", ".join(gpu.get("device_name", "GPU") for gpu in details) or f"{os.cpu_count()} CPU cores"
 

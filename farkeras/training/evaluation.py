@@ -48,7 +48,7 @@ class EvaluatedModel(NamedTuple):
 
 
 def results_folder(path: str | os.PathLike, output: str | os.PathLike = "") -> Path:
-    """The folder of the results: `output`, or by default the workdir or the folder of the `.keras` file."""
+    """Returns the folder of the results: `output`, or by default the workdir or the folder of the `.keras` file."""
     path = as_path(path)
     return as_path(output) if output else path if path.is_dir() else path.parent
 
@@ -103,7 +103,7 @@ def _same_data_elsewhere(
     progress: Progress | None,
     settings: Mapping[str, Any] | None,
 ) -> bool:
-    """Whether `data_dir` holds the images and labels that the run in `folder` was started with."""
+    """Returns whether `data_dir` holds the images and labels that the run in `folder` was started with."""
     started = read_identity(folder).get("data")
     if not started or not data_dir:
         return False

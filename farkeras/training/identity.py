@@ -35,7 +35,7 @@ _WORDS = {
 
 
 def fingerprint(*splits: Examples) -> dict[str, str]:
-    """Hashes of the names, file sizes in bytes and labels of the images, and their frames as text.
+    """Computes hashes of the names, file sizes in bytes and labels of the images, and their frames as text.
 
     Names are relative to the common folder of all images, so the same data in another folder have the same hashes. A
     packed data set has the hashes of its original.
@@ -70,7 +70,7 @@ def _hash(*parts: bytes) -> str:
 
 
 def identity_of(data: Data, replicas: int) -> dict[str, Any]:
-    """The content of `identity.json` for a run."""
+    """Returns the content of `identity.json` for a run."""
     hashes = fingerprint(data.train, data.validation)
     if points := [keypoints for keypoints in (data.train_keypoints, data.validation_keypoints) if keypoints]:
         hashes["points"] = _hash(*(array.tobytes() for keypoints in points for array in keypoints))
@@ -144,5 +144,5 @@ def _check_data(workdir: Path, data_dir: str, before: dict[str, str], now: dict[
 
 
 def grouping_text(grouping: Grouping) -> str:
-    """The groups as the text of a grouping file."""
+    """Returns the groups as the text of a grouping file."""
     return json.dumps({name: list(members) for name, members in grouping.groups.items()}, indent=1) + "\n"

@@ -97,7 +97,7 @@ def _train_some(run: Run, phase: Phase, iterator: Iterator, step: int, new_step:
 
 
 def _name_left_out(run: Run, seen: np.ndarray, start: int, stop: int) -> list[str]:
-    """Paths of images newly left out: their counters are in `start` to `stop` but not in `seen`."""
+    """Returns the paths of images newly left out: their counters are in `start` to `stop` but not in `seen`."""
     counters = left_out(seen, start, stop)
     if not len(counters):
         return []

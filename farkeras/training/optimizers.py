@@ -63,7 +63,7 @@ def make_optimizer(
 def averaged_weights(
     optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable], model: keras.Model
 ) -> list[np.ndarray]:
-    """The weights of a model for validation and saving: their moving averages if averaging is on.
+    """Returns the weights of a model for validation and saving: their moving averages if averaging is on.
 
     Args:
         optimizer: The optimizer of the model.

@@ -39,7 +39,7 @@ class Phase:
             self.frozen.trainable = False
 
     def weights(self) -> list[np.ndarray]:
-        """The weights of the model for validation and saving, see `averaged_weights`."""
+        """Returns the weights of the model for validation and saving, see `averaged_weights`."""
         return averaged_weights(self.step.optimizer, self.step.variables, self.step.model)
 
 

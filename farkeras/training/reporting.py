@@ -40,7 +40,7 @@ class MetricsFile(Listener):
         self.path = path
 
     def read(self) -> list[dict]:
-        """All records so far."""
+        """Returns all records so far."""
         return read_history(self.path)
 
     def cut_back(self, step: int) -> None:

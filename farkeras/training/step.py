@@ -49,7 +49,7 @@ class Step:
         raise NotImplementedError
 
     def record(self, metrics: dict[str, np.ndarray], first_step: int) -> dict:
-        """The mean losses of several steps for the metrics file, JSON-ready.
+        """Returns the mean losses of several steps for the metrics file, JSON-ready.
 
         Args:
             metrics: The result of `run`.
@@ -165,7 +165,7 @@ class MaskStep(Step):
 
 
 def mask_loss(batch: Batch, mask_logits: tf.Tensor) -> tf.Tensor:
-    """This replica's part of the mean mask loss, over the images of the global batch in which a face was found."""
+    """Computes this replica's part of the mean mask loss over the global batch's images in which a face was found."""
     masks = region_masks(tf.cast(batch["points"], mask_logits.dtype), tuple(mask_logits.shape[1:3]))
     losses, known = mask_losses(masks, batch["found"], mask_logits)
     return mean_part(tf.reduce_sum(losses), tf.reduce_sum(known))[0]

@@ -59,7 +59,10 @@ def validate(run: Run, phase: Phase, step: int) -> dict:
 
 
 def validation_losses(labels: np.ndarray, probabilities: np.ndarray, grouping: Grouping) -> dict:
-    """Mean unweighted cross-entropy of known labels: `loss` of all, `group_loss` by group (None without labels)."""
+    """Computes the mean unweighted cross-entropy of known labels.
+
+    `loss` is the mean over all labels, `group_loss` that of each group (None for a group without labels).
+    """
     p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
     known = labels >= 0
     losses = np.where(known, -np.log(np.where(labels == 1, p, 1 - p)), 0.0)
@@ -74,7 +77,7 @@ def validation_losses(labels: np.ndarray, probabilities: np.ndarray, grouping: G
 
 
 def blind_loss(labels: np.ndarray, config: Config) -> float:
-    """The training loss, with uniform weights, of a model that predicts the label frequencies for every image.
+    """Returns the training loss, with uniform weights, of a model that predicts the label frequencies for every image.
 
     Args:
         labels: Labels of the training split, `[N, A]`.
