@@ -14,7 +14,7 @@ SETTING = re.compile(r"\bconfig\.[a-z_]+|farkeras\.config import|config\[")
 
 
 def source_files(root: Path) -> list[Path]:
-    """The files whose lines are counted."""
+    """Returns the files whose lines are counted."""
     patterns = ["farkeras/**/*.py", "farkeras/**/*.html", "farkeras/**/*.css", "farkeras/**/*.js", "farkeras/**/*.j2"]
     patterns += ["export/*.py", "serving/**/*.py", "benchmarks/*.py", ".ci/*.py"]
     files = {path for pattern in patterns for path in root.glob(pattern)}

@@ -69,7 +69,7 @@ def eyes_at(centre: Sequence[float], distance: float, degrees: float) -> np.ndar
 
 
 def compose(folder: Path) -> dict[str, tuple[list[str], list[np.ndarray]]]:
-    """Writes the photographs; returns name -> (its rows of the table, pupils of each face)."""
+    """Writes the photographs and returns name -> (its rows of the table, pupils of each face)."""
     random, photos = np.random.default_rng(0), {}
 
     def write(rows: list[str], side: int, faces: list[np.ndarray], name: str | None = None) -> None:

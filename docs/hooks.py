@@ -1,5 +1,7 @@
-"""What mkdocs does beyond its plugins, see `hooks` in mkdocs.yml: the pages of the commands and the settings are made
-from the code, and formulas become MathML, which browsers show without a script.
+"""Hooks of mkdocs, see `hooks` in mkdocs.yml.
+
+They make the pages of the commands and the settings from the code, and convert formulas to MathML, which browsers show
+without a script.
 """
 
 import ast
@@ -47,7 +49,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
-    """Links between documents of the repository lead to the pages that include them."""
+    """Redirects links between documents of the repository to the pages that include these documents."""
     docs = Path(config.docs_dir)
     folder = (docs / page.file.src_uri).parent
 
@@ -63,7 +65,7 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
 
 
 def on_page_content(html: str, page: Any, config: MkDocsConfig, files: Files) -> str:
-    """LaTeX, marked by the extension arithmatex, becomes MathML; links in a notebook lead to pages."""
+    """Converts LaTeX, which the extension arithmatex marks, to MathML, and redirects links in a notebook to pages."""
     if page.file.src_uri.endswith(".ipynb"):
         html = re.sub(r'href="([\w/]+)\.md(?=[#"])', r'href="\1.html', html)
 
@@ -81,7 +83,7 @@ def on_page_content(html: str, page: Any, config: MkDocsConfig, files: Files) ->
 
 
 def settings_page() -> str:
-    """All settings of a run, in the sections of `farkeras.Config`."""
+    """Returns a page of all settings of a run, in the sections of `farkeras.Config`."""
     names = {field.name: field for field in fields(Config)}
     lines = [
         "# Settings",
@@ -139,7 +141,7 @@ class _Listed(Flags):
 
 
 def commands_page() -> str:
-    """All commands with their flags."""
+    """Returns a page of all commands with their flags."""
     lines = [
         "# Commands",
         "",
@@ -180,7 +182,7 @@ def _command(name: str) -> Iterator[str]:
 
 
 def _in_order(listed: Flags) -> list[flags.Flag]:
-    """The flags without absl's own, in the order of their definition."""
+    """Returns the flags without absl's own, in the order of their definition."""
     return [listed[name] for name in listed if name not in ("flagfile", "undefok")]
 
 

@@ -104,7 +104,7 @@ REGIONS: tuple[str, ...] = tuple(GROUPINGS["mgmtn8"])
 
 
 def check_name(what: str, name: str) -> None:
-    """Check that a name fits on one line of a list, a table or a terminal.
+    """Checks that a name fits on one line of a list, a table or a terminal.
 
     Args:
         what: The kind of thing that has the name, at the start of the error message.
@@ -121,9 +121,10 @@ def check_name(what: str, name: str) -> None:
 
 
 def region_of(group: str) -> str:
-    """The region whose mask an attribute group reads: the region with the group's name, or Object if there is none.
+    """Returns the region whose mask an attribute group reads.
 
-    Upper and lower case, underscores and spaces make no difference.
+    It is the region with the group's name, or Object if there is none. Upper and lower case, underscores and spaces
+    make no difference.
     """
 
     def plain(name: str) -> str:
@@ -190,17 +191,17 @@ class Grouping:
         return tuple(number[attribute] for attribute in self.attributes)
 
     def get_config(self) -> dict[str, Any]:
-        """The grouping as JSON data, for the config of a Keras object. Groups are pairs, so their order is kept."""
+        """Returns the grouping as JSON data for a Keras config. Groups are pairs, so that their order is kept."""
         groups = [[name, list(members)] for name, members in self.groups.items()]
         return {"groups": groups, "attributes": list(self.attributes)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Grouping":
-        """The inverse of `get_config`."""
+        """Creates a grouping from the result of `get_config`."""
         return cls(dict(config["groups"]), tuple(config["attributes"]))
 
     def without(self, excluded: Iterable[str]) -> "Grouping":
-        """The grouping without some attributes, and without the groups that become empty.
+        """Returns the grouping without some attributes, and without the groups that become empty.
 
         Args:
             excluded: The attributes to leave out.
@@ -227,7 +228,7 @@ Attributes = Grouping | str | Sequence[str]
 
 
 def as_grouping(attributes: Attributes) -> Grouping:
-    """Convert an argument `attributes` (see `Attributes`) to a `Grouping`."""
+    """Converts an argument `attributes` (see `Attributes`) to a `Grouping`."""
     if isinstance(attributes, Grouping):
         return attributes
     if isinstance(attributes, str):
@@ -238,7 +239,7 @@ def as_grouping(attributes: Attributes) -> Grouping:
 def load_grouping(
     name_or_path: str | Path, attributes: Sequence[str] = CELEBA_ATTRIBUTES, excluded: Iterable[str] = ()
 ) -> Grouping:
-    """Load a grouping by name, or from a JSON file `{"group": ["attribute", ...], ...}`.
+    """Loads a grouping by name, or from a JSON file `{"group": ["attribute", ...], ...}`.
 
     Args:
         name_or_path: `mgmtn8`, `mcnn9`, `one` (all attributes in one group), or the path of a JSON file.

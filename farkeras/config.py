@@ -24,10 +24,11 @@ def setting(
     path: bool = False,
     words: tuple[str, ...] = (),
 ) -> Any:
-    """A field of `Config` and what its flag, check and help need. In `help`, other settings stand in backticks.
+    """Returns a field of `Config` with what its flag, check and help need.
 
-    `at_least` and `at_most` hold for each item of a list. A `free` setting may change when a run continues, because it
-    does not change the results. A `path` setting names a file or folder, unless its value is one of `words`.
+    In `help`, other settings stand in backticks. `at_least` and `at_most` hold for each item of a list. A `free`
+    setting may change when a run continues, because it does not change the results. A `path` setting names a file or
+    folder, unless its value is one of `words`.
     """
     metadata = {"help": help, "choices": choices, "at_least": at_least, "at_most": at_most, "free": free}
     metadata |= {"path": path, "words": words}
@@ -276,17 +277,17 @@ class Config:
         return tuple(dict.fromkeys(names))
 
     def paths(self) -> dict[str, str]:
-        """The files and folders that settings name, by the name of the setting."""
+        """Returns the files and folders that settings name, by the name of the setting."""
         values = {field: getattr(self, field.name) for field in dataclasses.fields(self) if field.metadata["path"]}
         return {field.name: value for field, value in values.items() if value and value not in field.metadata["words"]}
 
     def absolute(self) -> "Config":
-        """A copy with absolute paths, which are valid in every working directory."""
+        """Returns a copy with absolute paths, which are valid in every working directory."""
         paths: dict[str, Any] = {name: os.path.abspath(path) for name, path in self.paths().items()}
         return dataclasses.replace(self, **paths)
 
     def changed_from(self, other: "Config") -> list[str]:
-        """Names of the settings that differ from `other` and change the results of a run."""
+        """Returns the names of the settings that differ from `other` and change the results of a run."""
         return [
             field.name
             for field in dataclasses.fields(self)
@@ -294,18 +295,18 @@ class Config:
         ]
 
     def data_settings(self) -> dict:
-        """The settings that decide which images and labels a model sees in training, as JSON-ready values by name."""
+        """Returns the settings that decide which images and labels a model sees in training, JSON-ready by name."""
         sources = "data_dir source grouping exclude_attributes image_column group_column ignore_columns split_ratios"
         names = [*sources.split(), "keypoints_dir", "image_size", "crop", "batch_size", "seed"]
         return {k: v for k, v in self.absolute().to_dict().items() if k in names or k.startswith("augment_")}
 
     def to_dict(self) -> dict:
-        """All settings as JSON-ready values by name."""
+        """Returns all settings as JSON-ready values by name."""
         return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
-        """The settings in a dict of `to_dict`.
+        """Creates the settings from a dict of `to_dict`.
 
         Raises:
             FarkerasError: A name is not a setting in this version of farkeras, or a value is invalid.
@@ -321,7 +322,7 @@ class Config:
 
 
 def published(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's settings, `Config.to_dict()`, for exports and pages: a path is reduced to its last component."""
+    """Returns a run's settings, `Config.to_dict()`, for exports and pages: a path is reduced to its last component."""
     paths = {field.name for field in dataclasses.fields(Config) if field.metadata["path"]}
     return {name: Path(value).name if name in paths else value for name, value in settings.items()}
 

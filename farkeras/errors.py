@@ -12,15 +12,15 @@ class FarkerasError(Exception):
 
 
 def and_more(names: Sized) -> str:
-    """The count of further names, to append to the first: " (and 2 more)", or "" for a single name."""
+    """Returns the count of further names, to append to the first: " (and 2 more)", or "" for a single name."""
     return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
 
 
 def few(names: Sequence[str]) -> str:
-    """The first three names of a list, and the number of further names: "a, b, c and 2 more"."""
+    """Returns the first three names of a list, and the number of further names: "a, b, c and 2 more"."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or the name of its class if the message is empty."""
+    """Returns the first line of an error's message, or the name of its class if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -92,7 +92,7 @@ def escape_output() -> None:
 
 
 def reason(error: BaseException) -> str:
-    """The operating system's reason for a failed read or write; "" for an error of another kind.
+    """Returns the operating system's reason for a failed read or write; "" for an error of another kind.
 
     TensorFlow does not raise `OSError`; its message contains the reason, as in "{{function}} path; No space left on
     device [Op:SaveV2]".

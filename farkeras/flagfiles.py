@@ -90,7 +90,7 @@ def define(flag_values: flags.FlagValues, names: Collection[str] | None = None) 
 
 
 def config_from_flags(flag_values: flags.FlagValues) -> Config:
-    """The settings in parsed flags.
+    """Returns the settings in parsed flags.
 
     Raises:
         FarkerasError: A value is out of range, or an item of a list of numbers is not a number.
@@ -99,7 +99,7 @@ def config_from_flags(flag_values: flags.FlagValues) -> Config:
 
 
 def given(flag_values: flags.FlagValues, names: Collection[str]) -> dict[str, Any]:
-    """The settings in `names` that the command line gives, in the form of `Config.to_dict()`.
+    """Returns the settings in `names` that the command line gives, in the form of `Config.to_dict()`.
 
     Raises:
         FarkerasError: See `config_from_flags`.
@@ -148,7 +148,7 @@ def load_config(flagfile: str | os.PathLike, **settings: Any) -> Config:
 
 
 def find_flagfile(name: str | os.PathLike) -> Path:
-    """The flagfile `name` if it exists, else the package's flagfile of that name if any, else `name` as a path."""
+    """Finds a flagfile: the path `name` if it exists, else the package's flagfile of this name, else the path."""
     path = as_path(name)
     shipped = SHIPPED / f"{path.name.removesuffix('.flags')}.flags"
     by_name = str(path.parent) in (".", "configs")  # a wrong path to another folder must not select a shipped file

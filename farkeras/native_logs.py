@@ -25,7 +25,7 @@ def silence_native_logs() -> None:
 
 @contextmanager
 def without_native_logs() -> Iterator[None]:
-    """Drops native logs inside the block only, such as an import. Later ones, such as those of a crash, are shown."""
+    """Drops native logs inside the block only, for example during an import. Later logs, as of a crash, are shown."""
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
         yield
         return

@@ -1,4 +1,4 @@
-"""Trains a model: python -m farkeras.train --flagfile=configs/celeba.flags --data_dir=... --workdir=..."""
+"""Trains a model: `python -m farkeras.train --flagfile=configs/celeba.flags --data_dir=DIR --workdir=RUN`."""
 
 import shlex
 

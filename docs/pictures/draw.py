@@ -83,13 +83,13 @@ class Picture:
         self.parts.append(f'<polyline points="{path}" fill="none" stroke="{INK}" stroke-width="2.5"/>')
 
     def heads(self, y: float, title: str) -> None:
-        """Draws the eight heads in two rows; takes 186 units."""
+        """Draws the eight heads in two rows, which take 186 units."""
         self.frame(y, 186, title)
         for i, head in enumerate(HEADS):
             self.box(LEFT + 16 + 205 * (i % 4), y + 50 + 64 * (i // 4), 197, 52, [head], GROUP)
 
     def legend(self, y: float) -> None:
-        """Explains colours and borders; takes 84 units."""
+        """Explains colours and borders in a legend, which takes 84 units."""
         entries = [
             (SHARED, False, "weights shared by all groups"),
             (GROUP, False, "weights of one group or region"),

@@ -9,17 +9,17 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def command_names() -> list[str]:
-    """Names of the commands in alphabetical order."""
+    """Returns the names of the commands in alphabetical order."""
     return sorted(path.stem for path in PACKAGE.glob("[a-z]*.py") if _can_run(path))
 
 
 def commands() -> dict[str, str]:
-    """Command name -> first sentence of its description, in alphabetical order."""
+    """Returns command name -> first sentence of its description, in alphabetical order."""
     return {name: _first_sentence(PACKAGE / f"{name}.py") for name in command_names()}
 
 
 def why_not_a_command(original_argv: Sequence[str]) -> str | None:
-    """Why `python -m farkeras.NAME` cannot run, as an error message; None if it can run.
+    """Returns an error message that says why `python -m farkeras.NAME` cannot run; None if it can run.
 
     Args:
         original_argv: `sys.orig_argv`, which includes Python's own options.
@@ -36,7 +36,7 @@ def why_not_a_command(original_argv: Sequence[str]) -> str | None:
 
 
 def suggestion(name: str) -> str:
-    """A sentence with the command of the most similar name, or else with all commands."""
+    """Returns a sentence with the command of the most similar name, or else with all commands."""
     known = command_names()
     close = difflib.get_close_matches(name, known, 1)
     return f"Did you mean {close[0]}?" if close else f"Commands: {', '.join(known)}."

@@ -37,7 +37,7 @@ def define_input_size(flags: Flags) -> None:
 
 
 def input_size(options: Flags) -> tuple[int, int]:
-    """The value of `--input_size`: height and width in pixels, each at least 1."""
+    """Returns the value of `--input_size`: height and width in pixels, each at least 1."""
     sides = options.integers("input_size", 1)
     if len(sides) != 2:
         raise FarkerasError(f"--input_size must be height,width in pixels. Received: {','.join(options.input_size)}.")

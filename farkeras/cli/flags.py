@@ -73,15 +73,15 @@ class Flags(flags.FlagValues):
         self.__dict__.update({"_accepted": what, "_missing": missing})
 
     def config(self) -> Config:
-        """The settings in the flags; see `farkeras.flagfiles.config_from_flags`."""
+        """Returns the settings in the flags; see `farkeras.flagfiles.config_from_flags`."""
         return flagfiles.config_from_flags(self)
 
     def given(self, names: Collection[str]) -> dict[str, Any]:
-        """The settings in `names` that the command line gives; see `farkeras.flagfiles.given`."""
+        """Returns the settings in `names` that the command line gives; see `farkeras.flagfiles.given`."""
         return flagfiles.given(self, names)
 
     def integers(self, name: str, at_least: int = 0) -> list[int]:
-        """The value of a flag with one or more whole numbers.
+        """Returns the value of a flag with one or more whole numbers.
 
         Raises:
             FarkerasError: There is no number, an item is not a whole number, or one is below `at_least`.
@@ -116,7 +116,7 @@ class Flags(flags.FlagValues):
                 raise FarkerasError(f"--{name} is missing. {self[name].help}")
 
     def usage(self, program: str, text: str) -> str:
-        """The text of `--help`: the command's description, then its flags."""
+        """Returns the text of `--help`: the command's description, then its flags."""
         # absl lists flags under the modules that define them, which do not matter to a user.
         listed = re.sub(r"^\S.*:\n", "", self.get_help(include_special_flags=False), flags=re.MULTILINE).strip("\n")
         listed = self.as_flags(listed)
@@ -138,7 +138,7 @@ class _PathParser(flags.ArgumentParser):
 
 
 def _quoted(value: str | None) -> str:
-    """`=value`, quoted for a shell."""
+    """Returns `=value`, quoted for a shell."""
     return f"={shlex.quote(value[1:])}" if value else ""
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # imports TensorFlow, which the command of a client does not 
 def probability_table(
     prediction: "Prediction | Answer", groups: Mapping[str, Sequence[str]], threshold: float
 ) -> Table:
-    """A table with one row per group. Likely attributes come first, bold and with a star.
+    """Returns a table with one row per group. Likely attributes come first, bold and with a star.
 
     Args:
         prediction: A prediction with probabilities.

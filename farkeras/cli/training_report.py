@@ -107,7 +107,7 @@ class ConsoleReport(Listener):
             self._say(warning)
 
     def stagnation(self, run: "Run", balanced: float | None) -> str:
-        """A warning if the training loss is low but the validation is at chance; otherwise ""."""
+        """Returns a warning if the training loss is low but the validation is at chance; otherwise ""."""
         if self.loss is None or balanced is None or balanced > _NEAR_CHANCE:
             return ""
         blind = blind_loss(run.data.train.labels, run.config)
@@ -141,12 +141,12 @@ class ConsoleReport(Listener):
 
 
 def some(names: Sequence[str]) -> str:
-    """The first five names, and the number of further names."""
+    """Returns the first five names, and the number of further names."""
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def parameter_table(model: keras.Model) -> Table:
-    """A table with the parameters of each top-level layer that has parameters."""
+    """Returns a table with the parameters of each top-level layer that has parameters."""
     numbers = (Column(name, justify="right") for name in ("trainable", "other"))
     table = Table("layer", "output", *numbers, title=Text(f"{model.name}: parameters"))
     total = trainable_total = 0

@@ -205,7 +205,7 @@ def _open_splits(source: Source) -> tuple[dict[str, Examples], list[Finding]]:
 
 
 def failure(kind: str, check: Callable[..., Any], *arguments: Any) -> list[Finding]:
-    """Returns the error that a check raises as a finding that stops training."""
+    """Runs a check and returns its error, if there is one, as a finding that stops training."""
     try:
         check(*arguments)
     except FarkerasError as error:

@@ -53,7 +53,7 @@ def pack_data_set(
     progress: Progress | None = None,
     keypoints_dir: str | os.PathLike = "",
 ) -> Packing:
-    """Writes a folder that the source `packed` reads. Copies the keypoints of the data set if it has any.
+    """Writes a folder that the source `packed` reads, and copies the keypoints of the data set if it has any.
 
     After an interruption, the same call continues and keeps the complete files. Files are recognized by the names of
     their images, so pack into another folder after you replace images. After a change of labels, packing again writes

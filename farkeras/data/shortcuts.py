@@ -140,7 +140,7 @@ def score_split(train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: 
 
 
 def score_folds(features: np.ndarray, labels: np.ndarray) -> list[Score]:
-    """Scores the same model by five-fold cross-validation over all images, for features that should reveal nothing."""
+    """Scores regressions by five-fold cross-validation over all images, for features that should reveal nothing."""
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
 
     def predict(known: np.ndarray, positive: np.ndarray, _: np.ndarray) -> np.ndarray:
@@ -175,7 +175,7 @@ def balanced_accuracy(truth: np.ndarray, predicted: np.ndarray) -> Score:
 
 
 def _score_counts(right: np.ndarray, counts: np.ndarray) -> Score:
-    """Computes the same from numbers of images `[2]`, positive and negative: correct predictions, and all images."""
+    """Computes the score from the numbers of correct predictions and of all images, each `[2]`: positive, negative."""
     if counts.min() < _MIN_POSITIVES:
         return _UNTOLD
     # With Agresti-Coull rates, a rate of 0 or 1 also has an error.

@@ -143,7 +143,7 @@ def _resize_bilinear(graph: "Graph", node: "Node", name: str, args: list) -> Non
     from tf2onnx.utils import make_name
 
     def weights(length: int, new_length: int) -> np.ndarray:
-        """Weight of each sample in each new sample, `[new_length, length]`, rounded as in TensorFlow."""
+        """Returns the weight of each sample in each new sample, `[new_length, length]`, rounded as in TensorFlow."""
         step = np.float32(length) / np.float32(new_length)
         centres = (np.arange(new_length, dtype=np.float32) + np.float32(0.5)) * step - np.float32(0.5)
         lower = np.floor(centres)

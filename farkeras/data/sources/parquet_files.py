@@ -81,7 +81,7 @@ class ParquetFiles(TableFile):
 
     @property
     def splits(self) -> np.ndarray | None:
-        """See `TableFile`. None for a single file.
+        """Splits by the names of the files, see `TableFile`; None for a single file.
 
         Raises:
             FarkerasError: Only some names of files give a split.
