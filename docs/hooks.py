@@ -8,6 +8,7 @@ import ast
 import importlib
 import inspect
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -37,6 +38,7 @@ SHARED_FILES = ("compose.yaml", "kubernetes.yaml", "models.config", "batching.co
 """Files of the folder serving/ that the page about serving links to."""
 
 _TYPES = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}
+_REQUIRED, _PER_PROCESSOR, _THIS_MACHINE = "required", "one for each processor", "name of this machine"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -130,9 +132,14 @@ class _Listed(Flags):
         super().__init__()
         self.__dict__.update({"own": [], "defaults": {}, "of_settings": None})
 
+    def text(self, name: str, default: str, help: str) -> None:
+        super().text(name, default, help)
+        if default == socket.gethostname():
+            self.__dict__["defaults"][name] = _THIS_MACHINE
+
     def worker_count(self, what: str, name: str = "workers") -> None:
         super().worker_count(what, name)
-        self.__dict__["defaults"][name] = "one for each processor"
+        self.__dict__["defaults"][name] = _PER_PROCESSOR
 
     def settings(self, names: Any = None) -> None:
         before = set(self)
@@ -174,8 +181,12 @@ def _command(name: str) -> Iterator[str]:
         yield from ("| Flag | Default | Meaning |", "| --- | --- | --- |")
     for flag in own:
         required = flag.name in listed.__dict__["_required"]
-        default = "required" if required else listed.__dict__["defaults"].get(flag.name, flag.default)
-        yield _row(f"`--{flag.name}`", default, flag.help)
+        default = _REQUIRED if required else listed.__dict__["defaults"].get(flag.name, flag.default)
+        help = flag.help
+        if isinstance(flag, flags.EnumFlag):  # absl puts "<value|value>: " before the help, which HTML takes for a tag
+            values = ", ".join(f"`{value}`" for value in flag.parser.enum_values)
+            help = f"{help.partition('>: ')[2]} One of {values}."
+        yield _row(f"`--{flag.name}`", default, help)
     if of_settings:
         links = ", ".join(f"[`--{each}`](settings.md#{each})" for each in sorted(of_settings))
         yield from ("", "All [settings](settings.md)." if names is None else f"Settings: {links}.")
@@ -191,6 +202,6 @@ def _row(name: str, default: Any, *cells: str) -> str:
         default = str(default).lower()
     elif isinstance(default, tuple | list):
         default = ",".join(map(str, default))
-    plain = default in ("required", "one for each processor")
+    plain = default in (_REQUIRED, _PER_PROCESSOR, _THIS_MACHINE)
     shown = "" if default in ("", None) else (default if plain else f"`{default}`")
     return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in (name, shown, *cells)) + " |"
