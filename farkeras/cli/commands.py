@@ -48,4 +48,4 @@ def _can_run(path: Path) -> bool:
 
 def _first_sentence(path: Path) -> str:
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return text.split("\n")[0].split(": `")[0].split(": python")[0].rstrip(".")
+    return text.split("\n")[0].split(": `")[0].rstrip(".")

@@ -127,6 +127,12 @@ def save(
         raise FarkerasError(
             f"{path.parent} holds a training run, and this would replace its model. Use another folder."
         )
+    if not isinstance(model, LogitsModel) or "logits" not in model.output:
+        name = f" '{model.name}'" if isinstance(model, keras.Model) else ""
+        raise FarkerasError(
+            f"The model{name} must be a model of farkeras.models, such as "
+            f'farkeras.models.LogitsModel(inputs, {{"logits": ...}}). Received: {type(model).__name__}'
+        )
     if code := [layer.name for layer in model._flatten_layers() if isinstance(layer, keras.layers.Lambda)]:
         raise FarkerasError(
             f"The layer '{code[0]}' of the model '{model.name}' is a Lambda layer, and model files must not contain "
@@ -139,11 +145,6 @@ def save(
                 f"The model '{model.name}' has its own attributes, and `attributes` differs from them. Leave it out."
             )
         grouping = grouping or as_grouping(attributes)
-    if not isinstance(model, LogitsModel) or "logits" not in model.output:
-        raise FarkerasError(
-            f"The model '{model.name}' must be a model of farkeras.models, such as "
-            f'farkeras.models.LogitsModel(inputs, {{"logits": ...}}). Received: {type(model).__name__}'
-        )
     if grouping is None:
         raise FarkerasError(f"The model '{model.name}' has no attribute names. Give them in `attributes`.")
     if model.output["logits"].shape[-1] != len(grouping.attributes):

@@ -187,6 +187,10 @@ def plain(outputs=2):
             r"takes images of 16 x 16 pixels, but `config` has `image_size=32,32`",
         ),
         (
+            lambda path, _: farkeras.save("model.keras", path),
+            r"The model must be a model of farkeras\.models, .* Received: str",
+        ),
+        (
             lambda path, _: farkeras.save(keras.Sequential([keras.Input((2,))], name="seq"), path),
             "The model 'seq' must be a model of farkeras.models, such as",
         ),
