@@ -21,7 +21,7 @@ def define(flags: Flags) -> None:
     flags.number(
         "label_noise",
         0.0,
-        "Probability, 0 to 1, that a label in the file is wrong; the face stays the same. 0: no noise.",
+        "Probability, 0 to 0.5, that a label in the file is wrong; the face stays the same. 0: no noise.",
     )
     flags.worker_count("Number of processes that draw faces", "num_workers")
     flags.path(
