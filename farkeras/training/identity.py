@@ -1,8 +1,8 @@
 """The identity of a run: everything that determines its results, independent of the folders of workdir and data.
 
 Settings that only locate data and groups may change when a run continues. Their content is compared instead: the
-groups in `grouping.json`, and hashes of the data and the number of replicas in `identity.json`. Workdirs of farkeras
-0.1.0 have no `identity.json`; all their settings are compared.
+groups in `grouping.json`, and hashes of the data and the number of replicas in `identity.json`. Workdirs from before
+the release of 0.1.0 may have no `identity.json`; all their settings are compared.
 """
 
 import hashlib
