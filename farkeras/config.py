@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import numbers
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,28 +10,7 @@ from typing import Any
 
 from farkeras.attributes import GROUPINGS, SUBJECTIVE_ATTRIBUTES, check_name
 from farkeras.errors import FarkerasError
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    choices: tuple[str, ...] = (),
-    at_least: float | None = None,
-    at_most: float | None = None,
-    free: bool = False,
-    path: bool = False,
-    words: tuple[str, ...] = (),
-) -> Any:
-    """Returns a field of `Config` with what its flag, check and help need.
-
-    In `help`, other settings stand in backticks. `at_least` and `at_most` hold for each item of a list. A `free`
-    setting may change when a run continues, because it does not change the results. A `path` setting names a file or
-    folder, unless its value is one of `words`.
-    """
-    metadata = {"help": help, "choices": choices, "at_least": at_least, "at_most": at_most, "free": free}
-    metadata |= {"path": path, "words": words}
-    return dataclasses.field(default=default, metadata=metadata)
+from farkeras.settings import as_type_of, setting
 
 
 @dataclass(frozen=True)
@@ -232,7 +210,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value, limits = _as_type_of(field.default, getattr(self, field.name), field.name), field.metadata
+            value, limits = as_type_of(field.default, getattr(self, field.name), field.name), field.metadata
             if limits["path"] and value not in limits["words"]:
                 value = os.path.expanduser(value)
             object.__setattr__(self, field.name, value)
@@ -325,21 +303,3 @@ def published(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a run's settings, `Config.to_dict()`, for exports and pages: a path is reduced to its last component."""
     paths = {field.name for field in dataclasses.fields(Config) if field.metadata["path"]}
     return {name: Path(value).name if name in paths else value for name, value in settings.items()}
-
-
-def _as_type_of(default: Any, value: Any, name: str) -> Any:
-    """Converts `value` to the type of a setting's default; raises `FarkerasError` if it has another type."""
-    kind = type(default)
-    if kind is tuple and isinstance(value, list | tuple):
-        # A list without a default item is a list of names.
-        return tuple(_as_type_of(default[0] if default else "", item, name) for item in value)
-    if kind is str and isinstance(value, os.PathLike):
-        return os.fspath(value)
-    number = not isinstance(value, bool)  # in Python a bool is an int, too
-    if kind is float and number and isinstance(value, numbers.Real):
-        return float(value)
-    if kind is int and number and isinstance(value, numbers.Integral):
-        return int(value)
-    if kind in (bool, str) and isinstance(value, kind):
-        return value
-    raise FarkerasError(f"`{name}` must be of type {kind.__name__}. Received: {value!r}.")
