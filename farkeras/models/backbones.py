@@ -9,12 +9,18 @@ from contextlib import contextmanager
 import keras
 
 from farkeras.errors import FarkerasError, first_line
-from farkeras.models import resnest, resnet_tiny
+from farkeras.models import inverted_residuals, resnest, resnet_tiny, torch_layers, torch_resnet
 
 # Backbones that keras.applications lacks: name -> (builder, its preprocess_input).
 _OWN: dict[str, tuple[Callable, Callable]] = {
-    "ResNeSt50": (resnest.ResNeSt50, resnest.preprocess_input),
+    "ResNeSt50": (resnest.ResNeSt50, torch_layers.preprocess_input),
     "ResNetTiny": (resnet_tiny.ResNetTiny, resnet_tiny.preprocess_input),
+    "TorchResNet50": (torch_resnet.TorchResNet50, torch_layers.preprocess_input),
+    "TorchMobileNetV2": (inverted_residuals.TorchMobileNetV2, torch_layers.preprocess_input),
+    "TorchMobileNetV3Small": (inverted_residuals.TorchMobileNetV3Small, torch_layers.preprocess_input),
+    "TorchMobileNetV3Large": (inverted_residuals.TorchMobileNetV3Large, torch_layers.preprocess_input),
+    "TorchEfficientNetB0": (inverted_residuals.TorchEfficientNetB0, torch_layers.preprocess_input),
+    "EfficientNetLite0": (inverted_residuals.EfficientNetLite0, inverted_residuals.preprocess_lite),
 }
 
 

@@ -42,6 +42,12 @@ def test_all_families_are_known_by_class_name():
         ("EfficientNetB0", 1.0, "block7a_project_bn", "top_conv"),
         ("DenseNet121", 1.0, "conv5_block15_concat", "conv5_block16_0_bn"),
         ("VGG16", 1.0, "block5_conv2", "block5_conv3"),
+        ("TorchResNet50", 1.0, "stage4_block2_out", "stage4_block3_conv1"),
+        ("TorchMobileNetV2", 0.35, "stage7_block1_project_bn", "top_conv"),
+        ("TorchMobileNetV3Small", 1.0, "stage11_block1_add", "top_conv"),
+        ("TorchMobileNetV3Large", 1.0, "stage15_block1_add", "top_conv"),
+        ("TorchEfficientNetB0", 1.0, "stage7_block1_project_bn", "top_conv"),
+        ("EfficientNetLite0", 1.0, "stage7_block1_project_bn", "top_conv"),
     ],
 )
 def test_where_a_backbone_is_cut(name, alpha, last_of_trunk, first_of_block):
@@ -71,6 +77,32 @@ def test_where_a_backbone_is_cut(name, alpha, last_of_trunk, first_of_block):
         ("DenseNet121", 1.0, [("pool3_conv", 256), ("pool4_conv", 512), ("relu", 1024)]),
         ("ConvNeXtTiny", 1.0, [("add", 192), ("add", 384), ("layer_normalization", 768)]),
         ("VGG16", 1.0, [("block4_conv3", 512), ("block5_conv3", 512), ("block5_pool", 512)]),
+        ("TorchResNet50", 1.0, [("stage2_block4_out", 512), ("stage3_block6_out", 1024), ("stage4_block3_out", 2048)]),
+        (
+            "TorchMobileNetV2",
+            0.35,
+            [("stage4_block1_expand_bn", 96), ("stage6_block1_expand_bn", 192), ("top_bn_relu6", 1280)],
+        ),
+        (
+            "TorchMobileNetV3Small",
+            1.0,
+            [("stage4_block1_expand_bn", 96), ("stage9_block1_expand_bn", 288), ("top_bn_hard_swish", 576)],
+        ),
+        (
+            "TorchMobileNetV3Large",
+            1.0,
+            [("stage7_block1_expand_bn", 240), ("stage13_block1_expand_bn", 672), ("top_bn_hard_swish", 960)],
+        ),
+        (
+            "TorchEfficientNetB0",
+            1.0,
+            [("stage4_block1_expand_bn", 240), ("stage6_block1_expand_bn", 672), ("top_bn_silu", 1280)],
+        ),
+        (
+            "EfficientNetLite0",
+            1.0,
+            [("stage4_block1_expand_bn", 240), ("stage6_block1_expand_bn", 672), ("top_bn_relu6", 1280)],
+        ),
     ],
 )
 def test_which_feature_maps_are_picked(name, alpha, maps):
@@ -90,6 +122,8 @@ def test_which_feature_maps_are_picked(name, alpha, maps):
         ("ResNeSt50", (112, 96), [(14, 12), (7, 6), (4, 3)]),
         ("ResNetTiny", (227, 227), [(29, 29), (15, 15), (8, 8)]),
         ("ResNetTiny", (112, 96), [(14, 12), (7, 6), (4, 3)]),
+        ("TorchMobileNetV2", (227, 227), [(29, 29), (15, 15), (8, 8)]),
+        ("EfficientNetLite0", (112, 96), [(14, 12), (7, 6), (4, 3)]),
         ("InceptionV3", (227, 227), [(26, 26), (12, 12), (5, 5)]),  # convolutions without padding
         ("InceptionV3", (112, 96), [(11, 9), (5, 4), (2, 1)]),
     ],
@@ -196,10 +230,12 @@ def test_keras_file_of_another_width_and_of_another_architecture(tmp_path):
         ("VGG16", lambda x: x[..., ::-1] - [103.939, 116.779, 123.68]),  # BGR less the mean
         ("MobileNet", lambda x: x / 127.5 - 1),
         ("DenseNet121", lambda x: (x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]),
+        ("TorchMobileNetV2", lambda x: (x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]),
+        ("EfficientNetLite0", lambda x: (x - 127) / 128),
     ],
 )
 def test_a_backbone_begins_with_its_familys_normalisation(name, preprocess):
-    backbone = built(name, 0.25 if name == "MobileNet" else 1.0)
+    backbone = built(name, {"MobileNet": 0.25, "TorchMobileNetV2": 0.35}.get(name, 1.0))
     # The input of the first operation with weights, be it a convolution or what pads for it.
     first = next(layer for layer in backbone.layers if layer.weights or "Padding" in type(layer).__name__)
     normalised = keras.Model(backbone.inputs, first.input)(images())
@@ -211,7 +247,7 @@ def test_resnet_tiny(alpha, channels):
     assert build_backbone("ResNetTiny", (96, 64), alpha).output_shape == (None, 3, 2, channels)
 
 
-@pytest.mark.parametrize("name", ["ResNeSt50", "ResNetTiny"])
+@pytest.mark.parametrize("name", ["ResNeSt50", "ResNetTiny", "TorchMobileNetV2"])
 def test_our_own_have_no_imagenet_weights(name):
     with pytest.raises(
         FarkerasError, match=rf"{name} has no ImageNet weights. Set `backbone_weights` to none, or to a .weights.h5 or"

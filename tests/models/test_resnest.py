@@ -1,7 +1,6 @@
-"""ResNeSt50: its parameters, split attention by hand, the numbers of PyTorch's, and that it trains."""
-
-import re
-import zlib
+"""ResNeSt50: its parameters, split attention by hand, and that it trains. Its numbers are those of PyTorch's network:
+see test_torch_weights.py.
+"""
 
 import keras
 import numpy as np
@@ -10,7 +9,8 @@ import tensorflow as tf
 
 from farkeras.models import resnest
 from farkeras.models.backbones import build_backbone
-from farkeras.models.resnest import ResNeSt50, preprocess_input
+from farkeras.models.resnest import ResNeSt50
+from farkeras.models.torch_layers import preprocess_input
 
 # Keras compares the list of one input that the builder gives with the tensor that a caller passes.
 pytestmark = pytest.mark.filterwarnings("ignore:The structure of `inputs` doesn't match")
@@ -74,52 +74,6 @@ def test_split_attention_by_hand():
     output = model(np.array([1, 2], "float32").reshape(1, 1, 1, 2))
     # 3/4 * 1 + 1/4 * 2 and 1/2 * 2 + 1/2 * 0; batch normalisation's epsilon takes 1e-5 off.
     np.testing.assert_allclose(np.ravel(output), [1.25, 1.0], rtol=1e-4)
-
-
-def name_there(layer):
-    """The docstring's table: our layer's name -> (PyTorch's module, which half of its outputs: 1, 2 or None)."""
-    stem = {"stem_conv1": "conv1.0", "stem_bn1": "conv1.1", "stem_conv2": "conv1.3", "stem_bn2": "conv1.4"}
-    stem |= {"stem_conv3": "conv1.6", "stem_bn3": "bn1", "fc": "fc"}
-    if layer in stem:
-        return stem[layer], None
-    stage, block, name = re.fullmatch(r"stage(\d)_block(\d)_(\w+)", layer).groups()
-    half = re.fullmatch(r"split(\d)_(\w+)", name)
-    if half:
-        name = {"conv": "conv2.conv", "bn": "conv2.bn0"}[half[2]]
-    inside = {"fc1": "conv2.fc1", "fc1_bn": "conv2.bn1", "fc2": "conv2.fc2"}
-    inside |= {"down_conv": "downsample.1", "down_bn": "downsample.2"}
-    return f"layer{stage}.{int(block) - 1}.{inside.get(name, name)}", half and int(half[1])
-
-
-def pytorch_value(name, shape):
-    """Some value for each weight that depends on its name and shape alone."""
-    random = np.random.RandomState(zlib.crc32(name.encode()))
-    if name.endswith("running_var") or (name.endswith("weight") and len(shape) == 1):
-        return random.uniform(0.5, 1.5, shape)
-    return random.normal(0, 0.1 if len(shape) == 1 else np.prod(shape[1:]) ** -0.5, shape)
-
-
-def convert(model):
-    there = {"gamma": "weight", "kernel": "weight", "beta": "bias", "bias": "bias"}
-    there |= {"moving_mean": "running_mean", "moving_variance": "running_var"}
-    for layer in model.layers:
-        for weight in layer.weights:
-            module, half = name_there(layer.name)
-            shape = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[len(weight.shape)]
-            shape = [weight.shape[axis] for axis in shape]
-            shape[0] *= 2 if half else 1
-            value = pytorch_value(f"{module}.{there[weight.name]}", tuple(shape))
-            if half:
-                value = np.split(value, 2)[half - 1]
-            weight.assign(np.transpose(value, {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[value.ndim]))
-
-
-def test_converted_weights_give_pytorchs_numbers(model):
-    convert(model)
-    # timm 1.0.31, torch 2.13.0: create_model("resnest50d").eval() with `pytorch_value` of each name in its state_dict,
-    # on these images less the mean over the deviation; the first four logits.
-    expected = [[1.59321, 1.66779, 0.23085, -0.48816], [1.59715, 1.68387, 0.24355, -0.49610]]
-    np.testing.assert_allclose(model(images()).numpy()[:, :4], expected, atol=1e-4)
 
 
 def test_it_can_be_saved(model):
