@@ -34,11 +34,18 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
 
     If the block raises or the process dies, `path` stays as it was. An existing file is replaced; an existing folder
     is not (`OSError`). Several processes may write the same `path` at once. A killed process leaves a hidden folder
-    `.NAME.RANDOM.partial`; the first write of `path` after a day removes it.
+    `.NAME.RANDOM.partial`; the first write of `path` after a day removes it. A device or pipe, such as `/dev/stdout`,
+    stays what it is and receives the content.
     """
     path = as_path(path)
     folder: Path | None = None
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            folder = Path(tempfile.mkdtemp(prefix="farkeras."))
+            yield folder / path.name
+            with open(folder / path.name, "rb") as content, open(path, "wb") as device:
+                shutil.copyfileobj(content, device)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path)
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))

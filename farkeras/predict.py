@@ -72,7 +72,7 @@ def main(options: Flags) -> int:
         for prediction in recognizer.predict_each(photos, options.align, regions=bool(options.overlay)):
             if prediction.error:
                 errors.append(prediction)
-                print(f"error: {prediction.error}", file=sys.stderr)
+                print(f"error: {options.as_flags(prediction.error)}", file=sys.stderr)
             elif prediction.regions:
                 drawn.append(replace(prediction, regions=prediction.regions.close_up()))
             yield prediction

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import tensorflow as tf
@@ -236,3 +237,15 @@ def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path):
         with pytest.raises(OSError, match=r"a\.txt") as raised:
             full(folder)
         assert raised.value.filename == str(folder / "a.txt")
+
+
+def test_a_pipe_stays_a_pipe_and_gets_the_content(tmp_path):
+    """As root, renaming a file to /dev/null would remove the device of the whole machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text)
+        write_text(pipe, "all of it")
+        assert read.result(timeout=10) == "all of it"
+    assert pipe.is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]

@@ -125,11 +125,16 @@ class Flags(flags.FlagValues):
 
     def as_flags(self, message: str) -> str:
         """Replaces `` `setting` `` and `` `setting=value` `` in a text by flags, if this command has the flag."""
-        return re.sub(
-            r"`(\w+)(=[^`]*)?`",
-            lambda found: f"--{found[1]}{_quoted(found[2])}" if found[1] in self else found[0],
-            message,
-        )
+
+        def as_flag(found: re.Match) -> str:
+            name, value = found[1], found[2]
+            if name not in self:
+                return found[0]
+            if value in ("=True", "=False"):
+                return f"--{name if value == '=True' else f'no{name}'}"
+            return f"--{name}{_quoted(value)}"
+
+        return re.sub(r"`(\w+)(=[^`]*)?`", as_flag, message)
 
 
 class _PathParser(flags.ArgumentParser):
@@ -143,7 +148,10 @@ def _quoted(value: str | None) -> str:
 
 
 def _with_flagfiles(argv: Sequence[str]) -> list[str]:
-    """Replaces each `--flagfile` by its flags, and prints the path if the file is part of the package."""
+    """Replaces each `--flagfile` by its flags, and prints the path if the file is part of the package.
+
+    Also warns if a flagfile replaces a flag before it, because the last value of a flag counts.
+    """
     arguments: list[str] = []
     rest = iter(argv)
     for argument in rest:
@@ -159,5 +167,17 @@ def _with_flagfiles(argv: Sequence[str]) -> list[str]:
         path = flagfiles.find_flagfile(name)
         if path.is_relative_to(flagfiles.SHIPPED):
             print(f"{name}: {path}", file=sys.stderr)
-        arguments += flagfiles.read_lines(path)
+        lines = flagfiles.read_lines(path)
+        replaced = {_name(argument) for argument in arguments if argument.startswith("-")} & {_name(x) for x in lines}
+        if replaced and len(arguments) > 1:
+            names = ", ".join(f"--{each}" for each in sorted(replaced))
+            print(
+                f"Warning: {name} replaces {names}. Put --flagfile before the flags that it must not replace.",
+                file=sys.stderr,
+            )
+        arguments += lines
     return arguments
+
+
+def _name(argument: str) -> str:
+    return argument.lstrip("-").partition("=")[0]

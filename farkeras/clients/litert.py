@@ -13,7 +13,6 @@ import zipfile
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 
 from farkeras.errors import FarkerasError
 from farkeras.files import as_path, escape_output
@@ -48,6 +47,10 @@ class LiteRTRecognizer:
     def __init__(self, path: str | os.PathLike, num_threads: int | None = None):
         path = as_path(path)
         self.attributes, self.metadata = read_labels(path)
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ModuleNotFoundError as error:
+            raise FarkerasError(f"Running a .tflite file needs {error.name}: pip install 'farkeras[litert]'") from None
         interpreter = Interpreter(model_path=os.fspath(path), num_threads=num_threads)
         # TFLite may reorder inputs and outputs, so they are addressed by name.
         self._run = interpreter.get_signature_runner()

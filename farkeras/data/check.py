@@ -16,6 +16,8 @@ The user decides about all other findings:
 - "duplicate": An image is in a split twice.
 - "contradiction": The labels of an image contradict each other.
 - "one class": The known labels of an attribute are not of both classes.
+- "few labels": An attribute has so few labels of one class that its metrics depend on single images.
+- "grouping": The attributes are not CelebA's 40, so that training needs another `grouping` than the default.
 - "odd size": The size of an image differs from the others.
 - "turned": EXIF asks for a rotated or mirrored display, which training ignores.
 """
@@ -24,6 +26,8 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from farkeras.attributes import CELEBA_ATTRIBUTES, load_grouping
 from farkeras.config import Config
@@ -40,6 +44,7 @@ from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.progress import Progress
 
+_FEW = 5  # images with the rarer label of an attribute
 _USUAL = 0.9  # share of images that must have a size to make it the usual one
 _SMALLEST = 32  # pixels; also the smallest `image_size`
 _MOST_OBLONG = 3  # largest ratio of the sides, used if there is no usual size
@@ -164,6 +169,9 @@ def check_data_set(
             trained = load_grouping(grouping, trained, excluded).attributes
         except FarkerasError as error:
             findings.append(Finding("settings", str(error), training_fails=True))
+    elif "grouping" in settings:
+        text = "The attributes are not CelebA's 40. To train, set `grouping=FILE` with their groups, or `grouping=one`."
+        findings.append(Finding("grouping", text))
     of_trained = {name: examples.select(trained) for name, examples in splits.items()}
     findings += _certain_failures(of_trained, settings)
     if settings.get("model") == "mgmtn":  # MGMTN learns its masks from the keypoints
@@ -187,6 +195,7 @@ def check_data_set(
         *_copies(images),
         *_contradictions(splits, data_dir),
         *_one_class(of_trained),
+        *_few_labels(of_trained),
         *_odd_sizes(images),
         *_turned(images),
     ]
@@ -290,6 +299,19 @@ def _one_class(splits: Mapping[str, Examples]) -> Iterator[Finding]:
             listed = ", ".join(f"{attribute} ({labels})" for attribute, labels in alike.items())
             summary = f"In {name}, these attributes lack labels of both classes: {listed}.{advice_on_blanks(examples)}"
             yield Finding("one class", summary)
+
+
+def _few_labels(splits: Mapping[str, Examples]) -> Iterator[Finding]:
+    """Finds attributes with labels of both classes, but so few of one that a metric depends on single images."""
+    for name, examples in splits.items():
+        if len(examples) < 4 * _FEW:  # every attribute would be listed
+            continue
+        rarer = np.minimum((examples.labels == 1).sum(axis=0), (examples.labels == 0).sum(axis=0)).tolist()
+        few = [f"{attribute} ({n})" for attribute, n in zip(examples.attributes, rarer, strict=True) if 0 < n < _FEW]
+        if few:
+            yield Finding(
+                "few labels", f"In {name}, fewer than {_FEW} images have the rarer label of: {', '.join(few)}."
+            )
 
 
 def _odd_sizes(images: _Images) -> Iterator[Finding]:

@@ -65,7 +65,10 @@ def export_each(
 
         yield write_onnx(path, folder, parity, **options)
     else:
-        from farkeras.exporters.tflite import write_tflite
+        try:
+            from farkeras.exporters.tflite import write_tflite
+        except ModuleNotFoundError as error:
+            raise FarkerasError(f"The TFLite export needs {error.name}: pip install 'farkeras[litert]'") from None
 
         yield from write_tflite(path, folder, images, **options)
 

@@ -50,15 +50,17 @@ def channels_last() -> Iterator[None]:
 
 
 @channels_last()
-def build_backbone(name: str, image_size: tuple[int, ...], alpha: float = 1.0, weights: str = "none") -> keras.Model:
+def build_backbone(
+    name: str, image_size: tuple[int, ...], alpha: float = 1.0, weights: str | None = "none"
+) -> keras.Model:
     """Builds the convolutional part of an image classifier, for RGB images in 0..255.
 
     Args:
         name: A class name of keras.applications, `ResNeSt50` or `ResNetTiny`.
         image_size: Height and width in pixels.
         alpha: Width multiplier, for the families that have one (MobileNet, ResNetTiny).
-        weights: `none`, `imagenet` (downloaded by Keras), or a file with weights of this architecture: `.weights.h5`
-            (without the classification top) or `.keras` (a top is ignored).
+        weights: `none` or None, `imagenet` (downloaded by Keras), or a file with weights of this architecture:
+            `.weights.h5` (without the classification top) or `.keras` (a top is ignored).
 
     Returns:
         A model from `(batch, height, width, 3)` float in 0..255 to `(batch, h, w, C)`. Its first layers are the input
@@ -68,7 +70,7 @@ def build_backbone(name: str, image_size: tuple[int, ...], alpha: float = 1.0, w
         FarkerasError: The name is unknown, the family has no width multiplier, the backbone cannot be built for this
             size, or the weights cannot be loaded or do not fit.
     """
-    applications = _applications()
+    applications, weights = _applications(), weights or "none"
     if name not in applications:
         raise FarkerasError(f"Unknown backbone '{name}'. Known: {', '.join(sorted(applications))}.")
     builder, preprocess = applications[name]

@@ -150,7 +150,13 @@ class Run:
             self.model = build_model(config, grouping)
             dtype = keras.config.dtype_policy().variable_dtype
         if config.init_from:
-            self.started_anew = copy_matching_weights(load_model(config.init_from)[0], self.model)
+            other, metadata = load_model(config.init_from)
+            try:
+                self.started_anew = copy_matching_weights(other, self.model)
+            except FarkerasError as error:
+                names = [name for name in ("model", "backbone", "backbone_alpha") if name in metadata.config]
+                same = ", ".join(f"`{name}={metadata.config[name]}`" for name in names)
+                raise FarkerasError(f"{error} It has {same}." if same else str(error)) from None
         if config.sync_batch_norm:  # off by default: each layer then communicates
             for layer in batch_norms(self.model):
                 layer.synchronized = True

@@ -50,6 +50,7 @@ def test_every_path_of_a_command(command, monkeypatch):
         ("Set `seed` or `seed=3`.", "Set --seed or --seed=3."),
         ("Set `grouping=my groups.json`.", "Set --grouping='my groups.json'."),
         ('Set `ignore_columns=a,"b, c"`.', "Set --ignore_columns='a,\"b, c\"'."),
+        ("Set `augment_flip=False` or `augment_flip=True`.", "Set --noaugment_flip or --augment_flip."),
         ("The `tensor` stays.", "The `tensor` stays."),
     ],
 )
@@ -60,6 +61,16 @@ def test_settings_in_messages_are_flags_for_the_shell(message, shown):
 def test_a_flagfile_without_a_name():
     with pytest.raises(FarkerasError, match=r"--flagfile names no file; expected --flagfile=FILE\."):
         parse("--flagfile=")
+
+
+def test_a_flagfile_that_replaces_flags_before_it(tmp_path, capsys):
+    (tmp_path / "my.flags").write_text("--seed=3\n--grouping=one\n")
+    assert parse("--seed=1", f"--flagfile={tmp_path / 'my.flags'}", "--grouping=mcnn9").seed == 3
+    assert capsys.readouterr().err == (
+        f"Warning: {tmp_path / 'my.flags'} replaces --seed. Put --flagfile before the flags that it must not replace.\n"
+    )
+    assert parse(f"--flagfile={tmp_path / 'my.flags'}", "--seed=1").seed == 1
+    assert capsys.readouterr().err == ""
 
 
 def test_what_follows_two_dashes_is_no_flag():

@@ -59,10 +59,10 @@ def folder(faces_dir, tmp_path):
 
 
 def found(report):
-    """Kind -> the findings of it; one class only is natural in splits of 24 images."""
+    """Kind -> the findings of it; one class only, or few labels of one, is natural in splits of 24 images."""
     kinds = {}
     for finding in report.findings:
-        if finding.kind != "one class":
+        if finding.kind not in ("one class", "few labels"):
             kinds.setdefault(finding.kind, []).append(finding)
     return kinds
 
@@ -242,6 +242,19 @@ def test_unknown_labels_are_not_counted(check, tmp_path):
         f"In train, these attributes lack labels of both classes: b (always positive).{BLANKS}",
         f"In validation, these attributes lack labels of both classes: b (always positive).{BLANKS}",
         "In test, these attributes lack labels of both classes: a (never labelled), b (never positive).",
+    ]
+
+
+def test_few_labels_of_one_class(check, tmp_path):
+    paths = images(tmp_path, 66)
+    splits = {
+        "train": (paths[:24], [[1, 1]] * 5 + [[0, 0]] * 19),
+        "validation": (paths[24:48], [[1, 1]] * 4 + [[0, -1]] * 20),
+        "test": (paths[48:], [[1, 0]] * 2 + [[0, 1]] * 16),  # too small for a list of the few
+    }
+    few = [finding for finding in check(("a", "b"), **splits).findings if finding.kind == "few labels"]
+    assert [(finding.summary, finding.training_fails) for finding in few] == [
+        ("In validation, fewer than 5 images have the rarer label of: a (4).", False)
     ]
 
 

@@ -148,6 +148,11 @@ def test_a_run_continues_when_what_it_started_from_is_gone(finished, faces_dir, 
         np.testing.assert_array_equal(a, b)
     with pytest.raises(FarkerasError, match="No model at"):
         train_and_evaluate(config, tmp_path / "new")
+    other = small_config(faces_dir, init_from=str(finished), backbone_alpha=0.5)
+    with pytest.raises(
+        FarkerasError, match=r"differ.*It has `model=far_amtn`, `backbone=ResNetTiny`, `backbone_alpha=0.25`"
+    ):
+        train_and_evaluate(other, tmp_path / "new")
 
 
 def test_other_heads_other_precision_two_replicas_from_another_run(finished, faces_dir, tmp_path):

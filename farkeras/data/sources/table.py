@@ -20,7 +20,7 @@ from farkeras.errors import FarkerasError, few
 from farkeras.flagfiles import join_list
 from farkeras.progress import Progress
 
-_LABELS = {"": UNKNOWN, "nan": UNKNOWN, "true": 1, "false": 0}
+_LABELS = {"": UNKNOWN, "nan": UNKNOWN, "true": 1, "false": 0, "yes": 1, "no": 0}
 _STRANGE, _MINUS_ONE = -2, -3  # codes of cells other than 1, 0 and UNKNOWN
 
 
@@ -63,9 +63,9 @@ class OwnTable(Source):
     - The group, optional, such as a person: images of the same group are in the same split. An image with an empty
       group is a group of its own.
     - Columns to ignore. They may be absent.
-    - All other columns are attributes, in the table's order: 1 or true is positive; 0, -1 or false is negative; an
-      empty cell or NaN is unknown. Words may be upper or lower case, and numbers may be written as 1.0 or 1e0. A column
-      with both 0 and -1 is an error, because one of them might mean unknown.
+    - All other columns are attributes, in the table's order: 1, true or yes is positive; 0, -1, false or no is
+      negative; an empty cell or NaN is unknown. Words may be upper or lower case, and numbers may be written as 1.0 or
+      1e0. A column with both 0 and -1 is an error, because one of them might mean unknown.
 
     Args:
         data_dir: The table, a CSV or Parquet file, or a folder of Parquet files that form one table.
@@ -241,7 +241,7 @@ class OwnTable(Source):
         problem = f"{self._file.place(row)}: the column '{name}' holds '{_short(texts[row])}'; expected "
         if (_coded(texts, lambda text: SPLIT_WORDS.get(text, -1)) >= 0).all():
             return f"{problem}labels. If it gives the split of each image, rename it to '{SPLIT_COLUMNS[0]}'."
-        return f"{problem}1 or 0, 1 or -1, true or false, or an empty cell for unknown. Correct it."
+        return f"{problem}1 or 0, 1 or -1, true or false, yes or no, or an empty cell for unknown. Correct it."
 
     def _refuse_mixed(self, name: str, code: np.ndarray) -> None:
         zero, minus = code == 0, code == _MINUS_ONE

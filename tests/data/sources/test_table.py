@@ -129,6 +129,7 @@ def test_quoted_fields_hold_commas_quotes_and_line_ends(table, folder):
         (["1", "0", "", "1"], [1, 0, -1, 1]),
         (["1", "-1", "", "-1"], [1, 0, -1, 0]),
         (["TRUE", "false", "", "True"], [1, 0, -1, 1]),
+        (["yes", "No", "", "YES"], [1, 0, -1, 1]),
         (["1.0", "0.0", "", "1.0"], [1, 0, -1, 1]),  # as pandas writes a column with unknown cells
         (["1.00", "0e0", "NaN", "1e0"], [1, 0, -1, 1]),
         (["+1", "-1.000", "", "1."], [1, 0, -1, 1]),
@@ -181,7 +182,7 @@ def test_errors_in_parquet_name_the_row(folder):
 def test_columns_to_ignore(table):
     with_column(table, "notes", ["left", "", "blurred", "x"])
     message = error(table)
-    assert message.startswith(", line 2: the column 'notes' holds 'left'; expected 1 or 0, 1 or -1, true or false, or")
+    assert message.startswith(", line 2: the column 'notes' holds 'left'; expected 1 or 0, 1 or -1, true or false, yes")
     assert message.endswith("Correct it. If the column is not an attribute, set `ignore_columns=notes`.")
     assert OwnTable(table, TableSettings(ignore_columns=("notes", "absent"), **SETTINGS)).attributes == ("Hat", "Smile")
     assert "If these columns are not attributes, set `ignore_columns=Hat,person,notes`." in error(
@@ -317,7 +318,7 @@ def test_drawn_faces_beside_the_table_are_told(table, folder):
             ": the column 'a\\x1b[1mb' has the control character '\\x1b'; expected",
         ),
         (1, "image,person,Hat,split,", ", line 1: column 5 has no name. Name it or remove it"),
-        (3, "photos/b.jpg,ann,yes,train,0", ", line 3: the column 'Hat' holds 'yes'; expected 1 or 0, 1 or -1, true"),
+        (3, "photos/b.jpg,ann,maybe,train,0", ", line 3: the column 'Hat' holds 'maybe'; expected 1 or 0, 1 or -1, true"),
         (3, "photos/b.jpg,ann,2,train,0", ", line 3: the column 'Hat' holds '2'"),
         (5, "photos/d.jpg,cem,-1,test,", ", line 5: the column 'Hat' holds -1, but 0 in "),
         (3, "photos/a.jpg,ann,1,test,0", ", line 3: photos/a.jpg is listed a second time, first in "),
