@@ -1,4 +1,4 @@
-"""Measures the exports of a run in every runtime: `python export/benchmark.py --workdir=runs/demo`.
+"""Measures the exports of a run in every runtime: `python -m farkeras.benchmark --workdir=runs/demo`.
 
 The command prints the duration of a call with one image, the images per second, the size of the file, the peak memory,
 and the largest difference of a probability from the Keras model.

@@ -1,4 +1,4 @@
-"""Exports a trained model for ONNX Runtime: `python export/export_onnx.py --workdir=runs/demo`.
+"""Exports a trained model for ONNX Runtime: `python -m farkeras.export_onnx --workdir=runs/demo`.
 
 The command compares the export with the Keras model on test images. It needs `pip install 'farkeras[onnx]'`.
 """

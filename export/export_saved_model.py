@@ -1,4 +1,4 @@
-"""Exports a trained model for TF Serving: `python export/export_saved_model.py --workdir=runs/demo`.
+"""Exports a trained model for TF Serving: `python -m farkeras.export_saved_model --workdir=runs/demo`.
 
 Each call writes the next version number. The command compares the export with the Keras model on test images.
 """

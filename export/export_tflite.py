@@ -1,4 +1,4 @@
-"""Exports a trained model for LiteRT: `python export/export_tflite.py --workdir=runs/demo --precisions=float32,int8`.
+"""Exports a trained model for LiteRT: `python -m farkeras.export_tflite --workdir=runs/demo --precisions=float32,int8`.
 
 The command compares each export with the Keras model on test images.
 """

@@ -1,6 +1,6 @@
 """Asks TF Serving, or `python -m farkeras.serve`, for the attributes of faces, and prints a table.
 
-    python serving/client_grpc.py PHOTO... --align --metadata=runs/demo/export/saved_model
+    python -m farkeras.client_grpc PHOTO... --align --metadata=runs/demo/export/saved_model
 
 Without --align, the images must be crops that are aligned as in CelebA. The server does not know the names of the
 attributes, so --metadata names the export that it serves, or its farkeras.json. The command needs

@@ -318,7 +318,7 @@ def test_drawn_faces_beside_the_table_are_told(table, folder):
             ": the column 'a\\x1b[1mb' has the control character '\\x1b'; expected",
         ),
         (1, "image,person,Hat,split,", ", line 1: column 5 has no name. Name it or remove it"),
-        (3, "photos/b.jpg,ann,maybe,train,0", ", line 3: the column 'Hat' holds 'maybe'; expected 1 or 0, 1 or -1, true"),
+        (3, "photos/b.jpg,ann,maybe,train,0", ", line 3: the column 'Hat' holds 'maybe'; expected 1 or 0, 1 or -1,"),
         (3, "photos/b.jpg,ann,2,train,0", ", line 3: the column 'Hat' holds '2'"),
         (5, "photos/d.jpg,cem,-1,test,", ", line 5: the column 'Hat' holds -1, but 0 in "),
         (3, "photos/a.jpg,ann,1,test,0", ", line 3: photos/a.jpg is listed a second time, first in "),
