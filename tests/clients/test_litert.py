@@ -123,6 +123,12 @@ def test_the_command(file, crop, capsys, tmp_path):
     assert capsys.readouterr().err.startswith("error: There is no file ")
 
 
+def test_without_litert(file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(FarkerasError, match=r"needs ai_edge_litert.*: pip install 'farkeras\[litert\]'"):
+        LiteRTRecognizer(file)
+
+
 def test_a_fresh_environment_with_four_packages(file, crop, tmp_path):
     venv.create(tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"

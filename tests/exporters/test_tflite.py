@@ -1,6 +1,7 @@
 """A TFLite file, read by LiteRT and zipfile alone, gives the model's numbers and names them."""
 
 import json
+import sys
 import zipfile
 
 import keras
@@ -16,6 +17,7 @@ from farkeras.exporters import tflite
 from farkeras.exporters.parity import Limits, ParityError
 from farkeras.exporters.quantization import Quantization
 from farkeras.exporters.reference import ParityImages
+from farkeras.exporters.run import export_run
 from farkeras.exporters.tflite import PRECISIONS, convert, write_graph, write_tflite
 from farkeras.flagfiles import read_flagfile
 from farkeras.models import FARAMTN, MGMTN
@@ -26,6 +28,13 @@ from tests.exporters.conftest import GROUPING
 from tests.exporters.tflite_files import operations
 
 MODEL = "model.tflite"
+
+
+def test_without_litert(workdir, monkeypatch):
+    monkeypatch.delitem(sys.modules, "farkeras.exporters.tflite")
+    monkeypatch.setitem(sys.modules, "farkeras.exporters.quantization", None)  # as if what it imports were missing
+    with pytest.raises(FarkerasError, match=r"^The TFLite export needs .*: pip install 'farkeras\[litert\]'"):
+        export_run(workdir, ["tflite"])
 
 
 @pytest.fixture(scope="module")
