@@ -17,6 +17,7 @@ from .flagfiles import load_config as load_config
 from .inference.folder import predict_folder as predict_folder
 from .inference.recognizer import load as load
 from .models.model_file import save as save
+from .models.torch_conversion import convert_state_dict as convert_state_dict
 from .photos.crops import align_face as align_face
 from .photos.crops import align_faces as align_faces
 from .photos.crops import align_photos as align_photos

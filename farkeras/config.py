@@ -69,14 +69,18 @@ class Config:
 
     # Model
     model: str = setting("far_amtn", "Model (shared_trunk: baseline).", choices=("far_amtn", "mgmtn", "shared_trunk"))
-    backbone: str = setting("ResNet50", "Backbone: a class name of keras.applications, ResNeSt50 or ResNetTiny.")
+    backbone: str = setting(
+        "ResNet50",
+        "Backbone: a class name of keras.applications, ResNetTiny, or a network of PyTorch: ResNeSt50, TorchResNet50, "
+        "TorchMobileNetV2, TorchMobileNetV3Small, TorchMobileNetV3Large, TorchEfficientNetB0 or EfficientNetLite0.",
+    )
     backbone_alpha: float = setting(
         1.0, "Width multiplier of a MobileNet or ResNetTiny backbone; 1 for any other backbone.", at_least=0.05
     )
     backbone_weights: str = setting(
         "imagenet",
-        "Initial weights of the backbone: imagenet (Keras downloads them), none (random), or a .weights.h5 or .keras "
-        "file.",
+        "Initial weights of the backbone: imagenet (Keras downloads them), none (random), or a file: .weights.h5, "
+        ".keras, or for a network of PyTorch .pth, .pt or .safetensors.",
         path=True,
         words=("imagenet", "none"),
     )

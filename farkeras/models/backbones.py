@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,8 @@ import keras
 
 from farkeras.errors import FarkerasError, first_line
 from farkeras.models import inverted_residuals, resnest, resnet_tiny, torch_layers, torch_resnet
+from farkeras.models.torch_files import TORCH_SUFFIXES, naming, read_state_dict
+from farkeras.models.torch_weights import load_state_dict
 
 # Backbones that keras.applications lacks: name -> (builder, its preprocess_input).
 _OWN: dict[str, tuple[Callable, Callable]] = {
@@ -51,16 +54,17 @@ def channels_last() -> Iterator[None]:
 
 @channels_last()
 def build_backbone(
-    name: str, image_size: tuple[int, ...], alpha: float = 1.0, weights: str | None = "none"
+    name: str, image_size: tuple[int, ...], alpha: float = 1.0, weights: str | os.PathLike | None = "none"
 ) -> keras.Model:
     """Builds the convolutional part of an image classifier, for RGB images in 0..255.
 
     Args:
-        name: A class name of keras.applications, `ResNeSt50` or `ResNetTiny`.
+        name: A name of `backbone_names`.
         image_size: Height and width in pixels.
         alpha: Width multiplier, for the families that have one (MobileNet, ResNetTiny).
         weights: `none` or None, `imagenet` (downloaded by Keras), or a file with weights of this architecture:
-            `.weights.h5` (without the classification top) or `.keras` (a top is ignored).
+            `.weights.h5` (without the classification top), `.keras` (a top is ignored), or PyTorch's `.pth`, `.pt` or
+            `.safetensors` for the backbones that equal a network of PyTorch (the classifier is ignored).
 
     Returns:
         A model from `(batch, height, width, 3)` float in 0..255 to `(batch, h, w, C)`. Its first layers are the input
@@ -70,10 +74,12 @@ def build_backbone(
         FarkerasError: The name is unknown, the family has no width multiplier, the backbone cannot be built for this
             size, or the weights cannot be loaded or do not fit.
     """
-    applications, weights = _applications(), weights or "none"
+    applications = _applications()
+    weights = os.fspath(weights or "none")
     if name not in applications:
         raise FarkerasError(f"Unknown backbone '{name}'. Known: {', '.join(sorted(applications))}.")
     builder, preprocess = applications[name]
+    state = read_state_dict(weights) if weights.lower().endswith(TORCH_SUFFIXES) else {}
     images = keras.Input((*image_size, 3), name="images")
     options = {"include_top": False, "weights": None, "input_tensor": preprocess(images)}
     if alpha != 1.0:
@@ -85,8 +91,8 @@ def build_backbone(
     if weights == "imagenet":
         if name in _OWN:
             raise FarkerasError(
-                f"The backbone {name} has no ImageNet weights. Set `backbone_weights` to none, or to a .weights.h5 or "
-                ".keras file, or use another backbone, such as ResNet50."
+                f"Keras has no ImageNet weights of {name} to download. Set `backbone_weights` to none, or to a file "
+                f"with weights of {name} (.pth, .keras or .weights.h5), or use another backbone, such as ResNet50."
             )
         options["weights"] = "imagenet"
     try:
@@ -101,7 +107,10 @@ def build_backbone(
         height, width = image_size
         reason = first_line(error)
         raise FarkerasError(f"Backbone {name} cannot be built for {height} x {width} pixels: {reason}") from None
-    if weights not in ("none", "imagenet"):
+    if state:
+        with naming(weights):
+            load_state_dict(backbone, name, state)
+    elif weights not in ("none", "imagenet"):
         try:
             if weights.endswith(".keras"):
                 _copy_weights(keras.saving.load_model(weights, compile=False), backbone)

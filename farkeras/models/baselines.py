@@ -22,7 +22,8 @@ class SharedTrunk(FaceAttributeModel):
             Keras model from `(batch, H, W, 3)`, RGB in 0..255, to `(batch, h, w, C)`.
         image_size: Height and width of the input in pixels, for a backbone given by name.
         backbone_alpha: Width multiplier, for families that have one (MobileNet, ResNetTiny).
-        backbone_weights: `none`, `imagenet` (downloaded by Keras), or the path of a `.weights.h5` or `.keras` file.
+        backbone_weights: `none`, `imagenet` (downloaded by Keras), or the path of a `.weights.h5` or `.keras` file or,
+            for a backbone that equals a network of PyTorch, of a `.pth`, `.pt` or `.safetensors` file.
         dropout: Dropout rate before the head, in [0, 1).
         name: The name of the model.
 

@@ -35,7 +35,8 @@ class MGMTN(FaceAttributeModel):
             8, 16 and 32.
         image_size: Height and width of the input in pixels, for a backbone given by name.
         backbone_alpha: Width multiplier, for families that have one (MobileNet, ResNetTiny).
-        backbone_weights: `none`, `imagenet` (downloaded by Keras), or the path of a `.weights.h5` or `.keras` file.
+        backbone_weights: `none`, `imagenet` (downloaded by Keras), or the path of a `.weights.h5` or `.keras` file or,
+            for a backbone that equals a network of PyTorch, of a `.pth`, `.pt` or `.safetensors` file.
         mask_widths: Channels of the UNet's levels.
         mask_stride: Stride of the masks, in image pixels per mask pixel: 1, 2, 4, ...
         fusion_width: Length of the group features.
