@@ -1,5 +1,6 @@
 """`farkeras.synthesize`: the files, byte for byte, and what it says when something is wrong."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,12 @@ from farkeras.data.procedural import is_procedural
 from farkeras.data.shortcuts import read_pixels, score_folds
 from farkeras.data.sources.celeba import CelebA
 from farkeras.data.sources.lfwa import LFWA
+from farkeras.data.sources.opening import open_source
+from farkeras.data.sources.source import filled_splits
 from farkeras.errors import FarkerasError
 from farkeras.synthetic import generate as generation
 from farkeras.synthetic.celeba import partition
+from farkeras.synthetic.drawing import STYLES
 from farkeras.synthetic.generate import FaceSettings, draw_faces
 from farkeras.synthetic.lfwa import portraits
 from farkeras.synthetic.sheet import check_contact_sheet, write_contact_sheet
@@ -28,6 +32,11 @@ def faces(tmp_path_factory):
     folder = tmp_path_factory.mktemp("synthesize") / "faces"
     assert draw_faces(FaceSettings(240, seed=2), folder, num_workers=2)
     return folder
+
+
+def _labels(folder: Path, layout: str) -> np.ndarray:
+    source = open_source(layout, str(folder))
+    return np.concatenate([examples.labels for examples in filled_splits(source).values()])
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -144,8 +153,39 @@ def test_label_noise_is_in_the_file_only(faces, tmp_path):
     assert (faces / name).read_bytes() == (tmp_path / "noisy" / name).read_bytes()
 
 
-def test_border_and_file_size_tell_nothing(faces):
-    source = CelebA(faces)
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory):
+    """The 240 faces in the held-out style."""
+    folder = tmp_path_factory.mktemp("synthesize") / "held_out"
+    assert draw_faces(FaceSettings(240, seed=2, style="held_out"), folder, num_workers=2)
+    return folder
+
+
+def test_the_held_out_style_has_the_same_lists_and_other_images(faces, held_out):
+    standard, other = _contents(faces), _contents(held_out)
+    assert set(standard) == set(other)
+    for name, content in standard.items():
+        assert (content == other[name]) == name.endswith(".txt"), name
+
+
+@pytest.mark.parametrize("layout", generation.LAYOUTS)
+def test_noise_in_the_labels_does_not_depend_on_the_style(tmp_path, layout):
+    for style in STYLES:
+        draw_faces(FaceSettings(4, 2, layout, 0.3, style), tmp_path / style)
+    np.testing.assert_array_equal(*(_labels(tmp_path / style, layout) for style in STYLES))
+
+
+def test_a_set_from_before_the_styles_is_recognised(faces):
+    """Its `synthesize.json` has no style, and neither has that of a new set in the standard style."""
+    stored = json.loads((faces / "synthesize.json").read_text())
+    assert stored == {"num_images": 240, "seed": 2, "layout": "celeba", "label_noise": 0.0, "drawing": 3}
+    with pytest.raises(FarkerasError, match=r"holds faces made with .*, not with .*'style': 'held_out'"):
+        draw_faces(FaceSettings(240, seed=2, style="held_out"), faces)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_border_and_file_size_tell_nothing(style, request):
+    source = CelebA(request.getfixturevalue("faces" if style == "standard" else style))
     splits = [source.split(name) for name in ("train", "validation", "test")]
     pixels = read_pixels(splits)
     labels = np.concatenate([part.labels for part in pixels])
@@ -192,6 +232,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch, layout, step):
         ({"num_images": 3, "seed": -1}, "`seed` must be at least 0. Received: -1"),
         ({"num_images": 3, "layout": "vgg"}, "`layout` must be one of celeba, lfwa. Received: 'vgg'"),
         ({"num_images": 3, "label_noise": 0.6}, "Received: 0.6"),
+        ({"num_images": 3, "style": "oil"}, "`style` must be one of standard, held_out. Received: 'oil'"),
         ({"num_images": 3, "label_noise": float("nan")}, "Received: nan"),
     ],
 )
@@ -278,7 +319,7 @@ def test_the_command_writes_faces_and_a_contact_sheet(tmp_path):
         assert sheet.width == 1780
     again = _run("-m", "farkeras.synthesize", *flags)
     assert (again.returncode, "already exist" in again.stdout) == (0, True)
-    wrong = _run("-m", "farkeras.synthesize", *flags, "--seed=1")
+    wrong = _run("-m", "farkeras.synthesize", *flags, "--style=held_out")
     assert (wrong.returncode, wrong.stderr.startswith("error: ")) == (1, True)
 
 

@@ -94,12 +94,16 @@ class Canvas:
         self._pen = ImageDraw.Draw(self._mask)
 
     def _shade(self, light: Light) -> np.ndarray:
-        # The light sees the head as an egg; the parts paint their own relief.
-        nx, ny = self._x / 62, (self._y + (_PIVOT - 112)) / 92
-        nz = np.sqrt(np.maximum(1 - nx**2 - ny**2, 0.04))
+        nx, ny, nz = self._normal()
         lambert = np.maximum(nx * light.x + ny * light.y + nz * light.z, 0)
         facing = 1 - light.strength + light.strength * lambert / light.z
         return np.minimum(facing, 1.25)
+
+    def _normal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns x, y and z of the head's surface normal at every pixel; z is at least 0.2."""
+        # The light sees the head as an egg; the parts paint their own relief.
+        nx, ny = self._x / 62, (self._y + (_PIVOT - 112)) / 92
+        return nx, ny, np.sqrt(np.maximum(1 - nx**2 - ny**2, 0.04))
 
     def place(self, points: ArrayLike, lift: float = 0.0) -> np.ndarray:
         """Maps face points `[..., 2]` to `x, y` in pixels of the image; `lift` is their height over the head."""
@@ -176,12 +180,15 @@ class Canvas:
         alpha = _clipped(patch, opacity, clip)
         target = self.pixels[:, *patch.window]
         target *= 1 - alpha
-        target += _per_channel(colour) * (alpha * self._shading[patch.window])
+        target += _per_channel(colour) * (alpha * self._shading[..., *patch.window])
 
     def tint(self, patch: Patch, factor: ArrayLike, opacity: float = 1.0, clip: Patch | None = None) -> None:
         """Multiplies the image by a factor, one number or one per channel, through the mask."""
         alpha = _clipped(patch, opacity, clip)
         self.pixels[:, *patch.window] *= 1 + alpha * (_per_channel(factor) - 1)
+
+    def roughen(self, patch: Patch, material: str) -> None:
+        """Gives a part the texture of a material, "skin" or "hair"; in the standard style, surfaces are smooth."""
 
 
 def _window(low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:

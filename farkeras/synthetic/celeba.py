@@ -30,13 +30,14 @@ def portraits(seed: int, count: int) -> range:
     return range(count)
 
 
-def write_face(folder: Path, seed: int, label_noise: float, index: int) -> Row:
+def write_face(folder: Path, seed: int, label_noise: float, style: str, index: int) -> Row:
     """Draws and writes one image; its pixels and its row depend on the arguments only.
 
     Args:
         folder: Folder of the set.
         seed: Seed of the set.
         label_noise: Probability with which each label is flipped in the row; the image is not changed.
+        style: Style of the set, one of `STYLES`.
         index: Index of the image, from 0.
 
     Returns:
@@ -44,9 +45,9 @@ def write_face(folder: Path, seed: int, label_noise: float, index: int) -> Row:
     """
     rng = np.random.default_rng([seed, index])
     attributes = sample_attributes(rng)
-    image, landmarks = draw(sample_parameters(attributes, rng))
+    image, landmarks = draw(sample_parameters(attributes, rng), style)
     file_rng = np.random.default_rng([seed, index, 1])
-    write_jpeg(folder / IMAGES / file_name(index), image, file_rng)
+    write_jpeg(folder / IMAGES / file_name(index), image, file_rng, style)
     labels = [1 if label else -1 for label in noisy_labels(attributes, label_noise, file_rng)]
     return labels, [int(v) for v in np.rint(landmarks).ravel()]
 

@@ -11,6 +11,7 @@ from farkeras.data.procedural import SETTINGS_FILE
 from farkeras.errors import FarkerasError
 from farkeras.files import as_path, writing, written_aside
 from farkeras.synthetic import celeba, lfwa
+from farkeras.synthetic.drawing import check_style
 
 LAYOUTS = {"celeba": celeba, "lfwa": lfwa}
 """Data set -> the module that writes its file format, with `portraits`, `write_face` and `write_lists`."""
@@ -28,6 +29,7 @@ class FaceSettings:
         seed: Seed of the set, at least 0.
         layout: Data set whose file format is written, a key of `LAYOUTS`: "celeba" or "lfwa".
         label_noise: Probability with which each label is flipped, 0 to 0.5; images are not changed.
+        style: How the faces are rendered, "standard" or "held_out". Both have the same labels, geometry and landmarks.
         drawing: Version of the generator. Do not set it.
 
     Raises:
@@ -38,6 +40,7 @@ class FaceSettings:
     seed: int = 0
     layout: str = "celeba"
     label_noise: float = 0.0
+    style: str = "standard"
     drawing: int = _DRAWING
 
     def __post_init__(self) -> None:
@@ -54,6 +57,14 @@ class FaceSettings:
                 "`label_noise` must be a probability between 0 (true labels) and 0.5 (labels without information). "
                 f"Received: {self.label_noise}."
             )
+        check_style(self.style)
+
+    def stored(self) -> dict[str, object]:
+        """Returns the content of `synthesize.json`. Like older sets, a standard set does not name its style."""
+        settings = asdict(self)
+        if self.style == "standard":
+            del settings["style"]
+        return settings
 
 
 def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1) -> bool:
@@ -82,7 +93,7 @@ def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1)
     with writing(output, instead="output"), written_aside(output) as making:
         making.mkdir(parents=True)
         portraits = layout.portraits(settings.seed, settings.num_images)
-        draw = partial(layout.write_face, making, settings.seed, settings.label_noise)
+        draw = partial(layout.write_face, making, settings.seed, settings.label_noise, settings.style)
         if num_workers == 1:
             rows = list(map(draw, portraits))
         else:
@@ -91,7 +102,7 @@ def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1)
             with ProcessPoolExecutor(min(num_workers, count), mp_context=context) as pool:
                 rows = list(pool.map(draw, portraits, chunksize=min(64, -(-count // num_workers))))
         layout.write_lists(making, portraits, rows)
-        (making / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=2) + "\n")
+        (making / SETTINGS_FILE).write_text(json.dumps(settings.stored(), indent=2) + "\n")
     return True
 
 
@@ -108,9 +119,9 @@ def _holds(output: Path, settings: FaceSettings) -> bool:
             f"{output} is not empty and holds no {SETTINGS_FILE}, so farkeras did not make it; expected a new or an "
             "empty folder. Set `output` to another folder."
         ) from None
-    if found != asdict(settings):
+    if found != settings.stored():
         raise FarkerasError(
-            f"{output} holds faces made with {found}, not with {asdict(settings)}. "
+            f"{output} holds faces made with {found}, not with {settings.stored()}. "
             "Remove the folder or set `output` to another one."
         )
     return True

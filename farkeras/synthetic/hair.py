@@ -57,6 +57,7 @@ def draw_hair(canvas: Canvas, face: FaceParameters) -> None:
     shape = canvas.polygon(np.concatenate([outer, inner[::-1]]))
     colour = np.array(hair.colour)
     canvas.paint(shape, colour)
+    canvas.roughen(shape, "hair")
     canvas.tint(canvas.lines([inner], 3), 0.65, 0.5, shape)
     _texture(canvas, _strands(outer, inner), hair, shape)
     if hair.bangs:
@@ -107,6 +108,7 @@ def _draw_bangs(canvas: Canvas, hair: Hair, rng: np.random.Generator, phase: flo
     canvas.tint(canvas.polygon(moved(fringe, 0, 3), soft=1.5), (0.6, 0.52, 0.5), 0.6)
     shape = canvas.polygon(fringe)
     canvas.paint(shape, colour)
+    canvas.roughen(shape, "hair")
     plain = hair.style == "plain"
     canvas.paint(canvas.lines(locks[1::2], 1), colour * 0.5, 0.35 if plain else 0.8, shape)
     light = np.minimum(colour * 1.35 + 38, 255)

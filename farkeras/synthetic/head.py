@@ -25,6 +25,7 @@ def draw_head(canvas: Canvas, face: FaceParameters) -> Patch:
     canvas.tint(canvas.polygon(*pair(ellipse(50, 121, 2.6, 8, 12))), _SHADE, 0.6)
     mask = canvas.polygon(outline(face.head))
     canvas.paint(mask, skin)
+    canvas.roughen(mask, "skin")
     _draw_relief(canvas, face, mask)
     _draw_skin(canvas, face, mask)
     return mask

@@ -54,13 +54,14 @@ def portraits(seed: int, count: int) -> list[Portrait]:
     return result[:count]
 
 
-def write_face(folder: Path, seed: int, label_noise: float, portrait: Portrait) -> list[bool]:
+def write_face(folder: Path, seed: int, label_noise: float, style: str, portrait: Portrait) -> list[bool]:
     """Draws and writes one image; its pixels and labels depend on the arguments only.
 
     Args:
         folder: Folder of the set.
         seed: Seed of the set.
         label_noise: Probability with which each label is flipped in the result; the image is not changed.
+        style: Style of the set, one of `STYLES`.
         portrait: The image to draw.
 
     Returns:
@@ -70,10 +71,11 @@ def write_face(folder: Path, seed: int, label_noise: float, portrait: Portrait) 
     person_rng = np.random.default_rng([seed, portrait.person, 2])
     attributes = sample_attributes(rng, person_rng)
     person, moment = sample_parameters(attributes, person_rng), sample_parameters(attributes, rng)
-    image, _ = draw(moment._replace(**{part: getattr(person, part) for part in _LASTING_PARTS}))
+    face = moment._replace(**{part: getattr(person, part) for part in _LASTING_PARTS})
+    image, _ = draw(face, style)
     image = image[np.ix_(_widened(len(image), *_ROWS), _widened(image.shape[1], *_COLUMNS))]
     file_rng = np.random.default_rng([seed, portrait.serial, 1])
-    write_jpeg(folder / IMAGES / portrait.file, image, file_rng)
+    write_jpeg(folder / IMAGES / portrait.file, image, file_rng, style)
     return noisy_labels(attributes, label_noise, file_rng)
 
 

@@ -41,7 +41,9 @@ def check_contact_sheet(path: str | Path) -> None:
         raise FarkerasError(f"Cannot write {path}: {file} is a file; choose another place for the contact sheet.")
 
 
-def write_contact_sheet(path: str | Path, data_dir: str | Path, layout: str = "celeba", rows: int = 4) -> None:
+def write_contact_sheet(
+    path: str | Path, data_dir: str | Path, layout: str = "celeba", rows: int = 4, style: str = "standard"
+) -> None:
     """Writes a PNG with the first faces of a set and their labels, then 40 pairs without and with an attribute.
 
     Args:
@@ -50,6 +52,7 @@ def write_contact_sheet(path: str | Path, data_dir: str | Path, layout: str = "c
         data_dir: A set of faces from `draw_faces`.
         layout: Layout of the set.
         rows: Number of rows of faces, ten per row.
+        style: Style of the pairs.
 
     Raises:
         FarkerasError: The path does not end in `.png`, or the file cannot be written.
@@ -59,7 +62,7 @@ def write_contact_sheet(path: str | Path, data_dir: str | Path, layout: str = "c
     tiles = [_sample(*sample) for sample in samples]
     tiles += [_tile(None, "") for _ in range(-len(tiles) % _COLUMNS)]
     for number, name in enumerate(CELEBA_ATTRIBUTES):
-        tiles += _pair(name, [_SEED, number])
+        tiles += _pair(name, [_SEED, number], style)
     sheet = Image.new("RGB", (_COLUMNS * WIDTH, -(-len(tiles) // _COLUMNS) * (HEIGHT + _CAPTION)), "white")
     for number, tile in enumerate(tiles):
         row, column = divmod(number, _COLUMNS)
@@ -89,7 +92,7 @@ def _sample(path: str, frame: tuple, present: tuple) -> Image.Image:
         return _tile(face, f"{Path(path).name}: {', '.join(short)}")
 
 
-def _pair(name: str, seed: list[int]) -> list[Image.Image]:
+def _pair(name: str, seed: list[int], style: str) -> list[Image.Image]:
     others = dict.fromkeys((*_BASE, *_COMPANY.get(name, ())), True)
     if name.endswith("_Hair") and name not in ("Straight_Hair", "Wavy_Hair"):
         others["Brown_Hair"] = False
@@ -100,7 +103,7 @@ def _pair(name: str, seed: list[int]) -> list[Image.Image]:
         present["Brown_Hair"] = False
     elif name in ("Goatee", "Mustache", "5_o_Clock_Shadow", "Sideburns"):
         present["No_Beard"] = False
-    images = [render(face, np.random.default_rng(seed))[0] for face in (absent, present)]
+    images = [render(face, np.random.default_rng(seed), style)[0] for face in (absent, present)]
     captions = (f"without {name}", f"WITH {name}")
     return [_tile(Image.fromarray(i), c) for i, c in zip(images, captions, strict=True)]
 
