@@ -21,6 +21,7 @@ from farkeras.inference.recognizer import load
 from farkeras.metrics.evaluation_file import read_evaluation
 from farkeras.metrics.history import read_history
 from farkeras.models.model_file import load_model
+from farkeras.models.torch_files import read_state_dict
 from farkeras.photos.crops import find_targets
 from farkeras.photos.reader import named, read_photo
 from farkeras.photos.search import find_photos
@@ -76,6 +77,7 @@ def test_what_is_written(home, tmp_path):
     [
         load,
         load_model,
+        read_state_dict,
         read_names,
         read_batching,
         LiteRTRecognizer,

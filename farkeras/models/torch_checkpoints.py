@@ -34,8 +34,8 @@ def choose_weights(path: Path, content: Any, part: str = "") -> dict[str, Tensor
         raise FarkerasError(f"{path} must hold a dict of tensors. Received: {_kind(content)}. {SAVE_WEIGHTS}")
     found: dict[str, dict] = {}
     _find(content, "", found, set())
-    if len(found) > 1 and all(not value.size for value in found.get("", {}).values() if isinstance(value, Tensor)):
-        found.pop("", None)  # numbers beside the state dict, such as the best accuracy so far
+    # The weights of a network have names with dots, unlike other tensors in a checkpoint, such as a random state.
+    found = {name: value for name, value in found.items() if any("." in str(key) for key in value)} or found
     names = few([_short(name) if name else "the file itself" for name in found])
     if part and part not in found:
         raise FarkerasError(f"{path} has no weights under `part={part}`. Found: {names or 'none'}.")

@@ -71,8 +71,7 @@ def read_state_dict(path: str | os.PathLike, part: str = "") -> dict[str, np.nda
         ) from None
     except ForeignObject as error:
         raise FarkerasError(
-            f"{path} must hold tensors only. Received: {error}, as in the file of a whole model; nothing of it was "
-            f"run. {SAVE_WEIGHTS}"
+            f"{path} must hold tensors only. Received: {error}. Nothing of it was run. {SAVE_WEIGHTS}"
         ) from None
     except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise FarkerasError(
@@ -204,7 +203,7 @@ def _open_safetensors(file: BinaryIO, size: int) -> _Opened:
         if type(entry.get("dtype")) is not str or type(shape) is not list or type(offsets) is not list:
             raise ValueError(f"its entry {name[:60]!r} lacks dtype, shape or data_offsets")
         if entry["dtype"] not in _SAFETENSORS:
-            raise ForeignObject(f"numbers of the type {entry['dtype'][:20]}, which is not supported")
+            raise ForeignObject(f"numbers of the type {entry['dtype'][:20]}, which are not supported")
         if len(offsets) != 2 or not all(type(n) is int for n in offsets) or not 0 <= offsets[0] <= offsets[1]:
             raise ValueError(f"the data_offsets of {name[:60]!r} are invalid")
         dtype = _SAFETENSORS[entry["dtype"]]

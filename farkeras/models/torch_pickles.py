@@ -89,6 +89,7 @@ def check_tensor(
 
     Raises:
         ValueError: A number is negative, not whole or too large, or the tensor reaches beyond its storage.
+        ForeignObject: The tensor has more elements than its storage.
     """
     dtype = dtype or storage.dtype
     if not (isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride) <= _MAX_DIMENSIONS):
@@ -101,9 +102,10 @@ def check_tensor(
         elements *= length
         largest *= max(length, 1)
         last += (length - 1) * step
-    # An expanded tensor, with stride 0, would need more memory than the file has bytes.
-    if largest > _MAX_ELEMENTS or elements > available or (elements and last >= available):
+    if largest > _MAX_ELEMENTS or (elements and last >= available):
         raise ValueError(f"{what} reaches beyond its storage of {available:,} elements")
+    if elements > available:  # it would need more memory than the file has bytes
+        raise ForeignObject("a tensor that repeats the numbers of its storage, which .contiguous() writes out")
     return Tensor(storage, dtype, offset, size, stride)
 
 
@@ -236,7 +238,7 @@ class _Reader:
             raise ForeignObject("storages that are parts of others, as versions of PyTorch before 0.4 wrote them")
         module, _, name = kind.text.rpartition(".")
         if module not in ("torch", "torch.cuda", "torch.storage") or name not in STORAGES:
-            raise ForeignObject(f"numbers of the type {kind.text}, which is not supported")
+            raise ForeignObject(f"numbers of the type {kind.text}, which are not supported")
         if not 0 <= length <= _MAX_ELEMENTS:
             raise ValueError(f"the length of storage {key[:20]!r} is negative or too large")
         storage = Storage(key, STORAGES[name], length)
@@ -278,7 +280,8 @@ class _Reader:
     def _foreign(self, name: Any = None) -> str:
         """Describes an object that is not read: by its name, or by the last name that the pickle imports."""
         names = [name] if type(name) is _Name else [item for item in self.stack if type(item) is _Name]
-        return f"the Python object {names[-1].text[:100]!r}" if names else "Python objects"
+        what = f"the Python object {names[-1].text[:100]!r}" if names else "Python objects"
+        return f"{what}, as in the file of a whole model"
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Tensor:
@@ -294,7 +297,7 @@ def _typed_tensor(
         raise ValueError("a tensor has an invalid record")
     dtype = kind.text.removeprefix("torch.")
     if dtype not in ITEM_SIZES:
-        raise ForeignObject(f"numbers of the type {kind.text[:100]}, which is not supported")
+        raise ForeignObject(f"numbers of the type {kind.text[:100]}, which are not supported")
     return check_tensor(storage, offset, size, stride, dtype)
 
 
