@@ -6,7 +6,7 @@
     farkeras.export_run("runs/celeba", formats=["saved_model", "tflite", "onnx"])
     farkeras.load("runs/celeba")(["photo.jpg"])
 
-`farkeras.layers`, `.models`, `.losses`, `.weighting` and `.metrics` hold the Keras objects. `import farkeras` does not
+`farkeras.layers`, `.models`, `.losses`, `.optimizers`, `.weighting` and `.metrics` hold the Keras objects. `import farkeras` does not
 import TensorFlow; the first name that needs TensorFlow does. `__init__.pyi` lists the public names and their modules.
 """
 

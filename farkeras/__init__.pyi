@@ -2,6 +2,7 @@ from . import layers as layers
 from . import losses as losses
 from . import metrics as metrics
 from . import models as models
+from . import optimizers as optimizers
 from . import weighting as weighting
 from .cli.training_report import ConsoleReport as ConsoleReport
 from .config import Config as Config

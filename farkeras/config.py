@@ -138,11 +138,25 @@ class Config:
 
     # Optimizer
     epochs: float = setting(
-        20.0, "Passes over the training split, without those of `mask_epochs`. 0: a single step.", at_least=0
+        20.0,
+        "Passes over the training split, without those of `mask_epochs` and `frozen_epochs`. 0: a single step.",
+        at_least=0,
+    )
+    frozen_epochs: float = setting(
+        0.0,
+        "Epochs before `epochs` in which the backbone stays as it is, batch normalisation included, and everything "
+        "else learns at a constant rate. 0: none.",
+        at_least=0,
     )
     batch_size: int = setting(64, "Images per step over all replicas, a multiple of their number.", at_least=1)
     optimizer: str = setting("adamw", "Optimizer.", choices=("adamw", "sgd"))
     learning_rate: float = setting(3e-4, "Peak learning rate, reached after the warm-up.", at_least=0)
+    backbone_lr_multiplier: float = setting(
+        1.0,
+        "Share of the learning rate that the backbone takes, below 1 for a pre-trained one. 0: the backbone stays as "
+        "it is, as in `frozen_epochs`.",
+        at_least=0,
+    )
     schedule: str = setting(
         "cosine",
         "Learning rate after the warm-up: cosine or linear decay to 0, or constant.",
@@ -198,6 +212,12 @@ class Config:
         "mean_balanced_accuracy",
         "Validation metric that selects the best model.",
         choices=("mean_accuracy", "mean_balanced_accuracy", "mean_roc_auc"),
+    )
+    patience: int = setting(
+        0,
+        "Number of validations in a row without a better `select_by` after which the run ends, counted from the end of "
+        "`frozen_epochs`. 0: the run takes all its steps.",
+        at_least=0,
     )
     steps_per_loop: int = setting(
         20, "Training steps per call of the compiled loop; no effect on the results.", at_least=1, free=True

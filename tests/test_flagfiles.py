@@ -222,7 +222,7 @@ def test_size_of_the_models_for_phones(name, parameters):
 
 def test_there_are_configs():
     of_both = {"celeba", "celeba_mgmtn", "celeba_mgmtn_mobile", "celeba_mobile"}
-    expected = of_both | {name.replace("celeba", "demo") for name in of_both} | {"lfwa"}
+    expected = of_both | {name.replace("celeba", "demo") for name in of_both} | {"lfwa", "own_small"}
     assert {path.stem for path in CONFIGS} == expected
 
 

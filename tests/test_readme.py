@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 import farkeras
-from farkeras import evaluate
+from farkeras import evaluate, train
 from farkeras.attributes import load_grouping
 from farkeras.cli.flags import Flags
 from farkeras.data.sources.table import OwnTable, TableSettings
@@ -29,16 +29,16 @@ SETTINGS = {"group_column": "person", "ignore_columns": ["notes"]}
 
 @pytest.fixture(scope="module")
 def blocks():
-    """The table, the groups and the commands."""
+    """The table, the groups, the commands, and the command for few images."""
     page = (ROOT / "docs/own_attributes.md").read_text(encoding="utf-8")
-    table, _align, groups, commands = re.findall(r"^```\w*\n(.*?)^```$", page, re.M | re.S)
-    return table, groups, commands
+    table, _align, groups, commands, few_images = re.findall(r"^```\w*\n(.*?)^```$", page, re.M | re.S)
+    return table, groups, commands, few_images
 
 
 @pytest.fixture(scope="module")
 def folder(blocks, faces_dir, tmp_path_factory):
     """A user's folder, in which all commands were run; only the training is made small."""
-    table, groups, commands = blocks
+    table, groups, commands, _ = blocks
     folder = tmp_path_factory.mktemp("own")
     (folder / "photos").symlink_to(faces_dir / "img_align_celeba")
     write_own_table(folder / "faces.csv", faces_dir, "photos", table.splitlines()[0].split(","))
@@ -61,7 +61,7 @@ def folder(blocks, faces_dir, tmp_path_factory):
 
 
 def test_the_table_and_the_groups_as_printed(blocks, tmp_path):
-    table, groups, _ = blocks
+    table, groups, *_ = blocks
     (tmp_path / "photos").mkdir()
     for line in table.splitlines()[1:]:
         (tmp_path / line.split(",")[0]).touch()
@@ -70,6 +70,20 @@ def test_the_table_and_the_groups_as_printed(blocks, tmp_path):
     source = OwnTable(tmp_path / "faces.csv", TableSettings(**SETTINGS, split_ratios=(1, 0, 0)))
     assert source.split("train").labels.tolist() == [[0, 1, 0, 1, 1, -1, 0], [1, -1, 0, 0, 0, 0, 1]]
     assert load_grouping(tmp_path / "groups.json", source.attributes).names == ("Hair", "Eyes", "Mouth")
+
+
+def test_the_command_for_few_images(blocks):
+    """Its settings; the test of the configurations builds its model, and the tests of fine-tuning train so."""
+    program, *arguments = shlex.split(blocks[-1].replace("\\\n", " "))
+    assert [program, *arguments[:2]] == ["python", "-m", "farkeras.train"]
+    options = Flags()
+    train.define(options)
+    options.parse(arguments[1:])
+    config = options.config()
+    assert config == farkeras.load_config("own_small", data_dir="faces.csv", grouping="groups.json", **SETTINGS)
+    assert config.frozen_epochs > 0
+    assert config.backbone_lr_multiplier < 1
+    assert config.patience > 0
 
 
 def test_the_model_knows_the_names_and_groups(folder):

@@ -66,6 +66,18 @@ def test_from_a_folder_of_images_and_a_table_to_an_exported_model(folder, from_a
     assert list(answer) == ["Hat", "Fringe", "Glasses", "Smile", "Open_Mouth", "Lipstick", "Moustache"]
 
 
+def test_fine_tuning(folder, faces_dir):
+    changes = {
+        'data_dir="/data/celeba"': f'data_dir="{faces_dir}", image_size=(32, 32), batch_size=16',
+        '"MobileNetV2", config.image_size, backbone_weights="imagenet"': '"ResNetTiny", config.image_size, 0.25',
+        "epochs=3": "epochs=1, verbose=0",
+        "epochs=20,": "epochs=1, verbose=0,",
+    }
+    exec(replaced(block("Fine-tuning"), changes), names := {})
+    assert names["model"].optimizer.get_config()["multipliers"] == names["model"].backbone_multipliers(0.1)
+    assert farkeras.evaluate_run("runs/fine_tuned").evaluation["num_images"] == 24
+
+
 def test_a_backbone_of_ones_own(folder, faces_dir):
     code = block("A backbone of your own")
     exec(replaced(code, SMALL | {"/data/celeba": str(faces_dir)}), names := {})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import farkeras
-from farkeras import layers, losses, metrics, models, testing, weighting
+from farkeras import layers, losses, metrics, models, optimizers, testing, weighting
 from farkeras.cli.commands import commands
 from farkeras.cli.flags import Flags
 from farkeras.config import Config
@@ -58,7 +58,7 @@ def test_every_setting(anchors):
     assert {field.name for field in fields(Config)} <= anchors["reference/settings.html"]
 
 
-@pytest.mark.parametrize("package", [layers, losses, metrics, models, testing, weighting])
+@pytest.mark.parametrize("package", [layers, losses, metrics, models, optimizers, testing, weighting])
 def test_every_public_class_and_function(package, anchors):
     name = package.__name__.removeprefix("farkeras.")
     missing = {f"{name}.{each}" for each in package.__all__} - NOT_DOCUMENTED
@@ -66,7 +66,7 @@ def test_every_public_class_and_function(package, anchors):
 
 
 def test_every_name_of_the_front_door(anchors):
-    packages = {"layers", "losses", "metrics", "models", "weighting"}
+    packages = {"layers", "losses", "metrics", "models", "optimizers", "weighting"}
     missing = {f"farkeras.{name}" for name in farkeras.__all__ if name not in packages}
     assert missing <= anchors["reference/farkeras.html"]
 

@@ -57,15 +57,17 @@ class ConsoleReport(Listener):
         if alike := [f"{attribute} ({labels})" for attribute, labels in one_class(data.train).items()]:
             line = f"Warning: a model cannot learn attributes with training labels of one class: {some(alike)}."
             self._say(line + advice_on_blanks(data.train))
+        if len(run.phases) > 1:
+            self._say("Phases: " + ", then ".join(f"{phase.name} to step {phase.end:,}" for phase in run.phases) + ".")
         if step:
-            self._say(f"The run continues at step {step:,}.")
+            self._say(run.ended_early or f"The run continues at step {step:,}.")
         elif run.config.init_from:
             anew = ", ".join(sorted({shown_name(path.split("/")[0]) for path in run.started_anew})) or "nothing"
             self._say(f"Initial weights from {run.config.init_from}; new: {anew}.")
         self.trips = self.steps = 0
         self.seconds = self.waited = 0.0
         self.last_line = time.monotonic()
-        if self.console.is_terminal and step < run.total_steps:
+        if self.console.is_terminal and not run.finished:
             self.bar = Bar(self.console, run.total_steps, step, "compiling")
 
     def on_train(self, run: "Run", record: dict) -> None:
@@ -87,8 +89,9 @@ class ConsoleReport(Listener):
         to_go = (run.total_steps - record["step"]) / rate
         known = {"loss": record.get("loss"), "masks": record.get("mask_loss")}
         losses = "  ".join(f"{name} {value:.4f}" for name, value in known.items() if value is not None)
+        phase = f"{record['phase']}  " if "phase" in record else ""
         return (
-            f"step {record['step']:,}/{run.total_steps:,}  epoch {record['epoch']:.1f}  {losses}  "
+            f"step {record['step']:,}/{run.total_steps:,}  epoch {record['epoch']:.1f}  {phase}{losses}  "
             f"{rate:.1f} steps/s  {rate * run.config.batch_size:,.0f} images/s  "
             f"ETA {duration(to_go)}  data wait {self.waited / self.seconds:.0%}"
         )
@@ -102,6 +105,8 @@ class ConsoleReport(Listener):
             + (f", mask IoU {percent(metrics['mean_mask_iou'])} %" if "mean_mask_iou" in metrics else "")
             + (", best so far" if record["best"] else ""),
         )
+        if "ended_early" in record:
+            self._say(record["ended_early"])
         if not self.warned and (warning := self.stagnation(run, metrics["mean_balanced_accuracy"])):
             self.warned = True
             self._say(warning)

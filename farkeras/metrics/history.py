@@ -55,6 +55,11 @@ def validation_lines(history: Iterable[dict]) -> list[dict]:
     return _by_step(history, "validation")
 
 
+def ended_early(history: Iterable[dict]) -> str:
+    """Returns the sentence with which `patience` ended the run, or "" if it did not."""
+    return next((line["ended_early"] for line in history if "ended_early" in line), "")
+
+
 def _by_step(history: Iterable[dict], key: str) -> list[dict]:
     lines = {line["step"]: line for line in history if key in line}
     return [lines[step] for step in sorted(lines)]

@@ -125,6 +125,25 @@ class FaceAttributeModel(LogitsModel):
         """Name of each head (a fully connected layer) -> the attributes of its outputs."""
         return {head_name(group): members for group, members in self.grouping.groups.items()}
 
+    @property
+    def backbone_layers(self) -> list[layers.Layer]:
+        """The layers with the variables of the backbone, which may start from trained weights.
+
+        To freeze the backbone, batch normalisation included, set their `trainable` to False before `compile`.
+        """
+        raise NotImplementedError
+
+    def backbone_multipliers(self, multiplier: float, variables: Sequence[keras.Variable] | None = None) -> list[float]:
+        """Returns the share of the learning rate of each variable, for `farkeras.optimizers`.
+
+        Args:
+            multiplier: The share of the backbone's variables; all other variables have 1.
+            variables: The variables, by default `trainable_variables`.
+        """
+        backbone = {id(variable) for layer in self.backbone_layers for variable in layer.variables}
+        variables = self.trainable_variables if variables is None else variables
+        return [multiplier if id(variable) in backbone else 1.0 for variable in variables]
+
     def _losses_by_output(self, loss: Any) -> dict[str, keras.losses.Loss]:
         losses = super()._losses_by_output(loss)
         own = losses.get("logits")

@@ -59,5 +59,9 @@ class SharedTrunk(FaceAttributeModel):
         return {"dropout": config.dropout}
 
     @property
+    def backbone_layers(self) -> list[keras.layers.Layer]:
+        return [layer for layer in self.layers if layer.name not in ("pool", "dropout", "head")]
+
+    @property
     def heads(self) -> dict[str, tuple[str, ...]]:
         return {"head": self.grouping.attributes}

@@ -80,6 +80,10 @@ class FARAMTN(FaceAttributeModel):
     def options_of(config: Config) -> dict[str, Any]:
         return {"reduction": config.reduction, "dropout": config.dropout}
 
+    @property
+    def backbone_layers(self) -> list[keras.layers.Layer]:
+        return [self.get_layer("trunk"), self.get_layer("wsgsa").block]
+
     def explain(self, images: keras.KerasTensor) -> Outputs:
         """Computes what each group attends to, for visualisation.
 

@@ -115,6 +115,10 @@ class MGMTN(FaceAttributeModel):
         }
 
     @property
+    def backbone_layers(self) -> list[keras.layers.Layer]:
+        return [self.get_layer("feature_maps")]
+
+    @property
     def mask_network(self) -> AML:
         """The `AML` layer, from images to mask logits."""
         return self.get_layer("aml")

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from farkeras.attributes import REGIONS
 from farkeras.config import published
 from farkeras.files import write_text
+from farkeras.metrics.history import ended_early
 from farkeras.report.summary import (
     COLUMNS,
     PROCEDURAL,
@@ -82,6 +83,7 @@ def html_report(evaluation: dict, history: list[dict], settings: dict, overlays:
         overlays=base64.b64encode(overlays).decode() if overlays else "",
         regions=", ".join(map(readable, REGIONS)),
         charts=training_charts(history),
+        ended_early=ended_early(history),
         data=Path(evaluation["run"]["data_dir"]).name,
         settings=published(settings),
     )

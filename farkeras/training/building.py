@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from farkeras.attributes import Grouping, load_grouping
@@ -20,6 +19,7 @@ from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.sources.opening import open_source
 from farkeras.errors import FarkerasError
 from farkeras.inference.forward import compile_forward
+from farkeras.metrics.history import ended_early, read_history
 from farkeras.models import MODELS
 from farkeras.models.base import FaceAttributeModel
 from farkeras.models.batch_norms import batch_norms, suit_batch_norms
@@ -27,10 +27,11 @@ from farkeras.models.model_file import MODEL_FILE, copy_matching_weights, load_m
 from farkeras.progress import Progress
 from farkeras.training.checkpoints import RunState, newest_checkpoint
 from farkeras.training.devices import make_strategy, precision
-from farkeras.training.phases import make_phases
+from farkeras.training.phases import FROZEN_BACKBONE, make_phases
 from farkeras.weighting import make_weighting
 
 CHECKPOINTS = "checkpoints"
+METRICS_FILE = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ class Run:
         started_anew: With `config.init_from`, paths of the weights that were not taken from the other run.
         undecodable: Paths of the training images that were left out so far.
         undecodable_validation: Paths of the images that the last validation left out.
+        without_better: Number of validations since the last one with a better model, if `config.patience` is set.
+        ended_early: The sentence with which `config.patience` ended the run; "" as long as it has not.
 
     Raises:
         FarkerasError: The batch size is not a multiple of the number of replicas, `config.select_by` is undefined on
@@ -134,6 +137,7 @@ class Run:
         self.started_anew: list[str] = []
         self.undecodable: set[str] = set()
         self.undecodable_validation: list[str] = []
+        self.without_better, self.ended_early = 0, ""
         keras.utils.set_random_seed(config.seed)
         with self.strategy.scope():
             self._build()
@@ -168,8 +172,23 @@ class Run:
         self.weighting = make_weighting(config, self.steps_per_epoch).build(sizes, dtype)
         labels, steps_per_epoch = self.data.train.labels, self.steps_per_epoch
         self.phases = make_phases(config, self.model, self.weighting, grouping, labels, steps_per_epoch, self.strategy)
-        shortest = min(np.diff([0, *(phase.end for phase in self.phases)]))
-        suit_batch_norms(self.model, int(shortest), config.batch_norm_momentum)
+        learning = [phase for phase in self.phases if phase.name != FROZEN_BACKBONE]
+        shortest = min(phase.end - phase.start for phase in learning)
+        suit_batch_norms(self.model, shortest, config.batch_norm_momentum)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has taken all its steps, or `config.patience` has ended it."""
+        return int(self.state.step) >= self.total_steps or bool(self.ended_early)
+
+    def recall(self, history: list[dict]) -> None:
+        """Takes what a run knows besides its checkpoint from the lines of its metrics file."""
+        self.ended_early = ended_early(history)
+        for record in history:
+            self.undecodable.update(record.get("undecodable", ()))
+            if "validation" in record:
+                self.undecodable_validation = record["validation"].get("undecodable", self.undecodable_validation)
+                self.without_better = record.get("without_better", 0)
 
     def check_room(self) -> None:
         """Raises `FarkerasError` unless the disk has room for the model file and the checkpoints of the run."""
@@ -228,4 +247,5 @@ def start_findings(config: Config, workdir: Path) -> list[Finding]:
             run.state.restore()
     except FarkerasError as error:
         return [Finding("settings", str(error), training_fails=True)]
-    return failure("room", run.check_room) if int(run.state.step) < run.total_steps else []
+    run.recall(read_history(workdir / METRICS_FILE))
+    return [] if run.finished else failure("room", run.check_room)

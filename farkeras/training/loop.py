@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from farkeras.data.pipeline import ShuffledOrder, check_undecodable, find_undecodable, left_out
-from farkeras.training.building import Run
+from farkeras.training.building import METRICS_FILE, Run
 from farkeras.training.phases import Phase
 from farkeras.training.reporting import Listener, MetricsFile, TensorBoard
 from farkeras.training.validation import validate
@@ -24,28 +24,26 @@ def run_phases(run: Run, listeners: Sequence[Listener] = ()) -> None:
         FarkerasError: The checkpoint does not match the run, the disk has no space for the next checkpoints, too many
             images are undecodable, or the loss is not finite.
     """
-    metrics = MetricsFile(run.workdir / "metrics.jsonl")
+    metrics = MetricsFile(run.workdir / METRICS_FILE)
     listeners = [metrics, TensorBoard(run.workdir / "tensorboard"), *listeners]
     with run.strategy.scope():
         resumed = run.state.restore()
     step = int(run.state.step)
-    if step < run.total_steps:
-        run.check_room()
     metrics.cut_back(step)
-    for record in metrics.read():
-        run.undecodable.update(record.get("undecodable", ()))
-        run.undecodable_validation = record.get("validation", {}).get("undecodable", run.undecodable_validation)
+    run.recall(metrics.read())
+    if not run.finished:
+        run.check_room()
     for listener in listeners:
         listener.on_start(run, step if resumed else 0)
-    if step < run.total_steps:
+    if not run.finished:
         dataset = run.training_dataset(int(run.state.next_counter))
         iterator = iter(run.strategy.experimental_distribute_dataset(dataset))
     eval_every_steps = max(1, round(run.config.eval_every_epochs * run.steps_per_epoch))
     checkpoint_every_steps = run.config.checkpoint_every_steps
     for phase in run.phases:
-        if step < phase.end:
+        if step < phase.end and not run.finished:
             phase.begin()
-        while step < phase.end:
+        while step < phase.end and not run.finished:
             # The next steps with a validation and with a checkpoint.
             marks = [(step // every + 1) * every for every in (eval_every_steps, checkpoint_every_steps)]
             new_step = min(*marks, step + run.config.steps_per_loop, phase.end)
@@ -84,6 +82,7 @@ def _train_some(run: Run, phase: Phase, iterator: Iterator, step: int, new_step:
         "step": new_step,
         "steps": new_step - step,
         "epoch": new_step / run.steps_per_epoch,
+        **({"phase": phase.name} if len(run.phases) > 1 else {}),
         "learning_rate": float(phase.step.optimizer.learning_rate),
         "steps_per_second": (new_step - step) / seconds,
         "images_per_second": (new_step - step) * run.config.batch_size / seconds,

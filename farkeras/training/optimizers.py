@@ -1,11 +1,14 @@
 """Optimizers and learning rate schedules."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from farkeras import optimizers
 from farkeras.config import Config
 
 
@@ -41,19 +44,33 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def make_optimizer(
-    config: Config, variables: list[keras.Variable], total_steps: int, steps_per_epoch: float
+    config: Config,
+    variables: list[keras.Variable],
+    total_steps: int,
+    steps_per_epoch: float,
+    multipliers: Sequence[float] = (),
 ) -> keras.optimizers.Optimizer:
-    """Makes an optimizer of a run, built on `variables`. Weight decay applies only to kernels."""
+    """Makes an optimizer of a run, built on `variables`. Weight decay applies only to kernels.
+
+    Args:
+        config: The settings.
+        variables: The variables to train.
+        total_steps: Number of steps of the learning rate schedule.
+        steps_per_epoch: Number of steps per epoch.
+        multipliers: Each variable's share of the learning rate; empty: all of it.
+    """
     warmup_steps = min(round(config.warmup_epochs * steps_per_epoch), total_steps - 1)
-    options = {
+    options: dict[str, Any] = {
         "learning_rate": WarmupSchedule(config.learning_rate, total_steps, warmup_steps, config.schedule),
         **({"use_ema": True, "ema_momentum": config.ema_decay} if config.ema_decay else {}),
+        **({"multipliers": multipliers} if multipliers else {}),
     }
+    family: Any = optimizers if multipliers else keras.optimizers
     if config.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(weight_decay=config.weight_decay, **options)
+        optimizer = family.AdamW(weight_decay=config.weight_decay, **options)
     else:
         options["weight_decay"] = config.weight_decay or None
-        optimizer = keras.optimizers.SGD(momentum=config.momentum, nesterov=config.momentum > 0, **options)
+        optimizer = family.SGD(momentum=config.momentum, nesterov=config.momentum > 0, **options)
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_list=[v for v in variables if "kernel" not in v.name])
     optimizer.build(variables)

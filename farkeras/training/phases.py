@@ -1,5 +1,9 @@
-"""The phases of a run: the mask network alone if `mask_epochs` is set, then the attributes."""
+"""The phases of a run: the mask network alone, everything but the backbone, and everything.
 
+The first two are there if `mask_epochs` and `frozen_epochs` are set.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import keras
@@ -14,29 +18,39 @@ from farkeras.training.optimizers import averaged_weights, make_optimizer
 from farkeras.training.step import MaskStep, Step, TrainStep
 from farkeras.weighting import TaskWeighting
 
+FROZEN_BACKBONE = "frozen backbone"
+
 
 @dataclass(frozen=True)
 class Phase:
     """A phase of a run.
 
     Attributes:
+        name: Name of the phase, as the progress line shows it.
         optimizer_name: Name of the optimizer in the checkpoint.
         step: The training step, with its loss, optimizer and variables.
+        start: Number of steps of the run before the phase.
         end: Number of steps of the run at the end of the phase.
+        frozen: The layers that are not trained in this phase, including their batch normalisation statistics.
         chooses_best: Whether validations of this phase may select the best model.
-        frozen: A layer that is not trained in this phase, including its batch normalisation statistics.
+        patience: Number of validations of this phase in a row without a better model that end the run; 0: none do.
     """
 
+    name: str
     optimizer_name: str
     step: Step
+    start: int
     end: int
+    frozen: Sequence[keras.layers.Layer] = ()
     chooses_best: bool = True
-    frozen: keras.layers.Layer | None = None
+    patience: int = 0
 
     def begin(self) -> None:
         """Prepares the phase. Call it in each process before the first step of the phase."""
-        if self.frozen:
-            self.frozen.trainable = False
+        for layer in self.step.model._flatten_layers():  # the phase before may have frozen some
+            layer.trainable = True
+        for layer in self.frozen:
+            layer.trainable = False
 
     def weights(self) -> list[np.ndarray]:
         """Returns the weights of the model for validation and saving, see `averaged_weights`."""
@@ -54,22 +68,39 @@ def make_phases(
 ) -> list[Phase]:
     """Makes the phases of a run, in order. `labels` are the labels of the training split, `[N, A]`."""
     phases: list[Phase] = []
-    variables, frozen, start = model.trainable_variables, None, 0
-    mask_loss_weight = config.mask_loss_weight if model.has_masks else 0.0
-    if model.has_masks and (start := int(config.mask_epochs * steps_per_epoch)):
+    start, frozen, mask_loss_weight = 0, [], config.mask_loss_weight if model.has_masks else 0.0
+    # Each phase has its own optimizer, so that each starts with its own warm-up and averages. A phase before the last
+    # keeps its rate, because a decay to 0 would end the learning there.
+    constant = replace(config, schedule="constant")
+    if model.has_masks and (steps := int(config.mask_epochs * steps_per_epoch)):
         masks = model.mask_network.trainable_variables
-        # A separate optimizer, so that the optimizer of the attributes starts with its own warm-up and averages.
-        alone = replace(config, schedule="constant", ema_decay=0.0)
-        step: Step = MaskStep(model, make_optimizer(alone, masks, start, steps_per_epoch), masks, strategy)
+        alone = make_optimizer(replace(constant, ema_decay=0.0), masks, steps, steps_per_epoch)
+        step: Step = MaskStep(model, alone, masks, strategy)
         # The attributes are not trained in this phase, so its validations select no model.
-        phases.append(Phase("mask_optimizer", step, start, chooses_best=False))
+        phases.append(Phase("masks", "mask_optimizer", step, 0, steps, chooses_best=False))
         if not config.mask_gradients:
-            frozen, mask_loss_weight = model.mask_network, 0.0
-            variables = [v for v in variables if all(v is not mask for mask in masks)]
-    variables = variables + weighting.trainable_variables
-    steps = max(1, int(config.epochs * steps_per_epoch))
-    optimizer = make_optimizer(config, variables, steps, steps_per_epoch)
+            frozen, mask_loss_weight = [model.mask_network], 0.0
+        start = steps
     positive_weights = balanced_positive_weights(labels) if config.positive_weights == "balanced" else None
     loss = (weighting, grouping, positive_weights, config.focal_gamma, mask_loss_weight)
-    step = TrainStep(model, optimizer, variables, strategy, *loss)
-    return [*phases, Phase("optimizer", step, start + steps, frozen=frozen)]
+
+    def train_step(config: Config, steps: int, frozen: Sequence[keras.layers.Layer]) -> TrainStep:
+        kept = {id(variable) for layer in frozen for variable in layer.variables}
+        variables = [variable for variable in model.trainable_variables if id(variable) not in kept]
+        variables += weighting.trainable_variables
+        multiplier = config.backbone_lr_multiplier
+        multipliers = [] if multiplier == 1 else model.backbone_multipliers(multiplier, variables)
+        multipliers = multipliers if set(multipliers) - {1.0} else []  # the backbone may be frozen
+        optimizer = make_optimizer(config, variables, steps, steps_per_epoch, multipliers)
+        return TrainStep(model, optimizer, variables, strategy, *loss)
+
+    if steps := int(config.frozen_epochs * steps_per_epoch):
+        without_backbone = [*frozen, *model.backbone_layers]
+        step = train_step(constant, steps, without_backbone)
+        phases.append(Phase(FROZEN_BACKBONE, "frozen_optimizer", step, start, start + steps, without_backbone))
+        start += steps
+    if not config.backbone_lr_multiplier:
+        frozen = [*frozen, *model.backbone_layers]
+    steps = max(1, int(config.epochs * steps_per_epoch))
+    step = train_step(config, steps, frozen)
+    return [*phases, Phase("all", "optimizer", step, start, start + steps, frozen, patience=config.patience)]

@@ -92,6 +92,8 @@ class TensorBoard(Listener):
     def on_validation(self, run: Run, record: dict) -> None:
         self._scalars("validation", record["validation"], record["step"])
         with self._writing(record["step"]):
+            if line := record.get("ended_early"):
+                tf.summary.text("ended_early", line)
             if run.final_model.has_masks:
                 strip = overlay_strip(self.faces.numpy(), np.asarray(run.final_model.masks(self.faces)))
                 tf.summary.image("masks", tf.io.decode_png(strip, channels=3)[None])

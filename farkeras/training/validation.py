@@ -55,7 +55,16 @@ def validate(run: Run, phase: Phase, step: int) -> dict:
         )
         with writing(run.workdir / MODEL_FILE, "saved"):
             save_model(run.final_model, metadata, run.workdir / MODEL_FILE)
-    return {"step": step, "epoch": step / run.steps_per_epoch, "best": best, "validation": metrics}
+    patience: dict[str, int | str] = {}
+    if phase.patience:
+        run.without_better = 0 if best else run.without_better + 1
+        patience["without_better"] = run.without_better
+        if run.without_better >= phase.patience and step < run.total_steps:
+            patience["ended_early"] = run.ended_early = (
+                f"The run ended early, at step {step:,} of {run.total_steps:,}: {run.without_better} validations in a "
+                f"row brought no better {config.select_by}."
+            )
+    return {"step": step, "epoch": step / run.steps_per_epoch, "best": best, **patience, "validation": metrics}
 
 
 def validation_losses(labels: np.ndarray, probabilities: np.ndarray, grouping: Grouping) -> dict:

@@ -30,9 +30,13 @@ def run():
         strategy=SimpleNamespace(num_replicas_in_sync=1),
         config=Config(batch_size=32),
         total_steps=100,
+        phases=[SimpleNamespace(name="all", end=100)],
+        finished=False,
+        ended_early="",
         undecodable=set(),
         undecodable_validation=[],
         started_anew=[],
+        mask_weights="",
     )
 
 
