@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -27,9 +27,8 @@ TORCH_SUFFIXES = (".pth", ".pt", ".pth.tar", ".bin", ".safetensors")
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C  # the first pickle of PyTorch's old form
 _PROTOCOL = 1001
-_MAX_LIST = 32 * 2**20
+_MAX_LIST = 8 * 2**20
 """Most bytes of the list of tensors in a file; that of a large network has one megabyte."""
-_MAX_MEMBERS = 1_000_000
 
 _SAFETENSORS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool"}
 _SAFETENSORS |= {f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)}
@@ -119,10 +118,12 @@ _OTHERS: list[tuple[Callable[[bytes], bool], str]] = [
 
 def _open_zip(path: Path, file: BinaryIO) -> _Opened:
     """Opens the form of PyTorch 1.6 and later: a zip file with the pickle and one stored member for each storage."""
-    archive, size = zipfile.ZipFile(file), path.stat().st_size
+    size, careful = path.stat().st_size, _CarefulFile(file)
+    archive = zipfile.ZipFile(cast(BinaryIO, careful))
+    careful.limit = size
     names = archive.namelist()
-    if len(names) > _MAX_MEMBERS or len(set(names)) < len(names):
-        raise ValueError("it has a member twice, or too many members")
+    if len(set(names)) < len(names):
+        raise ValueError("it has a member twice")
 
     def read(name: str, length: int | None = None) -> bytes:
         if name not in archive.NameToInfo:
@@ -152,6 +153,21 @@ def _open_zip(path: Path, file: BinaryIO) -> _Opened:
         raise ValueError("its byteorder is neither little nor big")
     content, _ = load_pickle(BytesIO(read(lists[0])))
     return content, lambda storage: read(f"{folder}data/{storage.key}", _bytes(storage)), order.decode()
+
+
+class _CarefulFile:
+    """A file for `zipfile`, which reads the whole list of members at once and needs ten times its size in memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.limit = file, _MAX_LIST
+
+    def read(self, size: int = -1) -> bytes:
+        if size > self.limit:
+            raise ValueError("its list of members is too large")
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def _open_old_form(path: Path, file: BinaryIO) -> _Opened:

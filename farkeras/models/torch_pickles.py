@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-_MAX_INSTRUCTIONS = 2_000_000
+_MAX_INSTRUCTIONS = 1_000_000
 """A checkpoint of a network with 1,000 weights, its optimizer included, has about 200,000."""
 
 _MAX_DIMENSIONS = 32  # as in NumPy 1

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from farkeras.errors import FarkerasError
-from farkeras.models import torch_pickles
+from farkeras.models import torch_files, torch_pickles
 from farkeras.models.torch_checkpoints import without_wrappers
 from farkeras.models.torch_files import naming, read_state_dict
 from tests.models.torch_writer import (
@@ -356,6 +356,13 @@ def test_members_of_an_archive(tmp_path):
     content = zip_file(path, GOOD, {"0": numbers}).read_bytes()
     path.write_bytes(content.replace(struct.pack("<II", 24, 24), struct.pack("<II", 2**31, 2**31)))
     assert "its member 'archive/data/0' has 2,147,483,648 bytes" in refusal(path)
+
+
+def test_an_archive_with_too_many_members(tmp_path, monkeypatch):
+    """`zipfile` reads the list of all members before anything can be checked."""
+    monkeypatch.setattr(torch_files, "_MAX_LIST", 500)
+    path = zip_file(tmp_path / "name.pth", 1, {str(key): b"" for key in range(10)})
+    assert "its list of members is too large" in refusal(path)
 
 
 def test_lists_and_storages_of_the_old_form(tmp_path):
