@@ -13,9 +13,11 @@ BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 TORCH := .venv-torch/bin
 FACES := data/celeba_procedural
+MASK_FACES := data/masks_procedural
+SHIPPED_MASKS := farkeras/models/shipped_masks
 ASTRONAUT := data/astronaut.png
 
-.PHONY: demo demo-mgmtn test test-oldest test-torch docs soak lint format protos install clean
+.PHONY: demo demo-mgmtn mask-weights test test-oldest test-torch docs soak lint format protos install clean
 
 install: .venv/installed
 
@@ -42,6 +44,9 @@ install: .venv/installed
 $(FACES): | .venv/installed
 	$(BIN)/python -m farkeras.synthesize --layout=celeba --num_images=6000 --seed=0 --output=$(FACES)
 
+$(MASK_FACES): | .venv/installed
+	$(BIN)/python -m farkeras.synthesize --num_images=6000 --seed=1 --output=$(MASK_FACES)
+
 $(ASTRONAUT): | .venv/installed
 	mkdir -p $(@D)
 	$(BIN)/python -c "import skimage; skimage.io.imsave('$@', skimage.data.astronaut())"
@@ -60,6 +65,14 @@ demo-mgmtn: $(FACES) $(ASTRONAUT)
 	$(BIN)/python export/export_saved_model.py --workdir=runs/demo_mgmtn
 	$(BIN)/python -m farkeras.evaluate --workdir=runs/demo_mgmtn
 	$(BIN)/python -m farkeras.predict $(ASTRONAUT) --workdir=runs/demo_mgmtn --overlay=runs/demo_mgmtn/astronaut.png
+
+# The mask networks that farkeras ships, from procedural faces that the demos do not have.
+mask-weights: $(MASK_FACES)
+	$(BIN)/python -m farkeras.annotate --data_dir=$(MASK_FACES)
+	$(BIN)/python -m farkeras.pretrain_masks --flagfile=configs/masks_procedural.flags \
+	    --output=$(SHIPPED_MASKS)/widths_8_16_24_32_64_stride_2.keras
+	$(BIN)/python -m farkeras.pretrain_masks --flagfile=configs/masks_procedural.flags --image_size=192,160 --mask_stride=4 \
+	    --output=$(SHIPPED_MASKS)/widths_8_16_24_32_64_stride_4.keras
 
 # Two processes, each with whole files, because tests of a file share fixtures. tests/conftest.py runs the longest files first.
 PYTEST := -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests

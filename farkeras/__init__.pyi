@@ -27,6 +27,7 @@ from .synthetic.generate import draw_faces as draw_faces
 from .training.comparison import compare_models as compare_models
 from .training.datasets import load_datasets as load_datasets
 from .training.evaluation import evaluate_run as evaluate_run
+from .training.mask_training import train_mask_network as train_mask_network
 from .training.run import train_and_evaluate as train_and_evaluate
 
 __version__: str

@@ -102,6 +102,15 @@ class Config:
     mask_stride: int = setting(
         2, "MGMTN: stride of the masks: a power of two below 2^n for n `mask_widths`.", at_least=1
     )
+    mask_weights: str = setting(
+        "auto",
+        "MGMTN: initial weights of the mask network: the workdir or .keras file of another run with masks, a file of "
+        "farkeras.pretrain_masks, shipped (the file that farkeras ships for `mask_widths` and `mask_stride`), none "
+        "(random), or auto: shipped if there is such a file and the training split has fewer than 2,000 images, else "
+        "none.",
+        path=True,
+        words=("auto", "shipped", "none"),
+    )
     fusion_width: int = setting(256, "MGMTN: channels of the fused group features.", at_least=1)
     mask_epochs: float = setting(
         0.0,

@@ -206,7 +206,8 @@ def test_configs(path):
     assert len(grouping) > 0
     # The header says how to train with this very file.
     header = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-    assert any(f"python -m farkeras.train --flagfile=configs/{path.name}" in line for line in header)
+    command = "pretrain_masks" if path.stem == "masks_procedural" else "train"
+    assert any(f"python -m farkeras.{command} --flagfile=configs/{path.name}" in line for line in header)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,8 @@ def test_size_of_the_models_for_phones(name, parameters):
 
 def test_there_are_configs():
     of_both = {"celeba", "celeba_mgmtn", "celeba_mgmtn_mobile", "celeba_mobile"}
-    expected = of_both | {name.replace("celeba", "demo") for name in of_both} | {"lfwa", "own_small"}
+    others = {"lfwa", "masks_procedural", "own_small"}
+    expected = of_both | {name.replace("celeba", "demo") for name in of_both} | others
     assert {path.stem for path in CONFIGS} == expected
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _NAMED = 5  # attributes that a line names
 _NEAR_CHANCE = 0.55  # balanced accuracy
+_MASK_STARTS = {"none": "random weights", "shipped": "the weights that farkeras ships (--mask_weights=none: random)"}
 _LEARNED = 0.7  # training loss, as a share of `blind_loss`
 
 
@@ -64,6 +65,8 @@ class ConsoleReport(Listener):
         elif run.config.init_from:
             anew = ", ".join(sorted({shown_name(path.split("/")[0]) for path in run.started_anew})) or "nothing"
             self._say(f"Initial weights from {run.config.init_from}; new: {anew}.")
+        if run.mask_weights and not step:
+            self._say(f"Mask network: starts from {_MASK_STARTS.get(run.mask_weights, run.mask_weights)}.")
         self.trips = self.steps = 0
         self.seconds = self.waited = 0.0
         self.last_line = time.monotonic()

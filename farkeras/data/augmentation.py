@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import tensorflow as tf
 
+from farkeras.config import Config
 from farkeras.data.preprocessing import halve, pixels_of, shrink
 
 NUM_DRAWS = 8
@@ -165,6 +166,19 @@ class Augmentation:
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
+
+    @classmethod
+    def of_run(cls, config: Config) -> Self:
+        """Takes the strengths from the settings of a run."""
+        return cls(
+            flip=config.augment_flip,
+            shift=config.augment_shift,
+            scale=config.augment_scale,
+            rotation=config.augment_rotation,
+            brightness=config.augment_brightness,
+            contrast=config.augment_contrast,
+            saturation=config.augment_saturation,
+        )
 
     def changes(self, crop: Sequence[float], draws: tf.Tensor) -> Change:
         """Converts random numbers to random changes.

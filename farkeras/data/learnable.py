@@ -3,6 +3,8 @@
 A run performs these checks when it opens its data, before its first step. `check_data_set` includes them.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 
 from farkeras.data.examples import UNKNOWN, Examples
@@ -27,6 +29,15 @@ def advice_on_blanks(examples: Examples) -> str:
     return " An empty cell means unknown, not no: write 0 where an attribute is absent."
 
 
+def check_attributes(attributes: Collection[str]) -> None:
+    """Raises `FarkerasError` if the data have no attributes."""
+    if not attributes:
+        raise FarkerasError(
+            "The data have no attributes, so only a mask network can be trained on them (`python -m "
+            "farkeras.pretrain_masks`). Add a column of 1 and 0 for each attribute."
+        )
+
+
 def check_batch_size(train: Examples, batch_size: int) -> None:
     """Raises `FarkerasError` if the training split has fewer images than a batch."""
     if len(train) < batch_size:
@@ -37,6 +48,7 @@ def check_batch_size(train: Examples, batch_size: int) -> None:
 
 def check_classes(train: Examples) -> None:
     """Raises `FarkerasError` if no attribute has both positive and negative labels in the training split."""
+    check_attributes(train.attributes)
     alike = one_class(train)
     if len(alike) == len(train.attributes):
         (attribute, labels), *_ = alike.items()

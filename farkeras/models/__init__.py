@@ -6,10 +6,20 @@ from farkeras.models.base import FaceAttributeModel, LogitsModel
 from farkeras.models.baselines import SharedTrunk
 from farkeras.models.batch_norms import suit_batch_norms
 from farkeras.models.far_amtn import FARAMTN
+from farkeras.models.mask_weights import load_mask_weights
 from farkeras.models.mgmtn import MGMTN
 from farkeras.models.multi_task import MultiTaskModel
 
-__all__ = ["FARAMTN", "MGMTN", "MODELS", "LogitsModel", "MultiTaskModel", "SharedTrunk", "suit_batch_norms"]
+__all__ = [
+    "FARAMTN",
+    "MGMTN",
+    "MODELS",
+    "LogitsModel",
+    "MultiTaskModel",
+    "SharedTrunk",
+    "load_mask_weights",
+    "suit_batch_norms",
+]
 
 MODELS: dict[str, type[FaceAttributeModel]] = {"far_amtn": FARAMTN, "mgmtn": MGMTN, "shared_trunk": SharedTrunk}
 """Value of the setting `model` -> model class."""

@@ -202,17 +202,21 @@ def load_model(path: str | os.PathLike) -> tuple[FaceAttributeModel, ModelMetada
             on TensorFlow in float32.
     """
     check_keras()
-    path = _model_file(path)
+    path = model_path(path)
     metadata = read_metadata(path)
+    return load_keras_file(path), metadata
+
+
+def load_keras_file(path: Path) -> keras.Model:
+    """Loads a `.keras` file without running code in it; raises `FarkerasError` if it cannot be loaded."""
     try:
         # Safe mode: a file from an untrusted source must not run its own code.
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many types
         raise FarkerasError(
             f"The model in {path} cannot be loaded: {_why_not_loaded(error)}. Expected layers of Keras or farkeras, or "
             "classes registered with keras.saving.register_keras_serializable whose module was imported before."
         ) from None
-    return model, metadata
 
 
 def _why_not_loaded(error: BaseException) -> str:
@@ -255,7 +259,7 @@ def read_metadata(path: str | os.PathLike) -> ModelMetadata:
     Raises:
         FarkerasError: The file does not exist, was not saved by farkeras, or has a newer format.
     """
-    path = _model_file(path)
+    path = model_path(path)
     try:
         with zipfile.ZipFile(path) as archive:
             values = json.loads(archive.read(_MEMBER))
@@ -282,7 +286,8 @@ def _places_now(path: Path) -> dict[str, str]:
     return {}
 
 
-def _model_file(path: str | os.PathLike) -> Path:
+def model_path(path: str | os.PathLike) -> Path:
+    """Returns the `.keras` file that a workdir or path names; raises `FarkerasError` if there is none."""
     path = as_path(path)
     if path.is_dir():
         if not (path / MODEL_FILE).is_file():

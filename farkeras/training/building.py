@@ -13,7 +13,7 @@ from farkeras.data.augmentation import Augmentation
 from farkeras.data.check import Finding, failure
 from farkeras.data.examples import Examples
 from farkeras.data.keypoints import Keypoints, load_keypoints
-from farkeras.data.learnable import check_batch_size, check_classes, check_selection
+from farkeras.data.learnable import check_attributes, check_batch_size, check_classes, check_selection
 from farkeras.data.pipeline import training_dataset
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.sources.opening import open_source
@@ -23,6 +23,7 @@ from farkeras.metrics.history import ended_early, read_history
 from farkeras.models import MODELS
 from farkeras.models.base import FaceAttributeModel
 from farkeras.models.batch_norms import batch_norms, suit_batch_norms
+from farkeras.models.mask_weights import load_mask_weights, start_of_masks
 from farkeras.models.model_file import MODEL_FILE, copy_matching_weights, load_model
 from farkeras.progress import Progress
 from farkeras.training.checkpoints import RunState, newest_checkpoint
@@ -71,6 +72,7 @@ def open_data(config: Config, progress: Progress | None = None) -> Data:
             missing, or no attribute has labels of both classes.
     """
     source = open_source(config.source, config.data_dir, progress, config.to_dict())
+    check_attributes(source.attributes)
     grouping = load_grouping(config.grouping, source.attributes, config.excluded)
     train, validation = (source.split(name).select(grouping.attributes) for name in ("train", "validation"))
     check_batch_size(train, config.batch_size)
@@ -79,17 +81,9 @@ def open_data(config: Config, progress: Progress | None = None) -> Data:
     if MODELS[config.model].has_masks:
         where = (config.source, config.keypoints_dir)
         keypoints = [load_keypoints(config.data_dir, split.paths, *where) for split in (train, validation)]
-    augmentation = Augmentation(
-        flip=config.augment_flip,
-        shift=config.augment_shift,
-        scale=config.augment_scale,
-        rotation=config.augment_rotation,
-        brightness=config.augment_brightness,
-        contrast=config.augment_contrast,
-        saturation=config.augment_saturation,
-    )
     preprocessing = Preprocessing(config.image_size, config.crop)
     left_out = tuple(name for name in source.attributes if name not in grouping.attributes)
+    augmentation = Augmentation.of_run(config)
     return Data(grouping, left_out, train, validation, preprocessing, augmentation, *keypoints)
 
 
@@ -112,6 +106,8 @@ class Run:
     Attributes:
         phases: The phases of training, in order.
         started_anew: With `config.init_from`, paths of the weights that were not taken from the other run.
+        mask_weights: Where the weights of the mask network come from: `shipped`, `none` (random) or a path; "" for a
+            model without masks.
         undecodable: Paths of the training images that were left out so far.
         undecodable_validation: Paths of the images that the last validation left out.
         without_better: Number of validations since the last one with a better model, if `config.patience` is set.
@@ -135,6 +131,7 @@ class Run:
         check_selection(data.validation, config.select_by)
         self.steps_per_epoch = len(data.train) / config.batch_size
         self.started_anew: list[str] = []
+        self.mask_weights = ""
         self.undecodable: set[str] = set()
         self.undecodable_validation: list[str] = []
         self.without_better, self.ended_early = 0, ""
@@ -149,7 +146,7 @@ class Run:
         config, grouping = self.config, self.data.grouping
         if newest_checkpoint(self.workdir / CHECKPOINTS):
             # The checkpoint holds all weights; the files of the initial weights may be gone.
-            config = replace(config, init_from="", backbone_weights="none")
+            config = replace(config, init_from="", backbone_weights="none", mask_weights="none")
         with precision(config.precision):
             self.model = build_model(config, grouping)
             dtype = keras.config.dtype_policy().variable_dtype
@@ -161,6 +158,8 @@ class Run:
                 names = [name for name in ("model", "backbone", "backbone_alpha") if name in metadata.config]
                 same = ", ".join(f"`{name}={metadata.config[name]}`" for name in names)
                 raise FarkerasError(f"{error} It has {same}." if same else str(error)) from None
+        if self.model.has_masks:
+            self.mask_weights = self._start_masks(config)
         if config.sync_batch_norm:  # off by default: each layer then communicates
             for layer in batch_norms(self.model):
                 layer.synchronized = True
@@ -189,6 +188,18 @@ class Run:
             if "validation" in record:
                 self.undecodable_validation = record["validation"].get("undecodable", self.undecodable_validation)
                 self.without_better = record.get("without_better", 0)
+
+    def _start_masks(self, config: Config) -> str:
+        """Gives the mask network its initial weights, and returns where they come from."""
+        network = self.model.mask_network
+        weights = {weight.path for weight in network.weights}
+        if config.init_from and config.mask_weights in ("auto", "none") and not weights & set(self.started_anew):
+            return config.init_from
+        start = start_of_masks(config.mask_weights, network, len(self.data.train))
+        if start != "none":
+            load_mask_weights(network, start)
+            self.started_anew = [path for path in self.started_anew if path not in weights]
+        return start
 
     def check_room(self) -> None:
         """Raises `FarkerasError` unless the disk has room for the model file and the checkpoints of the run."""

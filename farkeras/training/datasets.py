@@ -80,8 +80,8 @@ def load_datasets(config: Config, progress: Progress | None = None, first_step: 
     )
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
     return Datasets(
-        train.map(_inputs_and_labels).apply(endless),
-        validation.map(_inputs_and_labels),
+        train.map(inputs_and_labels).apply(endless),
+        validation.map(inputs_and_labels),
         len(data.train) // config.batch_size,
         data.grouping,
         data.train,
@@ -99,7 +99,8 @@ def _check_sample(examples: Examples, preprocessing: Preprocessing, number: int 
     check_undecodable([str(path) for path in examples.paths[np.setdiff1d(rows, seen)]], len(rows))
 
 
-def _inputs_and_labels(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor | dict[str, tf.Tensor]]:
+def inputs_and_labels(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor | dict[str, tf.Tensor]]:
+    """Converts a batch of `farkeras.data.pipeline` to a pair for `fit`, see `Datasets.train`."""
     if "points" not in batch:
         return batch["image"], batch["labels"]
     points = tf.where(batch["found"][:, None, None], batch["points"], float("nan"))

@@ -221,6 +221,23 @@ def test_what_starts_anew_is_named(run, anew, named):
 
 
 @pytest.mark.parametrize(
+    ("start", "named"),
+    [
+        ("none", "random weights"),
+        ("shipped", "the weights that farkeras ships (--mask_weights=none: random)"),
+        ("runs/[a]", "runs/[a]"),
+    ],
+)
+def test_where_the_masks_start_is_named(run, start, named):
+    report, continued = report_of(), report_of()
+    run.mask_weights = start
+    report.on_start(run, 0)
+    assert text(report).splitlines()[-1] == f"Mask network: starts from {named}."
+    continued.on_start(run, 7)
+    assert "Mask network" not in text(continued)
+
+
+@pytest.mark.parametrize(
     ("seconds", "shown"),
     [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599, "59:59"), (3600, "1:00:00"), (90061, "25:01:01")],
 )

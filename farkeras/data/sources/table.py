@@ -210,11 +210,6 @@ class OwnTable(Source):
 
     def _read_labels(self) -> np.ndarray:
         """Reads the labels: int8 `[N, attributes]` of 1, 0 or `UNKNOWN`."""
-        if not self.attributes:
-            raise FarkerasError(
-                f"{self._file.path} has no attributes: its columns are {', '.join(self._file.names)}. Add a column of "
-                "1 and 0 for each attribute."
-            )
         labels = np.empty((self._file.num_rows, len(self.attributes)), np.int8)
         strange: dict[str, str | int] = {}  # attribute -> the problem, or the first row with a problem
         for column, name in enumerate(self.attributes):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from farkeras.cli.flags import Flags
 from farkeras.config import Config
+from farkeras.data.learnable import check_classes
 from farkeras.data.procedural import is_procedural
 from farkeras.data.sources import opening as sources
 from farkeras.data.sources.opening import open_source
@@ -365,7 +366,10 @@ def test_images_that_are_not_there(table, folder):
 
 def test_without_attributes_and_without_rows(table):
     write(table, ["image,person,split", "photos/a.jpg,ann,train"])
-    assert " has no attributes: its columns are image, person, split. Add a column of 1 and 0 for each" in error(table)
+    unlabelled = OwnTable(table, TableSettings(**SETTINGS)).split("train")
+    assert (unlabelled.attributes, unlabelled.labels.shape) == ((), (1, 0))
+    with pytest.raises(FarkerasError, match=r"no attributes, so only a mask network.*Add a column of 1 and 0 for each"):
+        check_classes(unlabelled)
     write(table, LINES[:1])
     assert " lists no images; expected a row per image below the column names." in error(table)
 
