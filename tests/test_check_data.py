@@ -79,11 +79,12 @@ def test_json_that_cannot_be_written(faces, tmp_path):
 
 
 def test_a_run_that_could_not_start_in_its_workdir(faces, tmp_path, monkeypatch, capsys):
-    """Batches that do not divide among the replicas; a disk without room. The workdir stays untouched."""
+    """Batches that do not divide among the replicas; no file of weights; no room. The workdir stays untouched."""
     small = ["--image_size=32,32", "--backbone=ResNetTiny", "--backbone_alpha=0.25", "--batch_size=15"]
     arguments = [f"--data_dir={faces}", f"--workdir={tmp_path / 'run'}", *small]
     replicas = "settings: --batch_size must be a multiple of the 2 replicas. Received: 15."
-    for more, kind in ((["--replicas=2"], replicas), ([], "room")):
+    weights = "settings: Cannot read missing.pth (No such file or directory)"
+    for more, kind in ((["--replicas=2"], replicas), (["--backbone_weights=missing.pth"], weights), ([], "room")):
         options = Flags()
         check_data.define(options)
         options.parse(["check_data", *arguments, *more])

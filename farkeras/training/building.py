@@ -240,8 +240,8 @@ class Run:
 def start_findings(config: Config, workdir: Path) -> list[Finding]:
     """Returns, as findings, what a run would refuse after opening its data and before its first step.
 
-    These are devices or a checkpoint that do not fit the settings, and a disk without room. The model is built to
-    learn its size; nothing is downloaded or written.
+    These are devices, a checkpoint or a file with weights of the backbone that do not fit the settings, and a disk
+    without room. The model is built to learn its size; nothing is downloaded or written.
 
     Args:
         config: All settings.
@@ -250,7 +250,8 @@ def start_findings(config: Config, workdir: Path) -> list[Finding]:
     Raises:
         FarkerasError: From `open_data`.
     """
-    config = replace(config, init_from="", backbone_weights="none")
+    weights = "none" if config.backbone_weights == "imagenet" else config.backbone_weights
+    config = replace(config, init_from="", backbone_weights=weights)
     data = open_data(config)
     try:
         run = Run(config, workdir, data)
