@@ -84,10 +84,10 @@ test: lint
 test-oldest: .venv-oldest/installed
 	$(OLDEST)/python $(PYTEST) -m core
 
-# Layers, losses, metrics and fit on PyTorch; tests/test_jax.py runs the same files on JAX.
+# Layers, losses, metrics, optimizers, fit and PyTorch's networks on PyTorch; tests/test_jax.py runs all but the last on JAX.
 test-torch: .venv-torch/installed
 	KERAS_BACKEND=torch $(TORCH)/python -m pytest tests/layers/test_conformance.py tests/test_keras_objects.py \
-	    tests/models/test_multi_task.py
+	    tests/test_optimizers.py tests/models/test_multi_task.py tests/models/test_torch_weights.py
 
 # Five minutes of load on the local server, with hot swaps and failures.
 soak: $(FACES)

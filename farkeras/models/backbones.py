@@ -1,4 +1,4 @@
-"""Backbones of keras.applications, ResNeSt50 and ResNetTiny, cut in two for WSGSA or read at several strides."""
+"""Backbones of keras.applications and our own, cut in two for WSGSA or read at several strides."""
 
 import importlib
 import inspect
@@ -28,7 +28,7 @@ _OWN: dict[str, tuple[Callable, Callable]] = {
 
 
 def backbone_names() -> tuple[str, ...]:
-    """Lists the backbones: ResNeSt50, ResNetTiny and the classes of keras.applications (`MobileNetV3Small`, ...)."""
+    """Lists the backbones: ResNeSt50, ResNetTiny, others of our own, and the classes of keras.applications."""
     return tuple(sorted(_applications()))
 
 

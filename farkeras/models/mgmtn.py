@@ -30,9 +30,9 @@ class MGMTN(FaceAttributeModel):
     Args:
         attributes: A `farkeras.attributes.Grouping`, the name of a grouping (`mgmtn8`, `mcnn9`, `one`) of the 40
             CelebA attributes, the path of a grouping's JSON file, or a list of attribute names (one group).
-        backbone: The name of a backbone (`ResNeSt50`, `ResNetTiny` or a class of keras.applications), or a functional
-            Keras model from `(batch, H, W, 3)`, RGB in 0..255, to `(batch, h, w, C)`. It needs feature maps at strides
-            8, 16 and 32.
+        backbone: The name of a backbone (`ResNeSt50`, `TorchMobileNetV2`, a class of keras.applications, or another
+            value of the setting `backbone`), or a functional Keras model from `(batch, H, W, 3)`, RGB in 0..255, to
+            `(batch, h, w, C)`. It needs feature maps at strides 8, 16 and 32.
         image_size: Height and width of the input in pixels, for a backbone given by name.
         backbone_alpha: Width multiplier, for families that have one (MobileNet, ResNetTiny).
         backbone_weights: `none`, `imagenet` (downloaded by Keras), or the path of a `.weights.h5` or `.keras` file or,
