@@ -65,8 +65,14 @@ def test_a_model_saved_by_tensorflow_gives_the_same_outputs(make, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "file", ["tests/layers/test_conformance.py", "tests/test_keras_objects.py", "tests/models/test_multi_task.py"]
+    "file",
+    [
+        "tests/layers/test_conformance.py",
+        "tests/test_keras_objects.py",
+        "tests/test_optimizers.py",
+        "tests/models/test_multi_task.py",
+    ],
 )
-def test_layers_losses_metrics_and_fit(file):
+def test_layers_losses_metrics_optimizers_and_fit(file):
     output = run_on_jax("-m", "pytest", file, "-p", "no:cacheprovider", "--no-header")
     assert "passed" in output

@@ -137,6 +137,26 @@ def test_validation(run):
     assert second.endswith("loss 0.2500")
 
 
+def test_phases_and_the_end_by_patience(run):
+    run.phases = [SimpleNamespace(name="frozen backbone", end=40), SimpleNamespace(name="all", end=100)]
+    report = report_of(seconds_between=0.0)
+    report.on_start(run, 0)
+    assert text(report).splitlines()[-1] == "Phases: frozen backbone to step 40, then all to step 100."
+    for step in (10, 20):
+        report.on_train(run, record(step) | {"phase": "frozen backbone"})
+    assert "step 20/100  epoch 0.4  frozen backbone  loss 0.5123  " in text(report).splitlines()[-1]
+    figures = {"mean_accuracy": 0.9, "majority_accuracy": 0.8, "mean_balanced_accuracy": 0.7, "loss": 0.25}
+    ended = "The run ended early, at step 60 of 100: 3 validations in a row brought no better mean_accuracy."
+    report.on_validation(run, {"step": 60, "best": False, "ended_early": ended, "validation": figures})
+    assert text(report).splitlines()[-1] == ended
+    run.ended_early, run.finished = ended, True
+    again = report_of(terminal=True)
+    again.on_start(run, 60)
+    assert ended in text(again)
+    assert "continues" not in text(again)
+    assert again.bar is None
+
+
 def test_what_is_not_trained_and_what_teaches_nothing(run):
     report = report_of()
     run.data.left_out = tuple("defghij")

@@ -1,20 +1,15 @@
-"""Fine-tuning: a phase with a frozen backbone, its share of the learning rate, and the end of a run by patience."""
+"""Fine-tuning in a run: a phase with a frozen backbone, and the end by patience."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from farkeras import optimizers
 from farkeras.attributes import load_grouping
-from farkeras.config import Config
-from farkeras.errors import FarkerasError
 from farkeras.metrics.history import ended_early, read_history
 from farkeras.models.batch_norms import batch_norms
 from farkeras.training import building, validation
 from farkeras.training.building import Run, build_model, open_data, start_findings
 from farkeras.training.evaluation import evaluate_run
-from farkeras.training.optimizers import make_optimizer
 from farkeras.training.reporting import Listener
 from farkeras.training.run import train_and_evaluate
 from tests.training.small_run import GROUPING, small_config
@@ -36,68 +31,6 @@ def test_a_model_says_what_its_backbone_is(name, own):
     for layer in model.backbone_layers:
         layer.trainable = False
     assert set(model.backbone_multipliers(0.5)) == {1.0}
-
-
-@pytest.mark.parametrize(
-    ("name", "first", "second"),
-    [
-        # Two steps at rate 0.5 with gradient 2 from 1.0: decay 1 - 0.5 x 0.1, then Adam's step, which is the rate, and
-        # SGD's with Nesterov momentum 0.5: (1 + 0.5) 0.5 x 2, then (1 + 0.5 + 0.25) 0.5 x 2. The share is a tenth.
-        ("adamw", [0.95 - 0.5, 0.995 - 0.05], [0.45 * 0.95 - 0.5, 0.945 * 0.995 - 0.05]),
-        ("sgd", [0.95 - 1.5, 0.995 - 0.15], [-0.55 * 0.95 - 1.75, 0.845 * 0.995 - 0.175]),
-    ],
-)
-def test_a_share_of_the_learning_rate_by_hand(name, first, second):
-    config = Config(optimizer=name, momentum=0.5, weight_decay=0.1, learning_rate=0.5, schedule="constant")
-    variables = [keras.Variable([1.0], name=f"kernel_{i}") for i in range(2)]
-    optimizer = make_optimizer(config, variables, 10, 0, [1.0, 0.1])
-    for expected in (first, second):
-        optimizer.apply([tf.constant([2.0])] * 2, variables)
-        np.testing.assert_allclose([float(v[0]) for v in variables], expected, atol=2e-5)
-
-
-@pytest.mark.parametrize(("name", "kind"), [("adamw", "AdamW"), ("sgd", "SGD")])
-def test_a_share_of_one_changes_no_bit(name, kind):
-    gradients = np.random.default_rng(0).normal(size=(5, 7)).astype("float32")
-    config = Config(optimizer=name, learning_rate=0.3, weight_decay=0.1, ema_decay=0.9, warmup_epochs=1)
-    ends = []
-    for multipliers in ([], [1.0]):
-        variable = keras.Variable(np.linspace(-1, 1, 7), name="kernel")
-        optimizer = make_optimizer(config, [variable], 10, 3, multipliers)
-        assert type(optimizer) is getattr(optimizers if multipliers else keras.optimizers, kind)
-        for gradient in gradients:
-            optimizer.apply([tf.constant(gradient)], [variable])
-        ends.append([keras.ops.convert_to_numpy(v) for v in (variable, *optimizer.variables)])
-    for plain, shared in zip(*ends, strict=True):
-        np.testing.assert_array_equal(plain, shared)
-
-
-def test_variables_that_are_not_decayed():
-    variables = [keras.Variable([1.0], name=name) for name in ("kernel", "bias")]
-    optimizer = make_optimizer(Config(weight_decay=0.1, learning_rate=1.0, schedule="constant"), variables, 9, 0, [0.5])
-    optimizer.apply([tf.constant([0.0])] * 2, variables)
-    assert [float(v[0]) for v in variables] == pytest.approx([1 - 0.5 * 0.1, 1.0])
-
-
-def test_wrong_shares_are_refused():
-    with pytest.raises(FarkerasError, match=r"`multipliers` must be numbers of at least 0\. Received: -0\.1\."):
-        optimizers.SGD(0.1, [1.0, -0.1])
-    with pytest.raises(FarkerasError, match=r"at most one number for each of the 1 variables\. Received: 2 numbers"):
-        optimizers.AdamW(0.1, [1.0, 0.1]).build([keras.Variable([1.0])])
-
-
-def test_fit_and_a_saved_model_keep_the_shares(tmp_path):
-    dense = [keras.layers.Dense(1, use_bias=False, kernel_initializer="ones") for _ in range(2)]
-    model = keras.Sequential([keras.Input((1,)), *dense])
-    model.compile(optimizers.SGD(0.1, multipliers=[0.1, 1.0]), "mse")
-    x, y = np.ones((1, 1)), np.zeros((1, 1))
-    a, b = 1.0, 1.0
-    for _ in range(2):
-        model.fit(x, y, verbose=0)
-        a, b = a - 0.01 * 2 * a * b * b, b - 0.1 * 2 * a * a * b  # the gradients of (a b)^2
-        assert [float(w[0, 0]) for w in model.get_weights()] == pytest.approx([a, b])
-        model.save(tmp_path / "model.keras")
-        model = keras.saving.load_model(tmp_path / "model.keras")
 
 
 class Weights(Listener):

@@ -7,7 +7,7 @@ from keras import ops
 from farkeras.losses import MaskedBinaryCrossentropy, RegionMaskLoss, balanced_positive_weights
 from farkeras.models import suit_batch_norms
 from farkeras.training.building import Run, build_model, open_data
-from farkeras.training.datasets import _inputs_and_labels
+from farkeras.training.datasets import inputs_and_labels
 from farkeras.training.devices import make_strategy, precision
 from farkeras.training.loop import run_phases
 from farkeras.training.optimizers import make_optimizer
@@ -31,13 +31,19 @@ def compiled_as(run):
     loss_weights = {name: loss_weights[name] for name in losses}
     weighting = make_weighting(config, run.steps_per_epoch)
     model.compile("sgd", losses, loss_weights, weighting=weighting)
-    model.optimizer = make_optimizer(config, model.trainable_variables, run.total_steps, run.steps_per_epoch)
+    shares = model.backbone_multipliers(config.backbone_lr_multiplier)
+    model.optimizer = make_optimizer(config, model.trainable_variables, run.total_steps, run.steps_per_epoch, shares)
     return model, weighting
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"weighting": "dws"}, {"weighting": "uncertainty"}, {"weighting": "dwa"}, {"model": "mgmtn", "mask_epochs": 0.0}],
+    [
+        {"weighting": "dws"},
+        {"weighting": "uncertainty", "backbone_lr_multiplier": 0.1},
+        {"weighting": "dwa"},
+        {"model": "mgmtn", "mask_epochs": 0.0},
+    ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
 def test_fit_is_our_loop(annotated_dir, tmp_path, changes):
@@ -62,7 +68,7 @@ def test_fit_is_our_loop(annotated_dir, tmp_path, changes):
     with precision("float64"):
         model, weighting = compiled_as(run)
     run_phases(run)
-    model.fit(run.training_dataset(0).map(_inputs_and_labels), steps_per_epoch=steps, verbose=0)
+    model.fit(run.training_dataset(0).map(inputs_and_labels), steps_per_epoch=steps, verbose=0)
     moved = 0
     for ours, by_fit in zip(run.model.variables, model.variables, strict=True):
         np.testing.assert_allclose(by_fit, ours, rtol=0, atol=1e-10, err_msg=ours.path)

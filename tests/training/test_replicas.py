@@ -10,15 +10,10 @@ from tests.training.small_run import small_config
 
 
 def weights_after_five_steps(replicas, faces_dir, workdir, **changes):
-    config = small_config(
-        faces_dir,
-        epochs=5 * 16 / 192,
-        precision="float64",
-        sync_batch_norm=True,
-        # Unknown labels fall unevenly on the replicas; only a global count of known labels makes them weigh the same.
-        **changes,
-    )
+    changes = {"epochs": 5 * 16 / 192, "precision": "float64", "sync_batch_norm": True, **changes}
+    config = small_config(faces_dir, **changes)
     data = open_data(config)
+    # Unknown labels fall unevenly on the replicas; only a global count of known labels makes them weigh the same.
     rng = np.random.default_rng(0)
     data.train.labels[rng.random(data.train.labels.shape) < 0.3] = -1
     run = Run(config, workdir, data, make_strategy(replicas))
@@ -27,10 +22,15 @@ def weights_after_five_steps(replicas, faces_dir, workdir, **changes):
     return run
 
 
-@pytest.mark.parametrize("weighting", ["dws", "uncertainty"])
-def test_two_replicas_equal_one(faces_dir, tmp_path, weighting):
-    one = weights_after_five_steps(1, faces_dir, tmp_path / "1", weighting=weighting)
-    two = weights_after_five_steps(2, faces_dir, tmp_path / "2", weighting=weighting)
+FINE_TUNING = {"frozen_epochs": 2 * 16 / 192, "epochs": 3 * 16 / 192, "backbone_lr_multiplier": 0.1}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"weighting": "dws"}, {"weighting": "uncertainty"}, FINE_TUNING], ids=["dws", "uncertainty", "frozen"]
+)
+def test_two_replicas_equal_one(faces_dir, tmp_path, changes):
+    one = weights_after_five_steps(1, faces_dir, tmp_path / "1", **changes)
+    two = weights_after_five_steps(2, faces_dir, tmp_path / "2", **changes)
     assert two.strategy.num_replicas_in_sync == 2
     for a, b in zip(one.model.get_weights(), two.model.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)
