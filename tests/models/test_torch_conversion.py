@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,32 +15,22 @@ from farkeras.config import published
 from farkeras.errors import FarkerasError
 from farkeras.models.backbones import build_backbone
 from farkeras.training.building import build_model
-from tests.models.torch_values import value
-from tests.models.torch_writer import old_file, safetensors_file, tensor
+from tests.models.torch_writer import network_file, safetensors_file, state_of
 from tests.training.small_run import GROUPING, small_config
 
-GOLDEN = np.load(Path(__file__).with_name("torch_golden.npz"))
+NETWORK = "torchvision mobilenet_v3_small"
 SIZE = (32, 32)
 STEM = "features.0.0.weight"  # (16, 3, 3, 3) in PyTorch
 
 
 @pytest.fixture(scope="module")
 def state():
-    """The tensors of torchvision's mobilenet_v3_small, with random numbers, as a wrapped model names them."""
-    names, shapes = GOLDEN["torchvision mobilenet_v3_small names"], GOLDEN["torchvision mobilenet_v3_small shapes"]
-    pairs = ((str(name), tuple(map(int, shape.split()))) for name, shape in zip(names, shapes, strict=True))
-    return {name: value(name, shape) if shape else np.zeros((), "float32") for name, shape in pairs}
+    return state_of(NETWORK)
 
 
 @pytest.fixture(scope="module")
-def source(state, tmp_path_factory):
-    """A file in the old form, with names that DataParallel made."""
-    records, storages = {}, {}
-    for key, (name, array) in enumerate(state.items()):
-        stride = tuple(step // 4 for step in array.strides)
-        records[f"module.{name}"] = tensor(array.shape, stride, length=array.size, key=str(key))
-        storages[str(key)] = (array.size, array.tobytes())
-    return old_file(tmp_path_factory.mktemp("source") / "mobilenet_v3_small.pth", records, storages)
+def source(tmp_path_factory):
+    return network_file(tmp_path_factory.mktemp("source") / "mobilenet_v3_small.pth", NETWORK)
 
 
 @pytest.fixture(scope="module")

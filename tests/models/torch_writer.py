@@ -3,6 +3,13 @@
 import json
 import struct
 import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from tests.models.torch_values import value as random_value
+
+GOLDEN = Path(__file__).with_name("torch_golden.npz")
 
 
 class Raw(bytes):
@@ -79,3 +86,21 @@ def safetensors_file(path, header, content=b""):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + content)
     return path
+
+
+def state_of(network):
+    """The names of a network's tensors, such as "torchvision mobilenet_v3_small", with random numbers."""
+    golden = np.load(GOLDEN)
+    pairs = zip(golden[f"{network} names"].tolist(), golden[f"{network} shapes"].tolist(), strict=True)
+    shapes = {name: tuple(map(int, shape.split())) for name, shape in pairs}
+    return {n: random_value(n, shape) if shape else np.zeros((), "float32") for n, shape in shapes.items()}
+
+
+def network_file(path, network):
+    """The weights of a network in the old form, with the names that DataParallel makes."""
+    records, storages = {}, {}
+    for key, (name, array) in enumerate(state_of(network).items()):
+        stride = tuple(step // array.itemsize for step in array.strides)
+        records[f"module.{name}"] = tensor(array.shape, stride, length=array.size, key=str(key))
+        storages[str(key)] = (array.size, array.tobytes())
+    return old_file(path, records, storages)
