@@ -14,6 +14,7 @@ __all__ = [
     "FARAMTN",
     "MGMTN",
     "MODELS",
+    "FaceAttributeModel",
     "LogitsModel",
     "MultiTaskModel",
     "SharedTrunk",
