@@ -22,6 +22,7 @@ def define(flags: Flags) -> None:
         "",
         "Weights to convert of a checkpoint with those of several networks, such as ema. Empty: the only ones.",
     )
+    flags.number("backbone_alpha", 1.0, "Width multiplier of the network, for the MobileNets.", 0.05)
 
 
 def main(options: Flags) -> None:
@@ -32,7 +33,7 @@ def main(options: Flags) -> None:
     with without_native_logs():
         from farkeras.models.torch_conversion import convert_state_dict
 
-        done = convert_state_dict(source, options.output, options.backbone, options.part)
+        done = convert_state_dict(source, options.output, options.backbone, options.part, options.backbone_alpha)
     counters = sum(name.endswith(".num_batches_tracked") for name in done.left_out)
     others = [name for name in done.left_out if not name.endswith(".num_batches_tracked")]
     left_out = [f"the classifier ({few(others)})"] if others else []

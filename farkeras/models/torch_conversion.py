@@ -28,7 +28,11 @@ class ConvertedWeights:
 
 
 def convert_state_dict(
-    source: str | os.PathLike, output: str | os.PathLike, backbone: str = "", part: str = ""
+    source: str | os.PathLike,
+    output: str | os.PathLike,
+    backbone: str = "",
+    part: str = "",
+    backbone_alpha: float = 1.0,
 ) -> ConvertedWeights:
     """Converts the weights of a PyTorch network to a `.keras` file. PyTorch is not needed, and no code is run.
 
@@ -41,6 +45,10 @@ def convert_state_dict(
         output: The `.keras` file to write; an existing file is replaced.
         backbone: The backbone to expect, such as `TorchResNet50`; by default the one that the tensors belong to.
         part: For a checkpoint with the weights of several networks, the one to convert, such as `ema`.
+        backbone_alpha: Width multiplier of the network, for the MobileNets.
+
+    Returns:
+        The backbone, and which tensors were used and left out.
 
     Raises:
         FarkerasError: The source cannot be read, holds anything but the tensors of one network, or its network is
@@ -52,7 +60,7 @@ def convert_state_dict(
     state = read_state_dict(source, part)
     with naming(source):
         name = backbone or architecture_of(state)
-        model = build_backbone(name, _SIZE)
+        model = build_backbone(name, _SIZE, backbone_alpha)
         left_out = load_state_dict(model, name, state)
     with writing(output, instead="output"), written_aside(output) as aside:
         model.save(aside)

@@ -77,6 +77,8 @@ def test_the_message_for_another_backbone_names_the_right_one(source, tmp_path):
     )
     with pytest.raises(FarkerasError, match=expected):
         build_backbone("MobileNetV3Small", SIZE, weights=str(source))
+    with pytest.raises(FarkerasError, match=r"does not fit TorchMobileNetV3Small: expected shape .* variant and width"):
+        farkeras.convert_state_dict(source, tmp_path / "name.keras", backbone_alpha=0.5)
     with pytest.raises(FarkerasError, match="Unknown backbone 'ResNet51'"):
         farkeras.convert_state_dict(source, tmp_path / "name.keras", "ResNet51")
     assert not list(tmp_path.iterdir())
