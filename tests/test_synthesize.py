@@ -19,7 +19,8 @@ from farkeras.data.sources.opening import open_source
 from farkeras.data.sources.source import filled_splits
 from farkeras.errors import FarkerasError
 from farkeras.synthetic import generate as generation
-from farkeras.synthetic.celeba import partition
+from farkeras.synthetic import sheet
+from farkeras.synthetic.celeba import file_name, partition
 from farkeras.synthetic.drawing import STYLES
 from farkeras.synthetic.generate import FaceSettings, draw_faces
 from farkeras.synthetic.lfwa import portraits
@@ -166,6 +167,27 @@ def test_the_held_out_style_has_the_same_lists_and_other_images(faces, held_out)
     assert set(standard) == set(other)
     for name, content in standard.items():
         assert (content == other[name]) == name.endswith(".txt"), name
+
+
+def test_the_held_out_style_has_a_lower_jpeg_quality(faces, held_out):
+    for index in range(5):
+        tables = []
+        for folder in (faces, held_out):
+            with Image.open(folder / "img_align_celeba" / file_name(index)) as image:
+                tables.append(sum(image.quantization[0]))
+        assert tables[0] < tables[1]
+
+
+def test_the_pairs_of_a_contact_sheet_are_drawn_in_its_style(held_out, tmp_path, monkeypatch):
+    styles = []
+
+    def drawn(_face, _rng, style):
+        styles.append(style)
+        return np.zeros((218, 178, 3), np.uint8), None
+
+    monkeypatch.setattr(sheet, "render", drawn)
+    write_contact_sheet(tmp_path / "sheet.png", held_out, rows=1, style="held_out")
+    assert styles == ["held_out"] * 80
 
 
 @pytest.mark.parametrize("layout", generation.LAYOUTS)
