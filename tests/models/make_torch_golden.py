@@ -1,6 +1,6 @@
 """Writes torch_golden.npz: what PyTorch's networks answer with the weights of torch_values.py. Run by hand.
 
-    pip install torch==2.13.0 torchvision timm resnest geffnet efficientnet_lite_pytorch
+    pip install torch==2.13.0 torchvision timm resnest efficientnet_lite_pytorch
     python -m tests.models.make_torch_golden
 
 The file has, for each network, the names and shapes of its state dict and, for each size, the first eight logits and
