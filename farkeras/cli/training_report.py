@@ -13,6 +13,7 @@ from farkeras.cli.console import make_console
 from farkeras.cli.progress import Bar
 from farkeras.data.learnable import advice_on_blanks, one_class
 from farkeras.models.base import shown_name
+from farkeras.models.mask_weights import FEW_IMAGES, shipped_settings
 from farkeras.report.summary import percent
 from farkeras.training.reporting import Listener
 from farkeras.training.validation import blind_loss
@@ -66,7 +67,11 @@ class ConsoleReport(Listener):
             anew = ", ".join(sorted({shown_name(path.split("/")[0]) for path in run.started_anew})) or "nothing"
             self._say(f"Initial weights from {run.config.init_from}; new: {anew}.")
         if run.mask_weights and not step:
-            self._say(f"Mask network: starts from {_MASK_STARTS.get(run.mask_weights, run.mask_weights)}.")
+            start = _MASK_STARTS.get(run.mask_weights, run.mask_weights)
+            few = run.mask_weights == "none" and run.config.mask_weights == "auto" and len(data.train) < FEW_IMAGES
+            flags = shipped_settings().replace("`mask", "--mask").replace("`", "")
+            advice = f" For few images, farkeras ships weights for {flags}." if few else ""
+            self._say(f"Mask network: starts from {start}.{advice}")
         self.trips = self.steps = 0
         self.seconds = self.waited = 0.0
         self.last_line = time.monotonic()

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import re
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,14 +15,15 @@ from farkeras.attributes import Attributes, Grouping, as_grouping
 from farkeras.config import Config
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.procedural import is_procedural
-from farkeras.errors import FarkerasError, first_line
+from farkeras.errors import FarkerasError
 from farkeras.files import as_path, written_aside
 from farkeras.flagfiles import FLAGS_FILE, read_flagfile
 from farkeras.layers import WSGSA
 from farkeras.models.base import FaceAttributeModel, LogitsModel
+from farkeras.models.keras_files import MODEL_FILE as MODEL_FILE
+from farkeras.models.keras_files import load_keras_file, model_path
 
 FORMAT_VERSION = 1
-MODEL_FILE = "model.keras"
 _MEMBER = "farkeras.json"
 
 
@@ -207,30 +207,6 @@ def load_model(path: str | os.PathLike) -> tuple[FaceAttributeModel, ModelMetada
     return load_keras_file(path), metadata
 
 
-def load_keras_file(path: Path) -> keras.Model:
-    """Loads a `.keras` file without running code in it; raises `FarkerasError` if it cannot be loaded."""
-    try:
-        # Safe mode: a file from an untrusted source must not run its own code.
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises many types
-        raise FarkerasError(
-            f"The model in {path} cannot be loaded: {_why_not_loaded(error)}. Expected layers of Keras or farkeras, or "
-            "classes registered with keras.saving.register_keras_serializable whose module was imported before."
-        ) from None
-
-
-def _why_not_loaded(error: BaseException) -> str:
-    causes: list[BaseException] = [error]
-    while cause := causes[-1].__cause__ or causes[-1].__context__:
-        causes.append(cause)
-    text = " ".join(map(str, causes))
-    if "unsafe" in text:
-        return "it contains Python code (a Lambda layer), which farkeras does not run for safety"
-    if unknown := re.search(r"Could not locate class '(\w+)'", text):
-        return f"Keras does not know the class {unknown[1]} in it"
-    return first_line(error)
-
-
 def check_keras() -> None:
     """Checks that Keras runs on TensorFlow in float32, because a keras.json of another project may change that.
 
@@ -284,22 +260,6 @@ def _places_now(path: Path) -> dict[str, str]:
     with suppress(FarkerasError):  # a flagfile of another version
         return read_flagfile(flags).paths() if path.name == MODEL_FILE and flags.exists() else {}
     return {}
-
-
-def model_path(path: str | os.PathLike) -> Path:
-    """Returns the `.keras` file that a workdir or path names; raises `FarkerasError` if there is none."""
-    path = as_path(path)
-    if path.is_dir():
-        if not (path / MODEL_FILE).is_file():
-            raise FarkerasError(
-                f"{path} holds no {MODEL_FILE}: expected the `workdir` of a training run after its first validation. "
-                "Train first, or wait for the first validation."
-            )
-        path = path / MODEL_FILE
-    if not path.is_file():
-        looked = "" if path.is_absolute() else f" in {Path.cwd()}"
-        raise FarkerasError(f"No model at {path}{looked}: expected a training run's workdir or a .keras file.")
-    return path
 
 
 def copy_matching_weights(source: FaceAttributeModel, target: FaceAttributeModel) -> list[str]:

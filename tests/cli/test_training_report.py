@@ -257,6 +257,15 @@ def test_where_the_masks_start_is_named(run, start, named):
     assert "Mask network" not in text(continued)
 
 
+def test_few_images_without_shipped_masks_get_advice(run):
+    report = report_of()
+    run.mask_weights = "none"
+    run.data.train = Examples(("a",), np.arange(1998).astype(str), np.array([[0], [1]] * 999, np.int8))
+    report.on_start(run, 0)
+    advice = "For few images, farkeras ships weights for --mask_widths=8,16,24,32,64 and --mask_stride=2"
+    assert advice in text(report)
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599, "59:59"), (3600, "1:00:00"), (90061, "25:01:01")],
