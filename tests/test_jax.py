@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import farkeras
+from farkeras.losses import MaskedBinaryCrossentropy
 from farkeras.models import FARAMTN, MGMTN
+from farkeras.optimizers import AdamW
 from tests.small_backbone import residual_backbone
 
 pytest.importorskip("jax", reason="jax is not installed: the layers are not tried on a second Keras backend")
@@ -25,6 +27,7 @@ import farkeras.models
 assert "tensorflow" not in sys.modules, "the models load TensorFlow"
 folder = sys.argv[1]
 model = keras.saving.load_model(folder + "/model.keras")
+assert set(model.optimizer.multipliers) == {0.1, 1.0}
 outputs = model(np.load(folder + "/images.npy"))
 np.savez(folder + "/outputs.npz", **{name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()})
 """
@@ -52,6 +55,7 @@ def mgmtn():
 def test_a_model_saved_by_tensorflow_gives_the_same_outputs(make, tmp_path):
     keras.utils.set_random_seed(0)
     model = make()
+    model.compile(AdamW(1e-3, model.backbone_multipliers(0.1)), MaskedBinaryCrossentropy())
     images = np.random.default_rng(0).uniform(0, 255, (3, 48, 40, 3)).astype("float32")
     model.save(tmp_path / "model.keras")
     np.save(tmp_path / "images.npy", images)

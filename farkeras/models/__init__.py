@@ -1,7 +1,8 @@
 """The models FAR-AMTN and MGMTN, and the baseline that they are compared with."""
 
-# A file that Keras saved during training also names metrics, so importing the models registers the metrics.
-import farkeras.metrics.masked_metrics  # noqa: F401 - imported for its effect
+# A file that Keras saved during training also names metrics and the optimizer, so importing the models registers them.
+import farkeras.metrics.masked_metrics
+import farkeras.optimizers  # noqa: F401 - both are imported for their effect
 from farkeras.models.base import FaceAttributeModel, LogitsModel
 from farkeras.models.baselines import SharedTrunk
 from farkeras.models.batch_norms import suit_batch_norms
