@@ -17,6 +17,11 @@ RECIPES = {
     "everything, 1e-3": {"frozen_epochs": 0, "backbone_lr_multiplier": 1, "learning_rate": 1e-3},
     "everything, 3e-4": {"frozen_epochs": 0, "backbone_lr_multiplier": 1, "learning_rate": 3e-4},
     "backbone at 0.1, 1e-3": {"frozen_epochs": 0, "backbone_lr_multiplier": 0.1, "learning_rate": 1e-3},
+    "frozen for 1, then backbone at 0.5, 1e-3": {
+        "frozen_epochs": 1,
+        "backbone_lr_multiplier": 0.5,
+        "learning_rate": 1e-3,
+    },
     "frozen, then everything, 1e-3": {"frozen_epochs": 3, "backbone_lr_multiplier": 1, "learning_rate": 1e-3},
     "frozen, then backbone at 0.3, 1e-3": {"frozen_epochs": 3, "backbone_lr_multiplier": 0.3, "learning_rate": 1e-3},
     "frozen, then backbone at 0.1, 1e-3": {"frozen_epochs": 3, "backbone_lr_multiplier": 0.1, "learning_rate": 1e-3},
