@@ -26,8 +26,11 @@ def main() -> None:
     parser.add_argument("faces", nargs="+", type=Path, help="folders of faces with keypoints")
     parser.add_argument("--flagfile", default="masks_procedural", help="settings of the network and its input")
     parser.add_argument("--image_size", default="", help="height,width of the input instead of the flagfile's")
+    parser.add_argument("--mask_stride", type=int, help="stride of the masks instead of the flagfile's")
     options = parser.parse_args()
     config = farkeras.load_config(options.flagfile)
+    if options.mask_stride:
+        config = dataclasses.replace(config, mask_stride=options.mask_stride)
     if options.image_size:
         height, width = map(int, options.image_size.split(","))
         config = dataclasses.replace(config, image_size=(height, width))

@@ -72,7 +72,7 @@ def test_what_the_wheel_holds(wheel):
             assert archive.read(f"farkeras/{Path(script).name}") == (ROOT / script).read_bytes()
         for flags in (ROOT / "configs").glob("*.flags"):
             assert archive.read(f"farkeras/configs/{flags.name}") == flags.read_bytes()
-    assert "farkeras/models/shipped_masks/widths_8_16_24_32_64_stride_2.keras" in names
+    assert {f"farkeras/models/shipped_masks/widths_8_16_24_32_64_stride_{stride}.keras" for stride in (2, 4)} <= names
     tracked = subprocess.run(["git", "ls-files", "farkeras"], cwd=ROOT, capture_output=True, text=True).stdout.split()
     missing = (
         {name for name in tracked if Path(name).exists() and "/dummy_data/" not in name} - names - {"farkeras/configs"}

@@ -105,9 +105,10 @@ def found_faces(tmp_path_factory):
     return folder, splits[0]
 
 
-def test_the_shipped_masks_fit_faces_that_they_have_not_seen(found_faces):
+@pytest.mark.parametrize("name", ["demo_mgmtn", "demo_mgmtn_mobile"])
+def test_the_shipped_masks_fit_faces_that_they_have_not_seen(found_faces, name):
     folder, examples = found_faces
-    config = load_config("demo_mgmtn")
+    config = load_config(name)
     model = mask_model(config)
     load_mask_weights(model.get_layer("aml"), "shipped")
     keypoints = load_keypoints(str(folder), examples.paths)
