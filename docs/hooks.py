@@ -22,6 +22,7 @@ from mkdocs.structure.files import File, Files
 from farkeras.cli.commands import PACKAGE, commands
 from farkeras.cli.flags import Flags
 from farkeras.config import Config
+from farkeras.models.presets import PRESETS
 
 REPOSITORY = PACKAGE.parent
 SHARED_PAGES = {
@@ -43,7 +44,8 @@ _REQUIRED, _PER_PROCESSOR, _THIS_MACHINE = "required", "one for each processor",
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages that are made from the code."""
-    for path, content in (("commands", commands_page()), ("settings", settings_page())):
+    pages = {"commands": commands_page(), "settings": settings_page(), "presets": presets_page()}
+    for path, content in pages.items():
         files.append(File.generated(config, f"reference/{path}.md", content=content))
     for name in SHARED_FILES:
         files.append(File.generated(config, f"serving/{name}", abs_src_path=str(REPOSITORY / "serving" / name)))
@@ -82,6 +84,27 @@ def on_page_content(html: str, page: Any, config: MkDocsConfig, files: Files) ->
         html,
         flags=re.DOTALL,
     )
+
+
+def presets_page() -> str:
+    """All presets with their architecture and cost."""
+    lines = [
+        "# Presets",
+        "",
+        'A preset is a model by name. `farkeras.models.FARAMTN.from_preset("far_amtn_resnet50")` builds one with',
+        "random weights; its flagfile, on the page [Configurations](../configurations.md), trains it, with the",
+        "preprocessing and the initial weights that it names. No preset has trained weights of its own. Parameters and",
+        "multiply-adds are those for CelebA's 40 attributes and one image (`python benchmarks/presets.py`).",
+        "",
+        "| Preset | Model | Backbone | Input | Parameters | Multiply-adds | Flagfile |",
+        "| --- | --- | --- | --- | ---: | ---: | --- |",
+    ]
+    for preset in PRESETS:
+        config = preset.config
+        size = " x ".join(map(str, config.image_size))
+        cells = (f"`{preset.name}`", f"`{config.model}`", config.backbone, size, f"{preset.parameters:,}")
+        lines.append(f"| {' | '.join(cells)} | {preset.multiply_adds:,} M | `{preset.flagfile}` |")
+    return "\n".join(lines) + "\n"
 
 
 def settings_page() -> str:

@@ -6,8 +6,9 @@
     farkeras.export_run("runs/celeba", formats=["saved_model", "tflite", "onnx"])
     farkeras.load("runs/celeba")(["photo.jpg"])
 
-`farkeras.layers`, `.models`, `.losses`, `.optimizers`, `.weighting` and `.metrics` hold the Keras objects. `import farkeras` does not
-import TensorFlow; the first name that needs TensorFlow does. `__init__.pyi` lists the public names and their modules.
+`farkeras.layers`, `.models`, `.losses`, `.optimizers`, `.weighting` and `.metrics` hold the Keras objects.
+`import farkeras` does not import TensorFlow; the first name that needs TensorFlow does. `__init__.pyi` lists the public
+names and their modules.
 """
 
 import sys

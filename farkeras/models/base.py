@@ -7,11 +7,13 @@ from urllib.parse import quote, unquote
 import keras
 from keras import layers, ops
 
-from farkeras.attributes import Grouping
+from farkeras.attributes import Attributes, Grouping, as_grouping
 from farkeras.config import Config
+from farkeras.errors import FarkerasError
 from farkeras.losses import MaskedBinaryCrossentropy, sum_by_group
 from farkeras.models.backbones import build_backbone
 from farkeras.models.multi_task import MultiTaskModel, Tensors, WeighedTasks, mean_part, output_part
+from farkeras.models.presets import find_preset
 
 Outputs = dict[str, keras.KerasTensor]
 
@@ -114,6 +116,29 @@ class FaceAttributeModel(LogitsModel):
             "backbone_weights": config.backbone_weights,
         }
         return cls(**common, **cls.options_of(config))
+
+    @classmethod
+    def from_preset(
+        cls, name: str, attributes: Attributes | None = None, backbone_weights: str = "none", **options: Any
+    ) -> Self:
+        """Builds the model of a preset: `FARAMTN.from_preset("far_amtn_resnet50")`.
+
+        Args:
+            name: A preset of this class; `python -m farkeras.presets` lists them.
+            attributes: The attributes and their groups, as for the constructor; by default those of the preset.
+            backbone_weights: As for the constructor. No preset has trained weights of its own.
+            **options: Other arguments of the constructor, which replace those of the preset.
+
+        Raises:
+            FarkerasError: There is no such preset, or it is one of another model.
+        """
+        preset = find_preset(name)
+        config = preset.config
+        if preset.model not in (each.__name__ for each in cls.__mro__):
+            raise FarkerasError(f"{name} is a preset of {preset.model}, not of {cls.__name__}. Use {preset.model}.")
+        common = {"backbone": config.backbone, "backbone_alpha": config.backbone_alpha, **cls.options_of(config)}
+        common |= {"image_size": config.image_size, "backbone_weights": backbone_weights} | options
+        return cls(as_grouping(config.grouping if attributes is None else attributes), **common)
 
     @staticmethod
     def options_of(config: Config) -> dict[str, Any]:
