@@ -22,7 +22,10 @@ from mkdocs.structure.files import File, Files
 from farkeras.cli.commands import PACKAGE, commands
 from farkeras.cli.flags import Flags
 from farkeras.config import Config
-from farkeras.models.presets import PRESETS
+from farkeras.native_logs import without_native_logs
+
+with without_native_logs():  # Keras imports TensorFlow
+    from farkeras.models.presets import PRESETS
 
 REPOSITORY = PACKAGE.parent
 SHARED_PAGES = {
@@ -96,13 +99,13 @@ def presets_page() -> str:
         "preprocessing and the initial weights that it names. No preset has trained weights of its own. Parameters and",
         "multiply-adds are those for CelebA's 40 attributes and one image (`python benchmarks/presets.py`).",
         "",
-        "| Preset | Model | Backbone | Input | Parameters | Multiply-adds | Flagfile |",
-        "| --- | --- | --- | --- | ---: | ---: | --- |",
+        "| Preset | Backbone | Input | Parameters | Multiply-adds | Flagfile |",
+        "| --- | --- | --- | ---: | ---: | --- |",
     ]
     for preset in PRESETS:
         config = preset.config
         size = " x ".join(map(str, config.image_size))
-        cells = (f"`{preset.name}`", f"`{config.model}`", config.backbone, size, f"{preset.parameters:,}")
+        cells = (f"`{preset.name}`", config.backbone, size, f"{preset.parameters:,}")
         lines.append(f"| {' | '.join(cells)} | {preset.multiply_adds:,} M | `{preset.flagfile}` |")
     return "\n".join(lines) + "\n"
 
