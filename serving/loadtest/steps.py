@@ -83,9 +83,10 @@ def closed_step(
         if compare:
             compared = compare(callers, seconds / ROUNDS)
             in_process.add(compared)
-            ratios.append(served.throughput / compared.throughput)
+            if compared.throughput:  # on a busy machine, a short round may end before the first answer
+                ratios.append(served.throughput / compared.throughput)
     name = f"{callers} caller{'s' if callers > 1 else ''}"
-    return Step(name, load, in_process, median(ratios)) if compare else Step(name, load)
+    return Step(name, load, in_process, median(ratios)) if ratios else Step(name, load)
 
 
 def open_step(address: str, requests: Sequence[bytes], rate: float, seconds: float) -> Step:

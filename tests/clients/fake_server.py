@@ -63,14 +63,16 @@ class FakeModel:
 def serve(kind, model, port=0, tls=None):
     """Serves over "grpc" or "rest" at a port of this machine, encrypted with the files (certificate, key) of `tls`.
 
-    Gives the address.
+    Gives the address: 127.0.0.1, because another process may have the port on the other address of localhost. The
+    certificates are those of localhost.
     """
-    with (_grpc if kind == "grpc" else _rest)(model, port, tls) as port:
-        yield f"localhost:{port}"
+    host = "localhost" if tls else "127.0.0.1"
+    with (_grpc if kind == "grpc" else _rest)(model, host, port, tls) as port:
+        yield f"{host}:{port}"
 
 
 @contextmanager
-def _grpc(model, port, tls):
+def _grpc(model, host, port, tls):
     def asked(request, context):
         model.headers, spec = dict(context.invocation_metadata()), request.model_spec
         model.asked_for = (spec.name, spec.version.value if spec.HasField("version") else None, spec.version_label)
@@ -108,9 +110,9 @@ def _grpc(model, port, tls):
     )
     if tls:
         certificate, key = (path.read_bytes() for path in tls)
-        port = server.add_secure_port(f"localhost:{port}", grpc.ssl_server_credentials([(key, certificate)]))
+        port = server.add_secure_port(f"{host}:{port}", grpc.ssl_server_credentials([(key, certificate)]))
     else:
-        port = server.add_insecure_port(f"localhost:{port}")
+        port = server.add_insecure_port(f"{host}:{port}")
     server.start()
     yield port
     model.may_answer.set()
@@ -118,7 +120,7 @@ def _grpc(model, port, tls):
 
 
 @contextmanager
-def _rest(model, port, tls):
+def _rest(model, host, port, tls):
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -159,7 +161,7 @@ def _rest(model, port, tls):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("localhost", port), Handler)
+    server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -59,7 +59,7 @@ def test_errors_are_one_line(command, model):
     done = command("good.jpg", "--model=faces")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: localhost:")
+    assert line.startswith("error: 127.0.0.1:")
     assert "NOT_FOUND: Servable not found for request: Latest(faces)." in line
 
 
