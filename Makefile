@@ -16,8 +16,10 @@ FACES := data/celeba_procedural
 MASK_FACES := data/masks_procedural
 SHIPPED_MASKS := farkeras/models/shipped_masks
 ASTRONAUT := data/astronaut.png
+HELD_OUT := data/celeba_held_out
+MOBILENET := data/mobilenet_v2-b0353104.pth
 
-.PHONY: demo demo-mgmtn mask-weights test test-oldest test-torch docs soak lint format protos install clean
+.PHONY: demo demo-mgmtn demo-pretrained mask-weights test test-oldest test-torch docs soak lint format protos install clean
 
 install: .venv/installed
 
@@ -47,6 +49,12 @@ $(FACES): | .venv/installed
 $(MASK_FACES): | .venv/installed
 	$(BIN)/python -m farkeras.synthesize --num_images=6000 --seed=1 --output=$(MASK_FACES)
 
+$(HELD_OUT): | .venv/installed
+	$(BIN)/python -m farkeras.synthesize --num_images=6000 --seed=0 --style=held_out --output=$(HELD_OUT)
+
+$(MOBILENET): | .venv/installed
+	$(BIN)/python .ci/mobilenet.py $(MOBILENET)
+
 $(ASTRONAUT): | .venv/installed
 	mkdir -p $(@D)
 	$(BIN)/python -c "import skimage; skimage.io.imsave('$@', skimage.data.astronaut())"
@@ -57,6 +65,13 @@ demo: $(FACES) $(ASTRONAUT)
 	$(BIN)/python export/export_saved_model.py --workdir=runs/demo
 	$(BIN)/python -m farkeras.evaluate --workdir=runs/demo
 	$(BIN)/python -m farkeras.predict $(ASTRONAUT) --workdir=runs/demo
+
+# FAR-AMTN from ImageNet weights: the same steps, and the evaluation on faces that are drawn in another style.
+demo-pretrained: $(FACES) $(HELD_OUT) $(MOBILENET) $(ASTRONAUT)
+	$(BIN)/python -m farkeras.train --flagfile=configs/demo_pretrained.flags --workdir=runs/demo_pretrained
+	$(BIN)/python -m farkeras.evaluate --workdir=runs/demo_pretrained
+	$(BIN)/python -m farkeras.evaluate --workdir=runs/demo_pretrained --data_dir=$(HELD_OUT) --output=runs/demo_pretrained/held_out
+	$(BIN)/python -m farkeras.predict $(ASTRONAUT) --workdir=runs/demo_pretrained
 
 # MGMTN: the same steps, with masks from keypoints, and with the regions drawn on the photograph.
 demo-mgmtn: $(FACES) $(ASTRONAUT)

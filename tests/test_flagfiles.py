@@ -223,7 +223,7 @@ def test_size_of_the_models_for_phones(name, parameters):
 
 def test_there_are_configs():
     of_both = {"celeba", "celeba_mgmtn", "celeba_mgmtn_mobile", "celeba_mobile"}
-    others = {"lfwa", "masks_procedural", "own_small"}
+    others = {"demo_pretrained", "lfwa", "masks_procedural", "own_small"}
     expected = of_both | {name.replace("celeba", "demo") for name in of_both} | others
     assert {path.stem for path in CONFIGS} == expected
 
