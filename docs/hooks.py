@@ -156,7 +156,7 @@ class _Listed(Flags):
 
     def __init__(self) -> None:
         super().__init__()
-        self.__dict__.update({"own": [], "defaults": {}, "of_settings": None})
+        self.__dict__.update({"defaults": {}, "of_settings": None})
 
     def text(self, name: str, default: str, help: str) -> None:
         super().text(name, default, help)

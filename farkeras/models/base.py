@@ -1,6 +1,7 @@
 """The base classes of all models: named attributes in groups, and a dict of outputs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
@@ -101,12 +102,13 @@ class FaceAttributeModel(LogitsModel):
         self.grouping, self.image_size, self._config = grouping, tuple(network.input_shape[1:3]), config
 
     @classmethod
-    def from_settings(cls, config: Config, grouping: Grouping) -> Self:
+    def from_settings(cls, config: Config, grouping: Grouping, **options: Any) -> Self:
         """Builds the model of a run with its initial weights.
 
         Args:
             config: The settings of the run.
             grouping: The attributes and their groups.
+            **options: Arguments of the constructor that replace those of the settings.
         """
         common: dict[str, Any] = {
             "attributes": grouping,
@@ -115,7 +117,7 @@ class FaceAttributeModel(LogitsModel):
             "backbone_alpha": config.backbone_alpha,
             "backbone_weights": config.backbone_weights,
         }
-        return cls(**common, **cls.options_of(config))
+        return cls(**common | cls.options_of(config) | options)
 
     @classmethod
     def from_preset(
@@ -133,12 +135,11 @@ class FaceAttributeModel(LogitsModel):
             FarkerasError: There is no such preset, or it is one of another model.
         """
         preset = find_preset(name)
-        config = preset.config
         if preset.model not in (each.__name__ for each in cls.__mro__):
             raise FarkerasError(f"{name} is a preset of {preset.model}, not of {cls.__name__}. Use {preset.model}.")
-        common = {"backbone": config.backbone, "backbone_alpha": config.backbone_alpha, **cls.options_of(config)}
-        common |= {"image_size": config.image_size, "backbone_weights": backbone_weights} | options
-        return cls(as_grouping(config.grouping if attributes is None else attributes), **common)
+        config = replace(preset.config, backbone_weights=backbone_weights)
+        grouping = as_grouping(config.grouping if attributes is None else attributes)
+        return cls.from_settings(config, grouping, **options)
 
     @staticmethod
     def options_of(config: Config) -> dict[str, Any]:
