@@ -1,7 +1,7 @@
 import keras
 from keras import layers, ops
 
-from farkeras.models.torch_layers import check_no_weights, convolution, he_normal
+from farkeras.models.torch_layers import check_no_weights, convolution, he_normal, resnet50_stages
 
 
 def ResNeSt50(
@@ -45,15 +45,7 @@ def ResNeSt50(
     x = input_tensor
     for i, (width, stride) in enumerate([(32, 2), (32, 1), (64, 1)], start=1):
         x = convolution(x, width, 3, stride, f"stem_conv{i}", f"stem_bn{i}")
-    # Padding with zeros does not change the maximum, because x >= 0.
-    x = layers.MaxPooling2D(3, 2, name="stem_pool")(layers.ZeroPadding2D(1, name="stem_pool_pad")(x))
-    for stage, (width, blocks) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)], start=1):
-        for block in range(1, blocks + 1):
-            stride = 2 if block == 1 and stage > 1 else 1
-            x = _bottleneck(x, width, stride, block == 1, f"stage{stage}_block{block}")
-    if include_top:
-        x = layers.GlobalAveragePooling2D(name="pool")(x)
-        x = layers.Dense(classes, name="fc")(x)
+    x = resnet50_stages(x, _bottleneck, classes * include_top)
     return keras.Model(keras.utils.get_source_inputs(input_tensor), x, name="resnest50")
 
 

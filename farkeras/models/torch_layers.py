@@ -1,5 +1,6 @@
 """What the backbones that equal PyTorch's networks share: convolution units, widths and the normalisation of images."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import keras
@@ -14,6 +15,31 @@ STD = np.array([0.229, 0.224, 0.225], "float32") * 255
 def preprocess_input(x: keras.KerasTensor) -> keras.KerasTensor:
     """Normalises RGB in 0..255 to zero mean and unit standard deviation per channel, measured on ImageNet."""
     return (x - MEAN) / STD
+
+
+def resnet50_stages(
+    x: keras.KerasTensor, bottleneck: Callable[..., keras.KerasTensor], classes: int
+) -> keras.KerasTensor:
+    """Applies what follows the stem of a 50-layer ResNet: max pooling, 16 blocks in four stages, and the classifier.
+
+    Args:
+        x: Output of the stem, not negative, `(batch, height, width, 64)`.
+        bottleneck: Applies a block: `bottleneck(x, width, stride, project, name)`; its output has `4 * width` channels.
+        classes: Number of classes; 0 leaves out global average pooling and the linear classifier.
+
+    Returns:
+        `(batch, height / 16, width / 16, 2048)`, sizes rounded up, or logits `(batch, classes)`.
+    """
+    # Padding with zeros does not change the maximum, because x >= 0.
+    x = layers.MaxPooling2D(3, 2, name="stem_pool")(layers.ZeroPadding2D(1, name="stem_pool_pad")(x))
+    for stage, (width, blocks) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)], start=1):
+        for block in range(1, blocks + 1):
+            stride = 2 if block == 1 and stage > 1 else 1
+            x = bottleneck(x, width, stride, block == 1, f"stage{stage}_block{block}")
+    if classes:
+        x = layers.GlobalAveragePooling2D(name="pool")(x)
+        x = layers.Dense(classes, name="fc")(x)
+    return x
 
 
 def convolution(

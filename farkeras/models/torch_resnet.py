@@ -1,7 +1,7 @@
 import keras
 from keras import layers
 
-from farkeras.models.torch_layers import check_no_weights, convolution
+from farkeras.models.torch_layers import check_no_weights, convolution, resnet50_stages
 
 
 def TorchResNet50(
@@ -32,15 +32,7 @@ def TorchResNet50(
     """
     check_no_weights("TorchResNet50", weights)
     x = convolution(input_tensor, 64, 7, 2, "stem_conv", "stem_bn")
-    # Padding with zeros does not change the maximum, because x >= 0.
-    x = layers.MaxPooling2D(3, 2, name="stem_pool")(layers.ZeroPadding2D(1, name="stem_pool_pad")(x))
-    for stage, (width, blocks) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)], start=1):
-        for block in range(1, blocks + 1):
-            stride = 2 if block == 1 and stage > 1 else 1
-            x = _bottleneck(x, width, stride, block == 1, f"stage{stage}_block{block}")
-    if include_top:
-        x = layers.GlobalAveragePooling2D(name="pool")(x)
-        x = layers.Dense(classes, name="fc")(x)
+    x = resnet50_stages(x, _bottleneck, classes * include_top)
     return keras.Model(keras.utils.get_source_inputs(input_tensor), x, name="torch_resnet50")
 
 
