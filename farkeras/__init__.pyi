@@ -12,6 +12,7 @@ from .data.packing import pack_data_set as pack_data_set
 from .data.sources.opening import open_source as open_source
 from .data.sources.source import filled_splits as filled_splits
 from .errors import FarkerasError as FarkerasError
+from .errors import Stopped as Stopped
 from .exporters.reference import ParityImages as ParityImages
 from .exporters.run import export_run as export_run
 from .flagfiles import load_config as load_config
@@ -28,6 +29,7 @@ from .training.comparison import compare_models as compare_models
 from .training.datasets import load_datasets as load_datasets
 from .training.evaluation import evaluate_run as evaluate_run
 from .training.mask_training import train_mask_network as train_mask_network
+from .training.preemption import StopRequest as StopRequest
 from .training.run import train_and_evaluate as train_and_evaluate
 
 __version__: str

@@ -7,8 +7,35 @@ class FarkerasError(Exception):
     """An error that the user can correct, such as a wrong file, setting or photograph.
 
     The message has one or two sentences. They name the thing, what was expected, what was received, and the fix.
-    Commands print the message without a traceback and exit with code 1 (see `farkeras.cli.run.call`).
+    Commands print the message without a traceback and exit with `exit_code` (see `farkeras.cli.run.call`).
+
+    Attributes:
+        exit_code: 1, except for the subclasses.
     """
+
+    exit_code = 1
+
+
+class Stopped(FarkerasError):
+    """A run was asked to stop. Its checkpoint is saved, and the same command continues it.
+
+    Args:
+        message: The message.
+        exit_code: The exit code: 143 after SIGTERM, 130 after Ctrl-C.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class WorkerLost(FarkerasError):
+    """A run on several machines lost a worker, or a worker did not come.
+
+    The exit code 75 is `EX_TEMPFAIL`: the same command on every machine continues the run from its last checkpoint.
+    """
+
+    exit_code = 75
 
 
 def and_more(names: Sized) -> str:

@@ -1,10 +1,15 @@
-"""Trains a model: `python -m farkeras.train --flagfile=configs/celeba.flags --data_dir=DIR --workdir=RUN`."""
+"""Trains a model: `python -m farkeras.train --flagfile=configs/celeba.flags --data_dir=DIR --workdir=RUN`.
+
+The same command continues a run that was stopped. SIGTERM and Ctrl-C end the current training step and save a
+checkpoint; the exit code is then 143 or 130. A second signal ends the process at once.
+"""
 
 import shlex
 
 from farkeras.cli.flags import Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
+from farkeras.cli.signals import stop_on_signals
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import without_native_logs
 
@@ -19,12 +24,13 @@ def main(options: Flags) -> int:
     with without_native_logs():
         from farkeras.cli.training_report import ConsoleReport
         from farkeras.models.model_file import MODEL_FILE
+        from farkeras.training.preemption import StopRequest
         from farkeras.training.run import train_and_evaluate
 
-    report = ConsoleReport()
+    report, stop = ConsoleReport(), StopRequest()
     try:
-        with ProgressDisplay(report.console, "Unpacking", "files") as unpacking:
-            run = train_and_evaluate(config, options.workdir, [report], unpacking)
+        with ProgressDisplay(report.console, "Unpacking", "files") as unpacking, stop_on_signals(stop):
+            run = train_and_evaluate(config, options.workdir, [report], unpacking, stop)
     finally:
         report.stop()
     if not (run.workdir / MODEL_FILE).exists():

@@ -11,7 +11,7 @@ from typing import NoReturn
 from absl import logging
 
 from farkeras.cli.flags import Flags
-from farkeras.errors import FarkerasError
+from farkeras.errors import FarkerasError, Stopped
 from farkeras.files import escape_output, reason
 
 HELP = ("--help", "-help", "--helpshort", "--helpfull", "-h", "-?")
@@ -37,7 +37,8 @@ def run_command(define: Callable[[Flags], None], main: Callable[[Flags], int | N
 def call(define: Callable[[Flags], None], main: Callable[[Flags], int | None], argv: Sequence[str]) -> int:
     """Defines the flags, parses `argv`, calls `main(options)` and returns the exit code.
 
-    A `FarkerasError` or a failed read or write prints one line on stderr and returns 1. Ctrl-C returns 130.
+    A `FarkerasError` or a failed read or write prints one line on stderr and returns 1, or the `exit_code` of the
+    error. Ctrl-C returns 130.
     """
     options = Flags()
     define(options)
@@ -52,9 +53,12 @@ def call(define: Callable[[Flags], None], main: Callable[[Flags], int | None], a
         code = main(options) or 0
         sys.stdout.flush()
         return code
+    except Stopped as stopped:
+        print(options.as_flags(str(stopped)), file=sys.stderr)
+        return stopped.exit_code
     except FarkerasError as error:
         print(f"error: {options.as_flags(str(error))}", file=sys.stderr)
-        return 1
+        return error.exit_code
     except BrokenPipeError:  # the reader, such as `| head`, has ended
         return 1
     except Exception as error:

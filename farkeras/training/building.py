@@ -29,6 +29,7 @@ from farkeras.progress import Progress
 from farkeras.training.checkpoints import RunState, newest_checkpoint
 from farkeras.training.devices import make_strategy, precision
 from farkeras.training.phases import FROZEN_BACKBONE, make_phases
+from farkeras.training.preemption import StopRequest
 from farkeras.weighting import make_weighting
 
 CHECKPOINTS = "checkpoints"
@@ -102,6 +103,7 @@ class Run:
         workdir: Folder of the run.
         data: The data, from `open_data`.
         strategy: The devices; by default those of `config.replicas`.
+        stop: The request that may stop the run.
 
     Attributes:
         phases: The phases of training, in order.
@@ -119,9 +121,14 @@ class Run:
     """
 
     def __init__(
-        self, config: Config, workdir: Path, data: Data, strategy: tf.distribute.Strategy | None = None
+        self,
+        config: Config,
+        workdir: Path,
+        data: Data,
+        strategy: tf.distribute.Strategy | None = None,
+        stop: StopRequest | None = None,
     ) -> None:
-        self.config, self.workdir, self.data = config, workdir, data
+        self.config, self.workdir, self.data, self.stop = config, workdir, data, stop or StopRequest()
         self.strategy = strategy or make_strategy(config.replicas)
         replicas = self.strategy.num_replicas_in_sync
         if config.batch_size % replicas:
@@ -188,6 +195,8 @@ class Run:
             if "validation" in record:
                 self.undecodable_validation = record["validation"].get("undecodable", self.undecodable_validation)
                 self.without_better = record.get("without_better", 0)
+                if record["best"]:  # the checkpoint may be older than the validation, see `run_phases`
+                    self.state.best.assign(record["validation"][self.config.select_by])
 
     def _start_masks(self, config: Config) -> str:
         """Gives the mask network its initial weights, and returns where they come from."""

@@ -9,6 +9,7 @@ import tensorflow as tf
 from farkeras.data.pipeline import ShuffledOrder, check_undecodable, find_undecodable, left_out
 from farkeras.training.building import METRICS_FILE, Run
 from farkeras.training.phases import Phase
+from farkeras.training.preemption import BrokenOff
 from farkeras.training.reporting import Listener, MetricsFile, TensorBoard
 from farkeras.training.validation import validate
 
@@ -23,6 +24,7 @@ def run_phases(run: Run, listeners: Sequence[Listener] = ()) -> None:
     Raises:
         FarkerasError: The checkpoint does not match the run, the disk has no space for the next checkpoints, too many
             images are undecodable, or the loss is not finite.
+        Stopped: The run was asked to stop, see `StopRequest`. A checkpoint is saved.
     """
     metrics = MetricsFile(run.workdir / METRICS_FILE)
     listeners = [metrics, TensorBoard(run.workdir / "tensorboard"), *listeners]
@@ -30,7 +32,8 @@ def run_phases(run: Run, listeners: Sequence[Listener] = ()) -> None:
         resumed = run.state.restore()
     step = int(run.state.step)
     metrics.cut_back(step)
-    run.recall(metrics.read())
+    history = metrics.read()
+    run.recall(history)
     if not run.finished:
         run.check_room()
     for listener in listeners:
@@ -40,34 +43,67 @@ def run_phases(run: Run, listeners: Sequence[Listener] = ()) -> None:
         iterator = iter(run.strategy.experimental_distribute_dataset(dataset))
     eval_every_steps = max(1, round(run.config.eval_every_epochs * run.steps_per_epoch))
     checkpoint_every_steps = run.config.checkpoint_every_steps
+
+    def due(step: int) -> bool:
+        return step % eval_every_steps == 0 or step == run.total_steps
+
+    saved, run.stop.heeded = step, True
+    broken_off = step > 0 and due(step) and not any(r["step"] == step and "validation" in r for r in history)
     for phase in run.phases:
-        if step < phase.end and not run.finished:
+        first_validate = broken_off and step <= phase.end
+        if first_validate or (step < phase.end and not run.finished):
             phase.begin()
-        while step < phase.end and not run.finished:
+        if first_validate:
+            broken_off = not _validate(run, phase, step, listeners)
+            saved = saved if broken_off else _save(run)
+        while step < phase.end and not run.finished and not run.stop.reason:
             # The next steps with a validation and with a checkpoint.
             marks = [(step // every + 1) * every for every in (eval_every_steps, checkpoint_every_steps)]
             new_step = min(*marks, step + run.config.steps_per_loop, phase.end)
             record = _train_some(run, phase, iterator, step, new_step)
             for listener in listeners:
                 listener.on_train(run, record)
-            step = new_step
-            validated = step % eval_every_steps == 0 or step == run.total_steps
-            if validated:
-                record = validate(run, phase, step)
-                for listener in listeners:
-                    listener.on_validation(run, record)
-            if validated or step % checkpoint_every_steps == 0:
-                with run.strategy.scope():
-                    run.state.save()
+            step = record["step"]
+            if validated := due(step):
+                broken_off = not _validate(run, phase, step, listeners)
+            if (validated and not broken_off) or step % checkpoint_every_steps == 0:
+                saved = _save(run)
+    stopped = run.stop.reason and (broken_off or not run.finished)
+    if stopped and saved < step:
+        _save(run)
+    run.stop.heeded = False
     for listener in listeners:
         listener.on_end(run)
+    if stopped:
+        raise run.stop.stopped(step, run.total_steps)
+
+
+def _validate(run: Run, phase: Phase, step: int, listeners: Sequence[Listener]) -> bool:
+    """Validates a run; returns False if a request to stop has broken off the validation."""
+    try:
+        record = validate(run, phase, step)
+    except BrokenOff:
+        return False
+    for listener in listeners:
+        listener.on_validation(run, record)
+    return True
+
+
+def _save(run: Run) -> int:
+    """Saves a checkpoint and returns its step."""
+    with run.strategy.scope():
+        run.state.save()
+    return int(run.state.step)
 
 
 def _train_some(run: Run, phase: Phase, iterator: Iterator, step: int, new_step: int) -> dict:
-    """Trains from `step` to `new_step` in one call of the compiled loop; returns the record for the metrics file."""
+    """Trains from `step` to `new_step` in one call of the compiled loop; returns the record for the metrics file.
+
+    A request to stop ends the call after the current step.
+    """
     began = time.perf_counter()
     try:
-        metrics = phase.step.run(iterator, tf.constant(new_step - step))
+        metrics = phase.step.run(iterator, tf.constant(new_step - step), run.stop.flag())
         metrics = {name: value.numpy() for name, value in metrics.items()}
     except (tf.errors.OutOfRangeError, StopIteration):
         # The dataset has spare examples for the allowed share of undecodable images; more than that are undecodable.
@@ -75,6 +111,7 @@ def _train_some(run: Run, phase: Phase, iterator: Iterator, step: int, new_step:
         check_undecodable(undecodable, len(run.data.train))
         raise
     seconds = time.perf_counter() - began
+    new_step = step + len(metrics["counter"])
     start, counters = int(run.state.next_counter), metrics["counter"].reshape(-1)
     stop = int(counters.max()) + 1
     newly_left_out = _name_left_out(run, counters, start, stop)

@@ -11,11 +11,16 @@ from farkeras.training.building import Run, open_data
 from farkeras.training.devices import make_strategy
 from farkeras.training.identity import check_workdir, identity_of, write_identity
 from farkeras.training.loop import run_phases
+from farkeras.training.preemption import StopRequest
 from farkeras.training.reporting import Listener
 
 
 def train_and_evaluate(
-    config: Config, workdir: str | Path, listeners: Sequence[Listener] = (), progress: Progress | None = None
+    config: Config,
+    workdir: str | Path,
+    listeners: Sequence[Listener] = (),
+    progress: Progress | None = None,
+    stop: StopRequest | None = None,
 ) -> Run:
     """Trains a model and validates it during the training. A run that was stopped continues from its last checkpoint.
 
@@ -28,11 +33,13 @@ def train_and_evaluate(
         workdir: Folder of the run.
         listeners: Objects to call during the run, in addition to the metrics file and TensorBoard.
         progress: Called while an archive is extracted, see `open_source`.
+        stop: An object by which another thread or a listener stops the run with a checkpoint, see `StopRequest`.
 
     Returns:
         The finished run.
 
     Raises:
+        Stopped: `stop` was requested; a checkpoint is saved.
         FarkerasError: Settings and data do not match, the workdir belongs to another run, is in use or not writable,
             too many images are undecodable, or the loss is not finite.
     """
@@ -42,7 +49,7 @@ def train_and_evaluate(
     identity = identity_of(data, strategy.num_replicas_in_sync)
     with alone_in(workdir, "workdir"):
         check_workdir(workdir, config, data.grouping, identity)
-        run = Run(config, workdir, data, strategy)
+        run = Run(config, workdir, data, strategy, stop)
         with writing(workdir, instead="workdir"):
             write_identity(workdir, config, data.grouping, identity)
         run_phases(run, listeners)

@@ -66,8 +66,8 @@ class Step:
         self.optimizer.apply(gradients, self.variables)
 
     @tf.function(reduce_retracing=True)
-    def run(self, iterator: Iterator[Batch], steps: tf.Tensor) -> Batch:
-        """Takes `steps` (int32 scalar) steps.
+    def run(self, iterator: Iterator[Batch], steps: tf.Tensor, stop: tf.Variable | bool = False) -> Batch:
+        """Takes `steps` (int32 scalar) steps, fewer once `stop` (bool) is set, but at least one.
 
         Returns:
             A dict: each of `metrics` with a leading axis `[steps]`, `counter` `[steps, B]` (counters of the examples),
@@ -87,6 +87,8 @@ class Step:
             arrays = {name: arrays[name].write(i, first[name]) for name in self.metrics}
             counter = tf.concat(self.strategy.experimental_local_results(batch["counter"]), 0)
             counters = counters.write(i, counter)
+            if tf.convert_to_tensor(stop):  # reads the variable in each step
+                break
         stacked = {name: array.stack() for name, array in arrays.items()}
         return {**stacked, "counter": counters.stack(), "data_wait": waited}
 

@@ -24,6 +24,9 @@ def validate(run: Run, phase: Phase, step: int) -> dict:
 
     Returns:
         The record for the metrics file.
+
+    Raises:
+        BrokenOff: The run was asked to stop. Nothing has changed.
     """
     run.final_model.set_weights(phase.weights())
     data, config = run.data, run.config
@@ -33,7 +36,7 @@ def validate(run: Run, phase: Phase, step: int) -> dict:
         data.preprocessing,
         config.batch_size,
         run.strategy,
-        run.forward,
+        run.stop.breaking_off(run.forward),
         data.validation_keypoints,
     )
     evaluation = evaluate_attributes(labels, probabilities, data.grouping)
