@@ -23,16 +23,18 @@ MOBILENET := data/mobilenet_v2-b0353104.pth
 
 install: .venv/installed
 
-# The installation depends on both files: pyproject.toml has only [build-system], and setup.cfg has the rest.
+# The installation depends on both files: pyproject.toml has only [build-system], and setup.cfg has the rest. nncf comes
+# without its dependencies, because it excludes NumPy 2.5 and networkx 3.7, although it works with both.
 .venv/installed: setup.cfg pyproject.toml .ci/constraints.txt .ci/face_model.txt
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[keypoints,protos,dev,docs]'
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --no-deps nncf ninja pydot safetensors tabulate
 	$(BIN)/python .ci/face_model.py
 	touch $@
 
 .venv-oldest/installed: setup.cfg pyproject.toml .ci/constraints-oldest.txt
 	$(PYTHON_OLDEST) -m venv --clear .venv-oldest
-	$(OLDEST)/pip install --quiet --constraint .ci/constraints-oldest.txt --editable '.[keypoints,protos,dev]'
+	$(OLDEST)/pip install --quiet --constraint .ci/constraints-oldest.txt --editable '.[keypoints,openvino,protos,dev]'
 	$(OLDEST)/python .ci/face_model.py
 	touch $@
 

@@ -18,7 +18,7 @@ def define(flags: Flags) -> None:
         1,
     )
     flags.texts("precisions", ["float32", "float16", "dynamic", "int8"], "Precisions to export.")
-    flags.integer("calibration_images", 100, "Largest number of training images that decide the ranges of int8.", 1)
+    exports.define_calibration_images(flags)
     flags.texts(
         "float_parts",
         ["ends", "early", "hard_swish"],

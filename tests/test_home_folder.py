@@ -9,6 +9,7 @@ from farkeras.attributes import load_grouping
 from farkeras.clients import Tls
 from farkeras.clients.litert import LiteRTRecognizer
 from farkeras.clients.names import read_names
+from farkeras.clients.openvino import OpenVINORecognizer
 from farkeras.data.keypoints import store_of
 from farkeras.data.sources.opening import open_source
 from farkeras.errors import FarkerasError
@@ -81,6 +82,7 @@ def test_what_is_written(home, tmp_path):
         read_names,
         read_batching,
         LiteRTRecognizer,
+        OpenVINORecognizer,
         lambda path: Tls(ca=path).read("ca"),
         lambda path: read_evaluation(path, "x"),
         lambda path: predict_folder(path, "~"),

@@ -68,7 +68,7 @@ def installed(wheel, tmp_path_factory):
 def test_what_the_wheel_holds(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        for script in ("export/export_onnx.py", "serving/client_grpc.py"):
+        for script in ("export/export_onnx.py", "export/export_openvino.py", "serving/client_grpc.py"):
             assert archive.read(f"farkeras/{Path(script).name}") == (ROOT / script).read_bytes()
         for flags in (ROOT / "configs").glob("*.flags"):
             assert archive.read(f"farkeras/configs/{flags.name}") == flags.read_bytes()
@@ -87,7 +87,8 @@ assert not farkeras.__file__.startswith(os.environ["ROOT"])
 evaluated = farkeras.evaluate_run("run")
 few = farkeras.ParityImages(16)
 exported = farkeras.export_run("run", ["saved_model", "onnx"], images=few)
-exported += farkeras.export_run("run", ["tflite"], images=few, precisions=["float32"])
+for name in ("tflite", "openvino"):
+    exported += farkeras.export_run("run", [name], images=few, precisions=["float32"])
 (predicted,) = farkeras.predict_folder("run", "crops", align=False)
 print(json.dumps([evaluated.evaluation["num_images"], [str(e.path) for e in exported], predicted.probabilities]))
 """
@@ -109,7 +110,9 @@ def test_from_drawn_faces_to_the_answer_of_a_server(installed):
     assert done.returncode == 0, done.stderr[-2000:]
     num_images, exported, predicted = json.loads(done.stdout.splitlines()[-1])
     assert num_images == 16
-    assert exported == [f"run/export/{name}" for name in ("saved_model/1", "onnx", "tflite/float32")]
+    assert exported == [
+        f"run/export/{name}" for name in ("saved_model/1", "onnx", "tflite/float32", "openvino/float32")
+    ]
     assert (folder / "run" / "report.html").exists()
 
     model = folder / "run" / "export" / "saved_model"

@@ -36,6 +36,11 @@ def define_input_size(flags: Flags) -> None:
     flags.texts("input_size", size, "Height,width of the aligned crops in pixels.")
 
 
+def define_calibration_images(flags: Flags) -> None:
+    """Defines the flag of the formats with int8."""
+    flags.integer("calibration_images", 100, "Largest number of training images that decide the ranges of int8.", 1)
+
+
 def input_size(options: Flags) -> tuple[int, int]:
     """Returns the value of `--input_size`: height and width in pixels, each at least 1."""
     sides = options.integers("input_size", 1)

@@ -9,21 +9,24 @@ import argparse
 import json
 import os
 import sys
+import threading
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from farkeras.clients.file_recognizer import FileRecognizer, run_command
 from farkeras.errors import FarkerasError
-from farkeras.files import as_path, escape_output
-from farkeras.photos.reader import Photo, named, read_crop
+from farkeras.files import as_path
 
 LABELS_FILE = "labels.txt"
 METADATA_FILE = "farkeras.json"
 
 
-class LiteRTRecognizer:
+class LiteRTRecognizer(FileRecognizer):
     """Recognises face attributes in aligned crops with a file that `export/export_tflite.py` wrote.
+
+    Threads may share a recognizer; their calls take turns.
 
     Args:
         path: The `.tflite` file. It contains the names of its attributes.
@@ -53,54 +56,15 @@ class LiteRTRecognizer:
             raise FarkerasError(f"Running a .tflite file needs {error.name}: pip install 'farkeras[litert]'") from None
         interpreter = Interpreter(model_path=os.fspath(path), num_threads=num_threads)
         # TFLite may reorder inputs and outputs, so they are addressed by name.
-        self._run = interpreter.get_signature_runner()
-        self.batch_size, *sides, _ = (int(n) for n in self._run.get_input_details()["images"]["shape"])
+        self._signature = interpreter.get_signature_runner()
+        self._one_at_a_time = threading.Lock()  # an interpreter has one set of tensors
+        self.batch_size, *sides, _ = (int(n) for n in self._signature.get_input_details()["images"]["shape"])
         self.input_size = tuple(sides)
 
-    def __call__(self, crops: Photo | Iterable[Photo]) -> list[dict[str, float]]:
-        """Recognises the attributes of faces.
-
-        Args:
-            crops: One or several faces aligned as in CelebA, of the size that the model takes: paths of JPEG or PNG
-                files, open files or their bytes, Pillow images, or `uint8` arrays or tensors `[height, width, 3]`, RGB.
-                An image is turned upright by its EXIF orientation.
-
-        Returns:
-            For each crop, attribute -> probability in 0..1.
-
-        Raises:
-            FarkerasError: A crop cannot be read, or does not have `input_size`.
-        """
-        names, arrays = [], []
-        for name, crop in named(crops):
-            arrays.append(read_crop(crop, name))
-            names.append(name)
-        rows = self.probabilities(arrays, names)
-        return [dict(zip(self.attributes, row, strict=True)) for row in rows.tolist()]
-
-    def probabilities(self, crops: Sequence[np.ndarray], names: Sequence[str] = ()) -> np.ndarray:
-        """Returns the probabilities of the attributes, `float32 [crops, attributes]` in 0..1.
-
-        Args:
-            crops: Aligned crops, each `uint8 [height, width, 3]`, RGB.
-            names: Names of the crops for error messages.
-
-        Raises:
-            FarkerasError: A crop has another shape or type.
-        """
-        expected, rows = (*self.input_size, 3), [np.zeros((0, len(self.attributes)), np.float32)]
-        for i, crop in enumerate(crops):
-            if crop.shape != expected or crop.dtype != np.uint8:
-                raise FarkerasError(
-                    f"{names[i] if names else 'The crop'} is {crop.dtype} {list(crop.shape)}; the model takes uint8 "
-                    f"{list(expected)}, a face aligned as in CelebA. Align photographs first (python -m "
-                    "farkeras.align), or export with `input_size` for crops of another size."
-                )
-        for start in range(0, len(crops), self.batch_size):
-            part = list(crops[start : start + self.batch_size])
-            filled = np.stack(part + part[:1] * (self.batch_size - len(part)))
-            rows.append(self._run(images=filled)["probabilities"][: len(part)])
-        return np.concatenate(rows)
+    def _run(self, crops: list[np.ndarray]) -> np.ndarray:
+        filled = np.stack(crops + crops[:1] * (self.batch_size - len(crops)))
+        with self._one_at_a_time:
+            return self._signature(images=filled)["probabilities"][: len(crops)]
 
 
 def read_labels(path: str | os.PathLike) -> tuple[tuple[str, ...], dict]:
@@ -124,30 +88,15 @@ def read_labels(path: str | os.PathLike) -> tuple[tuple[str, ...], dict]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    parser = argparse.ArgumentParser("farkeras.clients.litert", description="Face attributes of aligned crops.")
-    parser.add_argument("model", help="A .tflite file that export/export_tflite.py wrote.")
-    parser.add_argument("crops", nargs="+", help="Image files of aligned faces.")
-    parser.add_argument("--threads", type=int, help="Number of CPU threads; by default LiteRT's choice.")
-    given = parser.parse_args(arguments)
-    escape_output()
-    try:
-        recognizer = LiteRTRecognizer(given.model, given.threads)
-        rows = recognizer(given.crops)
-    except FarkerasError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(_table([os.path.basename(crop) for crop in given.crops], rows))
-    return 0
 
+    def define(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--threads", type=int, help="Number of CPU threads; by default LiteRT's choice.")
 
-def _table(names: Sequence[str], rows: Sequence[dict[str, float]]) -> str:
-    first = max(map(len, rows[0]))
-    widths = [max(len(name), 4) for name in names]
-    lines = [f"{'':{first}}  " + "  ".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))]
-    for attribute in rows[0]:
-        cells = (f"{row[attribute]:>{width}.0%}" for row, width in zip(rows, widths, strict=True))
-        lines.append(f"{attribute:{first}}  " + "  ".join(cells))
-    return "\n".join(lines)
+    def load(given: argparse.Namespace) -> LiteRTRecognizer:
+        return LiteRTRecognizer(given.model, given.threads)
+
+    model = "A .tflite file that export/export_tflite.py wrote."
+    return run_command("farkeras.clients.litert", model, load, define, arguments)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -58,6 +58,20 @@ def check_new(target: str | os.PathLike) -> None:
     """Raises a `FarkerasError` if `target` exists. Call it before work that takes minutes."""
     if as_path(target).exists():
         raise FarkerasError(f"{target} already exists and is not overwritten. Remove it, or set another `output`.")
+
+
+def new_targets(export_dir: str | os.PathLike, precisions: Sequence[str], known: Sequence[str]) -> dict[str, Path]:
+    """Returns precision -> path of its new folder in `export_dir`. Call it before work that takes minutes.
+
+    Raises:
+        FarkerasError: A precision is not `known`, or a folder exists.
+    """
+    if unknown := [name for name in precisions if name not in known]:
+        raise FarkerasError(f"Unknown precision '{unknown[0]}'. Known: {', '.join(known)}.")
+    targets = {precision: as_path(export_dir) / precision for precision in precisions}
+    for target in targets.values():
+        check_new(target)
+    return targets
 
 
 @contextmanager

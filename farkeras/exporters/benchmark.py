@@ -13,8 +13,10 @@ from typing import IO, Any, cast
 
 import numpy as np
 
+from farkeras.clients.openvino import has_bfloat16
 from farkeras.errors import FarkerasError
-from farkeras.exporters import tflite
+from farkeras.exporters import openvino, tflite
+from farkeras.exporters.crop_graph import write_graph
 from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.exporters.tflite_metadata import with_metadata
 from farkeras.files import as_path
@@ -87,7 +89,8 @@ def measure_exports(
 
     Args:
         workdir: Workdir of a training run, or its `.keras` file.
-        export_dir: Folder with at least one of `saved_model/<version>`, `tflite/<precision>` and `onnx`.
+        export_dir: Folder with at least one of `saved_model/<version>`, `tflite/<precision>`, `onnx` and
+            `openvino/<precision>`.
         images: The images to measure with.
         threads: Numbers of processor threads; each runtime is measured with each number.
         rounds: Number of times that each runtime processes each image.
@@ -145,7 +148,10 @@ def take_turns(rows: Sequence[Measured], crops: Sequence[np.ndarray], rounds: in
 
 
 def find_exports(export_dir: str | os.PathLike) -> list[tuple[str, str, Path]]:
-    """Lists runtime, variant and path of each export in a folder; of the SavedModels only the newest version."""
+    """Lists runtime, variant and path of each export in a folder; of the SavedModels only the newest version.
+
+    OpenVINO's float32 file is listed a second time for the runtime that computes it in bfloat16, if the processor can.
+    """
     folder, found = as_path(export_dir), []
     if versions := [int(path.name) for path in folder.glob("saved_model/*") if path.name.isdecimal()]:
         found.append(("SavedModel", "", folder / "saved_model" / str(max(versions))))
@@ -153,6 +159,11 @@ def find_exports(export_dir: str | os.PathLike) -> list[tuple[str, str, Path]]:
         if (path := folder / "tflite" / precision / tflite.MODEL_FILE).is_file():
             found.append(("LiteRT", precision, path))
     found += [("ONNX Runtime", "", path) for path in sorted(folder.glob("onnx/*.onnx"))]
+    for precision in openvino.PRECISIONS:
+        if (path := folder / "openvino" / precision / openvino.MODEL_FILE).is_file():
+            found.append(("OpenVINO", precision, path))
+            if precision == "float32" and has_bfloat16():
+                found.append(("OpenVINO bfloat16", "", path))
     return found
 
 
@@ -161,13 +172,13 @@ def bare_backbone_file(model: FaceAttributeModel, metadata: ModelMetadata, input
     config, names = model.get_config(), ("attributes", "backbone", "image_size", "backbone_alpha")
     bare = SharedTrunk.from_config({name: config[name] for name in names})
     with tempfile.TemporaryDirectory() as folder:
-        tflite.write_graph(bare, metadata.preprocessing, (1, *input_size), folder)
+        write_graph(bare, metadata.preprocessing, (1, *input_size), folder)
         converted = tflite.convert(folder, "float32")
     return with_metadata(converted, bare.name, metadata.to_dict())
 
 
 def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
+    files = path.rglob("*") if path.is_dir() else [path, path.with_suffix(".bin")]  # OpenVINO's weights
     return sum(file.stat().st_size for file in files if file.is_file())
 
 

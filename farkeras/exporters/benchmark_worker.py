@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import IO
 
 import numpy as np
@@ -65,7 +66,22 @@ def load_onnx(path: str, threads: int) -> Run:
     return lambda crop: session.run(["probabilities"], {images: crop[None]})[0][0]
 
 
-LOADERS = {"Keras": load_keras, "SavedModel": load_saved_model, "LiteRT": load_litert, "ONNX Runtime": load_onnx}
+def load_openvino(path: str, threads: int, inference_precision: str = "float32") -> Run:
+    """Loads a `model.xml` in OpenVINO, on the CPU."""
+    from farkeras.clients.openvino import OpenVINORecognizer
+
+    recognizer = OpenVINORecognizer(path, threads, inference_precision)
+    return lambda crop: recognizer.probabilities([crop])[0]
+
+
+LOADERS: dict[str, Callable[[str, int], Run]] = {
+    "Keras": load_keras,
+    "SavedModel": load_saved_model,
+    "LiteRT": load_litert,
+    "ONNX Runtime": load_onnx,
+    "OpenVINO": load_openvino,
+    "OpenVINO bfloat16": partial(load_openvino, inference_precision="bfloat16"),
+}
 
 
 def peak_memory() -> int:

@@ -16,7 +16,7 @@ def export_metadata(metadata: ModelMetadata, kind: str, packages: tuple[str, ...
 
     Args:
         metadata: Metadata of the exported model.
-        kind: "saved_model", "tflite" or "onnx".
+        kind: "saved_model", "tflite", "onnx" or "openvino".
         packages: Further packages that wrote the export, such as "tf2onnx"; their versions are included. TensorFlow and
             Keras are always included.
         **details: Properties of the export that its users need, such as `precision="int8"`.

@@ -1,4 +1,4 @@
-"""Exports a trained model to all formats with one call."""
+"""Exports a trained model to several formats with one call."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,13 @@ from farkeras.exporters.artifact import Exported
 from farkeras.exporters.reference import ParityImages
 from farkeras.files import as_path
 
-FORMATS = ("saved_model", "tflite", "onnx")
+FORMATS = ("saved_model", "tflite", "onnx", "openvino")
+DEFAULT_FORMATS = ("saved_model", "tflite", "onnx")
 
 
 def export_run(
     path: str | os.PathLike,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = DEFAULT_FORMATS,
     output: str | os.PathLike = "",
     images: ParityImages | None = None,
     **options: Any,
@@ -24,12 +25,14 @@ def export_run(
 
     Args:
         path: Workdir of a training run, or its `.keras` file.
-        formats: `saved_model` for TF Serving, `tflite` for LiteRT in four precisions, `onnx` for ONNX Runtime.
+        formats: `saved_model` for TF Serving, `tflite` for LiteRT in four precisions, `onnx` for ONNX Runtime,
+            `openvino` for OpenVINO in two precisions; by default all but `openvino`.
         output: Folder to write, if there is a single format; by default `export/<format>` next to the model.
         images: Images for the comparison; by default 512 images of the test split of the training data.
             `ParityImages(0)` skips the comparison.
         **options: Arguments of the format's own function, such as `precisions` or `input_size`, if there is a single
-            format: `farkeras.exporters.saved_model.write_saved_model`, `.tflite.write_tflite`, `.onnx.write_onnx`.
+            format: `farkeras.exporters.saved_model.write_saved_model`, `.tflite.write_tflite`, `.onnx.write_onnx`,
+            `.openvino.write_openvino`.
 
     Returns:
         The exports, each with its folder and the report of its comparison. The export also contains the report, as
@@ -64,6 +67,10 @@ def export_each(
         from farkeras.exporters.onnx import write_onnx
 
         yield write_onnx(path, folder, parity, **options)
+    elif name == "openvino":
+        from farkeras.exporters.openvino import write_openvino
+
+        yield from write_openvino(path, folder, images, **options)
     else:
         try:
             from farkeras.exporters.tflite import write_tflite

@@ -4,16 +4,13 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from farkeras.clients.litert import LiteRTRecognizer
-from farkeras.data.preprocessing import Preprocessing
-from farkeras.data.reading import image_reader
-from farkeras.data.sources.opening import open_split
 from farkeras.errors import FarkerasError, first_line
-from farkeras.exporters.artifact import Exported, check_new, new_artifact, writing
+from farkeras.exporters.artifact import Exported, new_artifact, new_targets, writing
+from farkeras.exporters.calibration import read_calibration_images
+from farkeras.exporters.crop_graph import write_graph
 from farkeras.exporters.metadata import export_metadata, write_metadata
 from farkeras.exporters.parity import (
     FLOAT16,
@@ -26,9 +23,7 @@ from farkeras.exporters.parity import (
 from farkeras.exporters.quantization import FLOAT_PARTS, Quantization, check_float_parts, quantize
 from farkeras.exporters.reference import ParityImages, keras_reference
 from farkeras.exporters.tflite_metadata import with_metadata
-from farkeras.files import as_path
-from farkeras.models.base import LogitsModel
-from farkeras.models.model_file import ModelMetadata, load_model
+from farkeras.models.model_file import load_model
 from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
 
 MODEL_FILE = "model.tflite"
@@ -77,11 +72,7 @@ def write_tflite(
     check_float_parts(float_parts)
     if batch_size < 1:
         raise FarkerasError(f"`batch_size` must be at least 1. Received: {batch_size}.")
-    if unknown := [name for name in precisions if name not in PRECISIONS]:
-        raise FarkerasError(f"Unknown precision '{unknown[0]}'. Known: {', '.join(PRECISIONS)}.")
-    targets = {precision: as_path(export_dir) / precision for precision in precisions}
-    for target in targets.values():  # before work that takes minutes
-        check_new(target)
+    targets = new_targets(export_dir, precisions, tuple(PRECISIONS))
     model, metadata = load_model(model_path)
     reference = keras_reference(model, metadata, images) if images.number else None
     quantization = None
@@ -111,26 +102,6 @@ def write_tflite(
             yield Exported(target, report)
 
 
-def write_graph(model: LogitsModel, preprocessing: Preprocessing, shape: tuple[int, int, int], folder: str) -> None:
-    """Writes preprocessing and model as a SavedModel for `convert`.
-
-    Args:
-        model: The model.
-        preprocessing: The model's preprocessing.
-        shape: Number, height and width of the crops.
-        folder: Folder of the SavedModel.
-    """
-
-    def probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": model.probabilities(preprocessing.resize(images))}
-
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    images = tf.TensorSpec([*shape, 3], tf.uint8, name="images")
-    archive.add_endpoint("serving_default", probabilities, [images])
-    archive.write_out(folder, verbose=False)
-
-
 def convert(saved_model: str, precision: str, quantization: Quantization | None = None) -> bytes:
     """Converts a SavedModel to a TFLite model.
 
@@ -156,27 +127,6 @@ def convert(saved_model: str, precision: str, quantization: Quantization | None 
         raise FarkerasError(
             f"TFLite cannot convert this model to {precision} with its builtin operations: {first_line(error)}"
         ) from error
-
-
-def read_calibration_images(
-    metadata: ModelMetadata, images: ParityImages, number: int, input_size: tuple[int, int]
-) -> list[np.ndarray]:
-    """Reads crops of training images, evenly spread over the split: uint8 `[height, width, 3]`.
-
-    Images that show more than CelebA's frame are cut to the frame. Crops that do not have `input_size` are resized.
-    """
-    where = (images.source, images.data_dir, images.progress, images.settings)
-    examples, _, data_dir = open_split(metadata.grouping.attributes, metadata.config, "train", *where)
-    read_image, crop = image_reader(examples), Preprocessing(input_size, examples.frame)
-    rows = np.linspace(0, len(examples) - 1, min(number, len(examples))).astype(np.int64)
-
-    def read(row: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.round(crop.resize(crop.decode(read_image(row)))), tf.uint8)
-
-    dataset = tf.data.Dataset.from_tensor_slices(rows).map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
-    if not (found := list(dataset.as_numpy_iterator())):
-        raise FarkerasError(f"{data_dir} has no training images to calibrate int8 on. Remove int8 from `precisions`.")
-    return found
 
 
 def runtime(path: str | os.PathLike) -> Runtime:

@@ -24,6 +24,7 @@ print(time.process_time() - before, *sorted(set(sys.modules) & set({heavy})))
         ("farkeras.clients.grpc_client", 0.5),
         ("farkeras.clients.rest_client", 0.5),
         ("farkeras.clients.litert", 0.5),
+        ("farkeras.clients.openvino", 0.5),
     ],
 )
 def test_import(module, limit):

@@ -13,7 +13,9 @@ from PIL import Image
 
 from farkeras.attributes import Grouping
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.exporters import openvino
 from farkeras.exporters.onnx import write_onnx
+from farkeras.exporters.parity import Limits
 from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.saved_model import write_saved_model
 from farkeras.models import FARAMTN, MGMTN
@@ -124,3 +126,14 @@ def saved_model(workdir, tmp_path_factory):
 def onnx_model(workdir, tmp_path_factory):
     """The workdir's model as an ONNX file."""
     return write_onnx(workdir, tmp_path_factory.mktemp("export") / "[1] *", ParityImages(10))
+
+
+@pytest.fixture(scope="session")
+def openvino_models(workdir, tmp_path_factory):
+    """The workdir's model as OpenVINO models, by precision."""
+    folder = tmp_path_factory.mktemp("export") / "a b[1] 头" / "openvino"
+    with pytest.MonkeyPatch.context() as patch:  # an untrained model is not sure of its answers
+        patch.setitem(openvino.PRECISIONS, "int8", Limits(equal_decisions=0.9))
+        found = list(openvino.write_openvino(workdir, folder, ParityImages(24), calibration_images=8))
+    assert [export.path for export in found] == [folder / name for name in openvino.PRECISIONS]
+    return dict(zip(openvino.PRECISIONS, found, strict=True))

@@ -12,10 +12,13 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
+from farkeras.clients.openvino import import_openvino
 from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.tflite import write_tflite
 from farkeras.files import plain_path
 from farkeras.serving.servable import Servable
+
+openvino = import_openvino()
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,14 @@ def test_crops_in_onnx_runtime(onnx_model, files, crops, keras_model):
     session = onnxruntime.InferenceSession(onnx_model.path / "model.onnx", providers=["CPUExecutionProvider"])
     (probabilities,) = session.run(["probabilities"], {"images": crops})
     np.testing.assert_allclose(probabilities, keras_model(files)[0], atol=5e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 5, 12])
+def test_crops_in_openvino(openvino_models, files, crops, keras_model, batch):
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    model = openvino.Core().compile_model(openvino_models["float32"].path / "model.xml", "CPU", options)
+    probabilities = [model({"images": crops[i : i + batch]})["probabilities"] for i in range(0, 12, batch)]
+    np.testing.assert_allclose(np.concatenate(probabilities), keras_model(files)[0], atol=5e-5)
 
 
 def test_crops_in_litert(workdir, files, crops, keras_model, tmp_path):

@@ -1,0 +1,1 @@
+../export/export_openvino.py
