@@ -13,6 +13,7 @@ from .data.sources.opening import open_source as open_source
 from .data.sources.source import filled_splits as filled_splits
 from .errors import FarkerasError as FarkerasError
 from .errors import Stopped as Stopped
+from .errors import WorkerLost as WorkerLost
 from .exporters.reference import ParityImages as ParityImages
 from .exporters.run import export_run as export_run
 from .flagfiles import load_config as load_config

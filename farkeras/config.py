@@ -237,6 +237,13 @@ class Config:
         "They do not change the examples or their order. Empty: this machine makes them.",
         free=True,
     )
+    cluster: str = setting(
+        "auto",
+        "Whether to train with the other machines that TF_CONFIG or SLURM's srun names (auto), or alone (none).",
+        choices=("auto", "none"),
+        free=True,
+    )
+    worker_timeout: int = setting(600, "Seconds to wait for the other machines at the start.", at_least=1, free=True)
     checkpoint_every_steps: int = setting(
         500, "Steps between checkpoints; each validation also writes one.", at_least=1, free=True
     )

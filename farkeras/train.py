@@ -2,6 +2,9 @@
 
 The same command continues a run that was stopped. SIGTERM and Ctrl-C end the current training step and save a
 checkpoint; the exit code is then 143 or 130. A second signal ends the process at once.
+
+On several machines, start the same command on each, with `TF_CONFIG` or with SLURM's `srun`; see the page Several
+machines. The exit code 75 says that another machine was lost or did not come: start the same command on all again.
 """
 
 import shlex
@@ -33,6 +36,8 @@ def main(options: Flags) -> int:
             run = train_and_evaluate(config, options.workdir, [report], unpacking, stop)
     finally:
         report.stop()
+    if not run.workers.chief:
+        return 0
     if not (run.workdir / MODEL_FILE).exists():
         raise FarkerasError(
             f"--select_by={config.select_by} was undefined in every validation of {options.workdir}, so no model was "

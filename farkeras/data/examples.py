@@ -99,6 +99,13 @@ class Examples:
         places = zip(files.tolist(), begins.tolist(), self.records.length.tolist(), strict=True)
         return [Stored(*place) for place in places]
 
+    def take(self, rows: np.ndarray) -> "Examples":
+        """Returns the examples at `rows`, int64 `[n]`."""
+        landmarks = None if self.landmarks is None else self.landmarks[rows]
+        records = None if self.records is None else self.records.take(rows)
+        labels = self.labels[rows]
+        return replace(self, paths=self.paths[rows], labels=labels, landmarks=landmarks, records=records)
+
     def select(self, attributes: tuple[str, ...]) -> "Examples":
         """Returns the same examples with only these label columns, in this order."""
         columns = [self.attributes.index(name) for name in attributes]

@@ -59,6 +59,10 @@ class Keypoints(NamedTuple):
     points: np.ndarray
     found: np.ndarray
 
+    def take(self, rows: np.ndarray) -> "Keypoints":
+        """Returns the keypoints at `rows`, int64 `[n]`."""
+        return Keypoints(self.points[rows], self.found[rows])
+
 
 class Annotation(NamedTuple):
     """Result of annotating a data set.

@@ -17,6 +17,7 @@ from farkeras.data.keypoints import Keypoints, decode_points
 from farkeras.data.preprocessing import Preprocessing, pixels_of
 from farkeras.data.reading import IN_FLIGHT, image_reader
 from farkeras.data.service import through_servers
+from farkeras.data.shares import Share
 from farkeras.errors import FarkerasError
 
 MAX_UNDECODABLE = 0.01
@@ -78,6 +79,7 @@ def training_dataset(
     stop: int,
     keypoints: Keypoints | None = None,
     servers: Sequence[str] = (),
+    share: Share | None = None,
 ) -> tf.data.Dataset:
     """Builds the dataset of training batches.
 
@@ -94,6 +96,8 @@ def training_dataset(
         keypoints: Keypoints of the examples; None for batches without points.
         servers: Addresses of the data servers that make the examples, see `farkeras.data.service`. They do not change
             the examples or their order.
+        share: The share of this worker, on several machines. The batches are then those of one replica, and an
+            undecodable image that `share` does not name is an error.
 
     Returns:
         A dataset of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]` and `counter` int64 `[B]`.
@@ -118,11 +122,14 @@ def training_dataset(
         return element | {"image": change.colour(geometry.image(image, size))} | moved
 
     dataset = planned(start, stop, ShuffledOrder(len(examples), seed), augmentation, preprocessing.crop, seed)
+    if share:
+        dataset, batch_size = share.of(dataset, batch_size), batch_size // share.replicas
     if servers:
         dataset = through_servers(servers, dataset, stop - start, read, finish)
     else:
         # A second map would hand each image over between threads once more.
-        dataset = dataset.map(lambda plan: finish(read(plan)), IN_FLIGHT).ignore_errors(log_warning=False)
+        dataset = dataset.map(lambda plan: finish(read(plan)), IN_FLIGHT)
+        dataset = dataset if share else dataset.ignore_errors(log_warning=False)
     dataset = dataset.batch(batch_size, drop_remainder=True)
     return dataset.map(lambda batch: annotate(batch, batch.pop("index"))).prefetch(tf.data.AUTOTUNE)
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from farkeras.attributes import REGIONS
 from farkeras.data.examples import Examples
 from farkeras.data.keypoints import Keypoints
 from farkeras.data.masks import region_masks
@@ -87,6 +88,8 @@ def predict_examples(
     strategy: tf.distribute.Strategy | None = None,
     forward: Callable | None = None,
     keypoints: Keypoints | None = None,
+    share: tuple[int, int] = (0, 1),
+    gather: Callable[[dict], list[dict]] = lambda part: [part],
 ) -> Predictions:
     """Predicts every example once.
 
@@ -99,9 +102,11 @@ def predict_examples(
         forward: The result of `compile_forward(model, strategy)`, for callers that predict several times.
         keypoints: The keypoints of the examples, for a model with masks. The masks are then compared with targets at
             the size of the image.
+        share: The number of this worker and the number of workers: worker w of W predicts the examples w, w + W, ...
+        gather: Function that returns the arrays of all workers, by name, for those of this one.
 
     Returns:
-        The predictions.
+        The predictions of all workers.
 
     Raises:
         FarkerasError: There are no examples, or more than 1 % of the images are undecodable.
@@ -111,16 +116,14 @@ def predict_examples(
     strategy = strategy or tf.distribute.get_strategy()
     forward = forward or compile_forward(model, strategy)
     replicas = strategy.num_replicas_in_sync
-    dataset = evaluation_dataset(examples, preprocessing, -(-batch_size // replicas) * replicas, keypoints)
-    # With several workers, each predicts the whole split on its own replicas, so they exchange no results.
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    distributed = strategy.experimental_distribute_dataset(dataset.with_options(options))
+    rows = np.arange(share[0], len(examples), share[1])
+    own, own_keypoints = examples.take(rows), keypoints.take(rows) if keypoints else None
+    dataset = evaluation_dataset(own, preprocessing, -(-batch_size // replicas) * replicas, own_keypoints)
 
-    probabilities = np.zeros(examples.labels.shape, np.float32)
-    seen = np.zeros(len(examples), bool)
-    overlaps = np.zeros((), np.int64)
-    for batch in distributed:
+    probabilities = np.zeros(own.labels.shape, np.float32)
+    seen = np.zeros(len(own), bool)
+    overlaps = np.zeros((2, len(REGIONS)), np.int64)
+    for batch in strategy.experimental_distribute_dataset(dataset):
         results = {
             name: np.concatenate(strategy.experimental_local_results(value)) for name, value in forward(batch).items()
         }
@@ -129,9 +132,14 @@ def predict_examples(
         probabilities[index] = results["probabilities"][real]
         seen[index] = True
         if keypoints:
-            overlaps = overlaps + results["overlaps"].sum(axis=0)  # padding counts 0
+            overlaps += results["overlaps"].sum(axis=0)  # padding counts 0
 
+    parts = gather({"rows": rows[seen], "probabilities": probabilities[seen], "overlaps": overlaps})
+    probabilities, seen = np.zeros(examples.labels.shape, np.float32), np.zeros(len(examples), bool)
+    for part in parts:
+        probabilities[part["rows"]], seen[part["rows"]] = part["probabilities"], True
     undecodable = [str(path) for path in examples.paths[~seen]]
     check_undecodable(undecodable, len(examples))
+    overlaps = sum(part["overlaps"] for part in parts)
     mask_metrics = evaluate_masks(overlaps, int(keypoints.found[seen].sum())) if keypoints else {}
     return Predictions(examples.labels[seen], probabilities[seen], undecodable, mask_metrics)

@@ -1,10 +1,12 @@
 """The parts of a run: its data in `Data`; its model, phases and state in `Run`."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from farkeras.attributes import Grouping, load_grouping
@@ -16,6 +18,7 @@ from farkeras.data.keypoints import Keypoints, load_keypoints
 from farkeras.data.learnable import check_attributes, check_batch_size, check_classes, check_selection
 from farkeras.data.pipeline import training_dataset
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.shares import Share
 from farkeras.data.sources.opening import open_source
 from farkeras.errors import FarkerasError
 from farkeras.inference.forward import compile_forward
@@ -27,9 +30,10 @@ from farkeras.models.mask_weights import load_mask_weights, start_of_masks
 from farkeras.models.model_file import MODEL_FILE, copy_matching_weights, load_model
 from farkeras.progress import Progress
 from farkeras.training.checkpoints import RunState, newest_checkpoint
-from farkeras.training.devices import make_strategy, precision
+from farkeras.training.devices import local_strategy, make_strategy, precision
 from farkeras.training.phases import FROZEN_BACKBONE, make_phases
 from farkeras.training.preemption import StopRequest
+from farkeras.training.workers import Workers
 from farkeras.weighting import make_weighting
 
 CHECKPOINTS = "checkpoints"
@@ -104,6 +108,7 @@ class Run:
         data: The data, from `open_data`.
         strategy: The devices; by default those of `config.replicas`.
         stop: The request that may stop the run.
+        workers: The workers of the run; by default this process alone.
 
     Attributes:
         phases: The phases of training, in order.
@@ -111,6 +116,8 @@ class Run:
         mask_weights: Where the weights of the mask network come from: `shipped`, `none` (random) or a path; "" for a
             model without masks.
         undecodable: Paths of the training images that were left out so far.
+        known_undecodable: With several workers, all undecodable training examples, int64 in ascending order.
+        local: The strategy over the devices of this machine.
         undecodable_validation: Paths of the images that the last validation left out.
         without_better: Number of validations since the last one with a better model, if `config.patience` is set.
         ended_early: The sentence with which `config.patience` ended the run; "" as long as it has not.
@@ -127,8 +134,12 @@ class Run:
         data: Data,
         strategy: tf.distribute.Strategy | None = None,
         stop: StopRequest | None = None,
+        workers: Workers | None = None,
     ) -> None:
-        self.config, self.workdir, self.data, self.stop = config, workdir, data, stop or StopRequest()
+        self.config, self.workdir, self.data, self.workers = config, workdir, data, workers or Workers()
+        self.asked = stop or StopRequest()
+        # Workers stop after the same step: a request to one of them becomes one to all when they gather.
+        self.stop = self.asked if self.workers.count == 1 else StopRequest()
         self.strategy = strategy or make_strategy(config.replicas)
         replicas = self.strategy.num_replicas_in_sync
         if config.batch_size % replicas:
@@ -140,18 +151,28 @@ class Run:
         self.started_anew: list[str] = []
         self.mask_weights = ""
         self.undecodable: set[str] = set()
+        self.known_undecodable = np.zeros(0, np.int64)
         self.undecodable_validation: list[str] = []
         self.without_better, self.ended_early = 0, ""
         keras.utils.set_random_seed(config.seed)
+        self.local = local_strategy(self.strategy)
         with self.strategy.scope():
-            self._build()
+            dtype = self._build_model()
+        with self.local.scope(), precision("float32"):
+            # The model that is validated and saved: always float32, with averaged weights if `ema_decay` is set.
+            self.final_model = type(self.model).from_config(self.model.get_config())
+        self.forward = compile_forward(self.final_model, self.local)
+        with self.strategy.scope():
+            self._build_phases(dtype)
         self.total_steps = self.phases[-1].end
         self.optimizers = {phase.optimizer_name: phase.step.optimizer for phase in self.phases}
         self.state = RunState(workdir / CHECKPOINTS, self.model, self.optimizers, self.weighting)
 
-    def _build(self) -> None:
+    def _build_model(self) -> str:
+        """Builds the model with its initial weights, and returns the type of its variables."""
         config, grouping = self.config, self.data.grouping
-        if newest_checkpoint(self.workdir / CHECKPOINTS):
+        started = self.workers.chief and newest_checkpoint(self.workdir / CHECKPOINTS) is not None
+        if self.workers.from_chief({"started": started})["started"]:
             # The checkpoint holds all weights; the files of the initial weights may be gone.
             config = replace(config, init_from="", backbone_weights="none", mask_weights="none")
         with precision(config.precision):
@@ -170,10 +191,10 @@ class Run:
         if config.sync_batch_norm:  # off by default: each layer then communicates
             for layer in batch_norms(self.model):
                 layer.synchronized = True
-        with precision("float32"):
-            # The model that is validated and saved: always float32, with averaged weights if `ema_decay` is set.
-            self.final_model = type(self.model).from_config(self.model.get_config())
-        self.forward = compile_forward(self.final_model, self.strategy)
+        return dtype
+
+    def _build_phases(self, dtype: str) -> None:
+        config, grouping = self.config, self.data.grouping
         sizes = [len(members) for members in grouping.groups.values()]
         self.weighting = make_weighting(config, self.steps_per_epoch).build(sizes, dtype)
         labels, steps_per_epoch = self.data.train.labels, self.steps_per_epoch
@@ -243,7 +264,23 @@ class Run:
             needed + needed // 50 + config.batch_size,
             data.train_keypoints,
             config.data_service,
+            self._share(),
         )
+
+    def _share(self) -> Share | None:
+        workers = self.workers
+        if workers.count == 1:
+            return None
+        return Share(workers.number, workers.count, self.strategy.num_replicas_in_sync, self.known_undecodable)
+
+    def distributed_batches(self, start: int) -> Iterator:
+        """Returns an iterator over the training batches on all replicas, from example counter `start` on."""
+        if self.workers.count == 1:
+            return iter(self.strategy.experimental_distribute_dataset(self.training_dataset(start)))
+        # An endless dataset needs no exchange between the workers before each step.
+        endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        batches = self.training_dataset(start).apply(endless)
+        return iter(self.strategy.distribute_datasets_from_function(lambda _: batches))
 
 
 def start_findings(config: Config, workdir: Path) -> list[Finding]:

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from farkeras.errors import FarkerasError
 from farkeras.files import plain_path, writing
+from farkeras.training.workers import Workers
 from farkeras.weighting import TaskWeighting
 
 
@@ -38,6 +40,8 @@ class RunState:
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.next_counter = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.best = tf.Variable(float("-inf"), trainable=False, dtype=tf.float64)
+        kept = [variable for optimizer in optimizers.values() for variable in optimizer.variables]
+        self.variables = [*model.variables, *kept, *weighting.variables, self.step, self.next_counter, self.best]
         # The states of dropout's random generators are not in `model.weights`, so TensorFlow does not find them.
         weights = {id(v) for v in model.weights}
         generators = [v.value for v in model.variables if id(v) not in weights]
@@ -50,6 +54,8 @@ class RunState:
             next_counter=self.next_counter,
             best=self.best,
         )
+        # `save` would create it in the strategy's scope, where the chief of several workers waits for the others.
+        self.save_counter = self.checkpoint.save_counter
 
     def restore(self) -> bool:
         """Restores the newest checkpoint.
@@ -78,6 +84,13 @@ class RunState:
                 "Use another `workdir`."
             )
         return True
+
+    def share(self, workers: Workers) -> None:
+        """Gives every worker the state of the chief, so that only the chief reads the workdir."""
+        for variable in self.variables if workers.count > 1 else ():
+            value = workers.from_chief({"value": np.asarray(variable.numpy())})["value"]
+            if not workers.chief:
+                variable.assign(value)
 
     def save(self) -> None:
         """Writes a checkpoint. The previous one stays valid until the new one is complete."""

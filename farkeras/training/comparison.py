@@ -57,7 +57,8 @@ def compare_models(
                 f"`{name}` must be a non-empty list without duplicates. Received: {','.join(map(str, values))}."
             )
     # Seed by seed, so that an unfinished comparison covers all models. All data are checked before the first run.
-    runs = [replace(config, model=model, seed=seed) for seed in seeds for model in models]
+    # One process trains all runs, and TensorFlow connects a process with others only once.
+    runs = [replace(config, model=model, seed=seed, cluster="none") for seed in seeds for model in models]
     for run in runs[: len(models)]:
         open_data(run)  # finds missing keypoints, for example
     open_split((), config.to_dict(), "test")

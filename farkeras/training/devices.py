@@ -1,13 +1,18 @@
 """Devices and precision of a run."""
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
+from tensorflow.python.eager import context
+from tensorflow.python.framework import errors
 
 from farkeras.errors import FarkerasError
 from farkeras.models.model_file import check_keras
+from farkeras.training.workers import Workers
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "float64"}
 
@@ -37,6 +42,44 @@ def make_strategy(replicas: int = 0) -> tf.distribute.MirroredStrategy:
             ) from None
     # The default collectives are slower on CPUs, and a second strategy in a process confuses them.
     devices = [f"/cpu:{i}" for i in range(wanted)]
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
+
+
+def make_cluster_strategy(workers: Workers) -> tf.distribute.MultiWorkerMirroredStrategy:
+    """Makes a `MultiWorkerMirroredStrategy` over all GPUs of all workers, or over one CPU of each.
+
+    Raises:
+        FarkerasError: TensorFlow has already started in this process.
+    """
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": workers.addresses}),
+        task_type="worker",
+        task_id=workers.number,
+        rpc_layer="grpc",
+        num_accelerators={"GPU": gpus},
+    )
+    # Without this, the loss of a worker would leave the others in a computation that never ends.
+    workers.when_lost = lambda why: context.context().abort_collective_ops(errors.UNAVAILABLE, why)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)  # TensorFlow has replaced it by one that only takes a note
+        return strategy
+    except RuntimeError as error:
+        if "program startup" not in str(error):
+            raise
+        raise FarkerasError(
+            "Training on several machines must begin before TensorFlow is used in a process. Start it in a new process."
+        ) from None
+
+
+def local_strategy(strategy: tf.distribute.Strategy) -> tf.distribute.Strategy:
+    """Returns a strategy over the devices of this machine, for work that needs no other machine."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return strategy
+    devices = list(strategy.extended.worker_devices)
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 

@@ -25,7 +25,7 @@ GROUPING_FILE = "grouping.json"
 IDENTITY_FILE = "identity.json"
 
 _COMPARED_BY_CONTENT = {"source", "data_dir", "grouping", "replicas"}
-_WORDS = {
+DIFFERENCES = {
     "names": "the names or the order of the images",
     "sizes": "the sizes of their files",
     "labels": "their labels",
@@ -135,7 +135,7 @@ def check_workdir(workdir: Path, config: Config, grouping: Grouping, identity: d
 
 
 def _check_data(workdir: Path, data_dir: str, before: dict[str, str], now: dict[str, str]) -> None:
-    differ = [words for name, words in _WORDS.items() if before.get(name) != now.get(name)]
+    differ = [words for name, words in DIFFERENCES.items() if before.get(name) != now.get(name)]
     if differ:
         raise FarkerasError(
             f"{workdir} was started with other data than {data_dir} holds now: {', '.join(differ)} differ. Use another "

@@ -27,27 +27,31 @@ def run_phases(run: Run, listeners: Sequence[Listener] = ()) -> None:
         Stopped: The run was asked to stop, see `StopRequest`. A checkpoint is saved.
     """
     metrics = MetricsFile(run.workdir / METRICS_FILE)
-    listeners = [metrics, TensorBoard(run.workdir / "tensorboard"), *listeners]
+    chief, history = run.workers.chief, []
+    listeners = [*([metrics, TensorBoard(run.workdir / "tensorboard")] if chief else []), *listeners]
     with run.strategy.scope():
-        resumed = run.state.restore()
+        if chief:
+            run.state.restore()
+        run.state.share(run.workers)
     step = int(run.state.step)
-    metrics.cut_back(step)
-    history = metrics.read()
+    if chief:
+        metrics.cut_back(step)
+        history = metrics.read()
+    history = run.workers.from_chief({"history": history})["history"]
     run.recall(history)
-    if not run.finished:
+    if chief and not run.finished:
         run.check_room()
     for listener in listeners:
-        listener.on_start(run, step if resumed else 0)
+        listener.on_start(run, step)
     if not run.finished:
-        dataset = run.training_dataset(int(run.state.next_counter))
-        iterator = iter(run.strategy.experimental_distribute_dataset(dataset))
+        iterator = run.distributed_batches(int(run.state.next_counter))
     eval_every_steps = max(1, round(run.config.eval_every_epochs * run.steps_per_epoch))
     checkpoint_every_steps = run.config.checkpoint_every_steps
 
     def due(step: int) -> bool:
         return step % eval_every_steps == 0 or step == run.total_steps
 
-    saved, run.stop.heeded = step, True
+    saved, run.asked.heeded = step, True
     broken_off = step > 0 and due(step) and not any(r["step"] == step and "validation" in r for r in history)
     for phase in run.phases:
         first_validate = broken_off and step <= phase.end
@@ -71,9 +75,10 @@ def run_phases(run: Run, listeners: Sequence[Listener] = ()) -> None:
     stopped = run.stop.reason and (broken_off or not run.finished)
     if stopped and saved < step:
         _save(run)
-    run.stop.heeded = False
+    run.asked.heeded = False
     for listener in listeners:
         listener.on_end(run)
+    run.workers.gather({})  # no worker ends before the chief has saved everything
     if stopped:
         raise run.stop.stopped(step, run.total_steps)
 
@@ -91,8 +96,9 @@ def _validate(run: Run, phase: Phase, step: int, listeners: Sequence[Listener]) 
 
 def _save(run: Run) -> int:
     """Saves a checkpoint and returns its step."""
-    with run.strategy.scope():
-        run.state.save()
+    if run.workers.chief:
+        with run.strategy.scope():
+            run.state.save()
     return int(run.state.step)
 
 
@@ -112,7 +118,7 @@ def _train_some(run: Run, phase: Phase, iterator: Iterator, step: int, new_step:
         raise
     seconds = time.perf_counter() - began
     new_step = step + len(metrics["counter"])
-    start, counters = int(run.state.next_counter), metrics["counter"].reshape(-1)
+    start, counters = int(run.state.next_counter), _of_all_workers(run, metrics["counter"]).reshape(-1)
     stop = int(counters.max()) + 1
     newly_left_out = _name_left_out(run, counters, start, stop)
     record = {
@@ -130,6 +136,16 @@ def _train_some(run: Run, phase: Phase, iterator: Iterator, step: int, new_step:
     run.state.step.assign(new_step)
     run.state.next_counter.assign(stop)
     return record
+
+
+def _of_all_workers(run: Run, counters: np.ndarray) -> np.ndarray:
+    """Returns the counters that all workers have trained on; passes a request to stop on to all."""
+    own = {"counters": counters, "reason": run.asked.reason, "exit_code": run.asked.exit_code}
+    parts = run.workers.gather(own)
+    for number, part in enumerate(parts) if len(parts) > 1 else ():
+        if part["reason"]:
+            run.stop(f"{part['reason']} of {run.workers.name(number)}", part["exit_code"])
+    return np.concatenate([part["counters"] for part in parts], axis=-1)
 
 
 def _name_left_out(run: Run, seen: np.ndarray, start: int, stop: int) -> list[str]:

@@ -34,10 +34,12 @@ def validate(run: Run, phase: Phase, step: int) -> dict:
         run.final_model,
         data.validation,
         data.preprocessing,
-        config.batch_size,
-        run.strategy,
+        -(-config.batch_size // run.workers.count),
+        run.local,
         run.stop.breaking_off(run.forward),
         data.validation_keypoints,
+        (run.workers.number, run.workers.count),
+        run.workers.gather,
     )
     evaluation = evaluate_attributes(labels, probabilities, data.grouping)
     names = ("mean_accuracy", "mean_balanced_accuracy", "mean_roc_auc", "majority_accuracy")
@@ -48,10 +50,12 @@ def validate(run: Run, phase: Phase, step: int) -> dict:
         **mask_metrics,
         **({"undecodable": run.undecodable_validation} if run.undecodable_validation else {}),
     }
+    metrics = run.workers.from_chief(metrics)  # processors may differ in the last bit, on which decisions depend
     chosen = metrics[config.select_by]
     best = phase.chooses_best and chosen is not None and chosen > float(run.state.best)
     if best:
         run.state.best.assign(chosen)
+    if best and run.workers.chief:
         at_best, procedural = {"step": step, **metrics}, is_procedural(config.data_dir)
         metadata = ModelMetadata(
             data.grouping, data.preprocessing, config.to_dict(), at_best, current_versions(), procedural
