@@ -12,6 +12,7 @@ PYTHON_OLDEST ?= $(or $(call python,3.11),$(error the oldest versions need Pytho
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 TORCH := .venv-torch/bin
+BENCH := .venv-bench/bin
 FACES := data/celeba_procedural
 MASK_FACES := data/masks_procedural
 SHIPPED_MASKS := farkeras/models/shipped_masks
@@ -19,7 +20,7 @@ ASTRONAUT := data/astronaut.png
 HELD_OUT := data/celeba_held_out
 MOBILENET := data/mobilenet_v2-b0353104.pth
 
-.PHONY: demo demo-mgmtn demo-pretrained mask-weights test test-oldest test-torch docs soak lint format protos install clean
+.PHONY: demo demo-mgmtn demo-pretrained mask-weights test test-oldest test-torch bench docs soak lint format protos install clean
 
 install: .venv/installed
 
@@ -43,6 +44,16 @@ install: .venv/installed
 .venv-torch/installed: .ci/requirements-torch.txt
 	$(PYTHON_OLDEST) -m venv --clear .venv-torch
 	$(TORCH)/pip install --quiet --requirement .ci/requirements-torch.txt
+	touch $@
+
+# TensorFlow, PyTorch, OpenVINO and the other runtimes, to measure them side by side. Python 3.11, because a registry may
+# have PyTorch's CPU build for this version only; the note on CUDA above applies here, too. openvino and nncf also work
+# without openvino-telemetry, which sends usage data.
+.venv-bench/installed: setup.cfg pyproject.toml .ci/constraints.txt .ci/requirements-bench.txt
+	$(PYTHON_OLDEST) -m venv --clear .venv-bench
+	$(BENCH)/pip install --quiet --constraint .ci/constraints.txt --requirement .ci/requirements-bench.txt \
+	    --editable '.[litert,onnx]'
+	$(BENCH)/pip uninstall --quiet --yes openvino-telemetry
 	touch $@
 
 $(FACES): | .venv/installed
@@ -106,6 +117,11 @@ test-torch: .venv-torch/installed
 	KERAS_BACKEND=torch $(TORCH)/python -m pytest tests/layers/test_conformance.py tests/test_keras_objects.py \
 	    tests/test_optimizers.py tests/models/test_multi_task.py tests/models/test_torch_weights.py
 
+# Every row of docs/speed.md, side by side with PyTorch and the bare backbones, in about 25 minutes. Then
+# `.venv-bench/bin/python benchmarks/speed_page.py` writes the page.
+bench: .venv-bench/installed
+	$(BENCH)/python benchmarks/bench.py
+
 # Five minutes of load on the local server, with hot swaps and failures.
 soak: $(FACES)
 	$(BIN)/python serving/soak.py --images=$(FACES)/img_align_celeba
@@ -131,4 +147,4 @@ protos: .venv-oldest/installed
 	$(OLDEST)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. farkeras/wire/protos/*.proto
 
 clean:
-	rm -rf .venv .venv-oldest .venv-torch build dist *.egg-info .pytest_cache .ruff_cache .cache
+	rm -rf .venv .venv-oldest .venv-torch .venv-bench build dist *.egg-info .pytest_cache .ruff_cache .cache

@@ -16,7 +16,7 @@ SETTING = re.compile(r"\bconfig\.[a-z_]+|farkeras\.config import|config\[")
 def source_files(root: Path) -> list[Path]:
     """Returns the files whose lines are counted."""
     patterns = ["farkeras/**/*.py", "farkeras/**/*.html", "farkeras/**/*.css", "farkeras/**/*.js", "farkeras/**/*.j2"]
-    patterns += ["export/*.py", "serving/**/*.py", "benchmarks/*.py", ".ci/*.py"]
+    patterns += ["export/*.py", "serving/**/*.py", "benchmarks/**/*.py", ".ci/*.py"]
     files = {path for pattern in patterns for path in root.glob(pattern)}
     return sorted(path for path in files if not path.is_symlink() and "_pb2" not in path.name)
 

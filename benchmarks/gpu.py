@@ -1,0 +1,130 @@
+"""Measures on a GPU the rows that Keras on JAX can run: `python benchmarks/gpu.py --output=FILE`.
+
+It needs `jax[cuda12]`, and for `gpu_train` also PyTorch with CUDA, in the environment of farkeras. The file has the
+same form as that of `make bench`, with the name of the card. A CPU can try the command with `--batch_size=2 --rounds=1
+--image_size 64 64 --backbone=ResNetTiny`.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from farkeras.errors import FarkerasError
+from speed.machine import commit, describe_machine, load_average, versions
+from speed.measure import figure, found
+from speed.ratios import AT_MOST, RATIOS, median_with_interval
+from speed.report import line_of
+from speed.results import Results, in_order, write_results
+from speed.rows import TIMES, Found, find_rows
+from speed.sides import Measured, Side, alone, take_turns
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True, help="file of the results")
+    parser.add_argument("--rounds", type=int, default=20, help="turns of each side; 20 or more for figures to keep")
+    parser.add_argument("--batch_size", type=int, default=256, help="images in a call")
+    parser.add_argument("--image_size", type=int, nargs=2, help="height and width, by default those of the flagfiles")
+    parser.add_argument("--backbone", help="backbone, by default those of the flagfiles")
+    return parser.parse_args(arguments)
+
+
+def measure(options: argparse.Namespace) -> list[Found]:
+    """Measures all rows and prints each when it is found."""
+    given = {"image_size": options.image_size, "backbone": options.backbone}
+    changes = {name: value for name, value in given.items() if value}
+
+    def turns(function: str, flagfile: str, **kinds: dict[str, Any]) -> list[Measured]:
+        common = {"flagfile": flagfile, "batch_size": options.batch_size, **changes}
+        sides = [
+            Side(name, f"speed.jax_models:{function}", {"bare": False, **common, **kind}, 5)
+            for name, kind in kinds.items()
+        ]
+        return list(take_turns(sides, options.rounds).values())
+
+    rows: list[Found] = []
+
+    def add(row: Found) -> None:
+        rows.append(row)
+        print(line_of(row), flush=True)
+
+    for model, flagfile in (("far_amtn", "celeba"), ("mgmtn", "celeba_mgmtn")):
+        ours, bare = turns("forward", flagfile, ours={}, bare={"bare": True})
+        add(found(f"{model}_forward", ours.times, bare.times, *milliseconds(ours=ours, bare=bare)))
+        ours, bare = turns("train_step", flagfile, ours={}, bare={"bare": True})
+        add(found(f"{model}_train", ours.times, bare.times, *milliseconds(ours=ours, bare=bare)))
+        if model == "far_amtn":
+            add(found("far_amtn_memory", np.array(ours.memory), np.array(bare.memory)))
+    private = {"groups": 40, "private": True}
+    forty, one, blocks = turns("forward", "celeba", forty={"groups": 40}, one={"groups": 1}, private=private)
+    ratio = figure("40 private blocks against one group", RATIOS[AT_MOST](blocks.times, one.times), TIMES)
+    add(found("groups_forward", forty.times, one.times, ratio))
+    add(gpu_train(options, changes))
+    return rows
+
+
+def gpu_train(options: argparse.Namespace, changes: dict[str, Any]) -> Found:
+    """Measures FAR-AMTN's step beside PyTorch's, or says why it cannot."""
+    if not find_spec("torch"):
+        return Found(find_rows(["gpu_train"])[0], note="PyTorch is not installed. Install torch with CUDA.")
+    size = changes.get("image_size", (224, 192))
+    arguments = {"precision": "bfloat16", "batch_size": options.batch_size, "image_size": size}
+    ours = {"flagfile": "celeba", "bare": False, "batch_size": options.batch_size, **changes}
+    sides = [
+        Side("ours", "speed.jax_models:train_step", ours, 5),
+        Side("PyTorch", "speed.pytorch:training", {**arguments, "device": "cuda" if on_a_gpu() else "cpu"}, 5),
+    ]
+    keras, torch = take_turns(sides, options.rounds).values()
+    return found("gpu_train", keras.times, torch.times, *milliseconds(ours=keras, PyTorch=torch))
+
+
+def milliseconds(**sides: Measured) -> list:
+    """Returns the time of a call of each side."""
+    return [figure(name, median_with_interval(1e3 * side.times), "ms") for name, side in sides.items()]
+
+
+def card() -> dict[str, str]:
+    """Returns the platform and the name of the device that JAX uses."""
+    import jax
+
+    device = jax.devices()[0]
+    return {"platform": device.platform, "card": device.device_kind}
+
+
+def on_a_gpu() -> bool:
+    """Returns whether JAX uses a GPU, asked in a process of its own, because JAX keeps what it has taken."""
+    return alone("the device", "gpu:card")["platform"] == "gpu"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parse(arguments)
+    os.environ |= {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    began, date, load = time.perf_counter(), datetime.now(UTC), load_average()
+    try:
+        rows = measure(options)
+        results = Results(
+            date.strftime("%Y-%m-%d %H:%M"),
+            commit(),
+            {**describe_machine(), **alone("the device", "gpu:card")},
+            versions(),
+            options.rounds,
+            round((time.perf_counter() - began) / 60, 1),
+            {"start": load, "end": load_average()},
+            in_order(rows),
+        )
+        write_results(results, options.output)
+    except FarkerasError as error:
+        sys.exit(f"error: {error}")
+    print(f"Wrote {options.output}.")
+
+
+if __name__ == "__main__":
+    main()
