@@ -33,31 +33,25 @@ def measure_accuracy(run: Path, faces: Path) -> dict[str, Any]:
 def losses_of_run(run: str, faces: str) -> dict[str, Any]:
     """Exports a run and compares the exports with the Keras model; see `measure_accuracy`."""
     import farkeras
-    from farkeras.clients import LiteRTRecognizer
-    from farkeras.exporters.tflite import read_calibration_images
-    from farkeras.models.model_file import load_model, model_path
-    from speed.runtimes import openvino_runtime, quantize
+    from farkeras.clients.litert import LiteRTRecognizer
+    from farkeras.clients.openvino import OpenVINORecognizer
+    from farkeras.models.model_file import load_model
+    from speed.runtimes import forms
 
     model, metadata = load_model(run)
     images, labels = read_faces(faces, metadata.grouping.attributes)
-    path, nothing = model_path(run), farkeras.ParityImages(0)
     probabilities: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as folder:
         farkeras.draw_faces(farkeras.FaceSettings(320, seed=6), f"{folder}/faces")
         calibration = farkeras.ParityImages(0, source="celeba", data_dir=f"{folder}/faces")
-        farkeras.export_run(path, ["onnx"], f"{folder}/onnx", nothing)
-        farkeras.export_run(path, ["tflite"], f"{folder}/tflite", calibration, precisions=["int8"])
-        onnx_file, size = f"{folder}/onnx/model.onnx", (images.shape[1], images.shape[2])
-        crops = read_calibration_images(metadata, calibration, 256, size)
-        int8 = quantize(onnx_file, [crop[None] for crop in crops], f"{folder}/int8.xml")
-        for name, file, precision in (
-            ("OpenVINO float32", onnx_file, "float32"),
-            ("OpenVINO bfloat16", onnx_file, "bfloat16"),
-            ("OpenVINO int8", int8, "int8"),
-        ):
-            probabilities[name] = in_batches(openvino_runtime(file, precision), images)
-        recognizer = LiteRTRecognizer(f"{folder}/tflite/int8/model.tflite")
-        probabilities["LiteRT int8"] = recognizer.probabilities(list(images))
+        farkeras.export_run(run, ["openvino"], f"{folder}/openvino", calibration, calibration_images=256)
+        farkeras.export_run(run, ["tflite"], f"{folder}/tflite", calibration, precisions=["int8"])
+        for name, (file, precision) in forms().items():
+            path = f"{folder}/openvino/{file}/model.xml"
+            recognizer = OpenVINORecognizer(path, inference_precision=precision)
+            probabilities[name] = recognizer.probabilities(list(images))
+        litert = LiteRTRecognizer(f"{folder}/tflite/int8/model.tflite")
+        probabilities["LiteRT int8"] = litert.probabilities(list(images))
     keras = in_batches(lambda batch: model.probabilities(metadata.preprocessing.resize(batch)).numpy(), images)
     lost = {name: paired_losses(labels, keras, values) for name, values in probabilities.items()}
     both = dict(zip(METRICS, accuracies(labels, keras)[:, 0], strict=True))

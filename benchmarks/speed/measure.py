@@ -11,6 +11,7 @@ import numpy as np
 from speed.imports import BARE_IMPORTS, IMPORT, PREDICTION, STEP, alternate
 from speed.ratios import AT_LEAST, AT_MOST, RATIOS, Ratio, median_with_interval
 from speed.rows import SPEEDS, TIMES, Beside, Found, find_rows
+from speed.runtimes import forms
 from speed.sides import Measured, Side, alone, take_turns
 
 BATCH = 16
@@ -117,18 +118,16 @@ def inference(options: Options) -> Iterator[Found]:
 def _inference(options: Options, files: Mapping[str, Any], batch: int, calls: int) -> Iterator[Found]:
     shape = {"batch_size": batch, "image_size": files["image_size"]}
 
-    def openvino(precision: str, file: str) -> Side:
+    def openvino(name: str, file: str, precision: str) -> Side:
         arguments = {"path": files[file], "precision": precision, **shape}
-        return Side(f"OpenVINO {precision}", "speed.runtimes:openvino", arguments, calls)
+        return Side(name, "speed.runtimes:openvino", arguments, calls)
 
     theirs = [
         Side(f"PyTorch {precision}", "speed.pytorch:inference", {"precision": precision, **shape}, calls)
         for precision in ("float32", "bfloat16")
     ]
     ours = [
-        openvino("float32", "onnx"),
-        openvino("bfloat16", "onnx"),
-        openvino("int8", "int8"),
+        *(openvino(name, *form) for name, form in forms().items()),
         Side("ONNX Runtime float32", "speed.runtimes:onnx", {"path": files["onnx"], **shape}, calls),
     ]
     if batch == 1:
@@ -139,17 +138,18 @@ def _inference(options: Options, files: Mapping[str, Any], batch: int, calls: in
     def fastest(names: Collection[str]) -> str:
         return min(names, key=lambda name: float(np.median(sides[name].times)))
 
-    floats = [side.name for side in ours if side.name.endswith("float32")]
+    floats = [side.name for side in ours if "int8" not in side.name and side.name.endswith("float32")]
     best, torch32 = sides[fastest(floats)].times, sides["PyTorch float32"].times
     yield found(f"infer_float32_b{batch}", best, torch32, *speeds, note=f"The best runtime: {fastest(floats)}.")
     allowed = [side.name for side in ours if side.name in (options.allowed or ())]
     best, torch = fastest([*floats, *allowed]), fastest([side.name for side in theirs])
-    ratio = RATIOS[AT_LEAST](sides["OpenVINO int8"].times, sides[torch].times)
+    int8 = fastest([side.name for side in ours if "int8" in side.name])
+    ratio = RATIOS[AT_LEAST](sides[int8].times, sides[torch].times)
     yield found(
         f"infer_best_b{batch}",
         sides[best].times,
         sides[torch].times,
-        figure(f"OpenVINO int8 against {torch}", ratio, SPEEDS),
+        figure(f"{int8} against {torch}", ratio, SPEEDS),
         note=f"{best} against {torch}. {options.accuracy_note}".strip(),
     )
 

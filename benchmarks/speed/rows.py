@@ -146,7 +146,7 @@ ROWS = (
         SPEEDS, "1.0: an image must be read and decoded."),
     Row("mobile_int8", "FAR-AMTN as configs/celeba_mobile.flags has it, LiteRT int8, one thread",
         "its backbone with one Dense(40), LiteRT float32", 0.7, AT_MOST, TIMES,
-        "0.25 in products alone; hard_swish and the ends of the network stay in float."),
+        "0.25 in products alone; the ends of the network and its early feature maps stay in float."),
     Row("import_seconds", "`import farkeras`", "", 0.1, AT_MOST, SECONDS, "0: the start of Python is not counted."),
 )  # fmt: skip
 """All rows, in the order of the table."""

@@ -9,26 +9,35 @@ import numpy as np
 
 from speed.machine import cores
 
-HINTS = {"float32": "f32", "bfloat16": "bf16"}
-"""Precision -> OpenVINO's name of it. An int8 file has no hint: what it leaves in float takes the processor's best."""
+FORMS = {
+    "OpenVINO float32": ("float32", "float32"),
+    "OpenVINO bfloat16": ("float32", "bfloat16"),
+    "OpenVINO int8 and float32": ("int8", "float32"),
+    "OpenVINO int8 and bfloat16": ("int8", "bfloat16"),
+}
+"""Form of OpenVINO's export -> precision of the file, and the one in which the rest is computed."""
+
+
+def forms() -> dict[str, tuple[str, str]]:
+    """Returns the `FORMS` that this processor can compute."""
+    from farkeras.clients.openvino import has_bfloat16
+
+    return {name: form for name, form in FORMS.items() if form[1] != "bfloat16" or has_bfloat16()}
 
 
 def openvino(path: str, precision: str, batch_size: int, image_size: Sequence[int]) -> Callable[[], object]:
-    """Builds OpenVINO's side; see `onnx` for the arguments, and `HINTS` for `precision`."""
-    run = openvino_runtime(path, precision)
-    images = noise(batch_size, image_size)
-    return lambda: run(images)
+    """Builds OpenVINO's side, as farkeras runs it.
 
+    Args:
+        path: The exported file.
+        precision: "float32" or "bfloat16", for what the file has not in int8.
+        batch_size: Images in a call.
+        image_size: Height and width of the images that the file takes.
+    """
+    from farkeras.clients.openvino import OpenVINORecognizer
 
-def openvino_runtime(path: str, precision: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Loads a file in OpenVINO, on the CPU: a function from images, uint8 `[B, H, W, 3]`, to probabilities."""
-    from openvino import Core
-
-    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": cores()}
-    if precision in HINTS:
-        options["INFERENCE_PRECISION_HINT"] = HINTS[precision]
-    model = Core().compile_model(path, "CPU", options)
-    return lambda images: model(images)[0]
+    recognizer, images = OpenVINORecognizer(path, cores(), precision), list(noise(batch_size, image_size))
+    return lambda: recognizer.probabilities(images)
 
 
 def onnx(path: str, batch_size: int, image_size: Sequence[int]) -> Callable[[], object]:
@@ -80,31 +89,19 @@ def write_inference_files(folder: str) -> dict[str, Any]:
     import farkeras
 
     model, size = untrained_model("celeba", folder)
-    nothing = farkeras.ParityImages(0)
-    farkeras.export_run(model, ["onnx"], f"{folder}/onnx", nothing, input_size=tuple(size))
-    farkeras.export_run(model, ["tflite"], f"{folder}/tflite", nothing, precisions=["float32"], input_size=tuple(size))
-    onnx_file = f"{folder}/onnx/model.onnx"
-    int8 = quantize(onnx_file, list(noise(16, size)[:, None]), f"{folder}/int8.xml")
-    return {"onnx": onnx_file, "tflite": f"{folder}/tflite/float32/model.tflite", "int8": int8, "image_size": size}
-
-
-def quantize(onnx_file: str, images: Sequence[np.ndarray], target: str) -> str:
-    """Quantizes an ONNX file to int8 with NNCF.
-
-    Args:
-        onnx_file: The exported file.
-        images: Images that calibrate it, uint8 `[1, height, width, 3]`.
-        target: The `.xml` file to write, next to its `.bin` file.
-
-    Returns:
-        `target`.
-    """
-    import nncf
-    import openvino
-
-    quantized = nncf.quantize(openvino.convert_model(onnx_file), nncf.Dataset(images), subset_size=len(images))
-    openvino.save_model(quantized, target, compress_to_fp16=False)
-    return target
+    farkeras.draw_faces(farkeras.FaceSettings(64, seed=6), f"{folder}/faces")
+    options: dict[str, Any] = {"input_size": tuple(size)}
+    images = farkeras.ParityImages(0, source="celeba", data_dir=f"{folder}/faces")
+    farkeras.export_run(model, ["onnx"], f"{folder}/onnx", images, **options)
+    farkeras.export_run(model, ["tflite"], f"{folder}/tflite", images, precisions=["float32"], **options)
+    farkeras.export_run(model, ["openvino"], f"{folder}/openvino", images, calibration_images=16, **options)
+    return {
+        "onnx": f"{folder}/onnx/model.onnx",
+        "tflite": f"{folder}/tflite/float32/model.tflite",
+        "float32": f"{folder}/openvino/float32/model.xml",
+        "int8": f"{folder}/openvino/int8/model.xml",
+        "image_size": size,
+    }
 
 
 def write_mobile_files(folder: str) -> dict[str, Any]:

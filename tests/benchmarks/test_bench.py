@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from farkeras.errors import FarkerasError
-from speed import imports, loop, measure, worker
+from speed import imports, loop, measure, runtimes, worker
 from speed.rows import ROWS
 from speed.sides import Measured
 
@@ -37,6 +37,39 @@ def test_a_row_from_the_model_to_its_verdict(in_this_process, tmp_path, monkeypa
     assert found.row.key == "far_amtn_forward"
     assert found.ratio.low <= found.ratio.value <= found.ratio.high
     assert [figure.name for figure in found.beside] == ["FAR-AMTN", "bare backbone"]
+
+
+def test_the_best_form_is_the_fastest_that_loses_little(monkeypatch, tmp_path):
+    seconds = {
+        "PyTorch float32": 12,
+        "PyTorch bfloat16": 6,
+        "OpenVINO float32": 10,
+        "ONNX Runtime float32": 11,
+        "OpenVINO bfloat16": 5,
+        "OpenVINO int8 and float32": 4,
+        "OpenVINO int8 and bfloat16": 3,
+    }
+    monkeypatch.setattr(measure, "forms", lambda: runtimes.FORMS)
+    monkeypatch.setattr(
+        measure, "take_turns", lambda sides, rounds: {s.name: Measured([seconds[s.name]] * rounds) for s in sides}
+    )
+    files = {name: name for name in ("float32", "int8", "onnx")} | {"image_size": (32, 32)}
+
+    def best(*allowed):
+        options = measure.Options(2, tmp_path, allowed)
+        float32, best = measure._inference(options, files, 32, 1)
+        assert float32.ratio.value == 12 / 10
+        assert best.beside[0].name == "OpenVINO int8 and bfloat16 against PyTorch bfloat16"
+        return best.ratio.value
+
+    assert best("OpenVINO bfloat16", "OpenVINO int8 and float32", "OpenVINO int8 and bfloat16") == 6 / 3
+    assert best("OpenVINO bfloat16", "OpenVINO int8 and float32", "LiteRT int8") == 6 / 4
+    assert best() == 6 / 10
+
+
+def test_a_processor_without_bfloat16_measures_the_other_forms(monkeypatch):
+    monkeypatch.setattr("farkeras.clients.openvino.has_bfloat16", lambda: False)
+    assert list(runtimes.forms()) == ["OpenVINO float32", "OpenVINO int8 and float32"]
 
 
 def test_private_blocks_have_a_block_for_each_group():
