@@ -151,7 +151,7 @@ def test_int8_has_integer_convolutions_between_float_ends(exports):
 
 
 def test_far_amtns_mobile_setting_in_int8(tmp_path):
-    config = read_flagfile("configs/celeba_mobile.flags")
+    config = read_flagfile("configs/demo_mobile.flags")
     keras.utils.set_random_seed(0)
     model = FARAMTN(config.grouping, config.backbone, config.image_size)
     write_graph(model, Preprocessing(config.image_size), (1, 218, 178), str(tmp_path))
@@ -164,7 +164,7 @@ def test_far_amtns_mobile_setting_in_int8(tmp_path):
 
 
 def test_mgmtns_mobile_setting(tmp_path):
-    config = read_flagfile("configs/celeba_mgmtn_mobile.flags")
+    config = read_flagfile("configs/demo_mgmtn_mobile.flags")
     options = {name: getattr(config, name) for name in ("mask_widths", "mask_stride", "fusion_width")}
     model = MGMTN(config.grouping, config.backbone, config.image_size, **options)
     write_graph(model, Preprocessing(config.image_size), (1, 218, 178), str(tmp_path))
