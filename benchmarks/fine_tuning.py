@@ -22,9 +22,18 @@ RECIPES = {
         "backbone_lr_multiplier": 0.5,
         "learning_rate": 1e-3,
     },
-    "frozen, then everything, 1e-3": {"frozen_epochs": 3, "backbone_lr_multiplier": 1, "learning_rate": 1e-3},
-    "frozen, then backbone at 0.3, 1e-3": {"frozen_epochs": 3, "backbone_lr_multiplier": 0.3, "learning_rate": 1e-3},
-    "frozen, then backbone at 0.1, 1e-3": {"frozen_epochs": 3, "backbone_lr_multiplier": 0.1, "learning_rate": 1e-3},
+    "frozen for 1, then everything, 1e-3": {"frozen_epochs": 1, "backbone_lr_multiplier": 1, "learning_rate": 1e-3},
+    "frozen for 3, then everything, 1e-3": {"frozen_epochs": 3, "backbone_lr_multiplier": 1, "learning_rate": 1e-3},
+    "frozen for 3, then backbone at 0.3, 1e-3": {
+        "frozen_epochs": 3,
+        "backbone_lr_multiplier": 0.3,
+        "learning_rate": 1e-3,
+    },
+    "frozen for 3, then backbone at 0.1, 1e-3": {
+        "frozen_epochs": 3,
+        "backbone_lr_multiplier": 0.1,
+        "learning_rate": 1e-3,
+    },
     "frozen throughout, 1e-3": {"frozen_epochs": 3, "backbone_lr_multiplier": 0, "learning_rate": 1e-3},
     "random weights, 1e-3": {
         "frozen_epochs": 0,

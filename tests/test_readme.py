@@ -82,7 +82,6 @@ def test_the_command_for_few_images(blocks):
     config = options.config()
     assert config == farkeras.load_config("own_small", data_dir="faces.csv", grouping="groups.json", **SETTINGS)
     assert config.frozen_epochs > 0
-    assert config.backbone_lr_multiplier < 1
     assert config.patience > 0
 
 
