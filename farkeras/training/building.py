@@ -249,11 +249,8 @@ class Run:
                 f"{free / 1e6:,.0f} MB left. Make room, or choose another `workdir`."
             )
 
-    def training_dataset(self, start: int, finished: bool = True) -> tf.data.Dataset:
-        """Returns the training batches of the run, from example counter `start` on.
-
-        With `finished=False`, `Step.run` rotates and colours the images, on the training device.
-        """
+    def training_dataset(self, start: int) -> tf.data.Dataset:
+        """Returns the training batches of the run, from example counter `start` on."""
         data, config = self.data, self.config
         needed = self.total_steps * config.batch_size
         return training_dataset(
@@ -268,7 +265,6 @@ class Run:
             data.train_keypoints,
             config.data_service,
             self._share(),
-            finished,
         )
 
     def _share(self) -> Share | None:
@@ -280,10 +276,10 @@ class Run:
     def distributed_batches(self, start: int) -> Iterator:
         """Returns an iterator over the training batches on all replicas, from example counter `start` on."""
         if self.workers.count == 1:
-            return iter(self.strategy.experimental_distribute_dataset(self.training_dataset(start, finished=False)))
+            return iter(self.strategy.experimental_distribute_dataset(self.training_dataset(start)))
         # An endless dataset needs no exchange between the workers before each step.
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        batches = self.training_dataset(start, finished=False).apply(endless)
+        batches = self.training_dataset(start).apply(endless)
         return iter(self.strategy.distribute_datasets_from_function(lambda _: batches))
 
 
