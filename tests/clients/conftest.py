@@ -1,4 +1,4 @@
-"""Every client against a server without a model."""
+"""Every client against a server without a model, and a model for the runners of exported files."""
 
 import asyncio
 import inspect
@@ -21,6 +21,24 @@ def metadata(tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "farkeras.json"
     path.write_text(json.dumps(NAMES))
     return path
+
+
+@pytest.fixture(scope="session")
+def workdir(tmp_path_factory):
+    """A small FAR-AMTN with random weights, for the runners of exported files."""
+    import keras
+
+    from farkeras.attributes import Grouping
+    from farkeras.data.preprocessing import Preprocessing
+    from farkeras.models import FARAMTN
+    from farkeras.models.model_file import ModelMetadata, save_model
+
+    folder = tmp_path_factory.mktemp("run")
+    grouping = Grouping({"Eyes": ("Eyeglasses",), "Mouth": ("Smiling",)}, ("Smiling", "Eyeglasses"))
+    keras.utils.set_random_seed(0)
+    model = FARAMTN(grouping, "ResNetTiny", (64, 48), backbone_alpha=0.25)
+    save_model(model, ModelMetadata(grouping, Preprocessing((64, 48))), folder / "model.keras")
+    return folder
 
 
 @pytest.fixture(params=["GrpcClient", "AsyncGrpcClient", "RestClient", "AsyncRestClient"])

@@ -7,33 +7,18 @@ import venv
 from io import BytesIO
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from farkeras.attributes import Grouping
 from farkeras.clients.litert import LiteRTRecognizer, main
-from farkeras.data.preprocessing import Preprocessing
 from farkeras.errors import FarkerasError
 from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.tflite import write_tflite
 from farkeras.inference.recognizer import load
-from farkeras.models import FARAMTN
-from farkeras.models.model_file import ModelMetadata, save_model
 from tests.bad_images import turned
 
 ROOT = Path(__file__).parents[2]
-GROUPING = Grouping({"Eyes": ("Eyeglasses",), "Mouth": ("Smiling",)}, ("Smiling", "Eyeglasses"))
-
-
-@pytest.fixture(scope="module")
-def workdir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    keras.utils.set_random_seed(0)
-    model = FARAMTN(GROUPING, "ResNetTiny", (64, 48), backbone_alpha=0.25)
-    save_model(model, ModelMetadata(GROUPING, Preprocessing((64, 48))), folder / "model.keras")
-    return folder
 
 
 @pytest.fixture(scope="module")
