@@ -63,7 +63,7 @@ $(MASK_FACES): | .venv/installed
 	$(BIN)/python -m farkeras.synthesize --num_images=6000 --seed=1 --output=$(MASK_FACES)
 
 $(HELD_OUT): | .venv/installed
-	$(BIN)/python -m farkeras.synthesize --num_images=6000 --seed=0 --style=held_out --output=$(HELD_OUT)
+	$(BIN)/python -m farkeras.synthesize --num_images=6000 --seed=0 --style=held_out --part=test --output=$(HELD_OUT)
 
 $(MOBILENET): | .venv/installed
 	$(BIN)/python .ci/mobilenet.py $(MOBILENET)

@@ -13,7 +13,7 @@ import time
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
 from farkeras.synthetic.drawing import STYLES
-from farkeras.synthetic.generate import LAYOUTS, FaceSettings, draw_faces
+from farkeras.synthetic.generate import LAYOUTS, PARTS, FaceSettings, draw_faces
 from farkeras.synthetic.sheet import check_contact_sheet, write_contact_sheet
 
 
@@ -22,6 +22,7 @@ def define(flags: Flags) -> None:
     flags.integer("num_images", 6000, "Number of faces to draw.")
     flags.integer("seed", 0, "Seed of the faces; the same seed gives the same bytes.")
     flags.choice("style", "standard", list(STYLES), "How the faces are rendered; labels and landmarks are the same.")
+    flags.choice("part", "all", list(PARTS), "Faces that are drawn: all, or only those of the set's test split.")
     flags.path("output", "Folder to write.", required=True)
     flags.number(
         "label_noise",
@@ -36,18 +37,17 @@ def define(flags: Flags) -> None:
 
 def main(options: Flags) -> None:
     """Writes the faces and prints their number and the speed."""
-    settings = FaceSettings(options.num_images, options.seed, options.layout, options.label_noise, options.style)
+    settings = FaceSettings(
+        options.num_images, options.seed, options.layout, options.label_noise, options.style, options.part
+    )
+    faces = f"{'the test split of ' if options.part == 'test' else ''}{settings.num_images} procedural faces"
     if options.contact_sheet:
         check_contact_sheet(options.contact_sheet)  # before the drawing, which takes minutes
     start = time.perf_counter()
     if draw_faces(settings, options.output, options.num_workers):
-        seconds = time.perf_counter() - start
-        print(
-            f"{options.output}: {settings.num_images} procedural faces in {seconds:.1f} s, "
-            f"{settings.num_images / seconds:.0f} images/s"
-        )
+        print(f"{options.output}: {faces} in {time.perf_counter() - start:.1f} s")
     else:
-        print(f"{options.output}: these {settings.num_images} faces already exist")
+        print(f"{options.output}: {faces} already exist")
     if options.contact_sheet:
         write_contact_sheet(options.contact_sheet, options.output, options.layout, style=options.style)
         print(f"{options.contact_sheet}: contact sheet")

@@ -169,6 +169,25 @@ def test_the_held_out_style_has_the_same_lists_and_other_images(faces, held_out)
         assert (content == other[name]) == name.endswith(".txt"), name
 
 
+@pytest.mark.parametrize("layout", generation.LAYOUTS)
+def test_the_test_split_alone_is_that_of_the_whole_set(tmp_path, layout):
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    draw_faces(FaceSettings(30, 2, layout), whole)
+    draw_faces(FaceSettings(30, 2, layout, part="test"), part)
+    drawn = {name: content for name, content in _contents(part).items() if name.endswith(".jpg")}
+    assert drawn == {name: content for name, content in _contents(whole).items() if name in drawn}
+    both = [open_source(layout, str(folder)).split("test") for folder in (whole, part)]
+    assert 0 < len(drawn) == len(both[1].paths) < 30
+    assert [Path(path).name for path in both[0].paths] == [Path(path).name for path in both[1].paths]
+    np.testing.assert_array_equal(both[0].labels, both[1].labels)
+
+
+def test_a_set_too_small_for_a_test_split_has_no_part_to_draw(tmp_path):
+    with pytest.raises(FarkerasError, match="A set of 2 faces has no test split; increase `num_images` to 3 or more"):
+        draw_faces(FaceSettings(2, part="test"), tmp_path / "part")
+    assert not (tmp_path / "part").exists()
+
+
 def test_the_held_out_style_has_a_lower_jpeg_quality(faces, held_out):
     for index in range(5):
         tables = []
@@ -254,6 +273,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch, layout, step):
         ({"num_images": 3, "seed": -1}, "`seed` must be at least 0. Received: -1"),
         ({"num_images": 3, "layout": "vgg"}, "`layout` must be one of celeba, lfwa. Received: 'vgg'"),
         ({"num_images": 3, "label_noise": 0.6}, "Received: 0.6"),
+        ({"num_images": 3, "part": "train"}, "`part` must be one of all, test. Received: 'train'"),
         ({"num_images": 3, "style": "oil"}, "`style` must be one of standard, held_out. Received: 'oil'"),
         ({"num_images": 3, "label_noise": float("nan")}, "Received: nan"),
     ],

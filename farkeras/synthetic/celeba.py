@@ -58,8 +58,20 @@ def partition(count: int) -> list[int]:
     return [0] * (count - 2 * held_out) + [1] * held_out + [2] * held_out
 
 
-def write_lists(folder: Path, images: Sequence[int], rows: Sequence[Row]) -> None:
-    """Writes `list_attr_celeba.txt`, `list_eval_partition.txt` and `list_landmarks_align_celeba.txt`."""
+def test_split(images: Sequence[int]) -> list[int]:
+    """Returns those images of a whole set that are in the test split."""
+    return [index for index, split in zip(images, partition(len(images)), strict=True) if split == 2]
+
+
+def write_lists(folder: Path, count: int, images: Sequence[int], rows: Sequence[Row]) -> None:
+    """Writes `list_attr_celeba.txt`, `list_eval_partition.txt` and `list_landmarks_align_celeba.txt`.
+
+    Args:
+        folder: Folder of the set.
+        count: Number of images in the whole set, which determines the splits.
+        images: Images of the lists, each as its index.
+        rows: Entries of these images.
+    """
     labels, landmarks = zip(*rows, strict=True)
     names = [file_name(index) for index in images]
 
@@ -73,4 +85,5 @@ def write_lists(folder: Path, images: Sequence[int], rows: Sequence[Row]) -> Non
     header = " ".join(CELEBA_ATTRIBUTES) + " "  # the official header ends with a space
     write("list_attr_celeba.txt", table(header, labels, 2))
     write("list_landmarks_align_celeba.txt", table(_LANDMARKS, landmarks, 4))
-    write("list_eval_partition.txt", [f"{n} {p}" for n, p in zip(names, partition(len(rows)), strict=True)])
+    splits = partition(count)
+    write("list_eval_partition.txt", [f"{name} {splits[index]}" for name, index in zip(names, images, strict=True)])

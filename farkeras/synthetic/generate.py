@@ -14,7 +14,10 @@ from farkeras.synthetic import celeba, lfwa
 from farkeras.synthetic.drawing import check_style
 
 LAYOUTS = {"celeba": celeba, "lfwa": lfwa}
-"""Data set -> the module that writes its file format, with `portraits`, `write_face` and `write_lists`."""
+"""Data set -> the module that writes its format, with `portraits`, `test_split`, `write_face` and `write_lists`."""
+
+PARTS = ("all", "test")
+"""Which faces of a set are drawn: all of them, or those of the test split."""
 
 # Increased whenever the same settings give different pixels, so that an older set is not mistaken for a new one.
 _DRAWING = 3
@@ -25,11 +28,12 @@ class FaceSettings:
     """Settings that determine every byte of a set of faces.
 
     Attributes:
-        num_images: Number of images, 1 to 999,999.
+        num_images: Number of images in the whole set, 1 to 999,999.
         seed: Seed of the set, at least 0.
         layout: Data set whose file format is written, a key of `LAYOUTS`: "celeba" or "lfwa".
         label_noise: Probability with which each label is flipped, 0 to 0.5; images are not changed.
         style: How the faces are rendered, "standard" or "held_out". Both have the same labels, geometry and landmarks.
+        part: "all", or "test" for the faces of the test split only, byte for byte as in the whole set.
         drawing: Version of the generator. Do not set it.
 
     Raises:
@@ -41,6 +45,7 @@ class FaceSettings:
     layout: str = "celeba"
     label_noise: float = 0.0
     style: str = "standard"
+    part: str = "all"
     drawing: int = _DRAWING
 
     def __post_init__(self) -> None:
@@ -58,13 +63,13 @@ class FaceSettings:
                 f"Received: {self.label_noise}."
             )
         check_style(self.style)
+        if self.part not in PARTS:
+            raise FarkerasError(f"`part` must be one of {', '.join(PARTS)}. Received: '{self.part}'.")
 
     def stored(self) -> dict[str, object]:
-        """Returns the content of `synthesize.json`. Like older sets, a standard set does not name its style."""
-        settings = asdict(self)
-        if self.style == "standard":
-            del settings["style"]
-        return settings
+        """Returns the content of `synthesize.json`; as in older sets, it does not name "standard" and "all"."""
+        unnamed = {"style": "standard", "part": "all"}
+        return {name: value for name, value in asdict(self).items() if unnamed.get(name) != value}
 
 
 def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1) -> bool:
@@ -81,18 +86,25 @@ def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1)
         True if the faces were drawn, False if `output` already holds this set.
 
     Raises:
-        FarkerasError: `output` holds other files or cannot be written, or `num_workers` is less than 1.
+        FarkerasError: The part has no faces, `num_workers` is less than 1, or `output` holds other files or cannot be
+            written.
     """
     if num_workers < 1:
         raise FarkerasError(f"`num_workers` must be at least 1. Received: {num_workers}.")
     output = as_path(output)
     layout = LAYOUTS[settings.layout]
+    portraits = layout.portraits(settings.seed, settings.num_images)
+    if settings.part == "test":
+        portraits = layout.test_split(portraits)
+    if not portraits:
+        raise FarkerasError(
+            f"A set of {settings.num_images} faces has no test split; increase `num_images` to 3 or more."
+        )
     with writing(output, instead="output"):
         if _holds(output, settings):
             return False
     with writing(output, instead="output"), written_aside(output) as making:
         making.mkdir(parents=True)
-        portraits = layout.portraits(settings.seed, settings.num_images)
         draw = partial(layout.write_face, making, settings.seed, settings.label_noise, settings.style)
         if num_workers == 1:
             rows = list(map(draw, portraits))
@@ -101,7 +113,7 @@ def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1)
             context, count = multiprocessing.get_context("spawn"), len(portraits)
             with ProcessPoolExecutor(min(num_workers, count), mp_context=context) as pool:
                 rows = list(pool.map(draw, portraits, chunksize=min(64, -(-count // num_workers))))
-        layout.write_lists(making, portraits, rows)
+        layout.write_lists(making, settings.num_images, portraits, rows)
         (making / SETTINGS_FILE).write_text(json.dumps(settings.stored(), indent=2) + "\n")
     return True
 

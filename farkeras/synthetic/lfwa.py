@@ -85,12 +85,18 @@ def _widened(length: int, before: int, after: int) -> np.ndarray:
     return np.concatenate([np.pad(start, (before, 0), "symmetric"), middle, np.pad(end, (0, after), "symmetric")])
 
 
-def write_lists(folder: Path, images: Sequence[Portrait], labels: Sequence[list[bool]]) -> None:
+def test_split(images: Sequence[Portrait]) -> list[Portrait]:
+    """Returns those images of a whole set that are in the test split: those of every second person."""
+    return [image for image in images if image.person % 2 == 1]
+
+
+def write_lists(folder: Path, count: int, images: Sequence[Portrait], labels: Sequence[list[bool]]) -> None:
     """Writes `lfw_att_40.mat` and `indices_train_test.mat`, with the peculiarities of the official files.
 
     Image names contain a backslash. Attribute names contain spaces instead of underscores, and some begin or end with a
     space. Indices are doubles and count from 1. Every second person is in the test split.
     """
+    del count
     spaced = [name.replace("_", " ") for name in CELEBA_ATTRIBUTES]
     spaced[0], spaced[-1] = f" {spaced[0]}", f"{spaced[-1]} "
     table: dict[str, np.ndarray | list[str]] = {
