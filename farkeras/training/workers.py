@@ -121,7 +121,7 @@ class Workers:
 
     def _wait_for_all(self, until: float, wait: float, found_by: str) -> None:
         port = int(self.addresses[0].rpartition(":")[2])
-        with _listening(port, time.monotonic() + min(wait, _SECONDS_FOR_PORT)) as server:
+        with _listening(port, time.monotonic() + min(wait, _SECONDS_FOR_PORT), found_by) as server:
             server.settimeout(_RETRY)
             while len(self._connections) < self.count - 1:
                 with suppress(TimeoutError):
@@ -281,16 +281,20 @@ def connected(place: Place | None, wait: float) -> Iterator[Workers]:
     workers.close()
 
 
-def _listening(port: int, until: float) -> socket.socket:
+def _listening(port: int, until: float, found_by: str) -> socket.socket:
     while True:
         try:
             return socket.create_server(("", port))
         except OSError as error:
             if time.monotonic() > until:
                 why = os.strerror(error.errno or 0)
+                other = (
+                    "change the port in TF_CONFIG on every machine"
+                    if found_by == "TF_CONFIG"
+                    else "start the job step again: its port follows from the numbers of the job and of the step"
+                )
                 raise FarkerasError(
-                    f"Worker 0 cannot use port {port} ({why}); expected a free port. End the other program, or change "
-                    "the port in TF_CONFIG on every machine."
+                    f"Worker 0 cannot use port {port} ({why}); expected a free port. End the other program, or {other}."
                 ) from None
         time.sleep(_RETRY)
 

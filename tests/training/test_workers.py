@@ -89,10 +89,21 @@ def test_a_partner_that_never_comes(addresses, number, missing):
     )
 
 
-def test_a_port_that_another_program_has(addresses):
-    with socket.create_server(("", int(addresses[0].split(":")[1]))), pytest.raises(FarkerasError) as error:
-        Workers(Place(0, addresses, "TF_CONFIG"), 0.1)
-    assert "(Address already in use); expected a free port. End the other program, or change" in str(error.value)
+@pytest.mark.parametrize(
+    ("found_by", "remedy"),
+    [
+        ("TF_CONFIG", "change the port in TF_CONFIG on every machine."),
+        ("srun", "start the job step again: its port follows from the numbers of the job and of the step."),
+    ],
+)
+def test_a_port_that_another_program_has(addresses, found_by, remedy):
+    port = addresses[0].split(":")[1]
+    with socket.create_server(("", int(port))), pytest.raises(FarkerasError) as error:
+        Workers(Place(0, addresses, found_by), 0.1)
+    assert str(error.value) == (
+        f"Worker 0 cannot use port {port} (Address already in use); expected a free port. End the other program, or "
+        f"{remedy}"
+    )
 
 
 def test_a_program_that_is_no_chief(addresses):
