@@ -79,6 +79,8 @@ class Examples:
             of 178 x 218 pixels does, as fractions of height and width. `Preprocessing.crop` is relative to this frame,
             so a model trained on one data set sees the faces of another at the same position and size.
         records: Locations of the images if they are not files of their own. `farkeras.data.reading` reads both kinds.
+        people: `str` array `[N]` or None: the person in each image, where the data set names people; "" if it does not
+            name the person of an image, who then counts as a person of its own.
     """
 
     attributes: tuple[str, ...]
@@ -87,6 +89,7 @@ class Examples:
     landmarks: np.ndarray | None = None
     frame: tuple[float, float, float, float] = FULL_FRAME
     records: Records | None = None
+    people: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -103,8 +106,9 @@ class Examples:
         """Returns the examples at `rows`, int64 `[n]`."""
         landmarks = None if self.landmarks is None else self.landmarks[rows]
         records = None if self.records is None else self.records.take(rows)
+        people = None if self.people is None else self.people[rows]
         labels = self.labels[rows]
-        return replace(self, paths=self.paths[rows], labels=labels, landmarks=landmarks, records=records)
+        return replace(self, paths=self.paths[rows], labels=labels, landmarks=landmarks, records=records, people=people)
 
     def select(self, attributes: tuple[str, ...]) -> "Examples":
         """Returns the same examples with only these label columns, in this order."""

@@ -19,6 +19,7 @@ from farkeras.data.reading import encoded_images
 from farkeras.data.sources.packed_files import Index, record_lengths, write_index
 from farkeras.data.sources.source import Source, filled_splits
 from farkeras.data.sources.splits import SPLITS
+from farkeras.data.subgroups import SUBGROUP_FILE
 from farkeras.errors import FarkerasError
 from farkeras.files import LOCK_FILE, alone_in, as_path, writing, written_aside
 from farkeras.progress import Progress, report
@@ -99,6 +100,8 @@ def pack_data_set(
         keypoints = _copy_keypoints(store_of(data_dir, keypoints_dir), store_of(output))
         if is_procedural(data_dir):  # so that results still say that the faces are procedural
             _copy(folder_of(data_dir) / SETTINGS_FILE, output / SETTINGS_FILE)
+        if (subgroups := folder_of(data_dir) / SUBGROUP_FILE).is_file():
+            _copy(subgroups, output / SUBGROUP_FILE)
         write_index(output, index)
     return Packing(len(paths), len(tasks), int(index.sizes().sum()), keypoints)
 
@@ -106,6 +109,7 @@ def pack_data_set(
 def _index(splits: dict[str, Examples], names: list[str], files: list[str], length: np.ndarray) -> Index:
     parts = list(splits.values())
     landmarks = [part.landmarks for part in parts if part.landmarks is not None]
+    people = [part.people for part in parts if part.people is not None]
     return Index(
         attributes=np.array(parts[0].attributes),
         names=np.array(names),
@@ -116,6 +120,7 @@ def _index(splits: dict[str, Examples], names: list[str], files: list[str], leng
         files=np.array(files),
         file_of=np.arange(len(names)) // _FILE_SIZE,
         length=length,
+        **({"people": np.concatenate(people)} if people else {}),
     )
 
 

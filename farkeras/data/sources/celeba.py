@@ -6,7 +6,7 @@ import numpy as np
 
 from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.data.examples import Examples
-from farkeras.data.sources.celeba_tables import read_table
+from farkeras.data.sources.celeba_tables import Table, read_table
 from farkeras.data.sources.source import OfficialSource
 from farkeras.progress import Progress
 
@@ -18,8 +18,9 @@ class CelebA(OfficialSource):
 
     The folder holds the images as `img_align_celeba/` (or Kaggle's nested `img_align_celeba/img_align_celeba/`), or as
     `img_align_celeba.zip`, which is extracted once into the same folder. It also holds `list_attr_celeba`,
-    `list_eval_partition` and optionally `list_landmarks_align_celeba`, each as the official `.txt` or Kaggle's `.csv`.
-    The files may stay in the official download's sub-folders `Img`, `Anno` and `Eval`.
+    `list_eval_partition` and optionally `list_landmarks_align_celeba`, each as the official `.txt` or Kaggle's `.csv`,
+    and optionally `identity_CelebA.txt`, which numbers the people. The files may stay in the official download's
+    sub-folders `Img`, `Anno` and `Eval`.
 
     Args:
         data_dir: The folder.
@@ -47,6 +48,9 @@ class CelebA(OfficialSource):
         if landmarks := self._find("list_landmarks_align_celeba.txt", "list_landmarks_align_celeba.csv"):
             points = read_table(landmarks, LANDMARKS).in_order_of(attributes)
             self._landmarks = points.astype(np.float32).reshape(-1, 5, 2)
+        self._people = None
+        if identities := self._find("identity_CelebA.txt", "identity_CelebA.csv"):
+            self._people = _people(read_table(identities, ["identity"]), self._images)
         folder = self._image_folder("img_align_celeba", progress)
         nested = folder / folder.name
         self._folder = nested if nested.is_dir() else folder
@@ -56,4 +60,15 @@ class CelebA(OfficialSource):
     def _examples(self, rows: np.ndarray) -> Examples:
         paths = np.char.add(f"{self._folder}{os.sep}", self._images[rows])
         landmarks = None if self._landmarks is None else self._landmarks[rows]
-        return Examples(self.attributes, paths, self._labels[rows], landmarks)
+        people = None if self._people is None else self._people[rows]
+        return Examples(self.attributes, paths, self._labels[rows], landmarks, people=people)
+
+
+def _people(identities: Table, images: np.ndarray) -> np.ndarray:
+    """Returns the number of the person in each image, as text; "" for an image that the list does not have.
+
+    The list may have more images than the data set, because training does not need it.
+    """
+    order = np.argsort(identities.images)
+    rows = order[np.searchsorted(identities.images, images, sorter=order).clip(max=len(order) - 1)]
+    return np.where(identities.images[rows] == images, identities.values[rows, 0].astype(str), "")

@@ -63,13 +63,14 @@ class LFWA(OfficialSource):
         self._split = np.full(len(people), -1, np.int8)
         for number, rows in enumerate((*_carve(train, people), test)):
             self._split[rows] = number
+        self._people = people
         self._folder = self._image_folder("lfw", progress)
         files = [(str(self._folder / person), name) for person, name in files]
         self._require_images(self._folder, self._images, files)
 
     def _examples(self, rows: np.ndarray) -> Examples:
         paths = np.array([str(self._folder / self._images[row]) for row in rows])
-        return Examples(self.attributes, paths, self._labels[rows], frame=FRAME)
+        return Examples(self.attributes, paths, self._labels[rows], frame=FRAME, people=self._people[rows])
 
 
 def _carve(rows: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

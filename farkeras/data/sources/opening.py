@@ -67,13 +67,38 @@ def open_split(
         attributes: Attributes of the model, in the order of its outputs.
         trained: Settings of the run that trained the model, `Config.to_dict()`.
         split: "train", "validation" or "test".
+        source: See `open_trained_source`, as for the other arguments that are not listed here.
+
+    Returns:
+        The examples with these attributes, and the source and the `data_dir` that they come from.
+
+    Raises:
+        FarkerasError: As in `open_trained_source`.
+    """
+    data, source, data_dir = open_trained_source(attributes, trained, source, data_dir, progress, settings)
+    return data.split(split).select(tuple(attributes)), source, data_dir
+
+
+def open_trained_source(
+    attributes: Sequence[str],
+    trained: Mapping[str, Any],
+    source: str = "",
+    data_dir: str = "",
+    progress: Progress | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> tuple[Source, str, str]:
+    """Opens the data set that a model was trained on, or another one that has its attributes.
+
+    Args:
+        attributes: Attributes of the model.
+        trained: Settings of the run that trained the model, `Config.to_dict()`.
         source: Kind of data set; by default that of the run.
         data_dir: The data set's folder, or the table; by default that of the run.
         progress: See `open_source`.
         settings: Settings for reading a table. They replace those of the run.
 
     Returns:
-        The examples with these attributes, and the source and the `data_dir` that they come from.
+        The data set, and its source and its `data_dir`.
 
     Raises:
         FarkerasError: As in `open_source`, or the data set lacks an attribute.
@@ -89,4 +114,4 @@ def open_split(
     data = open_source(source, data_dir, progress, dict(trained) | dict(settings or {}))
     if missing := [name for name in attributes if name not in data.attributes]:
         raise FarkerasError(f"{data_dir} has no labels for {', '.join(missing)}, which the model predicts.")
-    return data.split(split).select(tuple(attributes)), source, data_dir
+    return data, source, data_dir

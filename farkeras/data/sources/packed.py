@@ -44,4 +44,5 @@ class Packed(Source):
             index.landmarks[rows] if len(index.landmarks) else None,
             tuple(index.frame.tolist()),
             Records(np.char.add(folder, index.files), index.file_of[rows], self._offsets[rows], index.length[rows]),
+            index.people[rows] if len(index.people) else None,
         )

@@ -40,6 +40,7 @@ class Index(NamedTuple):
         files: `str` array `[F]`, names of the TFRecord files.
         file_of: `int64` array `[N]`, indices in `files`.
         length: `int64` array `[N]`, length of each image in bytes. The records of a file follow the order of the rows.
+        people: `str` array `[N]`, as `Examples.people`, or `[0]` if the source names no people. Older files lack it.
     """
 
     attributes: np.ndarray
@@ -51,6 +52,7 @@ class Index(NamedTuple):
     files: np.ndarray
     file_of: np.ndarray
     length: np.ndarray
+    people: np.ndarray = np.zeros(0, "U1")
 
     def offsets(self) -> np.ndarray:
         """Returns the offset in bytes at which each image's record begins in its file, `int64` array `[N]`."""
@@ -90,7 +92,11 @@ def read_index(folder: Path, remake: str) -> Index:
     try:
         with np.load(path) as stored:
             version = int(stored["version"])
-            values = {name: stored[name] for name in Index._fields if version == _VERSION}
+            values = {
+                name: stored[name]
+                for name in Index._fields
+                if version == _VERSION and (name in stored or name not in Index._field_defaults)
+            }
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         raise FarkerasError(
             f"{path} cannot be read and may be damaged; expected a file that farkeras wrote. {remake}"

@@ -50,6 +50,27 @@ class Source(ABC):
             raise FarkerasError(f"The split '{name}' of {self._place} is empty: {self._why_empty}")
         return self._examples(rows)
 
+    def column(self, name: str, split: str) -> np.ndarray | None:
+        """Returns the cells of a further column of the data set, which may be none of its attributes.
+
+        Args:
+            name: Name of the column.
+            split: One of the splits.
+
+        Returns:
+            `str` array `[N]` in the order of the split's examples, "" for an empty cell; None if there is no such
+            column, as in every data set that is not a table.
+
+        Raises:
+            FarkerasError: The cells are not text, numbers or booleans.
+        """
+        return None
+
+    @property
+    def place(self) -> Path:
+        """The folder or the table, for messages."""
+        return self._place
+
     @abstractmethod
     def _examples(self, rows: np.ndarray) -> Examples:
         """Returns the examples at these rows, int64 in ascending order."""

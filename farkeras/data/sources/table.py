@@ -80,7 +80,7 @@ class OwnTable(Source):
         self, data_dir: str | os.PathLike, settings: TableSettings | None = None, progress: Progress | None = None
     ):
         settings = settings or TableSettings()
-        self._place, self._file = Path(data_dir), _open_table(Path(data_dir))
+        self._place, self._file = Path(data_dir), open_table(Path(data_dir))
         for name in self._file.names:
             check_name(f"{self._place}: the column", name)
         self._ignored, column = tuple(settings.ignore_columns), settings.image_column
@@ -106,7 +106,15 @@ class OwnTable(Source):
 
     def _examples(self, rows: np.ndarray) -> Examples:
         paths = np.array([self._paths[row] for row in rows])
-        return Examples(self.attributes, paths, self._labels[rows], records=self._records and self._records.take(rows))
+        records = self._records and self._records.take(rows)
+        people = None if self._people is None else self._people[rows]
+        return Examples(self.attributes, paths, self._labels[rows], records=records, people=people)
+
+    def column(self, name: str, split: str) -> np.ndarray | None:
+        if name not in self._file.names:
+            return None
+        texts = np.array(self._file.text(name).to_pylist())
+        return texts[self._split == SPLITS.index(split)]
 
     def _require_column(self, name: str, purpose: str, setting: str) -> None:
         if name not in self._file.names:
@@ -142,10 +150,11 @@ class OwnTable(Source):
 
     def _assign_splits(self, images: pa.ChunkedArray, settings: TableSettings) -> str | None:
         """Sets `_split` and `_why_empty`. Returns the column that gives the split, if there is one."""
-        group, groups = settings.group_column, None
+        group, groups, self._people = settings.group_column, None, None
         if group:
             self._require_column(group, "the groups", "group_column")
             groups = self._text(group, "group_column")
+            self._people = np.array(groups.to_pylist())
         others = {settings.image_column, group, *self._ignored}
         named = [name for name in self._file.names if name.lower() in SPLIT_COLUMNS and name not in others]
         if len(named) > 1:
@@ -258,7 +267,12 @@ class OwnTable(Source):
             )
 
 
-def _open_table(place: Path) -> TableFile:
+def open_table(place: Path) -> TableFile:
+    """Opens a CSV or Parquet file, or a folder of Parquet files.
+
+    Raises:
+        FarkerasError: The path is no such file or folder.
+    """
     if not place.is_dir():
         return ParquetFiles(place, [place]) if read_start(place).startswith(MAGIC) else CsvFile(place)
     sheets, shards = sorted(file for file in place.iterdir() if file.suffix.lower() == ".csv"), find_shards(place)

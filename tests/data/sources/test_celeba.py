@@ -75,6 +75,18 @@ def error(folder):
     return message
 
 
+def test_people_are_read_where_the_folder_names_them(official):
+    assert CelebA(official).split("train").people is None
+    rows = [f"{name} {person}" for name, person in zip(NAMES[:5], (2880, 2937, 2880, 7, 8), strict=True)]
+    write(official / "identity_CelebA.txt", ["999999.jpg 3", *rows])  # one image more and one fewer than the lists
+    celeba = CelebA(official)
+    assert celeba.split("train").people.tolist() == ["2880", "2937", "2880"]
+    assert celeba.split("test").people.tolist() == ["8", ""]
+    assert celeba.split("train").take(np.array([2])).people.tolist() == ["2880"]
+    edit(official / "identity_CelebA.txt", 2, "000001.jpg ann")
+    assert "identity_CelebA.txt, line 2: expected whole numbers. Received: 'ann'" in error(official)
+
+
 def test_official_folder(official):
     celeba = CelebA(official)
     assert celeba.attributes == CELEBA_ATTRIBUTES

@@ -60,6 +60,7 @@ def test_official_folder(official):
     test = lfwa.split("test")
     assert files(test) == [IMAGES[i].split("\\")[1] for i in TEST]
     np.testing.assert_array_equal(test.labels, LABELS[TEST])
+    assert test.people.tolist() == [IMAGES[i].split("\\")[0] for i in TEST]
     assert (test.labels.dtype, test.landmarks, test.frame) == (np.int8, None, FRAME)
     with Image.open(test.paths[0]) as image:
         assert image.size == (250, 250)

@@ -2,6 +2,7 @@
 
 import filecmp
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,18 @@ def test_a_source_without_landmarks_and_with_two_splits(small):
         Packed(small.output).split("validation")
     with pytest.raises(FarkerasError, match="no split 'dev'; expected train, validation, test"):
         Packed(small.output).split("dev")
+
+
+def test_people_are_packed_and_older_folders_have_none(small, monkeypatch):
+    split = small.source.split
+    people = {"train": ["ann", "", "bob", "bob", "bob"], "test": ["cem", "ann"]}
+    monkeypatch.setattr(small.source, "split", lambda name: replace(split(name), people=np.array(people.get(name, ()))))
+    small()
+    assert Packed(small.output).split("test").people.tolist() == people["test"]
+    index = dict(np.load(small.output / "index.npz"))
+    del index["people"]
+    np.savez(small.output / "index.npz", **index)
+    assert Packed(small.output).split("test").people is None
 
 
 def test_packing_continues_where_it_was_stopped(small):

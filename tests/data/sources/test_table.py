@@ -74,6 +74,17 @@ def test_a_table_with_its_splits(table, folder):
     assert train.paths.tolist() == [str(folder / "photos/a.jpg"), str(folder / "photos/b.jpg")]
     assert train.labels.dtype == np.int8
     assert train.landmarks is None
+    assert train.people.tolist() == ["ann", "ann"]
+    assert OwnTable(table, TableSettings(ignore_columns=["person"])).split("train").people is None
+
+
+def test_columns_that_are_no_attributes_can_be_read(table):
+    source = OwnTable(
+        with_column(table, "region", ["north", " south", "", "north"]), TableSettings("image", "person", ["region"])
+    )
+    assert source.column("region", "train").tolist() == ["north", "south"]
+    assert source.column("region", "validation").tolist() == [""]
+    assert source.column("age", "train") is None
 
 
 def test_the_settings_of_a_run_say_how_it_is_read(table, monkeypatch):
