@@ -74,9 +74,10 @@ def main() -> None:
         print(f"turn {turn + 1}: alone {alone:.1f} ms, together {together:.1f} ms, {together / alone:.3f}", flush=True)
     ratios = sorted(together / alone for alone, together in pairs)
     alone, together = (statistics.median(values) for values in zip(*pairs, strict=True))
+    median = statistics.median(ratios)
     print(
         f"A step of {size} images in two processes: {together:.1f} ms; of {size // 2} images in one: {alone:.1f} ms. "
-        f"Quotient, median of {len(ratios)} turns: {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})."
+        f"Quotient: {median:.2f}, median of {len(ratios)} turns ({ratios[0]:.2f} to {ratios[-1]:.2f})."
     )
 
 

@@ -1,5 +1,6 @@
 """Devices and precision of a run."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ def make_strategy(replicas: int = 0) -> tf.distribute.MirroredStrategy:
     check_keras()
     gpus = tf.config.list_logical_devices("GPU") if not replicas else []
     if gpus:
-        return tf.distribute.MirroredStrategy([device.name for device in gpus])
+        return _mirrored([device.name for device in gpus])
     wanted = max(1, replicas)
     (cpu,) = tf.config.list_physical_devices("CPU")
     if len(tf.config.get_logical_device_configuration(cpu) or [None]) < wanted:
@@ -40,9 +41,23 @@ def make_strategy(replicas: int = 0) -> tf.distribute.MirroredStrategy:
                 f"`replicas={wanted}` needs {wanted} logical CPUs, but TensorFlow has started with fewer. Set it in a "
                 "new process, before TensorFlow is used."
             ) from None
-    # The default collectives are slower on CPUs, and a second strategy in a process confuses them.
-    devices = [f"/cpu:{i}" for i in range(wanted)]
-    return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
+    return _mirrored([f"/cpu:{i}" for i in range(wanted)], tf.distribute.ReductionToOneDevice())
+
+
+def _mirrored(
+    devices: list[str], cross_device_ops: tf.distribute.CrossDeviceOps | None = None
+) -> tf.distribute.MirroredStrategy:
+    """Makes a strategy over devices of this machine. TensorFlow would fail to read an empty or invalid `TF_CONFIG`.
+
+    On CPUs, `ReductionToOneDevice` is faster than the default collectives, and a second strategy in a process confuses
+    those.
+    """
+    hidden = os.environ.pop("TF_CONFIG", None)
+    try:
+        return tf.distribute.MirroredStrategy(devices, cross_device_ops=cross_device_ops)
+    finally:
+        if hidden is not None:
+            os.environ["TF_CONFIG"] = hidden
 
 
 def make_cluster_strategy(workers: Workers) -> tf.distribute.MultiWorkerMirroredStrategy:
@@ -79,8 +94,7 @@ def local_strategy(strategy: tf.distribute.Strategy) -> tf.distribute.Strategy:
     """Returns a strategy over the devices of this machine, for work that needs no other machine."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return strategy
-    devices = list(strategy.extended.worker_devices)
-    return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
+    return _mirrored(list(strategy.extended.worker_devices), tf.distribute.ReductionToOneDevice())
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """The place of a process among the workers of a run, by `TF_CONFIG` and by the variables of `srun`."""
 
 import json
+import os
 
 import pytest
 
 from farkeras.errors import FarkerasError
 from farkeras.training.cluster import Place, find_place, first_host
+from farkeras.training.devices import make_strategy
 
 TWO = ("m0:1000", "m1:1000")
 
@@ -85,3 +87,10 @@ def test_srun():
 )
 def test_the_first_host(nodes, host):
     assert first_host(nodes) == host
+
+
+@pytest.mark.parametrize("text", ["", "worker"])
+def test_a_strategy_on_one_machine_does_not_read_tf_config(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert make_strategy().num_replicas_in_sync >= 1
+    assert os.environ["TF_CONFIG"] == text

@@ -14,18 +14,18 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from farkeras.data.service import start_server
 from farkeras.flagfiles import save_flagfile
 from farkeras.metrics.history import read_history
 from farkeras.models.model_file import load_model
 from farkeras.training.run import train_and_evaluate
 from tests.training.small_run import small_config
 from tests.training.test_resume import figures, num_lines, state
-
-pytestmark = pytest.mark.core
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,7 @@ class Pair:
         return [process.returncode for process in self.processes], outputs
 
 
+@pytest.mark.core
 def test_two_workers_end_as_one_process(config, tmp_path):
     save_flagfile(config, tmp_path / "flags")
     workdirs = tmp_path / "chief", tmp_path / "other"
@@ -132,3 +133,25 @@ def test_two_workers_end_as_one_process(config, tmp_path):
     for found, expected in zip(*validations, strict=True):
         assert found["mean_balanced_accuracy"] == expected["mean_balanced_accuracy"]
         assert found["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+
+
+def test_two_workers_with_masks_and_an_input_machine_end_as_one_process(annotated_dir, tmp_path):
+    config = small_config(
+        annotated_dir,
+        model="mgmtn",
+        mask_widths=(4, 4, 8),
+        precision="float64",
+        sync_batch_norm=True,
+        epochs=0.5,
+        augment_flip=True,
+        eval_every_epochs=0.5,
+    )
+    server = start_server()
+    save_flagfile(replace(config, data_service=(server.address,)), tmp_path / "flags")
+    codes, outputs = Pair(tmp_path, [tmp_path / "two"] * 2).ends()
+    assert codes == [0, 0], outputs
+    train_and_evaluate(config, tmp_path / "one")
+    found, expected = state(tmp_path / "two"), state(tmp_path / "one")
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-10, err_msg=name)
