@@ -10,7 +10,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from farkeras.models import MODELS
 from farkeras.models.presets import PRESETS
-from farkeras.training.comparison import trainable_parameters
+from farkeras.studies.running import trainable_parameters
 
 
 def multiply_adds(model: tf.keras.Model) -> int:

@@ -116,7 +116,7 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Each setting is a field of `farkeras.Config` and a flag of the commands that train, check or compare:",
+        "Each setting is a field of `farkeras.Config` and a flag of the commands that train, check or study:",
         "`farkeras.Config(batch_size=32)` is `--batch_size=32`. A flagfile holds one flag on each line; the shipped",
         "flagfiles are on the page [Configurations](../configurations.md). Lists are written with commas.",
         "",

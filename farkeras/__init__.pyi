@@ -24,9 +24,9 @@ from .models.torch_conversion import convert_state_dict as convert_state_dict
 from .photos.crops import align_face as align_face
 from .photos.crops import align_faces as align_faces
 from .photos.crops import align_photos as align_photos
+from .studies.running import run_study as run_study
 from .synthetic.generate import FaceSettings as FaceSettings
 from .synthetic.generate import draw_faces as draw_faces
-from .training.comparison import compare_models as compare_models
 from .training.datasets import load_datasets as load_datasets
 from .training.evaluation import evaluate_run as evaluate_run
 from .training.mask_training import train_mask_network as train_mask_network

@@ -25,7 +25,11 @@ from farkeras.training.building import build_model
 
 pytestmark = pytest.mark.core
 
-CONFIGS = sorted((Path(farkeras.__file__).parents[1] / "configs").glob("*.flags"))
+CONFIGS = sorted(
+    path
+    for path in (Path(farkeras.__file__).parents[1] / "configs").glob("*.flags")
+    if not path.name.startswith("study")  # flagfiles of farkeras.study, see tests/test_study.py
+)
 
 NAME, PATH = "C:\\a b=ü,#", "/头 [lr=3e-4]/-'\"*?#\n\r\u2028\udcff "
 

@@ -6,7 +6,7 @@ from farkeras.cli.flags import Flags
 from farkeras.errors import FarkerasError
 from farkeras.models import FARAMTN, MGMTN, MODELS
 from farkeras.models.presets import PRESETS, find_preset
-from farkeras.training.comparison import trainable_parameters
+from farkeras.studies.running import trainable_parameters
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)

@@ -1,0 +1,64 @@
+"""Counts the trainable parameters of the models at paper size by building them: `python benchmarks/paper_sizes.py`.
+
+The models have 40 attributes in K = 4, 8, 9 or 40 groups, on ResNet50 and ResNeSt50. 8 groups are mgmtn8, 9 are mcnn9,
+40 are one for each attribute, and 4 are pairs of the groups of mgmtn8. The numbers go to benchmarks/paper_sizes.json,
+from which docs/study.md is made. No data is read; the largest model takes about 5 GB of memory.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+
+from farkeras.attributes import Grouping, load_grouping
+from farkeras.config import Config
+from farkeras.files import write_text
+from farkeras.models import MODELS
+from farkeras.models.backbones import build_backbone
+from farkeras.studies.running import trainable_parameters
+
+FILE = Path(__file__).with_name("paper_sizes.json")
+SIZES = {"ResNet50": (224, 192), "ResNeSt50": (227, 227)}
+"""Backbone -> size of its images, in our configurations of both papers."""
+
+NAMES = {
+    "shared_trunk": "shared trunk",
+    "far_amtn": "FAR-AMTN",
+    "mgmtn": "MGMTN",
+    "private_blocks": "private blocks",
+    "private_stage": "private conv5",
+}
+
+
+def grouping_of(number: int) -> Grouping:
+    """Returns the 40 attributes in 4, 8, 9 or 40 groups."""
+    eight = load_grouping("mgmtn8")
+    if number == 40:
+        return Grouping({name: (name,) for name in eight.attributes}, eight.attributes)
+    if number == 4:
+        members = list(eight.groups.values())
+        return Grouping({f"group {i}": members[i] + members[i + 4] for i in range(4)}, eight.attributes)
+    return load_grouping({8: "mgmtn8", 9: "mcnn9"}[number])
+
+
+def main() -> None:
+    counts: dict[str, dict] = {}
+    for backbone, size in SIZES.items():
+        counts[backbone] = {"backbone": trainable_parameters(build_backbone(backbone, size)), "models": {}}
+        for model, name in NAMES.items():
+            counts[backbone]["models"][name] = by_groups = {}
+            for number in (4, 8, 9, 40):
+                keras.backend.clear_session()
+                config = Config(
+                    model=model, backbone=backbone, image_size=size, backbone_weights="none",
+                    mask_widths=(16, 32, 64, 128, 256),
+                )  # fmt: skip
+                built = MODELS[model].from_settings(config, grouping_of(number))
+                by_groups[str(number)] = trainable_parameters(built)
+                print(f"{backbone}, {name}, K = {number}: {by_groups[str(number)]:,}", file=sys.stderr, flush=True)
+    write_text(FILE, json.dumps(counts, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
