@@ -6,6 +6,7 @@ from . import optimizers as optimizers
 from . import weighting as weighting
 from .cli.training_report import ConsoleReport as ConsoleReport
 from .config import Config as Config
+from .consistency.answers import Consistency as Consistency
 from .data.check import check_data_set as check_data_set
 from .data.keypoints import annotate_images as annotate_images
 from .data.packing import pack_data_set as pack_data_set
@@ -29,6 +30,9 @@ from .synthetic.generate import FaceSettings as FaceSettings
 from .synthetic.generate import draw_faces as draw_faces
 from .training.datasets import load_datasets as load_datasets
 from .training.evaluation import evaluate_run as evaluate_run
+from .training.label_audit import audit_with_folds as audit_with_folds
+from .training.label_audit import audit_with_run as audit_with_run
+from .training.label_files import write_audit as write_audit
 from .training.mask_training import train_mask_network as train_mask_network
 from .training.preemption import StopRequest as StopRequest
 from .training.run import train_and_evaluate as train_and_evaluate

@@ -38,6 +38,7 @@ def define(flags: Flags) -> None:
     flags.path(
         "workdir", "Folder of the run, whose disk must have room; with --shortcuts, the evaluated run to compare with."
     )
+    flags.path("consistency_rules", "TOML file of rules in addition to those that farkeras has. Empty: none.")
     flags.settings()  # all settings of a run, so that its flagfile also works here
 
 
@@ -56,7 +57,15 @@ def main(options: Flags) -> int:
     tf.config.set_visible_devices([], "GPU")  # images are decoded on the CPU; a run may have the GPU
     console = make_console()
     with ProgressDisplay(console, "Unpacking", "files") as unpacking, ProgressDisplay(console) as reading:
-        report = check_data_set(config.source, config.data_dir, options.workers, unpacking, reading, config.to_dict())
+        report = check_data_set(
+            config.source,
+            config.data_dir,
+            options.workers,
+            unpacking,
+            reading,
+            config.to_dict(),
+            options.consistency_rules,
+        )
     if options.workdir and not options.shortcuts and not report.training_fails:
         from farkeras.training.building import start_findings
 

@@ -19,6 +19,7 @@ from farkeras.data.sources.splits import SPLITS
 from farkeras.data.sources.table import SETTINGS
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import without_native_logs
+from farkeras.report.consistency import consistency_notes, contradiction_rows
 from farkeras.report.summary import COLUMNS, PROCEDURAL, headline, mask_iou_rows, percent, readable
 
 _SETTINGS = (*SETTINGS, "keypoints_dir")  # how to read a table, and the folder of the keypoints
@@ -33,6 +34,7 @@ def define(flags: Flags) -> None:
     flags.choice("split", "test", SPLITS, "Split to evaluate.")
     flags.integer("batch_size", 64, "Images per batch, over all GPUs.", 1)
     flags.path("gallery", "PNG file to write, with the first 12 faces and their predictions. Empty: none.")
+    flags.path("consistency_rules", "TOML file of rules in addition to those that farkeras has. Empty: none.")
     flags.settings(_SETTINGS)  # the defaults are the settings of the training
     flags.path(
         "output", "Folder of the results. Empty: the folder of the model, only for the data set of the training."
@@ -59,6 +61,7 @@ def main(options: Flags) -> None:
             options.gallery,
             unpacking,
             options.given(_SETTINGS),
+            options.consistency_rules,
         )
     report = results_folder(path, options.output) / REPORT_FILE
     _show(console, evaluated.evaluation, evaluated.undecodable, report)
@@ -73,6 +76,9 @@ def _show(console: Console, evaluation: dict, undecodable: list[str], report: Pa
     for name, values in evaluation["groups"].items():
         table.add_row(readable(name), *(percent(values[column]) for column in _SHOWN))
     console.print(table)
+    if notes := consistency_notes(evaluation):
+        most = [f"{name} ({answers})" for name, answers, _ in contradiction_rows(evaluation)[:3]]
+        console.print(*notes, *([f"Most frequent in the answers: {', '.join(most)}."] if most else []))
     if rows := mask_iou_rows(evaluation):
         console.print("Mask IoU: " + ", ".join(f"{region} {iou}" for region, iou in rows))
     if not run.get("masks_annotated", True):

@@ -99,6 +99,22 @@ def test_a_model_file_goes_with_other_folders(workdir, data, tmp_path, capsys):
     assert "say nothing about CelebA" in capsys.readouterr().out
 
 
+def test_rules_of_ones_own(workdir, tmp_path, capsys):
+    """The model says Eyeglasses for every image, and Smiling for three of six."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rule]]\nif = "Smiling"\nnever = ["Eyeglasses"]\n')
+    run(f"--workdir={workdir}", "--split=validation", f"--consistency_rules={rules}")
+    consistency = json.loads((workdir / "evaluation.json").read_text())["consistency"]
+    assert consistency["contradictions"] == {"Smiling with Eyeglasses": {"answers": 3, "labels": 0}}
+    assert consistency["ignored"] == 18  # the rules of the package name other attributes
+    screen = capsys.readouterr().out
+    assert "Of 6 images, 3 have answers that contradict each other, and 0 have such labels." in screen
+    assert "Most frequent in the answers: Smiling with Eyeglasses (3)." in screen
+    rules.write_text("[[rule]]")
+    with pytest.raises(FarkerasError, match="rule 1 must have one of the forms"):
+        run(f"--workdir={workdir}", "--split=validation", f"--consistency_rules={rules}")
+
+
 def test_data_without_one_of_the_attributes(workdir, data, monkeypatch):
     monkeypatch.setattr(Source, "attributes", ("Smiling", "Male", "Hat"))
     with pytest.raises(FarkerasError, match="no labels for Eyeglasses"):

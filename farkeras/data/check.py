@@ -31,7 +31,7 @@ import numpy as np
 
 from farkeras.attributes import CELEBA_ATTRIBUTES, load_grouping
 from farkeras.config import Config
-from farkeras.data.contradictions import contradictions
+from farkeras.consistency.answers import Consistency
 from farkeras.data.examples import UNKNOWN, Examples, folder_of
 from farkeras.data.image_files import ImageFile, read_image_files
 from farkeras.data.keypoints import load_keypoints
@@ -134,6 +134,7 @@ def check_data_set(
     unpacking: Progress | None = None,
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
+    consistency_rules: str | os.PathLike = "",
 ) -> Report:
     """Opens a source and checks every image and label. Each file is read once.
 
@@ -145,12 +146,13 @@ def check_data_set(
         progress: Called as `progress(images_read, images_total)`.
         settings: Settings of a run, `Config.to_dict()`. They say how to read a table and are checked against the data.
             Absent settings are not checked. The default `grouping` is not checked if an attribute of CelebA is absent.
+        consistency_rules: File of rules in addition to those of the package, see `Consistency`.
 
     Returns:
         The report, which also holds errors of the data set.
 
     Raises:
-        FarkerasError: `workers` is less than 1.
+        FarkerasError: `workers` is less than 1, or `consistency_rules` is invalid.
     """
     if workers is not None and workers < 1:
         raise FarkerasError(f"`workers` must be at least 1. Received: {workers}.")
@@ -160,6 +162,7 @@ def check_data_set(
         opened = error.source  # the missing images are reported below, together with all other findings
     except FarkerasError as error:
         return Report((), {}, (Finding("source", str(error), training_fails=True),))
+    consistency = Consistency(opened.attributes, consistency_rules)
     splits, findings = _open_splits(opened)
     settings, trained = settings or {}, opened.attributes
     grouping = settings.get("grouping", Config.grouping)
@@ -193,7 +196,7 @@ def check_data_set(
         *_missing(images),
         *_undecodable(images, counts),
         *_copies(images),
-        *_contradictions(splits, data_dir),
+        *_contradictions(splits, data_dir, consistency),
         *_one_class(of_trained),
         *_few_labels(of_trained),
         *_odd_sizes(images),
@@ -283,14 +286,16 @@ def _copies(images: _Images) -> Iterator[Finding]:
         yield Finding("duplicate", f"{_number(duplicates)} identical to another of the same split.", tuple(duplicates))
 
 
-def _contradictions(splits: Mapping[str, Examples], data_dir: str) -> Iterator[Finding]:
-    places: dict[tuple[str, str], list[Place]] = defaultdict(list)
+def _contradictions(splits: Mapping[str, Examples], data_dir: str, consistency: Consistency) -> Iterator[Finding]:
+    places: dict[str, list[Place]] = defaultdict(list)
     folder = folder_of(data_dir)
     for name, examples in splits.items():
-        for pair, rows in contradictions(examples).items():
-            places[pair] += [Place(os.path.relpath(path, folder), name) for path in examples.paths[rows].tolist()]
-    for pair, found in sorted(places.items(), key=lambda item: -len(item[1])):
-        yield Finding("contradiction", f"{_number(found)} labelled both {' and '.join(pair)}.", tuple(found))
+        for one, found in zip(consistency.contradictions, consistency.found(examples.labels).T, strict=True):
+            paths = examples.paths[found].tolist()
+            places[str(one)] += [Place(os.path.relpath(path, folder), name) for path in paths]
+    for contradiction, images in sorted(places.items(), key=lambda item: -len(item[1])):
+        if images:
+            yield Finding("contradiction", f"{_number(images)} labelled {contradiction}.", tuple(images))
 
 
 def _one_class(splits: Mapping[str, Examples]) -> Iterator[Finding]:

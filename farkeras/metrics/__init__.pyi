@@ -1,6 +1,8 @@
 from .attribute_metrics import evaluate_attributes as evaluate_attributes
+from .consistency_metrics import evaluate_consistency as evaluate_consistency
 from .convergence import convergence_steps as convergence_steps
 from .history import read_history as read_history
+from .label_errors import find_label_errors as find_label_errors
 from .mask_metrics import evaluate_masks as evaluate_masks
 from .masked_metrics import MaskedAUC as MaskedAUC
 from .masked_metrics import MaskedBalancedAccuracy as MaskedBalancedAccuracy

@@ -5,6 +5,7 @@ import functools
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -12,6 +13,7 @@ from farkeras.attributes import REGIONS
 from farkeras.config import published
 from farkeras.files import write_text
 from farkeras.metrics.history import ended_early
+from farkeras.report.consistency import CONTRADICTION_COLUMNS, consistency_notes, contradiction_rows
 from farkeras.report.summary import (
     COLUMNS,
     PROCEDURAL,
@@ -34,7 +36,8 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-_TEMPLATES.globals |= {"COLUMNS": list(COLUMNS.values()), "PROCEDURAL": PROCEDURAL, "UNDEFINED": UNDEFINED}
+_TEMPLATES.globals |= {"COLUMNS": list(COLUMNS.values()), "CONTRADICTION_COLUMNS": CONTRADICTION_COLUMNS}
+_TEMPLATES.globals |= {"PROCEDURAL": PROCEDURAL, "UNDEFINED": UNDEFINED}
 _TEMPLATES.filters |= {
     "interval": interval,
     "json": functools.partial(json.dumps, ensure_ascii=False),
@@ -44,6 +47,11 @@ _TEMPLATES.filters |= {
     "readable": readable,
     "thousands": "{:,}".format,
 }
+
+
+def render(template: str, **values: Any) -> str:
+    """Fills in a template of the package; its values are escaped."""
+    return _TEMPLATES.get_template(template).render(**values)
 
 
 def write_report(
@@ -72,13 +80,16 @@ def html_report(evaluation: dict, history: list[dict], settings: dict, overlays:
     """Returns the report page as text; see `write_report` for the arguments."""
     known = [values for values in evaluation["attributes"].values() if values["num_known"]]
     lowest = min((min(values["accuracy_ci95"][0], values["majority_accuracy"]) for values in known), default=0.0)
-    return _TEMPLATES.get_template("page.html").render(
+    return render(
+        "page.html",
         evaluation=evaluation,
         run=evaluation["run"],
         headline=headline(evaluation),
         axis_start=math.floor(10 * lowest) / 10,
         num_known=len(known),
         num_clear=sum(values["accuracy_ci95"][0] > values["majority_accuracy"] for values in known),
+        contradiction_notes=consistency_notes(evaluation),
+        contradictions=contradiction_rows(evaluation),
         masks=mask_iou_rows(evaluation),
         overlays=base64.b64encode(overlays).decode() if overlays else "",
         regions=", ".join(map(readable, REGIONS)),

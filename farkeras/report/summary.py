@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from farkeras.report.consistency import CONTRADICTION_COLUMNS, consistency_notes, contradiction_rows
+
 UNDEFINED = "–"
 PROCEDURAL = "Procedural faces: these metrics say nothing about CelebA or LFWA"
 
@@ -84,7 +86,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def markdown_report(evaluation: dict) -> str:
-    """Renders an evaluation as Markdown: headline, groups, attributes and, if the model has masks, their IoU.
+    """Renders an evaluation as Markdown: headline, groups, attributes, and contradictions and mask IoU if it has them.
 
     Undefined values are en dashes.
 
@@ -111,6 +113,9 @@ def markdown_report(evaluation: dict) -> str:
         "## Attributes",
         markdown_table(("Attribute", *COLUMNS.values(), "Positive"), attributes),
     ]
+    if notes := consistency_notes(evaluation):
+        rows = contradiction_rows(evaluation)
+        parts += ["## Contradictions", " ".join(notes), markdown_table(CONTRADICTION_COLUMNS, rows) if rows else ""]
     if masks:
         parts += ["## Mask IoU", mask_iou_note(evaluation), markdown_table(("Region", "IoU"), masks)]
     return "\n\n".join(part for part in parts if part) + "\n"

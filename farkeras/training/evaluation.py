@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from farkeras.consistency.answers import Consistency
 from farkeras.data.keypoints import load_keypoints, store_of
 from farkeras.data.procedural import is_procedural
 from farkeras.data.reading import image_reader
@@ -16,6 +17,7 @@ from farkeras.errors import FarkerasError
 from farkeras.files import as_path, write_text, writing
 from farkeras.inference.forward import predict_examples
 from farkeras.metrics.attribute_metrics import evaluate_attributes
+from farkeras.metrics.consistency_metrics import evaluate_consistency
 from farkeras.metrics.evaluation_file import EVALUATION_FILE, check_same_data
 from farkeras.metrics.history import read_history
 from farkeras.models.model_file import ModelMetadata, load_model, read_metadata
@@ -63,6 +65,7 @@ def evaluate_run(
     gallery: str | os.PathLike = "",
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
+    consistency_rules: str | os.PathLike = "",
 ) -> EvaluatedModel:
     """Evaluates a trained model and writes `evaluation.json`, `evaluation.md` and the page `report.html`.
 
@@ -86,7 +89,9 @@ def evaluate_run(
             if not _same_data_elsewhere(folder, metadata, source, data_dir, progress, settings):
                 raise
     output = results_folder(path, output)
-    evaluated = evaluate_model(path, split, batch_size, source, data_dir, gallery, progress, settings)
+    evaluated = evaluate_model(
+        path, split, batch_size, source, data_dir, gallery, progress, settings, consistency_rules
+    )
     history, config = read_history(folder / "metrics.jsonl"), metadata.config
     with writing(f"the results to {output}", instead="output"):
         write_text(output / EVALUATION_FILE, json.dumps(evaluated.evaluation, indent=1, allow_nan=False) + "\n")
@@ -123,6 +128,7 @@ def evaluate_model(
     gallery: str | os.PathLike = "",
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
+    consistency_rules: str | os.PathLike = "",
 ) -> EvaluatedModel:
     """Evaluates a trained model on a split of a data set.
 
@@ -139,17 +145,19 @@ def evaluate_model(
         gallery: PNG file to write, with the first 12 faces of the split and their predictions; "" for none.
         progress: Called while an archive is extracted, see `open_source`.
         settings: Settings for reading a table, and `keypoints_dir`, that replace those of the training.
+        consistency_rules: File of rules in addition to those of the package, see `farkeras.Consistency`.
 
     Returns:
         The evaluation, an `EvaluatedModel`.
 
     Raises:
         FarkerasError: The model or the data are missing or invalid, the data lack an attribute of the model, too many
-            images are undecodable, or `gallery` is not writable.
+            images are undecodable, `gallery` is not writable, or `consistency_rules` is invalid.
     """
     strategy = make_strategy()
     with strategy.scope():
         model, metadata = load_model(path)
+    consistency = Consistency(metadata.grouping.attributes, consistency_rules)
     # Another data set does not have its keypoints in the folder of the training.
     keypoints_dir = dict(settings or {}).get("keypoints_dir") or (
         "" if data_dir else metadata.config.get("keypoints_dir", "")
@@ -186,5 +194,10 @@ def evaluate_model(
         "undecodable_images": undecodable,
         **({"masks_annotated": annotated} if has_masks else {}),
     }
-    evaluation = {"run": run, **evaluate_attributes(labels, probabilities, metadata.grouping), **mask_metrics}
+    evaluation = {
+        "run": run,
+        **evaluate_attributes(labels, probabilities, metadata.grouping),
+        "consistency": evaluate_consistency(labels, probabilities, consistency),
+        **mask_metrics,
+    }
     return EvaluatedModel(evaluation, metadata, undecodable, overlays)

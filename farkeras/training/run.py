@@ -1,7 +1,7 @@
 """`train_and_evaluate`: a complete run in its workdir."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from farkeras.files import alone_in, as_path, writing
 from farkeras.models.model_file import check_keras
 from farkeras.progress import Progress
 from farkeras.training.agreement import agree_on_data, agree_on_settings, in_turn, undecodable_examples
-from farkeras.training.building import Run, open_data
+from farkeras.training.building import Data, Run, open_data
 from farkeras.training.cluster import find_place
 from farkeras.training.devices import make_cluster_strategy, make_strategy
 from farkeras.training.identity import check_workdir, identity_of, write_identity
@@ -56,12 +56,26 @@ def train_and_evaluate(
             or data differ.
         WorkerLost: Another worker did not come, was lost or ended with an error.
     """
+    return train_on(lambda config: open_data(config, progress), config, workdir, listeners, stop)
+
+
+def train_on(
+    open_data: Callable[[Config], Data],
+    config: Config,
+    workdir: str | Path,
+    listeners: Sequence[Listener] = (),
+    stop: StopRequest | None = None,
+) -> Run:
+    """Trains as `train_and_evaluate` does, on data that a function opens with the settings.
+
+    A run that continues gets the same data from its function, which `identity.json` compares.
+    """
     config, workdir = config.absolute(), as_path(workdir)  # the run may continue in another working directory
     check_keras()
     place = find_place(os.environ) if config.cluster == "auto" else None
     with connected(place, config.worker_timeout) as workers:
         try:
-            return _train(config, workdir, listeners, progress, stop, workers)
+            return _train(open_data, config, workdir, listeners, stop, workers)
         except tf.errors.OpError:  # TensorFlow may notice the loss of a worker a moment before `workers` does
             if workers.count > 1 and workers.failed_within(10):
                 raise workers.error() from None
@@ -69,10 +83,10 @@ def train_and_evaluate(
 
 
 def _train(
+    open_data: Callable[[Config], Data],
     config: Config,
     workdir: Path,
     listeners: Sequence[Listener],
-    progress: Progress | None,
     stop: StopRequest | None,
     workers: Workers,
 ) -> Run:
@@ -85,7 +99,7 @@ def _train(
             )
         agree_on_settings(workers, config, len(tf.config.list_physical_devices("GPU")))
         strategy = make_cluster_strategy(workers)
-    data = in_turn(workers, lambda: open_data(config, progress))
+    data = in_turn(workers, lambda: open_data(config))
     if not several:
         strategy = make_strategy(config.replicas)
     identity = identity_of(data, strategy.num_replicas_in_sync)

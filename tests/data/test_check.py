@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from farkeras.consistency.rules import read_rules
 from farkeras.data.check import Place, check_data_set
-from farkeras.data.contradictions import EXCLUSIVE, contradictions
 from farkeras.data.examples import Examples
 from farkeras.data.sources import opening as sources
 from farkeras.errors import FarkerasError
@@ -46,7 +46,7 @@ class Folder:
         def change(line):
             name, *values = line.split()
             named = dict(zip(self.names, values, strict=True))
-            named |= {attribute: "-1" for pair in EXCLUSIVE for attribute in pair}
+            named |= {attribute: "-1" for rule in read_rules() for attribute in rule.attributes}
             return " ".join([name, *(named | dict.fromkeys(positive, "1")).values()])
 
         self.edit("list_attr_celeba.txt", number + 2, change)
@@ -131,9 +131,9 @@ def test_fifteen_faults_at_once(folder):
         "turned": [{place(61)}],
     }
     assert [finding.summary for finding in kinds["contradiction"]] == [
-        "1 image is labelled both No_Beard and Goatee.",
-        "1 image is labelled both Bald and Bangs.",
-        "1 image is labelled both Black_Hair and Gray_Hair.",
+        "1 image is labelled No_Beard with Goatee.",
+        "1 image is labelled Bald with Bangs.",
+        "1 image is labelled Black_Hair with Gray_Hair.",
     ]
     assert [finding.kind for finding in report.findings if finding.training_fails] == ["missing", "undecodable"]
     assert report.findings[:2] == (*kinds["missing"], *kinds["undecodable"])
@@ -351,6 +351,11 @@ def test_a_table_of_ones_own(tmp_path):
     images = {finding.kind: [place.path for place in finding.images] for finding in report.findings}
     assert images["undecodable"] == ["4.png"]  # as the table names it
     assert images["contradiction"] == [f"{number}.png" for number in range(6)]
+    (tmp_path / "rules.toml").write_text('shipped = false\n[[rule]]\nif = "Smile"\nnever = ["Bald"]\n')
+    own = check_data_set(
+        "table", str(tmp_path / "faces.csv"), None, None, None, {"image_column": "file"}, tmp_path / "rules.toml"
+    )
+    assert [f.summary for f in own.findings if f.kind == "contradiction"] == ["3 images are labelled Smile with Bald."]
     (finding,) = check_data_set("table", str(tmp_path / "faces.csv")).findings
     assert "has no column 'image' for the images" in finding.summary
 
@@ -358,11 +363,3 @@ def test_a_table_of_ones_own(tmp_path):
 def test_wrong_number_of_workers():
     with pytest.raises(FarkerasError, match="`workers` must be at least 1"):
         check_data_set("celeba", "folder", 0)
-
-
-def test_contradictions_only_of_attributes_that_a_source_has():
-    labels = np.array([[1, 1, 0], [1, -1, 1], [1, 1, 1]], np.int8)
-    examples = Examples(("Bald", "Bangs", "Smiling"), np.array(["a", "b", "c"]), labels)
-    ((pair, rows),) = contradictions(examples).items()
-    assert pair == ("Bald", "Bangs")
-    assert rows.tolist() == [0, 2]
