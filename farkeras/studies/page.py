@@ -16,8 +16,11 @@ from farkeras.studies.results import METRICS, Result
 
 BEGIN, END = "<!-- made by farkeras study: begin -->", "<!-- made by farkeras study: end -->"
 NOT_MEASURED = "not measured"
+_OF_ATTRIBUTES = "Balanced accuracy of linked attributes"
 SHOWN = ("mean_balanced_accuracy", "mean_accuracy", "mean_roc_auc")
 COMPARED = ("mean_balanced_accuracy", "mean_accuracy")
+
+Attributes = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,35 @@ class Study:
                 found[seed] = self.results[trial.name]
         return found
 
-    def metric(self, stage: Stage, arm: str, condition: str, name: str) -> dict[int, float | None]:
-        """Returns seed -> metric, on the split that the stage reads."""
-        runs = self.runs(stage, arm, condition)
-        return {seed: result.metrics(stage.reads).get(name) for seed, result in runs.items()}
+    def metric(self, stage: Stage, arm: str, condition: str, name: str | Attributes) -> dict[int, float | None]:
+        """Returns seed -> metric, on the split that the stage reads; of attributes the mean balanced accuracy."""
+        found = {seed: run.metrics(stage.reads) for seed, run in self.runs(stage, arm, condition).items()}
+        if isinstance(name, str):
+            return {seed: metrics.get(name) for seed, metrics in found.items()}
+        return {seed: float(np.mean([metrics["attributes"][a] for a in name])) for seed, metrics in found.items()}
 
-    def difference(self, stage: Stage, pair: tuple[str, str], condition: str, name: str) -> Difference | None:
+    def difference(
+        self, stage: Stage, pair: tuple[str, str], condition: str, name: str | Attributes
+    ) -> Difference | None:
         """Returns the paired difference of a metric."""
         ours, others = (self.metric(stage, arm, condition, name) for arm in pair)
         return paired(ours, others)
+
+    def fusion(self, stage: Stage, question: Question, arm: str, condition: str) -> tuple[float, float] | None:
+        """Returns how much a group gets of the group it is linked with, and of another group, on average.
+
+        None if the groups of the arm do not interact, or if nothing is measured.
+        """
+        linked, others = [], []
+        for run in self.runs(stage, arm, condition).values():
+            if run.fusion is None:
+                return None
+            for row, group in enumerate(run.fusion["groups"]):
+                for column, other in enumerate(run.fusion["groups"]):
+                    if row != column:
+                        of = linked if (group, other) in question.linked_groups else others
+                        of.append(run.fusion["matrix"][row][column])
+        return (float(np.mean(linked)), float(np.mean(others))) if linked else None
 
     def convergence(self, stage: Stage, question: Question, condition: str) -> dict[str, dict[str, float]]:
         """Returns arm -> group -> mean over seeds of the step to 90 % of the reference's gain, for measured arms."""
@@ -119,17 +142,28 @@ def section(study: Study, question: Question, stage: Stage) -> list[str]:
     parts = [title]
     parts.append(markdown_table(("Arm", *_headings(question)), _rows(study, question, stage)))
     compared = [f"{METRICS[name]}, points" for name in COMPARED]
+    compared += [f"{_OF_ATTRIBUTES}, points"] if question.attributes else []
     header = ["Difference", *(cell for name in compared for cell in (name, "95 % interval")), "Seeds"]
     parts.append(markdown_table(header, _differences(study, question, stage)))
+    if question.attributes:
+        parts.append(f"The linked attributes are {', '.join(f'`{name}`' for name in question.attributes)}.")
     if question.reference:
         parts += convergence_table(study, question, stage)
+    if question.links:
+        parts += fusion_table(study, question, stage)
     if study.procedural:
         parts.append("*Procedural faces.*")
     return parts
 
 
 def _headings(question: Question) -> list[str]:
-    return [*(METRICS[name] for name in SHOWN), "Parameters", "Forward time", "Runs"]
+    own = [_OF_ATTRIBUTES] if question.attributes else []
+    return [*(METRICS[name] for name in SHOWN), *own, "Parameters", "Forward time", "Runs"]
+
+
+def _metrics(names: tuple[str, ...], question: Question) -> list[str | Attributes]:
+    """Returns the metrics that a table shows, with the question's attributes as one more."""
+    return [*names, *([question.attributes] if question.attributes else [])]
 
 
 def _rows(study: Study, question: Question, stage: Stage) -> Iterable[tuple[str, ...]]:
@@ -137,7 +171,10 @@ def _rows(study: Study, question: Question, stage: Stage) -> Iterable[tuple[str,
         for arm in question.arms:
             runs = study.runs(stage, arm, condition)
             name = _named(study, question, study.label(arm), condition)
-            metrics = [shown(spread(list(study.metric(stage, arm, condition, each).values()))) for each in SHOWN]
+            metrics = [
+                shown(spread(list(study.metric(stage, arm, condition, each).values())))
+                for each in _metrics(SHOWN, question)
+            ]
             if not runs:
                 yield (name, *metrics, *[NOT_MEASURED] * 2, "0")
                 continue
@@ -150,7 +187,7 @@ def _differences(study: Study, question: Question, stage: Stage) -> Iterable[tup
     for condition in question.conditions:
         for pair in question.differences:
             name = _named(study, question, " − ".join(map(study.label, pair)), condition)
-            found = [study.difference(stage, pair, condition, metric) for metric in COMPARED]
+            found = [study.difference(stage, pair, condition, metric) for metric in _metrics(COMPARED, question)]
             cells = [cell for each in found for cell in points(each)]
             yield (name, *cells, str(max((each.n for each in found if each), default=0)))
 
@@ -179,6 +216,20 @@ def convergence_table(study: Study, question: Question, stage: Stage) -> list[st
         "run. The spread is the difference between the last and the first group."
     )
     return [about, markdown_table(("Arm", "Mean over groups", "Spread", "First group", "Last group"), rows)]
+
+
+def fusion_table(study: Study, question: Question, stage: Stage) -> list[str]:
+    """Returns how much a group gets of the one it is linked with and of others, where the groups interact."""
+    rows = []
+    for condition in question.conditions:
+        for arm in question.arms:
+            if found := study.fusion(stage, question, arm, condition):
+                rows.append((_named(study, question, study.label(arm), condition), *(f"{v:.4f}" for v in found)))
+    about = (
+        f"How much a group gets of another group's features, mean over images, seeds and pairs. Linked are "
+        f"{', '.join(f'{one} with {other}' for one, other in question.linked_groups)}."
+    )
+    return [about, markdown_table(("Arm", "Linked group", "Another group"), rows)] if rows else []
 
 
 def learning_rates(study: Study) -> list[str]:

@@ -134,6 +134,10 @@ class Stage(Part):
     questions: tuple[str, ...] = _list_of("")
 
 
+def _split(pairs: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(one.strip(), other.strip()) for one, _, other in (pair.partition(" - ") for pair in pairs)]
+
+
 @dataclass(frozen=True)
 class Question(Part):
     """A question that the study answers with paired differences.
@@ -144,6 +148,9 @@ class Question(Part):
         pairs: Pairs `arm - arm`: the first is compared with the second.
         conditions: Names of the conditions; the first is the main one.
         reference: Arm whose mean final gain defines the steps to 90 %; "" leaves them out.
+        attributes: Attributes whose mean balanced accuracy the tables also compare.
+        links: Pairs `group - group`: the first should get more of the second than of others; the tables show whether
+            the fusion of the groups finds this.
     """
 
     title: str = ""
@@ -151,11 +158,18 @@ class Question(Part):
     pairs: tuple[str, ...] = _list_of("")
     conditions: tuple[str, ...] = _list_of("")
     reference: str = ""
+    attributes: tuple[str, ...] = _list_of("")
+    links: tuple[str, ...] = _list_of("")
 
     @property
     def differences(self) -> list[tuple[str, str]]:
         """The pairs (arm, arm that it is compared with)."""
-        return [(arm.strip(), other.strip()) for arm, _, other in (pair.partition(" - ") for pair in self.pairs)]
+        return _split(self.pairs)
+
+    @property
+    def linked_groups(self) -> list[tuple[str, str]]:
+        """The links (group, group of which it should get more)."""
+        return _split(self.links)
 
     @property
     def arms(self) -> list[str]:

@@ -66,10 +66,10 @@ def _check_names(plan: Plan) -> None:
         if not question.pairs or not question.conditions:
             where = f"{plan.path}, [questions.{question.name}]"
             raise FarkerasError(f"{where} must have at least one pair and one condition. Add them.")
-        for pair in question.pairs:
+        for pair in (*question.pairs, *question.links):
             if pair.count(" - ") != 1:
                 raise FarkerasError(
-                    f"{plan.path}, [questions.{question.name}]: a pair must be 'arm - arm'. Received: '{pair}'."
+                    f"{plan.path}, [questions.{question.name}]: a pair must be 'one - other'. Received: '{pair}'."
                 )
     named = [(f"arms.{arm.name}", arm.like, "arms") for arm in plan.arms.values() if arm.like]
     for condition in plan.conditions.values():

@@ -41,6 +41,8 @@ class Result:
         curves: `step` and `group_loss`, see `learning_curves`.
         parameters: Number of trainable weights.
         backbone_parameters: The same of the bare backbone.
+        fusion: `groups` and `matrix`, how much of each group (column) a group (row) gets on average over test images;
+            None for a model whose groups do not interact.
         forward_time: Time of a forward pass of 16 images, relative to the bare backbone with pooling.
         seconds: Seconds of training steps.
         images_per_second: Images that the training steps took per second.
@@ -55,6 +57,7 @@ class Result:
     curves: dict[str, Any]
     parameters: int
     backbone_parameters: int
+    fusion: dict[str, Any] | None
     forward_time: float
     seconds: float
     images_per_second: float
@@ -81,14 +84,15 @@ class Result:
 
 
 def summary(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a result keeps of an evaluation: every mean metric, by group as well, without the attributes."""
+    """Returns what a result keeps of an evaluation: its means, also by group, and the attributes' balanced accuracy."""
 
     def numbers(values: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in values.items() if value is None or isinstance(value, int | float)}
 
     groups = {name: numbers(values) for name, values in evaluation["groups"].items()}
     masks = {"mask_iou": evaluation["mask_iou"]} if "mask_iou" in evaluation else {}
-    return {**numbers(evaluation), **masks, "groups": groups}
+    attributes = {name: values["balanced_accuracy"] for name, values in evaluation["attributes"].items()}
+    return {**numbers(evaluation), **masks, "groups": groups, "attributes": attributes}
 
 
 def learning_curves(history: list[dict]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,13 +16,15 @@ import tensorflow as tf
 
 from farkeras.config import Config
 from farkeras.data.keypoints import annotate_images
-from farkeras.data.sources.opening import open_source
+from farkeras.data.pipeline import evaluation_dataset
+from farkeras.data.sources.opening import open_source, open_split
 from farkeras.data.sources.source import filled_splits
 from farkeras.files import as_path
 from farkeras.metrics.history import read_history, training_lines
 from farkeras.models import MODELS
 from farkeras.models.backbones import build_backbone
-from farkeras.models.model_file import current_versions, load_model
+from farkeras.models.base import FaceAttributeModel
+from farkeras.models.model_file import ModelMetadata, current_versions, load_model
 from farkeras.studies.locks import waiting_for
 from farkeras.studies.plan import DataSet, Plan, Trial
 from farkeras.studies.plan_file import read_plan
@@ -35,6 +38,7 @@ from farkeras.training.reporting import Listener
 from farkeras.training.run import train_and_evaluate
 
 BARE = "bare backbone"
+EXPLAINED = 128  # images
 
 
 def run_trial(
@@ -70,7 +74,7 @@ def run_trial(
     validation = evaluate_model(str(run), "validation").evaluation
     tested = evaluate_model(str(run), test.split, data_dir=test.data_dir).evaluation
     backbone = build_backbone(config.backbone, config.image_size, config.backbone_alpha)
-    model, _ = load_model(run)
+    model, metadata = load_model(run)
     history = read_history(run / METRICS_FILE)
     lines = training_lines(history)
     seconds = sum(line["steps"] / line["steps_per_second"] for line in lines)
@@ -83,11 +87,22 @@ def run_trial(
         learning_curves(history),
         trainable_parameters(model),
         trainable_parameters(backbone),
+        mean_fusion(model, metadata, test),
         forward_times(backbone, {trial.arm: model})[trial.arm],
         seconds,
         sum(line["steps"] for line in lines) * config.batch_size / seconds,
         made_by(),
     )
+
+
+def mean_fusion(model: FaceAttributeModel, metadata: ModelMetadata, test: DataSet) -> dict[str, Any] | None:
+    """Returns how much of each other group a group gets, see `Result.fusion`, on average over the first test images."""
+    examples, *_ = open_split(metadata.grouping.attributes, metadata.config, test.split, data_dir=test.data_dir)
+    batch = next(iter(evaluation_dataset(examples, metadata.preprocessing, EXPLAINED)))
+    fusion = model.explain(batch["image"][batch["example"] >= 0]).get("fusion")
+    if fusion is None:
+        return None
+    return {"groups": list(metadata.grouping.names), "matrix": np.mean(fusion, axis=0).tolist()}
 
 
 def prepare(data: DataSet, config: Config) -> None:

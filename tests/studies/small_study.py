@@ -75,7 +75,8 @@ def made_up(plan, trial, balanced, test=None, losses=(1.0, 0.6, 0.2, 0.2), secon
     """Returns a result of a trial with these balanced accuracies; the group Hair loses `losses`, Eyes half of that."""
 
     def metrics(value):
-        return {"mean_balanced_accuracy": value, "mean_accuracy": value, "mean_roc_auc": None, "groups": {}}
+        means = {"mean_balanced_accuracy": value, "mean_accuracy": value, "mean_roc_auc": None}
+        return {**means, "groups": {}, "attributes": {"Bald": round(value - 0.1, 6), "Bangs": round(value - 0.2, 6)}}
 
     steps = [20 * (number + 1) for number in range(len(losses))]
     curves = {"step": steps, "group_loss": {"Hair": list(losses), "Eyes": [loss / 2 for loss in losses]}}
@@ -95,6 +96,7 @@ def made_up(plan, trial, balanced, test=None, losses=(1.0, 0.6, 0.2, 0.2), secon
         curves,
         2000,
         1000,
+        None if trial.arm == "trunk" else {"groups": ["Hair", "Eyes"], "matrix": [[0.5, 0.25], [-0.125, 0.5]]},
         1.25,
         seconds,
         100.0,

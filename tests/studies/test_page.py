@@ -13,7 +13,7 @@ from farkeras.studies.pictures import digest, picture
 from farkeras.studies.plan import Trial
 from farkeras.studies.report import SUMMARY_BEGIN, SUMMARY_END, summary, write_page, write_summary
 from farkeras.studies.results import write_result
-from tests.studies.small_study import RECIPE, made_up, small_plan
+from tests.studies.small_study import PLAN, RECIPE, made_up, small_plan
 
 ROOT = Path(farkeras.__file__).parents[1]
 
@@ -65,6 +65,21 @@ def test_a_stage_that_chooses_shows_no_test_metric_and_one_that_confirms_shows_n
     text = "\n".join(section(Study(plan, RECIPE, results), plan.questions["models"], plan.stages["confirm"]))
     assert "| FAR; standard | 87.65 | 87.65 |" in text
     assert "99.00" not in text
+
+
+def test_linked_attributes_and_groups(plan, study, tmp_path):
+    text = PLAN.replace('reference = "far"', 'attributes = ["Bald", "Bangs"]\nlinks = ["Hair - Eyes"]')
+    linked = small_plan(tmp_path, text)
+    found = "\n".join(
+        section(Study(linked, RECIPE, study.results), linked.questions["weights"], linked.stages["screen"])
+    )
+    # Balanced accuracies of FAR are 81 and 84; those of Bald and Bangs are 10 and 20 points lower.
+    assert "| FAR | 82.50 ± 2.12 | 82.50 ± 2.12 | not measured | 67.50 ± 2.12 | 2,000 |" in found
+    assert (
+        "| far_dws − FAR | +2.00 | needs two seeds | +2.00 | needs two seeds | +2.00 | needs two seeds | 1 |" in found
+    )
+    assert "| FAR | 0.2500 | -0.1250 |" in found
+    assert "Linked are Hair with Eyes." in found
 
 
 def test_the_learning_rates(study):

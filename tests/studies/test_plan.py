@@ -54,7 +54,7 @@ def test_data_of_the_test(tmp_path):
         ("[search]", "search = 1\n[more]", r"unknown part 'more'"),
         ("pairs", "pair", r"\[questions\.models\] has the unknown key 'pair'\. Known keys: title, about, pairs, "),
         ('"far - trunk"', "", r"\[questions\.models\] must have at least one pair and one condition\. Add them\."),
-        ('"far - trunk"', '"far-trunk"', r"a pair must be 'arm - arm'\. Received: 'far-trunk'\."),
+        ('"far - trunk"', '"far-trunk"', r"a pair must be 'one - other'\. Received: 'far-trunk'\."),
         ('"far - trunk"', '"far - tree"', r"names 'tree', which is not among the arms: trunk, far, far_dws"),
         ('data = "faces"', 'data = "face"', r"\[conditions\.standard\] names 'face', which is not among the data: "),
         ('like = "far"', 'like = "far_dws"', r"\[arms\.far_dws\]: `like` leads back to 'far_dws'"),

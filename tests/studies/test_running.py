@@ -85,6 +85,10 @@ def test_what_a_result_holds(studied, faces_dir):
     assert far.parameters == sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     assert far.parameters > trunk.parameters > trunk.backbone_parameters > 0
     assert far.forward_time > 0
+    assert trunk.fusion is None
+    assert far.fusion["groups"] == ["Hair", "Mouth", "Face"]
+    assert np.shape(far.fusion["matrix"]) == (3, 3)
+    assert set(far.test["attributes"]) >= {"Bald", "Smiling"}
     assert far.images_per_second == pytest.approx(96 / far.seconds)
     assert set(far.made) == {"date", "commit", "versions", "machine"}
 
