@@ -1,16 +1,15 @@
 """All settings of a training run, in one frozen dataclass. `flagfiles.py` makes flags and flagfiles of it."""
 
 import dataclasses
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from farkeras.attributes import GROUPINGS, SUBJECTIVE_ATTRIBUTES, check_name
-from farkeras.errors import FarkerasError
-from farkeras.settings import as_type_of, setting
+from farkeras.attributes import GROUPINGS, SUBJECTIVE_ATTRIBUTES
+from farkeras.config_rules import check_names, check_together, checked_value
+from farkeras.settings import setting
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,12 @@ class Config:
         "aligned frame. 0,0,1,1: the whole frame.",
         at_least=0,
     )
+    train_fraction: float = setting(
+        1.0,
+        "Share of the training split to train on: the same images for every `seed`, and part of any larger share.",
+        at_least=0.0001,
+        at_most=1,
+    )
     keypoints_dir: str = setting(
         "",
         "Folder of the data set's keypoints; each data set needs its own. Empty: keypoints in the data set's folder.",
@@ -68,7 +73,13 @@ class Config:
     )
 
     # Model
-    model: str = setting("far_amtn", "Model (shared_trunk: baseline).", choices=("far_amtn", "mgmtn", "shared_trunk"))
+    model: str = setting(
+        "far_amtn",
+        "Model: far_amtn, mgmtn, or a baseline: shared_trunk (one linear layer for all attributes), private_blocks (a "
+        "private last block of the backbone for each group), private_stage (a private last stage for each group), or "
+        "score_fusion (private_blocks and a layer from all scores to all scores).",
+        choices=("far_amtn", "mgmtn", "private_blocks", "private_stage", "score_fusion", "shared_trunk"),
+    )
     backbone: str = setting(
         "ResNet50",
         "Backbone: a class name of keras.applications, ResNetTiny, or a network of PyTorch: ResNeSt50, TorchResNet50, "
@@ -93,6 +104,18 @@ class Config:
     reduction: int = setting(
         16, "FAR-AMTN: ratio of the channels C to those inside WSGSA's gates and CGFF's affinity.", at_least=1
     )
+    wsgsa_gate: str = setting(
+        "sigmoid",
+        "FAR-AMTN: WSGSA's gates: sigmoid (published), sigmoid_output (computed from the block's output), "
+        "residual_tanh (1 + tanh, exactly 1 at the start), or double_sigmoid (twice the published gate).",
+        choices=("sigmoid", "sigmoid_output", "residual_tanh", "double_sigmoid"),
+    )
+    fusion: str = setting(
+        "cgff",
+        "FAR-AMTN: how the groups' features interact: cgff, none, or cross_stitch (a learned mixture that is the same "
+        "for all images).",
+        choices=("cgff", "none", "cross_stitch"),
+    )
     dropout: float = setting(0.0, "Dropout rate before the heads; 0: no dropout.", at_least=0, at_most=0.95)
 
     # Masks (MGMTN)
@@ -112,6 +135,18 @@ class Config:
         words=("auto", "shipped", "none"),
     )
     fusion_width: int = setting(256, "MGMTN: channels of the fused group features.", at_least=1)
+    mask_condition: str = setting(
+        "learned",
+        "MGMTN: masks through which the groups read the features: learned, or a control: ones (the whole image), or "
+        "shuffled (each group gets another group's mask). The mask network is trained in each case.",
+        choices=("learned", "ones", "shuffled"),
+    )
+    global_fusion: str = setting(
+        "gated",
+        "MGMTN: how G2FF adds the global feature to those of a group: gated, off (not at all), concatenated, or "
+        "global_only (in their place).",
+        choices=("gated", "off", "concatenated", "global_only"),
+    )
     mask_epochs: float = setting(
         0.0,
         "MGMTN: epochs that train only the mask network, before `epochs`. It is then frozen, unless `mask_gradients` "
@@ -126,9 +161,9 @@ class Config:
     # Loss
     weighting: str = setting(
         "dws",
-        "Weights of the group losses: dws (Dynamic Weighting Strategy), uniform, dwa (Dynamic Weight Average), or "
-        "uncertainty (homoscedastic uncertainty).",
-        choices=("dws", "uniform", "dwa", "uncertainty"),
+        "Weights of the group losses: dws (Dynamic Weighting Strategy), uniform, dwa (Dynamic Weight Average), "
+        "uncertainty (homoscedastic uncertainty), or famo (Fast Adaptive Multitask Optimization).",
+        choices=("dws", "uniform", "dwa", "uncertainty", "famo"),
     )
     dws_alpha: float = setting(0.5, "DWS: exponent of the scale term; 0: no effect.", at_least=0, at_most=1)
     dws_beta: float = setting(0.5, "DWS: exponent of the lag term; 0: no effect.", at_least=0, at_most=1)
@@ -250,41 +285,8 @@ class Config:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value, limits = as_type_of(field.default, getattr(self, field.name), field.name), field.metadata
-            if limits["path"] and value not in limits["words"]:
-                value = os.path.expanduser(value)
-            object.__setattr__(self, field.name, value)
-            for number in value if isinstance(value, tuple) else (value,):
-                if isinstance(number, str) and not limits["path"]:
-                    check_name(f"`{field.name}`: the name", number)
-                low, high = limits["at_least"], limits["at_most"]
-                if (low is not None and number < low) or (high is not None and number > high) or number != number:
-                    bounds = f"at least {low}" + (f" and at most {high}" if high is not None else "")
-                    raise FarkerasError(f"`{field.name}` must be {bounds}. Received: {number}.")
-            if limits["choices"] and value not in limits["choices"]:
-                raise FarkerasError(f"`{field.name}` must be one of {', '.join(limits['choices'])}. Received: {value}.")
-        if len(self.image_size) != 2:
-            raise FarkerasError(f"`image_size` must be height,width. Received: {self.image_size}.")
-        if len(self.crop) != 4 or not (self.crop[0] < self.crop[2] <= 1 and self.crop[1] < self.crop[3] <= 1):
-            raise FarkerasError(
-                "`crop` must be top,left,bottom,right with 0 <= top < bottom <= 1 and 0 <= left < right <= 1. "
-                f"Received: {self.crop}."
-            )
-        if len(self.split_ratios) != 3 or abs(sum(self.split_ratios) - 1) > 1e-6:
-            raise FarkerasError(
-                "`split_ratios` must be three shares (train, validation, test) that add up to 1. "
-                f"Received: {self.split_ratios}."
-            )
-        if self.mask_stride & (self.mask_stride - 1) or self.mask_stride >= 2 ** len(self.mask_widths):
-            raise FarkerasError(
-                f"`mask_stride` must be a power of two below {2 ** len(self.mask_widths)}, because `mask_widths` has "
-                f"{len(self.mask_widths)} levels. Received: {self.mask_stride}."
-            )
-        if self.model == "mgmtn" and not (self.mask_loss_weight or self.mask_epochs or self.mask_gradients):
-            raise FarkerasError(
-                "`mask_loss_weight=0` leaves the mask network untrained. Set a weight above 0, `mask_epochs` or "
-                "`mask_gradients`."
-            )
+            object.__setattr__(self, field.name, checked_value(field, getattr(self, field.name)))
+        check_together(vars(self))
 
     @property
     def excluded(self) -> tuple[str, ...]:
@@ -315,7 +317,7 @@ class Config:
     def data_settings(self) -> dict:
         """Returns the settings that decide which images and labels a model sees in training, JSON-ready by name."""
         sources = "data_dir source grouping exclude_attributes image_column group_column ignore_columns split_ratios"
-        names = [*sources.split(), "keypoints_dir", "image_size", "crop", "batch_size", "seed"]
+        names = [*sources.split(), "keypoints_dir", "image_size", "crop", "batch_size", "seed", "train_fraction"]
         return {k: v for k, v in self.absolute().to_dict().items() if k in names or k.startswith("augment_")}
 
     def to_dict(self) -> dict:
@@ -329,13 +331,7 @@ class Config:
         Raises:
             FarkerasError: A name is not a setting in this version of farkeras, or a value is invalid.
         """
-        known = [field.name for field in dataclasses.fields(cls)]
-        if unknown := sorted(set(values) - set(known)):
-            close = difflib.get_close_matches(unknown[0], known, 1)
-            raise FarkerasError(
-                f"Unknown settings: {', '.join(unknown)}. "
-                + (f"Did you mean {close[0]}?" if close else "Another version of farkeras may have written them.")
-            )
+        check_names(values, [field.name for field in dataclasses.fields(cls)])
         return cls(**values)
 
 

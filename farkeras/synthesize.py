@@ -6,6 +6,10 @@ of 250 x 250 pixels, several images per person, and lists in MATLAB format.
 
 `--style=held_out` renders the same faces with other light, colours, surfaces, outlines, backgrounds and cameras. The
 score that a model of the standard style loses on them measures how much of what it learned belongs to the drawing.
+
+`--world=linked` hides three attributes in half of the faces each, and links them to attributes of other regions of the
+face: Pointy_Nose to Wavy_Hair, Arched_Eyebrows to Big_Lips, and Wearing_Earrings to Bags_Under_Eyes. A model whose
+groups inform each other scores higher on the three than one whose groups do not.
 """
 
 import time
@@ -13,6 +17,7 @@ import time
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import run_command
 from farkeras.synthetic.drawing import STYLES
+from farkeras.synthetic.frequencies import WORLDS
 from farkeras.synthetic.generate import LAYOUTS, PARTS, FaceSettings, draw_faces
 from farkeras.synthetic.sheet import check_contact_sheet, write_contact_sheet
 
@@ -22,6 +27,7 @@ def define(flags: Flags) -> None:
     flags.integer("num_images", 6000, "Number of faces to draw.")
     flags.integer("seed", 0, "Seed of the faces; the same seed gives the same bytes.")
     flags.choice("style", "standard", list(STYLES), "How the faces are rendered; labels and landmarks are the same.")
+    flags.choice("world", "standard", list(WORLDS), "How the attributes of a face depend on one another.")
     flags.choice("part", "all", list(PARTS), "Faces that are drawn: all, or only those of the set's test split.")
     flags.path("output", "Folder to write.", required=True)
     flags.number(
@@ -38,7 +44,13 @@ def define(flags: Flags) -> None:
 def main(options: Flags) -> None:
     """Writes the faces and prints their number and the speed."""
     settings = FaceSettings(
-        options.num_images, options.seed, options.layout, options.label_noise, options.style, options.part
+        options.num_images,
+        options.seed,
+        options.layout,
+        options.label_noise,
+        options.style,
+        options.world,
+        options.part,
     )
     faces = f"{'the test split of ' if options.part == 'test' else ''}{settings.num_images} procedural faces"
     if options.contact_sheet:

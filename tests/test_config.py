@@ -13,7 +13,11 @@ from farkeras.attributes import SUBJECTIVE_ATTRIBUTES
 from farkeras.config import Config
 from farkeras.data.sources.opening import SOURCES
 from farkeras.errors import FarkerasError
+from farkeras.layers.g2ff import GLOBAL_FUSIONS
+from farkeras.layers.wsgsa import GATES
 from farkeras.models import MODELS
+from farkeras.models.far_amtn import FUSIONS
+from farkeras.models.mgmtn import MASK_CONDITIONS
 from farkeras.training.devices import POLICIES
 
 pytestmark = pytest.mark.core
@@ -21,7 +25,18 @@ pytestmark = pytest.mark.core
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
 
-@pytest.mark.parametrize(("name", "table"), [("model", MODELS), ("source", SOURCES), ("precision", POLICIES)])
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("model", MODELS),
+        ("source", SOURCES),
+        ("precision", POLICIES),
+        ("wsgsa_gate", GATES),
+        ("fusion", FUSIONS),
+        ("mask_condition", MASK_CONDITIONS),
+        ("global_fusion", GLOBAL_FUSIONS),
+    ],
+)
 def test_choices_are_what_the_code_knows(name, table):
     assert set(FIELDS[name].metadata["choices"]) == set(table)
 
@@ -39,7 +54,7 @@ def test_every_setting_says_what_it_is():
         ({"learning_rate": math.nan}, "`learning_rate` must be at least 0. Received: nan."),
         ({"image_size": (64, 16)}, "`image_size` must be at least 32. Received: 16."),
         ({"image_size": (64, 64, 64)}, r"`image_size` must be height,width. Received: \(64, 64, 64\)."),
-        ({"weighting": "gradnorm"}, "`weighting` must be one of dws, uniform, dwa, uncertainty. Received: gradnorm."),
+        ({"weighting": "gradnorm"}, "`weighting` must be one of dws, uniform, dwa, uncertainty, famo. Received: grad"),
         ({"model": "mgmtn", "mask_loss_weight": 0.0}, "`mask_loss_weight=0` leaves the mask network untrained"),
         ({"mask_stride": 3}, "`mask_stride` must be a power of two below 16, because.*Received: 3."),
         ({"mask_stride": 8, "mask_widths": (8, 8, 8)}, "`mask_stride` must be a power of two below 8"),
@@ -49,6 +64,7 @@ def test_every_setting_says_what_it_is():
         ({"crop": (0.0, 0.0, 1.0, 1.1)}, "`crop` must be top,left,bottom,right"),
         ({"split_ratios": (0.8, 0.2)}, r"`split_ratios` must be three shares \(train, validation, test\) that add up"),
         ({"split_ratios": (0.8, 0.2, 0.2)}, r"that add up to 1\. Received: \(0.8, 0.2, 0.2\)"),
+        ({"train_fraction": 0.0}, "`train_fraction` must be at least 0.0001 and at most 1. Received: 0.0."),
         ({"crop": (-0.1, 0.0, 1.0, 1.0)}, "`crop` must be at least 0. Received: -0.1."),
     ],
 )

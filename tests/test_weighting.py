@@ -1,5 +1,6 @@
-"""Group weights: DWS, DWA, uncertainty and uniform, by hand."""
+"""Group weights: DWS, DWA, uncertainty, FAMO and uniform, by hand."""
 
+import itertools
 import re
 
 import numpy as np
@@ -8,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from farkeras.config import Config
-from farkeras.weighting import DWA, DWS, TaskWeighting, Uncertainty, get, make_weighting
+from farkeras.weighting import DWA, DWS, FAMO, TaskWeighting, Uncertainty, get, make_weighting
 
 pytestmark = pytest.mark.core
 
@@ -150,8 +151,44 @@ def test_uncertainty():
     assert [v.name for v in weighting.trainable_variables] == ["log_sigma"]
 
 
+def test_famo_weighs_with_the_inverse_of_the_loss():
+    weighting = FAMO().build([1, 1])
+    np.testing.assert_array_equal(weights(weighting), [1, 1])
+    update(weighting, [1.0, 4.0])
+    np.testing.assert_allclose(weights(weighting), [2 * 0.8, 2 * 0.2], rtol=1e-6)
+
+
+def test_famo_follows_its_equation():
+    # Two steps of Adam by hand, with the Jacobian of the softmax, diag(z) - z z^T, written out.
+    weighting, xi = FAMO(learning_rate=0.1, decay=0.05).build([2, 1]), np.zeros(2)
+    losses, mean, square = [[1.0, 1.0], [0.5, 0.9], [0.4, 0.8]], 0.0, 0.0
+    for step, (before, after) in enumerate(itertools.pairwise(losses), start=1):
+        update(weighting, before) if step == 1 else None
+        update(weighting, after)
+        z = np.exp(xi) / np.exp(xi).sum()
+        gradient = (np.diag(z) - np.outer(z, z)) @ (np.log(before) - np.log(after)) + 0.05 * xi
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        xi = xi - 0.1 * mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+        np.testing.assert_allclose(ops.convert_to_numpy(weighting.logits), xi, rtol=1e-4)
+        expected = np.exp(xi) / after
+        np.testing.assert_allclose(weights(weighting), 2 * expected / expected.sum(), rtol=1e-4)
+    assert xi[1] > xi[0]  # its loss falls more slowly
+
+
+def test_famo_group_without_labels_weighs_as_the_others_on_average():
+    weighting = FAMO().build([1, 1, 1])
+    update(weighting, [1.0, 2.0, 0.0], present=[1.0, 1.0, 0.0], times=3)
+    w = weights(weighting)
+    assert w[2] == pytest.approx((w[0] + w[1]) / 2)
+    assert w.sum() == pytest.approx(3)
+    before = ops.convert_to_numpy(weighting.last).copy()
+    update(weighting, [1.0, 0.0, 0.0], present=[1.0, 0.0, 0.0])
+    np.testing.assert_array_equal(weighting.last, before)
+
+
 @pytest.mark.parametrize(
-    ("name", "kind"), [("uniform", TaskWeighting), ("dws", DWS), ("dwa", DWA), ("uncertainty", Uncertainty)]
+    ("name", "kind"),
+    [("uniform", TaskWeighting), ("dws", DWS), ("dwa", DWA), ("uncertainty", Uncertainty), ("famo", FAMO)],
 )
 def test_by_the_setting(name, kind):
     config = Config(weighting=name, weighting_warmup_epochs=0.5, dws_alpha=0.1, dws_beta=0.2, dwa_temperature=3.0)
@@ -163,7 +200,7 @@ def test_by_the_setting(name, kind):
         assert (weighting.steps_per_epoch, weighting.temperature) == (10, 3.0)
 
 
-@pytest.mark.parametrize("name", ["uniform", "dws", "dwa", "uncertainty"])
+@pytest.mark.parametrize("name", ["uniform", "dws", "dwa", "uncertainty", "famo"])
 def test_float64(name):
     weighting = make_weighting(Config(weighting=name), 1).build([1, 1], "float64")
     weighting.update(tf.constant([1.0, 2.0], tf.float64), tf.constant([1.0, 1.0], tf.float64))
@@ -186,7 +223,9 @@ def test_a_weighting_is_of_one_training():
             lambda: get("dwa"),
             "needs the number of steps per epoch. Use `weighting=farkeras.weighting.DWA(steps_per_epoch=...)`",
         ),
-        (lambda: get("dsw"), "`weighting` must be one of uniform, dws, uncertainty, or an object"),
+        (lambda: get("dsw"), "`weighting` must be one of uniform, dws, uncertainty, famo, or an object"),
+        (lambda: FAMO(learning_rate=-1), "`learning_rate` must be a number from 0 to inf. Received: learning_rate=-1"),
+        (lambda: FAMO(decay=-1), "`decay` must be a number from 0 to inf. Received: decay=-1"),
     ],
 )
 def test_errors(make, message):
@@ -194,7 +233,7 @@ def test_errors(make, message):
         make()
 
 
-@pytest.mark.parametrize("make", [lambda: DWS(warmup_steps=1), lambda: DWA(steps_per_epoch=1)])
+@pytest.mark.parametrize("make", [lambda: DWS(warmup_steps=1), lambda: DWA(steps_per_epoch=1), FAMO])
 def test_a_loss_that_is_not_finite_leaves_no_trace(make):
     weightings = [make().build([1, 1]) for _ in range(2)]
     for weighting, bad in zip(weightings, (np.inf, 2.0), strict=True):

@@ -110,6 +110,17 @@ class Examples:
         labels = self.labels[rows]
         return replace(self, paths=self.paths[rows], labels=labels, landmarks=landmarks, records=records, people=people)
 
+    def share(self, fraction: float) -> "Examples":
+        """Returns a share of the examples in their order: the same at each call, and part of each larger share.
+
+        Args:
+            fraction: The share, above 0 and at most 1. The result has at least one example.
+        """
+        number = max(1, round(fraction * len(self)))
+        if number >= len(self):
+            return self
+        return self.take(np.sort(np.random.default_rng(0).permutation(len(self))[:number]))
+
     def select(self, attributes: tuple[str, ...]) -> "Examples":
         """Returns the same examples with only these label columns, in this order."""
         columns = [self.attributes.index(name) for name in attributes]

@@ -1,7 +1,16 @@
+from collections.abc import Callable
 from typing import Any, Self
 
 import keras
 from keras import layers, ops
+
+GATES: dict[str, Callable[[keras.KerasTensor], keras.KerasTensor]] = {
+    "sigmoid": ops.sigmoid,
+    "sigmoid_output": ops.sigmoid,
+    "residual_tanh": lambda excitation: 1.0 + ops.tanh(excitation),
+    "double_sigmoid": lambda excitation: 2.0 * ops.sigmoid(excitation),
+}
+"""Value of `WSGSA.gate` -> the last function of the gates."""
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -20,13 +29,21 @@ class WSGSA(layers.Layer):
 
     Published: the gates and the shared weights of `f`.
 
-    Our formulation: the gate layers have biases, and `f` keeps the identity shortcut and the final ReLU of the residual
+    Our formulation: the other values of `gate`; with `e_g = W2_g relu(W1_g Z + b1_g) + b2_g`, they are
+
+        sigmoid         Psi_g = sigmoid(e_g)          published; halves the features where e_g is about 0
+        sigmoid_output  Psi_g = sigmoid(e_g)          with Z = mean over H, W of f(X), and W1_g: F -> C / reduction
+        residual_tanh   Psi_g = 1 + tanh(e_g)         W2_g starts at 0: all groups start with the features of f(X)
+        double_sigmoid  Psi_g = 2 sigmoid(e_g)        twice the published gate: about 1 at the start
+
+    The gate layers have biases, and `f` keeps the identity shortcut and the final ReLU of the residual
     block that WSGSA replaces. So `f` can be the backbone's own last block with its pre-trained weights. The pooled form
     of the last equation is also ours.
 
     Args:
         num_groups: Number of attribute groups K, at least 1.
         reduction: Channel reduction of the gates, at least 1. Their hidden width is `max(1, C // reduction)`.
+        gate: The formula of the gates: `"sigmoid"`, `"sigmoid_output"`, `"residual_tanh"` or `"double_sigmoid"`.
         block: The block `f`: a layer or model from `(batch, H, W, C)` to `(batch, H', W', F)`. Defaults to a new
             bottleneck residual block (F = C), as in the last stage of ResNet50.
 
@@ -42,7 +59,8 @@ class WSGSA(layers.Layer):
         `(batch, K, F)`; with `return_maps=True` a pair of `(batch, K, F)` and `(batch, K, H', W', F)`.
 
     Raises:
-        ValueError: `num_groups` or `reduction` is not an integer of at least 1, or `block` is not a Keras layer.
+        ValueError: `num_groups` or `reduction` is not an integer of at least 1, `block` is not a Keras layer, or `gate`
+            is unknown.
 
     Reference:
         FAR-AMTN, arXiv 2601.01537 (module WSGSA).
@@ -52,7 +70,14 @@ class WSGSA(layers.Layer):
         (2, 8, 64)
     """
 
-    def __init__(self, num_groups: int, reduction: int = 16, block: layers.Layer | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        num_groups: int,
+        reduction: int = 16,
+        block: layers.Layer | None = None,
+        gate: str = "sigmoid",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(num_groups, int) or num_groups < 1:
             raise ValueError(f"`num_groups` must be an integer of at least 1. Received: num_groups={num_groups}")
@@ -60,9 +85,12 @@ class WSGSA(layers.Layer):
             raise ValueError(f"`reduction` must be an integer of at least 1. Received: reduction={reduction}")
         if block is not None and not isinstance(block, layers.Layer):
             raise ValueError(f"`block` must be a Keras layer, a model or None. Received: block={block}")
+        if gate not in GATES:
+            raise ValueError(f"`gate` must be one of {', '.join(GATES)}. Received: gate={gate}")
         self.num_groups = num_groups
         self.reduction = reduction
         self.block = block
+        self.gate = gate
         self.input_spec = layers.InputSpec(ndim=4)
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
@@ -75,9 +103,11 @@ class WSGSA(layers.Layer):
         # One tensor holds the kernels of all groups, initialised as if each group had its own Dense layers.
         per_group = StackedInitializer("glorot_uniform")
         groups = self.num_groups
-        self.squeeze_kernel = self.add_weight((groups, channels, hidden), per_group, name="squeeze_kernel")
+        read = features if self.gate == "sigmoid_output" else channels
+        last = "zeros" if self.gate == "residual_tanh" else per_group
+        self.squeeze_kernel = self.add_weight((groups, read, hidden), per_group, name="squeeze_kernel")
         self.squeeze_bias = self.add_weight((groups, hidden), "zeros", name="squeeze_bias")
-        self.excite_kernel = self.add_weight((groups, hidden, features), per_group, name="excite_kernel")
+        self.excite_kernel = self.add_weight((groups, hidden, features), last, name="excite_kernel")
         self.excite_bias = self.add_weight((groups, features), "zeros", name="excite_bias")
 
     @property
@@ -92,17 +122,21 @@ class WSGSA(layers.Layer):
             inputs: The shared map `X`, `(batch, H, W, C)`.
 
         Returns:
-            `(batch, K, F)`, values in (0, 1).
+            `(batch, K, F)`, values in (0, 1), or in (0, 2) for `residual_tanh` and `double_sigmoid`.
         """
-        z = ops.mean(inputs, axis=(1, 2))[:, None, None, :]  # (B, 1, 1, C)
+        return self._gates(self._block(inputs, training=False) if self.gate == "sigmoid_output" else inputs)
+
+    def _gates(self, features: keras.KerasTensor) -> keras.KerasTensor:
+        """Computes the gates from the map that they read."""
+        z = ops.mean(features, axis=(1, 2))[:, None, None, :]  # (B, 1, 1, C)
         hidden = ops.relu(ops.matmul(z, self.squeeze_kernel)[:, :, 0, :] + self.squeeze_bias)  # (B, K, C / r)
-        return ops.sigmoid(ops.matmul(hidden[:, :, None, :], self.excite_kernel)[:, :, 0, :] + self.excite_bias)
+        return GATES[self.gate](ops.matmul(hidden[:, :, None, :], self.excite_kernel)[:, :, 0, :] + self.excite_bias)
 
     def call(
         self, inputs: keras.KerasTensor, return_maps: bool = False, training: bool | None = None
     ) -> keras.KerasTensor | tuple[keras.KerasTensor, ...]:
-        psi = self.gates(inputs)  # (B, K, F)
         shared = self._block(inputs, training=training)  # (B, H', W', F)
+        psi = self._gates(shared if self.gate == "sigmoid_output" else inputs)  # (B, K, F)
         pooled = ops.mean(shared, axis=(1, 2))[:, None, :] * psi
         return (pooled, shared[:, None] * psi[:, :, None, None, :]) if return_maps else pooled
 
@@ -120,7 +154,8 @@ class WSGSA(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         block = self.block and keras.saving.serialize_keras_object(self.block)
-        return {**super().get_config(), "num_groups": self.num_groups, "reduction": self.reduction, "block": block}
+        own = {"num_groups": self.num_groups, "reduction": self.reduction, "block": block, "gate": self.gate}
+        return {**super().get_config(), **own}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -157,12 +157,43 @@ def split_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model
     """
     for cut, convolutions in _passages(backbone):
         if convolutions and cut is not backbone.inputs[0]:
-            block = keras.Model(cut, backbone.outputs[0], name="shared_block")
-            return keras.Model(backbone.inputs[0], cut, name="trunk"), block
+            return _cut(backbone, cut, "shared_block")
     raise FarkerasError(
         f"The backbone '{backbone.name}' cannot be cut before its last block: expected a functional model that ends "
         "with a block of convolutions."
     )
+
+
+def split_at_last_stage(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """Cuts a backbone into two models: `trunk`, from the images to the last map of the stride before the backbone's
+    own, and `stage`, from there to the backbone's output.
+
+    For ResNet50, the stage is conv5. In a MobileNet or EfficientNet it begins with a strided convolution in the middle
+    of a block, as the maps of `feature_maps` end there.
+
+    Args:
+        backbone: A functional Keras model with a known height and width.
+
+    Returns:
+        A pair `(trunk, stage)` that shares the backbone's layers and weights.
+
+    Raises:
+        FarkerasError: The model is not functional, uses a layer more than once, or has no such map.
+    """
+    fixed = None not in backbone.input_shape[1:3]
+    for cut, convolutions in _passages(backbone) if fixed else ():
+        sizes = [max(tensor.shape[1:3]) for tensor in (cut, backbone.outputs[0])]
+        if convolutions and cut is not backbone.inputs[0] and not _is_padding(cut) and _halvings(*sizes):
+            return _cut(backbone, cut, "stage")
+    raise FarkerasError(
+        f"The backbone '{backbone.name}' cannot be cut before its last stage: expected a functional model for images "
+        "of a fixed size, with a strided convolution on which everything after it depends."
+    )
+
+
+def _cut(backbone: keras.Model, tensor: keras.KerasTensor, name: str) -> tuple[keras.Model, keras.Model]:
+    rest = keras.Model(tensor, backbone.outputs[0], name=name)
+    return keras.Model(backbone.inputs[0], tensor, name="trunk"), rest
 
 
 def feature_maps(backbone: keras.Model, strides: tuple[int, ...] = (8, 16, 32)) -> keras.Model:

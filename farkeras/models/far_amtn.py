@@ -6,9 +6,12 @@ from keras import ops
 
 from farkeras.attributes import Attributes, as_grouping
 from farkeras.config import Config
-from farkeras.layers import CGFF, WSGSA
+from farkeras.errors import FarkerasError
+from farkeras.layers import CGFF, WSGSA, CrossStitch
 from farkeras.models.backbones import split_at_last_block
 from farkeras.models.base import FaceAttributeModel, Outputs, as_network, group_heads
+
+FUSIONS = ("cgff", "none", "cross_stitch")
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -21,8 +24,8 @@ class FARAMTN(FaceAttributeModel):
     connected layer per group.
 
     Our formulation: the formula of `CGFF`, the place where other backbones are cut
-    (`farkeras.models.backbones.split_at_last_block`), and the members of the default grouping. A model with a single
-    group has no CGFF.
+    (`farkeras.models.backbones.split_at_last_block`), the members of the default grouping, and the other values of
+    `wsgsa_gate` and `fusion`, which show what these parts do. A model with a single group has no fusion.
 
     Args:
         attributes: A `farkeras.attributes.Grouping`, the name of a grouping (`mgmtn8`, `mcnn9`, `one`) of the 40
@@ -36,6 +39,9 @@ class FARAMTN(FaceAttributeModel):
             for a backbone that equals a network of PyTorch, of a `.pth`, `.pt` or `.safetensors` file.
         reduction: Channel reduction of the gates in `WSGSA` and of the affinity in `CGFF`, at least 1.
         dropout: Dropout rate before the heads, in [0, 1).
+        wsgsa_gate: The formula of the gates, `gate` of `WSGSA`: `sigmoid` is the published one.
+        fusion: How the features of the groups interact after `WSGSA`: `cgff` (`CGFF`), `none`, or `cross_stitch`
+            (`CrossStitch`).
         name: The name of the model.
 
     Input shape:
@@ -45,7 +51,7 @@ class FARAMTN(FaceAttributeModel):
         A dict with `"logits"`: `(batch, attributes)` float, in the order of `model.grouping.attributes`.
 
     Raises:
-        FarkerasError: The grouping or the backbone is invalid, or the backbone cannot be cut.
+        FarkerasError: The grouping or the backbone is invalid, the backbone cannot be cut, or `fusion` is unknown.
 
     Reference:
         FAR-AMTN, arXiv 2601.01537.
@@ -65,21 +71,38 @@ class FARAMTN(FaceAttributeModel):
         backbone_weights: str = "none",
         reduction: int = 16,
         dropout: float = 0.0,
+        wsgsa_gate: str = "sigmoid",
+        fusion: str = "cgff",
         name: str = "far_amtn",
     ) -> None:
+        if fusion not in FUSIONS:
+            raise FarkerasError(f"`fusion` must be one of {', '.join(FUSIONS)}. Received: {fusion}.")
         grouping, network = as_grouping(attributes), as_network(backbone, image_size, backbone_alpha, backbone_weights)
         trunk, block = split_at_last_block(network)
         shared = trunk(network.inputs[0])
-        features = WSGSA(len(grouping), reduction, block=block, name="wsgsa")(shared)  # (B, K, C)
-        if len(grouping) > 1:  # a single group has no other group to interact with
-            features = CGFF(reduction, name="cgff")(features)  # (B, K, C)
+        features = WSGSA(len(grouping), reduction, block, wsgsa_gate, name="wsgsa")(shared)  # (B, K, C)
+        if len(grouping) > 1 and fusion != "none":  # a single group has no other group to interact with
+            layer = CGFF(reduction, name="cgff") if fusion == "cgff" else CrossStitch(name="cross_stitch")
+            features = layer(features)  # (B, K, C)
         outputs = {"logits": group_heads(features, grouping, dropout)}
-        config = {"backbone": backbone, "backbone_alpha": backbone_alpha, "reduction": reduction, "dropout": dropout}
+        config = {
+            "backbone": backbone,
+            "backbone_alpha": backbone_alpha,
+            "reduction": reduction,
+            "dropout": dropout,
+            "wsgsa_gate": wsgsa_gate,
+            "fusion": fusion,
+        }
         super().__init__(grouping, network, outputs, config, name)
 
     @staticmethod
     def options_of(config: Config) -> dict[str, Any]:
-        return {"reduction": config.reduction, "dropout": config.dropout}
+        return {
+            "reduction": config.reduction,
+            "dropout": config.dropout,
+            "wsgsa_gate": config.wsgsa_gate,
+            "fusion": config.fusion,
+        }
 
     @property
     def backbone_layers(self) -> list[keras.layers.Layer]:
@@ -92,13 +115,15 @@ class FARAMTN(FaceAttributeModel):
             images: The model's input.
 
         Returns:
-            A dict with `gates`, `(batch, K, C)` in (0, 1); `maps`, `(batch, K, h, w)`, the mean over channels of each
-            group's gated map; and, with more than one group, `fusion`, `(batch, K, K)`, the `gamma A` of `CGFF`.
+            A dict with `gates`, `(batch, K, C)`, in (0, 1) for the published gate; `maps`, `(batch, K, h, w)`, the mean
+            over channels of each group's gated map; and, if the groups interact, `fusion`, `(batch, K, K)`, how much of
+            each group is added to each other group: the `gamma A` of `CGFF`, the `a - I` of `CrossStitch`.
         """
         wsgsa = self.get_layer("wsgsa")
         shared = self.get_layer("trunk")(images)
         pooled, maps = wsgsa(shared, return_maps=True)
         explanation = {"gates": wsgsa.gates(shared), "maps": ops.mean(maps, axis=-1)}
-        if len(self.grouping) > 1:
-            _, explanation["fusion"] = self.get_layer("cgff")(pooled, return_fusion=True)
+        for layer in self.layers:
+            if isinstance(layer, CGFF | CrossStitch):
+                _, explanation["fusion"] = layer(pooled, return_fusion=True)
         return explanation

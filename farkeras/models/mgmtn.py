@@ -6,9 +6,12 @@ from keras import ops
 
 from farkeras.attributes import REGIONS, Attributes, Grouping, as_grouping, region_of
 from farkeras.config import Config
+from farkeras.errors import FarkerasError
 from farkeras.layers import AML, G2FF
 from farkeras.models.backbones import feature_maps
 from farkeras.models.base import FaceAttributeModel, Outputs, as_network, group_heads, head_dtype
+
+MASK_CONDITIONS = ("learned", "ones", "shuffled")
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -43,6 +46,9 @@ class MGMTN(FaceAttributeModel):
         mask_gradients: Whether the attribute losses also train the mask network. If False, only the mask loss trains
             it.
         dropout: Dropout rate before the heads, in [0, 1).
+        mask_condition: The masks through which the groups read the feature maps: `learned`, or a control: `ones` (the
+            whole image), or `shuffled` (group j gets the mask of the group that is half the number of groups further).
+        global_fusion: How `G2FF` adds the global feature: `gated`, `off`, `concatenated` or `global_only`.
         name: The name of the model.
 
     Attributes:
@@ -57,7 +63,8 @@ class MGMTN(FaceAttributeModel):
         `"mask_logits"`, `(batch, *mask_size, R)` float in the order of `farkeras.attributes.REGIONS`.
 
     Raises:
-        FarkerasError: The grouping or the backbone is invalid, or the backbone has no map at stride 8, 16 or 32.
+        FarkerasError: The grouping or the backbone is invalid, the backbone has no map at stride 8, 16 or 32,
+            `mask_condition` is unknown, or it is `shuffled` and all groups read the same region.
 
     Reference:
         MGMTN, arXiv 2601.01408.
@@ -83,15 +90,18 @@ class MGMTN(FaceAttributeModel):
         fusion_width: int = 256,
         mask_gradients: bool = False,
         dropout: float = 0.0,
+        mask_condition: str = "learned",
+        global_fusion: str = "gated",
         name: str = "mgmtn",
     ) -> None:
         grouping, network = as_grouping(attributes), as_network(backbone, image_size, backbone_alpha, backbone_weights)
         images = network.inputs[0]
         mask_logits = ops.cast(AML(len(REGIONS), mask_widths, mask_stride, name="aml")(images), head_dtype())
-        masks = group_masks(ops.sigmoid(mask_logits), grouping)
+        masks = group_masks(ops.sigmoid(mask_logits), grouping, mask_condition)
         if not mask_gradients:
             masks = ops.stop_gradient(masks)
-        features = G2FF(fusion_width, name="g2ff")((feature_maps(network)(images), masks))  # (B, K, width)
+        fuse = G2FF(fusion_width, global_fusion, name="g2ff")
+        features = fuse((feature_maps(network)(images), masks))  # (B, K, width)
         outputs = {"logits": group_heads(features, grouping, dropout), "mask_logits": mask_logits}
         config = {
             "backbone": backbone,
@@ -101,6 +111,8 @@ class MGMTN(FaceAttributeModel):
             "fusion_width": fusion_width,
             "mask_gradients": mask_gradients,
             "dropout": dropout,
+            "mask_condition": mask_condition,
+            "global_fusion": global_fusion,
         }
         super().__init__(grouping, network, outputs, config, name)
 
@@ -112,6 +124,8 @@ class MGMTN(FaceAttributeModel):
             "fusion_width": config.fusion_width,
             "mask_gradients": config.mask_gradients,
             "dropout": config.dropout,
+            "mask_condition": config.mask_condition,
+            "global_fusion": config.global_fusion,
         }
 
     @property
@@ -144,9 +158,23 @@ class MGMTN(FaceAttributeModel):
         Returns:
             A dict with `maps`, `(batch, K, h, w)` in 0..1: the mask through which each group reads the feature maps.
         """
-        return {"maps": ops.transpose(group_masks(self.masks(images), self.grouping), (0, 3, 1, 2))}
+        masks = group_masks(self.masks(images), self.grouping, self._config["mask_condition"])
+        return {"maps": ops.transpose(masks, (0, 3, 1, 2))}
 
 
-def group_masks(masks: keras.KerasTensor, grouping: Grouping) -> keras.KerasTensor:
-    """Returns the mask that each group reads: `(batch, h, w, R)` -> `(batch, h, w, K)`."""
-    return ops.take(masks, [REGIONS.index(region_of(group)) for group in grouping.names], axis=-1)
+def group_masks(masks: keras.KerasTensor, grouping: Grouping, condition: str = "learned") -> keras.KerasTensor:
+    """Returns the mask that each group reads: `(batch, h, w, R)` -> `(batch, h, w, K)`; see `MGMTN.mask_condition`."""
+    if condition not in MASK_CONDITIONS:
+        raise FarkerasError(f"`mask_condition` must be one of {', '.join(MASK_CONDITIONS)}. Received: {condition}.")
+    regions = [region_of(group) for group in grouping.names]
+    if condition == "shuffled":
+        half = len(regions) // 2
+        shuffled = regions[half:] + regions[:half]
+        if shuffled == regions:
+            raise FarkerasError(
+                "`mask_condition=shuffled` needs groups that read the masks of different regions. Received: the groups "
+                f"{', '.join(grouping.names)}, which read {', '.join(dict.fromkeys(regions))}."
+            )
+        regions = shuffled
+    masks = ops.take(masks, [REGIONS.index(region) for region in regions], axis=-1)
+    return ops.ones_like(masks) if condition == "ones" else masks

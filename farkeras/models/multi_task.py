@@ -34,17 +34,17 @@ class WeighedTasks:
 class MultiTaskModel(keras.Model):
     """A functional Keras model whose outputs are a dict, for training with `fit`.
 
-    `compile` takes an additional argument `weighting`: `"uniform"`, `"dws"`, `"uncertainty"` or an object of
-    `farkeras.weighting`. The weighting computes the weights of the tasks' losses in each training step. A task is an
-    output with a loss. With `L_k` its loss, `c_k` its entry in `loss_weights` and `w_k` its weight, the training loss
-    is
+    `compile` takes an additional argument `weighting`: `"uniform"`, `"dws"`, `"uncertainty"`, `"famo"` or an object
+    of `farkeras.weighting`. The weighting computes the weights of the tasks' losses in each training step. A task is
+    an output with a loss. With `L_k` its loss, `c_k` its entry in `loss_weights` and `w_k` its weight, the training
+    loss is
 
         total = sum_k w_k c_k L_k
 
     With uniform weights, `w_k = 1`, this is the loss that Keras computes; `"uncertainty"` adds its own terms.
-    `evaluate` and `val_loss` give the loss that Keras computes without a weighting. DWS and DWA expect positive losses.
-    The state of a weighting changes only in training steps and is not part of the model's files and exports: a model
-    that is loaded and compiled again starts with a new state.
+    `evaluate` and `val_loss` give the loss that Keras computes without a weighting. DWS, DWA and FAMO expect positive
+    losses. The state of a weighting changes only in training steps and is not part of the model's files and exports: a
+    model that is loaded and compiled again starts with a new state.
 
     Labels are a dict by output, for the outputs with losses or metrics. Labels that are not a dict belong to the only
     output, or to `main_output`.
@@ -88,7 +88,7 @@ class MultiTaskModel(keras.Model):
             loss_weights: A dict of factors by output; with `weighting`, outputs that it does not name have 1.
             metrics: As for `keras.Model.compile`.
             weighted_metrics: As for `keras.Model.compile`.
-            weighting: `"uniform"`, `"dws"`, `"uncertainty"`, an object of `farkeras.weighting`, or None.
+            weighting: `"uniform"`, `"dws"`, `"uncertainty"`, `"famo"`, an object of `farkeras.weighting`, or None.
             **kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:

@@ -8,7 +8,7 @@ import numpy as np
 from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.synthetic.drawing import draw
 from farkeras.synthetic.files import noisy_labels, write_jpeg
-from farkeras.synthetic.frequencies import sample_attributes
+from farkeras.synthetic.frequencies import sample_attributes, shown
 from farkeras.synthetic.traits import sample_parameters
 
 IMAGES = "img_align_celeba"
@@ -30,7 +30,7 @@ def portraits(seed: int, count: int) -> range:
     return range(count)
 
 
-def write_face(folder: Path, seed: int, label_noise: float, style: str, index: int) -> Row:
+def write_face(folder: Path, seed: int, label_noise: float, style: str, world: str, index: int) -> Row:
     """Draws and writes one image; its pixels and its row depend on the arguments only.
 
     Args:
@@ -38,14 +38,16 @@ def write_face(folder: Path, seed: int, label_noise: float, style: str, index: i
         seed: Seed of the set.
         label_noise: Probability with which each label is flipped in the row; the image is not changed.
         style: Style of the set, one of `STYLES`.
+        world: World of the set, one of `WORLDS`.
         index: Index of the image, from 0.
 
     Returns:
         The image's entries in the text files.
     """
     rng = np.random.default_rng([seed, index])
-    attributes = sample_attributes(rng)
-    image, landmarks = draw(sample_parameters(attributes, rng), style)
+    attributes = sample_attributes(rng, world=world)
+    drawn = shown(attributes, np.random.default_rng([seed, index, 4]), world)
+    image, landmarks = draw(sample_parameters(drawn, rng), style)
     file_rng = np.random.default_rng([seed, index, 1])
     write_jpeg(folder / IMAGES / file_name(index), image, file_rng, style)
     labels = [1 if label else -1 for label in noisy_labels(attributes, label_noise, file_rng)]

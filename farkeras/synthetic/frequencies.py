@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 
 from farkeras.attributes import CELEBA_ATTRIBUTES, CELEBA_PERCENT_POSITIVE
+from farkeras.errors import FarkerasError
 
 _Faces = Mapping[str, np.ndarray | np.bool_]
 _where = np.where
@@ -65,6 +66,14 @@ _WEIGHTS: dict[str, Callable[[_Faces], np.ndarray | float]] = {
     "Wearing_Necktie": lambda f: _where(f["Male"], 1.0, 0.02),
     "Wearing_Necklace": lambda f: ~f["Wearing_Necktie"] * _where(f["Male"], 0.15, 1.0),
 }
+LINKS = {"Pointy_Nose": "Wavy_Hair", "Arched_Eyebrows": "Big_Lips", "Wearing_Earrings": "Bags_Under_Eyes"}
+"""World "linked": attribute -> the attribute of another region of the face that tells most about it."""
+
+_LINK = 30.0  # how many times as often an attribute is present if that on which it depends is
+_HIDDEN = 0.5  # the share of faces that do not show the attribute
+WORLDS = ("standard", "linked")
+"""How attributes depend on one another, and whether each face shows them all; see `sample_attributes`, `shown`."""
+
 _POPULATION = 100_000
 # Attributes that a person keeps from image to image, as far as the other attributes allow (a hat hides a hairline).
 _LASTING = (
@@ -74,13 +83,37 @@ _LASTING = (
 ).split()
 
 
+def check_world(world: str) -> None:
+    """Raises a `FarkerasError` unless the world is one of `WORLDS`."""
+    if world not in WORLDS:
+        raise FarkerasError(f"`world` must be one of {', '.join(WORLDS)}. Received: '{world}'.")
+
+
 @cache
-def _scales() -> dict[str, float]:
-    """Returns, for each attribute, the factor that turns its weight into a probability."""
+def _weights(world: str) -> dict[str, Callable[[_Faces], np.ndarray | float]]:
+    """Returns the weights of a world, in the order in which the attributes are sampled."""
+    check_world(world)
+    if world == "standard":
+        return _WEIGHTS
+    weights: dict[str, Callable[[_Faces], np.ndarray | float]] = {}
+    for name, weigh in _WEIGHTS.items():
+        if name not in LINKS:  # these directly follow the attribute on which they depend
+            weights[name] = weigh
+            weights |= {linked: _linked(source) for linked, source in LINKS.items() if source == name}
+    return weights
+
+
+def _linked(source: str) -> Callable[[_Faces], np.ndarray | float]:
+    return lambda f: _where(f[source], _LINK, 1.0)
+
+
+@cache
+def _scales(world: str) -> dict[str, float]:
+    """Returns, for each attribute of a world, the factor that turns its weight into a probability."""
     rng = np.random.default_rng(0)
     faces: dict[str, np.ndarray] = {}
     scales = {}
-    for name, weigh in _WEIGHTS.items():
+    for name, weigh in _weights(world).items():
         weight = np.broadcast_to(np.asarray(weigh(faces), float), _POPULATION)
         values, counts = np.unique(weight, return_counts=True)
         low, high = 0.0, 1e4
@@ -93,22 +126,46 @@ def _scales() -> dict[str, float]:
     return scales
 
 
-def sample_attributes(rng: np.random.Generator, person: np.random.Generator | None = None) -> dict[str, bool]:
+def sample_attributes(
+    rng: np.random.Generator, person: np.random.Generator | None = None, world: str = "standard"
+) -> dict[str, bool]:
     """Samples the 40 attributes of a face from the joint distribution.
+
+    In the world "linked", each attribute of `LINKS` depends on the other one of its pair, and on nothing else. With
+    that one it is about 30 times as frequent as without, while its share of all faces stays that of CelebA.
 
     Args:
         rng: The random generator.
         person: A second generator for the lasting attributes of a person (sex, age, hair, features); two images of the
             same person use the same state. The distribution over all faces does not change. None: `rng` decides all.
+        world: One of `WORLDS`.
 
     Returns:
         Attribute name -> whether it is present, in the order of `CELEBA_ATTRIBUTES`.
     """
-    chances = rng.random(len(_WEIGHTS))
+    weights = _weights(world)
+    chances = rng.random(len(weights))
     if person is not None:
-        lasting = [name in _LASTING for name in _WEIGHTS]
-        chances = np.where(lasting, person.random(len(_WEIGHTS)), chances)
+        lasting = [name in _LASTING for name in weights]
+        chances = np.where(lasting, person.random(len(weights)), chances)
     face: dict[str, np.bool_] = {}
-    for (name, weigh), scale, chance in zip(_WEIGHTS.items(), _scales().values(), chances, strict=True):
+    for (name, weigh), scale, chance in zip(weights.items(), _scales(world).values(), chances, strict=True):
         face[name] = np.bool_(chance < scale * weigh(face))
     return {name: bool(face[name]) for name in CELEBA_ATTRIBUTES}
+
+
+def shown(attributes: Mapping[str, bool], rng: np.random.Generator, world: str = "standard") -> dict[str, bool]:
+    """Returns the attributes that a face is drawn with.
+
+    In the world "linked", half of all faces do not show an attribute of `LINKS`: they are drawn without it, whatever
+    their label is. There, only the other attribute of the pair tells about it.
+
+    Args:
+        attributes: The 40 attributes of the face, its labels.
+        rng: The random generator; it is not used in the standard world.
+        world: One of `WORLDS`.
+    """
+    if world == "standard":
+        return dict(attributes)
+    hidden = dict(zip(LINKS, rng.random(len(LINKS)) < _HIDDEN, strict=True))
+    return {name: present and not hidden.get(name, False) for name, present in attributes.items()}

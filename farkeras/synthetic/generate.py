@@ -12,6 +12,7 @@ from farkeras.errors import FarkerasError
 from farkeras.files import as_path, writing, written_aside
 from farkeras.synthetic import celeba, lfwa
 from farkeras.synthetic.drawing import check_style
+from farkeras.synthetic.frequencies import check_world
 
 LAYOUTS = {"celeba": celeba, "lfwa": lfwa}
 """Data set -> the module that writes its format, with `portraits`, `test_split`, `write_face` and `write_lists`."""
@@ -33,6 +34,8 @@ class FaceSettings:
         layout: Data set whose file format is written, a key of `LAYOUTS`: "celeba" or "lfwa".
         label_noise: Probability with which each label is flipped, 0 to 0.5; images are not changed.
         style: How the faces are rendered, "standard" or "held_out". Both have the same labels, geometry and landmarks.
+        world: "standard", or "linked": half of the faces do not show three of their attributes, and an attribute of
+            another region of the face tells about each of these (`farkeras.synthetic.frequencies.LINKS`).
         part: "all", or "test" for the faces of the test split only, byte for byte as in the whole set.
         drawing: Version of the generator. Do not set it.
 
@@ -45,6 +48,7 @@ class FaceSettings:
     layout: str = "celeba"
     label_noise: float = 0.0
     style: str = "standard"
+    world: str = "standard"
     part: str = "all"
     drawing: int = _DRAWING
 
@@ -63,12 +67,13 @@ class FaceSettings:
                 f"Received: {self.label_noise}."
             )
         check_style(self.style)
+        check_world(self.world)
         if self.part not in PARTS:
             raise FarkerasError(f"`part` must be one of {', '.join(PARTS)}. Received: '{self.part}'.")
 
     def stored(self) -> dict[str, object]:
         """Returns the content of `synthesize.json`; as in older sets, it does not name "standard" and "all"."""
-        unnamed = {"style": "standard", "part": "all"}
+        unnamed = {"style": "standard", "world": "standard", "part": "all"}
         return {name: value for name, value in asdict(self).items() if unnamed.get(name) != value}
 
 
@@ -105,7 +110,7 @@ def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1)
             return False
     with writing(output, instead="output"), written_aside(output) as making:
         making.mkdir(parents=True)
-        draw = partial(layout.write_face, making, settings.seed, settings.label_noise, settings.style)
+        draw = partial(layout.write_face, making, settings.seed, settings.label_noise, settings.style, settings.world)
         if num_workers == 1:
             rows = list(map(draw, portraits))
         else:

@@ -9,7 +9,7 @@ import numpy as np
 from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.synthetic.drawing import draw
 from farkeras.synthetic.files import noisy_labels, write_jpeg
-from farkeras.synthetic.frequencies import sample_attributes
+from farkeras.synthetic.frequencies import sample_attributes, shown
 from farkeras.synthetic.matlab_files import write_matlab
 from farkeras.synthetic.traits import sample_parameters
 
@@ -54,7 +54,7 @@ def portraits(seed: int, count: int) -> list[Portrait]:
     return result[:count]
 
 
-def write_face(folder: Path, seed: int, label_noise: float, style: str, portrait: Portrait) -> list[bool]:
+def write_face(folder: Path, seed: int, label_noise: float, style: str, world: str, portrait: Portrait) -> list[bool]:
     """Draws and writes one image; its pixels and labels depend on the arguments only.
 
     Args:
@@ -62,6 +62,7 @@ def write_face(folder: Path, seed: int, label_noise: float, style: str, portrait
         seed: Seed of the set.
         label_noise: Probability with which each label is flipped in the result; the image is not changed.
         style: Style of the set, one of `STYLES`.
+        world: World of the set, one of `WORLDS`.
         portrait: The image to draw.
 
     Returns:
@@ -69,8 +70,9 @@ def write_face(folder: Path, seed: int, label_noise: float, style: str, portrait
     """
     rng = np.random.default_rng([seed, portrait.serial])
     person_rng = np.random.default_rng([seed, portrait.person, 2])
-    attributes = sample_attributes(rng, person_rng)
-    person, moment = sample_parameters(attributes, person_rng), sample_parameters(attributes, rng)
+    attributes = sample_attributes(rng, person_rng, world)
+    drawn = shown(attributes, np.random.default_rng([seed, portrait.serial, 4]), world)
+    person, moment = sample_parameters(drawn, person_rng), sample_parameters(drawn, rng)
     face = moment._replace(**{part: getattr(person, part) for part in _LASTING_PARTS})
     image, _ = draw(face, style)
     image = image[np.ix_(_widened(len(image), *_ROWS), _widened(image.shape[1], *_COLUMNS))]

@@ -80,6 +80,7 @@ def open_data(config: Config, progress: Progress | None = None) -> Data:
     check_attributes(source.attributes)
     grouping = load_grouping(config.grouping, source.attributes, config.excluded)
     train, validation = (source.split(name).select(grouping.attributes) for name in ("train", "validation"))
+    train = train.share(config.train_fraction)
     check_batch_size(train, config.batch_size)
     check_classes(train)
     keypoints = []

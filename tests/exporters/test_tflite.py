@@ -20,7 +20,7 @@ from farkeras.exporters.reference import ParityImages
 from farkeras.exporters.run import export_run
 from farkeras.exporters.tflite import PRECISIONS, convert, write_graph, write_tflite
 from farkeras.flagfiles import read_flagfile
-from farkeras.models import FARAMTN, MGMTN
+from farkeras.models import FARAMTN, MGMTN, ScoreFusion
 from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, load_model
 from tests.bad_images import smooth_image
@@ -168,6 +168,24 @@ def test_mgmtns_mobile_setting(tmp_path):
     options = {name: getattr(config, name) for name in ("mask_widths", "mask_stride", "fusion_width")}
     model = MGMTN(config.grouping, config.backbone, config.image_size, **options)
     write_graph(model, Preprocessing(config.image_size), (1, 218, 178), str(tmp_path))
+    assert "CUSTOM" not in {kind for kind, *_ in operations(convert(str(tmp_path), "float32"))}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda grouping: ScoreFusion(grouping, "ResNetTiny", (64, 48), 0.25),
+        lambda grouping: FARAMTN(
+            grouping, "ResNetTiny", (64, 48), 0.25, wsgsa_gate="sigmoid_output", fusion="cross_stitch"
+        ),
+        lambda grouping: MGMTN(
+            grouping, "ResNetTiny", (64, 48), 0.25, mask_widths=(8, 8), mask_stride=2, global_fusion="global_only"
+        ),
+    ],
+    ids=["score_fusion", "cross_stitch", "global_only"],
+)
+def test_what_the_models_are_compared_with_needs_builtin_operations_only(model, tmp_path):
+    write_graph(model("mcnn9"), Preprocessing((64, 48)), (1, 218, 178), str(tmp_path))
     assert "CUSTOM" not in {kind for kind, *_ in operations(convert(str(tmp_path), "float32"))}
 
 

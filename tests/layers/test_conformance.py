@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import farkeras.layers
-from farkeras.layers import AML, CGFF, G2FF, WSGSA
+from farkeras.layers import AML, CGFF, G2FF, WSGSA, CrossStitch
 from farkeras.testing import run_layer_test
 
 pytestmark = pytest.mark.core
@@ -44,6 +44,22 @@ CASES = {
         "expected_num_trainable_weights": 4 + 2 + 2,
         "expected_num_non_trainable_weights": 2,
     },
+    "WSGSA, gates from the output": {
+        "layer_class": WSGSA,
+        "init_kwargs": lambda: {"num_groups": 2, "reduction": 2, "block": strided_block(), "gate": "sigmoid_output"},
+        "input_shape": (2, 4, 4, 8),
+        "expected_output_shape": (2, 2, 12),
+        "expected_num_trainable_weights": 4 + 2 + 2,
+        "expected_num_non_trainable_weights": 2,
+    },
+    "WSGSA, residual gates": {
+        "layer_class": WSGSA,
+        "init_kwargs": {"num_groups": 3, "reduction": 2, "gate": "residual_tanh"},
+        "input_shape": (2, 4, 4, 8),
+        "expected_output_shape": (2, 3, 8),
+        "expected_num_trainable_weights": 4 + 3 * 3,
+        "expected_num_non_trainable_weights": 3 * 2,
+    },
     "WSGSA, maps": {
         "layer_class": WSGSA,
         "init_kwargs": lambda: {"num_groups": 2, "reduction": 2, "block": strided_block()},
@@ -70,6 +86,23 @@ CASES = {
         "expected_num_trainable_weights": 3,
         "expected_num_non_trainable_weights": 0,
     },
+    "cross-stitch": {
+        "layer_class": CrossStitch,
+        "init_kwargs": {"own": 0.8},
+        "input_shape": (2, 3, 8),
+        "expected_output_shape": (2, 3, 8),
+        "expected_num_trainable_weights": 1,
+        "expected_num_non_trainable_weights": 0,
+    },
+    "cross-stitch, fusion": {
+        "layer_class": CrossStitch,
+        "init_kwargs": {},
+        "input_shape": (2, 3, 8),
+        "call_kwargs": {"return_fusion": True},
+        "expected_output_shape": ((2, 3, 8), (2, 3, 3)),
+        "expected_num_trainable_weights": 1,
+        "expected_num_non_trainable_weights": 0,
+    },
     "AML": {
         "layer_class": AML,
         "init_kwargs": {"num_masks": 3, "widths": [4, 6, 8]},
@@ -94,6 +127,17 @@ CASES = {
         "expected_output_shape": (2, 3, 6),
         "expected_num_trainable_weights": 3 * 2,
         "expected_num_non_trainable_weights": 0,
+    },
+    **{
+        f"G2FF, {fusion}": {
+            "layer_class": G2FF,
+            "init_kwargs": {"width": 6, "global_fusion": fusion},
+            "input_data": ([numbers(2, 4, 3, 5), numbers(2, 2, 2, 7)], numbers(2, 8, 6, 3)),
+            "expected_output_shape": (2, 3, width),
+            "expected_num_trainable_weights": weights,
+            "expected_num_non_trainable_weights": 0,
+        }
+        for fusion, width, weights in (("off", 6, 2), ("concatenated", 12, 4), ("global_only", 6, 2))
     },
 }
 

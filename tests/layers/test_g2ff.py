@@ -83,6 +83,26 @@ def test_value_by_hand():
     np.testing.assert_allclose(ops.convert_to_numpy(received)[0, :, 0], fused, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("global_fusion", "expected"),
+    [("off", [[4.0], [8.0]]), ("concatenated", [[4.0, 6.0], [8.0, 6.0]]), ("global_only", [[6.0], [6.0]])],
+)
+def test_other_ways_to_add_the_global_feature_by_hand(global_fusion, expected):
+    # As above: two positions with values 2 and 4, and each group sees one of them. The mean of both is 3.
+    layer = G2FF(1, global_fusion)
+    layer.build(([(None, 1, 2, 1)], (None, 1, 2, 2)))
+    kernels = {"group": [[4.0], [0.0]], "global": [[2.0]]}
+    for weight in layer.weights:
+        weight.assign(kernels[weight.path.split("/")[-2]] if weight.name == "kernel" else [0.0])
+    inputs = ([np.array([[[[2.0], [4.0]]]], "float32")], np.array([[[[1, 0], [0, 1]]]], "float32"))
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(inputs))[0], expected, rtol=1e-6)
+
+
+def test_unknown_global_fusion():
+    with pytest.raises(ValueError, match="`global_fusion` must be one of gated, off, concatenated, global_only"):
+        G2FF(global_fusion="sum")
+
+
 def test_an_absent_region_is_not_the_global_average():
     # Without eps and area an empty mask would be 0 / 0, or with a tiny eps whatever its noise covers.
     layer, maps = make(), [normal(*shape, seed=i) + 3 for i, shape in enumerate(SCALES)]

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from farkeras.layers import WSGSA
-from farkeras.layers.wsgsa import BottleneckBlock, StackedInitializer
+from farkeras.layers.wsgsa import GATES, BottleneckBlock, StackedInitializer
 
 pytestmark = pytest.mark.core
 
@@ -54,9 +54,38 @@ def test_value_by_hand():
     )
 
 
+@pytest.mark.parametrize(
+    ("gate", "expected"),
+    [
+        ("sigmoid", [0.5, sigmoid(2.0)]),
+        # Z = mean of f(X) = 2 X: twice as large.
+        ("sigmoid_output", [0.5, sigmoid(4.0)]),
+        ("residual_tanh", [1.0, 1 + np.tanh(2.0)]),
+        ("double_sigmoid", [1.0, 2 * sigmoid(2.0)]),
+    ],
+)
+def test_the_formulas_of_the_gate_by_hand(gate, expected):
+    # One pixel X = (2, 0), f(X) = 2 X: the excitation is (0, Z_0).
+    x = np.array([[[[2.0, 0.0]]]], "float32")
+    layer = WSGSA(num_groups=1, reduction=2, block=Double(), gate=gate)
+    layer.build(x.shape)
+    layer.squeeze_kernel.assign([[[1.0], [0.0]]])
+    layer.excite_kernel.assign([[[0.0, 1.0]]])
+    np.testing.assert_allclose(ops.convert_to_numpy(layer.gates(x))[0, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(x))[0, 0], np.array(expected) * [4.0, 0.0], rtol=1e-6)
+
+
+def test_the_residual_gate_starts_with_the_features_of_the_block():
+    x, block = numbers(2, 3, 3, 8), Double()
+    layer = WSGSA(num_groups=2, block=block, gate="residual_tanh")
+    pooled = ops.convert_to_numpy(layer(x))
+    np.testing.assert_allclose(pooled, np.broadcast_to(2 * x.mean(axis=(1, 2))[:, None], (2, 2, 8)), atol=1e-6)
+
+
+@pytest.mark.parametrize("gate", GATES)
 @pytest.mark.parametrize("block", [None, Double, wider_strided_block])
-def test_folded_pooling_equals_the_mean_of_the_maps(block):
-    layer = WSGSA(num_groups=3, reduction=2, block=block and block())
+def test_folded_pooling_equals_the_mean_of_the_maps(block, gate):
+    layer = WSGSA(num_groups=3, reduction=2, block=block and block(), gate=gate)
     x = numbers(2, 5, 4, 8)
     pooled, maps = (ops.convert_to_numpy(y) for y in layer(x, return_maps=True))
     np.testing.assert_allclose(pooled, maps.mean(axis=(2, 3)), atol=1e-5)
@@ -133,6 +162,10 @@ def test_stacked_initializer_config_round_trip():
         ({"num_groups": 0}, "`num_groups` must be an integer of at least 1. Received: num_groups=0"),
         ({"num_groups": 2.0}, "`num_groups` must be an integer of at least 1. Received: num_groups=2.0"),
         ({"num_groups": 2, "reduction": 0}, "`reduction` must be an integer of at least 1. Received: reduction=0"),
+        (
+            {"num_groups": 2, "gate": "relu"},
+            "`gate` must be one of sigmoid, sigmoid_output, residual_tanh, double_sigmoid. Received: gate=relu",
+        ),
         ({"num_groups": 2, "block": "relu"}, "`block` must be a Keras layer, a model or None. Received: block=relu"),
     ],
 )

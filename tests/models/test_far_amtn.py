@@ -160,6 +160,38 @@ def test_a_single_group_has_nobody_to_exchange_with():
     assert set(model.explain(images((32, 32)))) == {"gates", "maps"}
 
 
+@pytest.mark.parametrize(("fusion", "layer"), [("cgff", "cgff"), ("none", None), ("cross_stitch", "cross_stitch")])
+def test_how_the_groups_interact(fusion, layer, tmp_path):
+    model = FARAMTN(INTERLEAVED, small_backbone(), wsgsa_gate="residual_tanh", fusion=fusion)
+    assert {"cgff", "cross_stitch"} & {each.name for each in model.layers} == ({layer} if layer else set())
+    assert model.get_layer("wsgsa").gate == "residual_tanh"
+    explanation = model.explain(images((32, 32)))
+    np.testing.assert_allclose(ops.convert_to_numpy(explanation["gates"]), 1.0, atol=1e-6)
+    assert ("fusion" in explanation) == (fusion != "none")
+    if fusion == "cross_stitch":  # 0.9 of its own features and 0.1 of the other group's
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(explanation["fusion"])[0], [[-0.1, 0.1], [0.1, -0.1]], atol=1e-6
+        )
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(logits(loaded, (32, 32)), logits(model, (32, 32)), atol=1e-6)
+
+
+def test_without_the_options_the_weights_are_those_of_before():
+    paths = [weight.path for weight in FARAMTN(INTERLEAVED, small_backbone()).weights]
+    assert [path for path in paths if path.startswith("wsgsa/")] == [
+        f"wsgsa/{name}" for name in ("squeeze_kernel", "squeeze_bias", "excite_kernel", "excite_bias")
+    ]
+    assert [path for path in paths if path.startswith("cgff/")] == [
+        f"cgff/{name}" for name in ("query_kernel", "key_kernel", "gamma")
+    ]
+
+
+def test_unknown_fusion():
+    with pytest.raises(FarkerasError, match=r"`fusion` must be one of cgff, none, cross_stitch\. Received: sum\."):
+        FARAMTN(INTERLEAVED, small_backbone(), fusion="sum")
+
+
 def test_different_groups_have_different_layers(tmp_path):
     names = ["Hair", "a_b-1.x", "Hair/top", "Hair top", "Hair_top", "Hair>2Ftop", "头发", "眼睛", "ü", "~", "", "%7E"]
     model = FARAMTN(Grouping({name: (f"attribute {name}",) for name in names}), backbone=small_backbone())

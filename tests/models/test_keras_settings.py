@@ -12,7 +12,7 @@ import pytest
 import farkeras
 from farkeras.errors import FarkerasError
 from farkeras.layers import AML, WSGSA
-from farkeras.models import FARAMTN, MGMTN, SharedTrunk
+from farkeras.models import FARAMTN, MGMTN, ScoreFusion, SharedTrunk
 from farkeras.models.model_file import check_keras
 
 pytestmark = pytest.mark.core
@@ -21,6 +21,7 @@ SMALL = {"image_size": (64, 64), "attributes": "mcnn9"}
 MODELS = {
     "FARAMTN on MobileNetV2": lambda: FARAMTN(backbone="MobileNetV2", backbone_alpha=0.35, **SMALL),
     "SharedTrunk on ResNetTiny": lambda: SharedTrunk(backbone="ResNetTiny", backbone_alpha=0.25, **SMALL),
+    "ScoreFusion on ResNetTiny": lambda: ScoreFusion(backbone="ResNetTiny", backbone_alpha=0.25, **SMALL),
     "MGMTN on ResNetTiny": lambda: MGMTN(
         backbone="ResNetTiny", backbone_alpha=0.25, mask_widths=(4, 8), mask_stride=2, **SMALL
     ),

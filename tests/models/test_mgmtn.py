@@ -129,6 +129,35 @@ def test_masks_and_explanation(model):
         np.testing.assert_array_equal(maps[:, k], masks[..., REGIONS.index(region)])
 
 
+def test_masks_of_ones_and_shuffled_masks_are_controls(model):
+    masks = ops.convert_to_numpy(model.masks(images()))
+    ones, shuffled = (small(mask_condition=condition) for condition in ("ones", "shuffled"))
+    np.testing.assert_array_equal(ops.convert_to_numpy(ones.explain(images())["maps"]), np.ones((2, 3, 48, 48)))
+    maps = ops.convert_to_numpy(shuffled.explain(images())["maps"])
+    for k, region in enumerate(
+        ["Lower_Face", "Object", "Eyes"]
+    ):  # those of the next group: half of three groups is one
+        np.testing.assert_allclose(maps[:, k], masks[..., REGIONS.index(region)], atol=1e-6)
+    again = MGMTN.from_config(shuffled.get_config())
+    again.set_weights(shuffled.get_weights())
+    assert_same_outputs(again, shuffled)
+    # All else is equal, the mask network included.
+    np.testing.assert_allclose(outputs(ones)["mask_logits"], outputs(model)["mask_logits"], atol=1e-5)
+    assert np.abs(outputs(ones)["logits"] - outputs(model)["logits"]).max() > 1e-4
+
+
+@pytest.mark.parametrize(("fusion", "width"), [("off", 12), ("concatenated", 24), ("global_only", 12)])
+def test_ways_to_add_the_global_feature(fusion, width):
+    model = small(global_fusion=fusion)
+    assert model.get_layer("g2ff").output.shape == (None, 3, width)
+    heads = model.get_layer("aml").network.get_layer("heads")
+    before = outputs(model)["logits"]
+    heads.bias.assign(heads.bias + 1.0)
+    moved = np.abs(outputs(model)["logits"] - before).max() > 1e-6
+    assert moved == (fusion != "global_only")  # which reads no mask
+    assert MGMTN.from_config(model.get_config()).get_config() == model.get_config()
+
+
 def test_file_round_trip(model, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -184,6 +213,15 @@ def test_settings_of_batch_normalisation_reach_the_mask_network():
         ({"backbone": "ResNet50", "backbone_alpha": 0.5}, "Backbone ResNet50 has no width multiplier"),
         ({"attributes": "mgmtn9"}, "Unknown grouping 'mgmtn9'"),
         ({"backbone": strided(2, 2)}, "stride 8"),
+        (
+            {"backbone": "ResNetTiny", "mask_condition": "zeros"},
+            "`mask_condition` must be one of learned, ones, shuffled. Received: zeros.",
+        ),
+        (
+            {"attributes": ["a", "b"], "backbone": "ResNetTiny", "mask_condition": "shuffled"},
+            "`mask_condition=shuffled` needs groups that read the masks of different regions. Received: the groups "
+            "all, which read Object.",
+        ),
     ],
 )
 def test_errors(arguments, message):

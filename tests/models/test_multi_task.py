@@ -15,7 +15,7 @@ from farkeras.attributes import Grouping
 from farkeras.losses import MaskedBinaryCrossentropy, RegionMaskLoss
 from farkeras.metrics import MaskedBinaryAccuracy
 from farkeras.models import FARAMTN, MGMTN, LogitsModel, MultiTaskModel
-from farkeras.weighting import DWA, DWS, TaskWeighting, Uncertainty
+from farkeras.weighting import DWA, DWS, FAMO, TaskWeighting, Uncertainty
 from tests.small_backbone import residual_backbone
 
 pytestmark = pytest.mark.core
@@ -66,6 +66,7 @@ WEIGHTINGS = {
     "dws": lambda: DWS(warmup_steps=2),
     "dwa": lambda: DWA(steps_per_epoch=2),
     "uncertainty": Uncertainty,
+    "famo": FAMO,
 }
 
 
@@ -238,7 +239,7 @@ def test_files_hold_nothing_of_the_weighting(tmp_path):
     loaded.fit(X, Y, batch_size=8, verbose=0)
 
 
-@pytest.mark.parametrize("weighting", ["dws", "uncertainty"])
+@pytest.mark.parametrize("weighting", ["dws", "uncertainty", "famo"])
 def test_a_loaded_model_goes_on_with_its_optimizer(tmp_path, weighting):
     model = two_tasks(weighting)
     model.fit(X, Y, batch_size=8, verbose=0)
@@ -262,7 +263,7 @@ def test_exports_hold_nothing_of_the_weighting(tmp_path):
 
 
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="replicas are tf.distribute's")
-@pytest.mark.parametrize("weighting", ["dws", "uncertainty"])
+@pytest.mark.parametrize("weighting", ["dws", "uncertainty", "famo"])
 def test_two_replicas_equal_one(weighting):
     """Unknown labels fall unevenly on the replicas: they count once over both. `compile` may lie outside the scope."""
     from farkeras.training.devices import make_strategy
@@ -317,7 +318,7 @@ class Endless:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: two_tasks("dsw"), "`weighting` must be one of uniform, dws, uncertainty, or an object of"),
+        (lambda: two_tasks("dsw"), "`weighting` must be one of uniform, dws, uncertainty, famo, or an object of"),
         (lambda: two_tasks("dws", loss_weights=[1, 2]), "`loss_weights` must be a dict by output"),
         (lambda: two_tasks(loss_weights={"sise": 2.0}), "`loss_weights` names 'sise', which has no loss"),
         (lambda: two_tasks("dws", loss_weights={"size": 0, "kind": 0}), "the sum of `loss_weights` must be above 0"),

@@ -22,6 +22,10 @@ MODEL_SETTINGS = {
     "mask_stride": 1,
     "fusion_width": 8,
     "mask_gradients": True,
+    "wsgsa_gate": "double_sigmoid",
+    "fusion": "cross_stitch",
+    "mask_condition": "ones",
+    "global_fusion": "off",
 }
 
 
@@ -44,6 +48,16 @@ def test_arguments_of_the_augmentation(faces_dir):
     expected = Augmentation(**numbers | {"flip": False})
     settings = {f"augment_{name}": value for name, value in dataclasses.asdict(expected).items()}
     assert open_data(small_config(faces_dir, **settings)).augmentation == expected
+
+
+def test_a_tenth_of_the_training_split(faces_dir):
+    whole, tenth = (open_data(small_config(faces_dir, train_fraction=share)) for share in (1.0, 0.1))
+    assert len(tenth.train) == round(0.1 * len(whole.train))
+    assert set(tenth.train.paths) < set(whole.train.paths)
+    assert len(tenth.validation) == len(whole.validation)
+    message = "`batch_size`"
+    with pytest.raises(FarkerasError, match=message):
+        open_data(small_config(faces_dir, train_fraction=0.01))
 
 
 def test_arguments_of_the_optimizer():

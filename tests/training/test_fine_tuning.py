@@ -18,7 +18,14 @@ pytestmark = pytest.mark.core
 
 
 @pytest.mark.parametrize(
-    ("name", "own"), [("far_amtn", {"wsgsa", "cgff"}), ("mgmtn", {"aml", "g2ff"}), ("shared_trunk", set())]
+    ("name", "own"),
+    [
+        ("far_amtn", {"wsgsa", "cgff"}),
+        ("mgmtn", {"aml", "g2ff"}),
+        ("shared_trunk", set()),
+        ("private_stage", set()),
+        ("score_fusion", set()),
+    ],
 )
 def test_a_model_says_what_its_backbone_is(name, own):
     model = build_model(small_config("", model=name, mask_widths=(4, 4)), load_grouping(GROUPING))
