@@ -67,7 +67,8 @@ class Study:
 
         None if the groups of the arm do not interact, or if nothing is measured.
         """
-        linked, others = [], []
+        linked: list[float] = []
+        others: list[float] = []
         for run in self.runs(stage, arm, condition).values():
             if run.fusion is None:
                 return None
