@@ -107,14 +107,15 @@ class Config:
     wsgsa_gate: str = setting(
         "sigmoid",
         "FAR-AMTN: WSGSA's gates: sigmoid (published), sigmoid_output (computed from the block's output), "
-        "residual_tanh (1 + tanh, exactly 1 at the start), or double_sigmoid (twice the published gate).",
-        choices=("sigmoid", "sigmoid_output", "residual_tanh", "double_sigmoid"),
+        "residual_tanh (1 + tanh, exactly 1 at the start), double_sigmoid (twice the published gate), or standardized "
+        "(double_sigmoid with standardised inputs, which keeps the gates dependent on the image).",
+        choices=("sigmoid", "sigmoid_output", "residual_tanh", "double_sigmoid", "standardized"),
     )
     fusion: str = setting(
         "cgff",
-        "FAR-AMTN: how the groups' features interact: cgff, none, or cross_stitch (a learned mixture that is the same "
-        "for all images).",
-        choices=("cgff", "none", "cross_stitch"),
+        "FAR-AMTN: how the groups' features interact: cgff, cgff_standardized (its affinity reads standardised "
+        "features), none, or cross_stitch (a learned mixture that is the same for all images).",
+        choices=("cgff", "cgff_standardized", "none", "cross_stitch"),
     )
     dropout: float = setting(0.0, "Dropout rate before the heads; 0: no dropout.", at_least=0, at_most=0.95)
 

@@ -9,6 +9,7 @@ GATES: dict[str, Callable[[keras.KerasTensor], keras.KerasTensor]] = {
     "sigmoid_output": ops.sigmoid,
     "residual_tanh": lambda excitation: 1.0 + ops.tanh(excitation),
     "double_sigmoid": lambda excitation: 2.0 * ops.sigmoid(excitation),
+    "standardized": lambda excitation: 2.0 * ops.sigmoid(excitation),
 }
 """Value of `WSGSA.gate` -> the last function of the gates."""
 
@@ -35,22 +36,28 @@ class WSGSA(layers.Layer):
         sigmoid_output  Psi_g = sigmoid(e_g)          with Z = mean over H, W of f(X), and W1_g: F -> C / reduction
         residual_tanh   Psi_g = 1 + tanh(e_g)         W2_g starts at 0: all groups start with the features of f(X)
         double_sigmoid  Psi_g = 2 sigmoid(e_g)        twice the published gate: about 1 at the start
+        standardized    Psi_g = 2 sigmoid(e_g)        Z minus its mean over the images, over its deviation
 
-    The gate layers have biases, and `f` keeps the identity shortcut and the final ReLU of the residual
-    block that WSGSA replaces. So `f` can be the backbone's own last block with its pre-trained weights. The pooled form
-    of the last equation is also ours.
+    Where `X` is the output of a ReLU, all of `Z` is positive. A step of Adam then moves a hidden unit of the gates in
+    the same direction for all images, so most units soon are 0 for every image, and the gates hardly depend on the
+    image. With `standardized`, batch normalisation without scale and shift takes away what all images share.
+
+    The gate layers have biases, and `f` keeps the identity shortcut and the final ReLU of the residual block that WSGSA
+    replaces. So `f` can be the backbone's own last block with its pre-trained weights. The pooled form of the last
+    equation is also ours.
 
     Args:
         num_groups: Number of attribute groups K, at least 1.
         reduction: Channel reduction of the gates, at least 1. Their hidden width is `max(1, C // reduction)`.
-        gate: The formula of the gates: `"sigmoid"`, `"sigmoid_output"`, `"residual_tanh"` or `"double_sigmoid"`.
         block: The block `f`: a layer or model from `(batch, H, W, C)` to `(batch, H', W', F)`. Defaults to a new
             bottleneck residual block (F = C), as in the last stage of ResNet50.
+        gate: The formula of the gates: `"sigmoid"`, `"sigmoid_output"`, `"residual_tanh"`, `"double_sigmoid"`
+            or `"standardized"`.
 
     Call arguments:
         - `inputs`: The shared map `X`.
         - `return_maps`: Whether to return the gated maps `X'_g` as well.
-        - `training`: Whether `f` runs in training mode.
+        - `training`: Whether `f` and the standardisation run in training mode.
 
     Input shape:
         `(batch, H, W, C)`.
@@ -100,6 +107,10 @@ class WSGSA(layers.Layer):
             self._block.build(input_shape)
         features = self._block.compute_output_shape(input_shape)[-1]
         hidden = max(1, channels // self.reduction)
+        if self.gate == "standardized":
+            options = {"center": False, "scale": False, "dtype": self.dtype_policy}
+            self.standardize = layers.BatchNormalization(**options, name="standardize")
+            self.standardize.build((input_shape[0], channels))
         # One tensor holds the kernels of all groups, initialised as if each group had its own Dense layers.
         per_group = StackedInitializer("glorot_uniform")
         groups = self.num_groups
@@ -122,13 +133,16 @@ class WSGSA(layers.Layer):
             inputs: The shared map `X`, `(batch, H, W, C)`.
 
         Returns:
-            `(batch, K, F)`, values in (0, 1), or in (0, 2) for `residual_tanh` and `double_sigmoid`.
+            `(batch, K, F)`, values in (0, 1) for `sigmoid` and `sigmoid_output`, else in (0, 2).
         """
-        return self._gates(self._block(inputs, training=False) if self.gate == "sigmoid_output" else inputs)
+        return self._gates(self._block(inputs, training=False) if self.gate == "sigmoid_output" else inputs, False)
 
-    def _gates(self, features: keras.KerasTensor) -> keras.KerasTensor:
+    def _gates(self, features: keras.KerasTensor, training: bool | None) -> keras.KerasTensor:
         """Computes the gates from the map that they read."""
-        z = ops.mean(features, axis=(1, 2))[:, None, None, :]  # (B, 1, 1, C)
+        z = ops.mean(features, axis=(1, 2))  # (B, C)
+        if self.gate == "standardized":
+            z = self.standardize(z, training=training)
+        z = z[:, None, None, :]  # (B, 1, 1, C)
         hidden = ops.relu(ops.matmul(z, self.squeeze_kernel)[:, :, 0, :] + self.squeeze_bias)  # (B, K, C / r)
         return GATES[self.gate](ops.matmul(hidden[:, :, None, :], self.excite_kernel)[:, :, 0, :] + self.excite_bias)
 
@@ -136,7 +150,7 @@ class WSGSA(layers.Layer):
         self, inputs: keras.KerasTensor, return_maps: bool = False, training: bool | None = None
     ) -> keras.KerasTensor | tuple[keras.KerasTensor, ...]:
         shared = self._block(inputs, training=training)  # (B, H', W', F)
-        psi = self._gates(shared if self.gate == "sigmoid_output" else inputs)  # (B, K, F)
+        psi = self._gates(shared if self.gate == "sigmoid_output" else inputs, training)  # (B, K, F)
         pooled = ops.mean(shared, axis=(1, 2))[:, None, :] * psi
         return (pooled, shared[:, None] * psi[:, :, None, None, :]) if return_maps else pooled
 

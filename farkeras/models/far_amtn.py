@@ -11,7 +11,7 @@ from farkeras.layers import CGFF, WSGSA, CrossStitch
 from farkeras.models.backbones import split_at_last_block
 from farkeras.models.base import FaceAttributeModel, Outputs, as_network, group_heads
 
-FUSIONS = ("cgff", "none", "cross_stitch")
+FUSIONS = ("cgff", "cgff_standardized", "none", "cross_stitch")
 
 
 @keras.saving.register_keras_serializable(package="farkeras")
@@ -40,8 +40,8 @@ class FARAMTN(FaceAttributeModel):
         reduction: Channel reduction of the gates in `WSGSA` and of the affinity in `CGFF`, at least 1.
         dropout: Dropout rate before the heads, in [0, 1).
         wsgsa_gate: The formula of the gates, `gate` of `WSGSA`: `sigmoid` is the published one.
-        fusion: How the features of the groups interact after `WSGSA`: `cgff` (`CGFF`), `none`, or `cross_stitch`
-            (`CrossStitch`).
+        fusion: How the features of the groups interact after `WSGSA`: `cgff` (`CGFF`),
+            `cgff_standardized` (`CGFF` with `standardize`), `none`, or `cross_stitch` (`CrossStitch`).
         name: The name of the model.
 
     Input shape:
@@ -82,7 +82,9 @@ class FARAMTN(FaceAttributeModel):
         shared = trunk(network.inputs[0])
         features = WSGSA(len(grouping), reduction, block, wsgsa_gate, name="wsgsa")(shared)  # (B, K, C)
         if len(grouping) > 1 and fusion != "none":  # a single group has no other group to interact with
-            layer = CGFF(reduction, name="cgff") if fusion == "cgff" else CrossStitch(name="cross_stitch")
+            standardize = fusion == "cgff_standardized"
+            cgff = fusion != "cross_stitch"
+            layer = CGFF(reduction, standardize, name="cgff") if cgff else CrossStitch(name="cross_stitch")
             features = layer(features)  # (B, K, C)
         outputs = {"logits": group_heads(features, grouping, dropout)}
         config = {

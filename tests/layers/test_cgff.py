@@ -44,6 +44,16 @@ def test_rows_of_the_fusion_add_up_to_gamma():
     np.testing.assert_allclose(ops.convert_to_numpy(fusion).sum(axis=-1), -0.7, rtol=1e-5)
 
 
+def test_a_standardized_affinity_does_not_see_what_all_features_share():
+    layer, g = make(channels=8, gamma=1.0, standardize=True), numbers(16, 3, 8)
+    affinities = [ops.convert_to_numpy(layer(x, return_fusion=True, training=True)[1]) for x in (g, 5 * g + 100)]
+    np.testing.assert_allclose(*affinities, atol=2e-3)  # but for the epsilon of batch normalisation
+    assert np.ptp(affinities[0], axis=(0, 1)).max() > 0.1  # it depends on the image and on the group
+    # The features themselves are passed on as they are.
+    fused, fusion = (ops.convert_to_numpy(x) for x in layer(g, return_fusion=True))
+    np.testing.assert_allclose(fused, g + fusion @ g, rtol=1e-4, atol=1e-5)
+
+
 def test_groups_may_come_in_any_order():
     layer, g, order = make(channels=8, groups=5, gamma=1.0), numbers(2, 5, 8), [3, 0, 4, 1, 2]
     fused, permuted = (ops.convert_to_numpy(layer(x)) for x in (g, g[:, order]))

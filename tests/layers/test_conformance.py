@@ -60,6 +60,14 @@ CASES = {
         "expected_num_trainable_weights": 4 + 3 * 3,
         "expected_num_non_trainable_weights": 3 * 2,
     },
+    "WSGSA, standardized gates": {
+        "layer_class": WSGSA,
+        "init_kwargs": {"num_groups": 3, "reduction": 2, "gate": "standardized"},
+        "input_shape": (2, 4, 4, 8),
+        "expected_output_shape": (2, 3, 8),
+        "expected_num_trainable_weights": 4 + 3 * 3,
+        "expected_num_non_trainable_weights": 3 * 2 + 2,
+    },
     "WSGSA, maps": {
         "layer_class": WSGSA,
         "init_kwargs": lambda: {"num_groups": 2, "reduction": 2, "block": strided_block()},
@@ -76,6 +84,14 @@ CASES = {
         "expected_output_shape": (2, 3, 8),
         "expected_num_trainable_weights": 3,
         "expected_num_non_trainable_weights": 0,
+    },
+    "CGFF, standardized": {
+        "layer_class": CGFF,
+        "init_kwargs": {"reduction": 2, "standardize": True},
+        "input_shape": (2, 3, 8),
+        "expected_output_shape": (2, 3, 8),
+        "expected_num_trainable_weights": 3,
+        "expected_num_non_trainable_weights": 2,
     },
     "CGFF, fusion": {
         "layer_class": CGFF,

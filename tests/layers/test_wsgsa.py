@@ -75,6 +75,17 @@ def test_the_formulas_of_the_gate_by_hand(gate, expected):
     np.testing.assert_allclose(ops.convert_to_numpy(layer(x))[0, 0], np.array(expected) * [4.0, 0.0], rtol=1e-6)
 
 
+def test_standardized_gates_read_how_an_image_differs_from_the_others():
+    # Z of two images is (1, 5) and (3, 5): standardised (-1, 0) and (1, 0). The excitation is 10 relu of channel 0.
+    x = np.array([[[[1.0, 5.0]]], [[[3.0, 5.0]]]], "float32")
+    layer = WSGSA(num_groups=1, reduction=2, block=Double(), gate="standardized")
+    layer.build(x.shape)
+    layer.squeeze_kernel.assign([[[1.0], [1.0]]])
+    layer.excite_kernel.assign([[[10.0, 0.0]]])
+    pooled = ops.convert_to_numpy(layer(x, training=True))[:, 0]
+    np.testing.assert_allclose(pooled, [[2.0, 10.0], [6.0 * 2 * sigmoid(10.0), 10.0]], rtol=1e-3)
+
+
 def test_the_residual_gate_starts_with_the_features_of_the_block():
     x, block = numbers(2, 3, 3, 8), Double()
     layer = WSGSA(num_groups=2, block=block, gate="residual_tanh")
@@ -164,7 +175,7 @@ def test_stacked_initializer_config_round_trip():
         ({"num_groups": 2, "reduction": 0}, "`reduction` must be an integer of at least 1. Received: reduction=0"),
         (
             {"num_groups": 2, "gate": "relu"},
-            "`gate` must be one of sigmoid, sigmoid_output, residual_tanh, double_sigmoid. Received: gate=relu",
+            "`gate` must be one of sigmoid, sigmoid_output, residual_tanh, double_sigmoid, standardized. Received",
         ),
         ({"num_groups": 2, "block": "relu"}, "`block` must be a Keras layer, a model or None. Received: block=relu"),
     ],

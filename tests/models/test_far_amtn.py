@@ -160,7 +160,10 @@ def test_a_single_group_has_nobody_to_exchange_with():
     assert set(model.explain(images((32, 32)))) == {"gates", "maps"}
 
 
-@pytest.mark.parametrize(("fusion", "layer"), [("cgff", "cgff"), ("none", None), ("cross_stitch", "cross_stitch")])
+@pytest.mark.parametrize(
+    ("fusion", "layer"),
+    [("cgff", "cgff"), ("cgff_standardized", "cgff"), ("none", None), ("cross_stitch", "cross_stitch")],
+)
 def test_how_the_groups_interact(fusion, layer, tmp_path):
     model = FARAMTN(INTERLEAVED, small_backbone(), wsgsa_gate="residual_tanh", fusion=fusion)
     assert {"cgff", "cross_stitch"} & {each.name for each in model.layers} == ({layer} if layer else set())
@@ -168,6 +171,8 @@ def test_how_the_groups_interact(fusion, layer, tmp_path):
     explanation = model.explain(images((32, 32)))
     np.testing.assert_allclose(ops.convert_to_numpy(explanation["gates"]), 1.0, atol=1e-6)
     assert ("fusion" in explanation) == (fusion != "none")
+    if fusion.startswith("cgff"):
+        assert model.get_layer("cgff").standardize == (fusion == "cgff_standardized")
     if fusion == "cross_stitch":  # 0.9 of its own features and 0.1 of the other group's
         np.testing.assert_allclose(
             ops.convert_to_numpy(explanation["fusion"])[0], [[-0.1, 0.1], [0.1, -0.1]], atol=1e-6
@@ -188,7 +193,9 @@ def test_without_the_options_the_weights_are_those_of_before():
 
 
 def test_unknown_fusion():
-    with pytest.raises(FarkerasError, match=r"`fusion` must be one of cgff, none, cross_stitch\. Received: sum\."):
+    with pytest.raises(
+        FarkerasError, match=r"`fusion` must be one of cgff, cgff_standardized, none, .*\. Received: sum\."
+    ):
         FARAMTN(INTERLEAVED, small_backbone(), fusion="sum")
 
 
