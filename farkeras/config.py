@@ -180,6 +180,12 @@ class Config:
         choices=("none", "balanced"),
     )
     focal_gamma: float = setting(0.0, "Exponent of the focal loss; 0: plain cross-entropy.", at_least=0)
+    loss_factors: tuple[str, ...] = setting(
+        (), "Factors of the losses of groups before they are weighted, for studies: Hair=10,... Empty: none."
+    )
+    label_noise: tuple[str, ...] = setting(
+        (), "Shares of the training labels of groups to make wrong, for studies: Hair=0.3 or all=0.1. Empty: none."
+    )
 
     # Optimizer
     epochs: float = setting(
@@ -318,7 +324,7 @@ class Config:
     def data_settings(self) -> dict:
         """Returns the settings that decide which images and labels a model sees in training, JSON-ready by name."""
         sources = "data_dir source grouping exclude_attributes image_column group_column ignore_columns split_ratios"
-        names = [*sources.split(), "keypoints_dir", "image_size", "crop", "batch_size", "seed", "train_fraction"]
+        names = [*sources.split(), *"keypoints_dir image_size crop batch_size seed train_fraction label_noise".split()]
         return {k: v for k, v in self.absolute().to_dict().items() if k in names or k.startswith("augment_")}
 
     def to_dict(self) -> dict:

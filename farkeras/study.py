@@ -107,8 +107,9 @@ def _list(study: "Study", options: Flags) -> None:
     console.print(table)
     left = [entry.seconds for entry in listed if entry.state != DONE]
     text = f"{len(listed) - len(left)} of {len(listed)} trials are done."
+    speed = "measured" if study.results else "given"
     if left and None not in left:
-        text += f" The others train for about {sum(filter(None, left)) / 3600:.1f} hours, at the measured speed."
+        text += f" The others train for about {sum(filter(None, left)) / 3600:.1f} hours, at the {speed} speed."
     elif left:
         text += " Their time is unknown before a first trial is measured; --images_per_second=SPEED estimates it."
     console.print(text, soft_wrap=True)

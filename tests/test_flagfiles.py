@@ -47,6 +47,8 @@ CHANGED = Config(
     image_size=(64, 48),
     crop=(0.0, 0.1, 0.25, 1 / 3),
     mask_widths=(8, 16, 24),
+    loss_factors=("Hair=10", "a, b=0.5"),
+    label_noise=("all=0.1",),
     ignore_columns=("notes", "file name", "a, b", 'in "quotes"', '"', " ", "", " c ", "d\\"),
     split_ratios=(0.5, 0.25, 0.25),
     data_service=("grpc://a:5050", "grpc://b:5050"),

@@ -1,5 +1,6 @@
 """The command study: its list, its page, what it refuses; and the committed study."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import farkeras
 from farkeras import study as command
 from farkeras.cli.flags import Flags
 from farkeras.cli.run import call
+from farkeras.models.presets import PRESETS
 from farkeras.studies.page import BEGIN, Study, generated, page_with
 from farkeras.studies.pictures import digest, picture
 from farkeras.studies.plan_file import read_plan
@@ -55,7 +57,7 @@ def test_the_list_before_a_trial_is_measured(folder, capsys, monkeypatch):
     assert "Their time is unknown before a first trial is measured" in capsys.readouterr().out
     command.main(options_of("--flagfile=own.flags", "--results=none", "--list", "--images_per_second=100"))
     # 1,600 images: 12 trials of 2 epochs and 4 of 4 epochs, 640 s.
-    assert "The others train for about 0.2 hours" in capsys.readouterr().out
+    assert "The others train for about 0.2 hours, at the given speed." in capsys.readouterr().out
 
 
 def test_the_page(folder, capsys, monkeypatch):
@@ -123,6 +125,20 @@ def test_the_committed_study_keeps_its_budget_and_its_data_apart(committed):
     for condition in plan.conditions.values():
         fresh = plan.data[condition.fresh]
         assert fresh.faces["seed"] not in drawn
+
+
+def test_the_committed_sizes_are_those_of_the_presets():
+    """The presets' numbers, which tests/models/test_presets.py checks, and docs/papers.md's for private blocks."""
+    sizes = json.loads((ROOT / "benchmarks/paper_sizes.json").read_text())
+    presets = {preset.name: preset.parameters for preset in PRESETS}
+    resnet = sizes["ResNet50"]["models"]
+    assert resnet["FAR-AMTN"]["8"] == presets["far_amtn_resnet50"]
+    assert sizes["ResNeSt50"]["models"]["MGMTN"]["8"] == presets["mgmtn_resnest50"]
+    heads, bare = 40 * 2048 + 40, sizes["ResNet50"]["backbone"]
+    assert resnet["shared trunk"]["40"] == bare + heads
+    for number in (4, 8, 9, 40):  # a private copy of the last block has 4,465,664 parameters, a gate 526,464
+        assert resnet["private blocks"][str(number)] == bare + (number - 1) * 4_465_664 + heads
+        assert resnet["FAR-AMTN"][str(number)] == bare + number * 526_464 + 524_289 + heads
 
 
 def test_the_plan_for_celeba(monkeypatch):

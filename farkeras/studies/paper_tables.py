@@ -52,7 +52,17 @@ def sizes_section(path: str | os.PathLike) -> list[str]:
             for name, by_groups in counts["models"].items()
         ]
         bare = f"{counts['backbone'] / 1e6:,.2f}"
+        extra = {
+            name: {number: count - counts["models"]["shared trunk"][number] for number, count in by_groups.items()}
+            for name, by_groups in counts["models"].items()
+        }
+        shares = ", ".join(
+            f"{extra['FAR-AMTN'][number] / extra['private blocks'][number]:.0%} for K = {number}" for number in groups
+        )
         parts.append(markdown_table((f"{backbone} ({bare})", *(f"K = {number}" for number in groups)), rows))
+        parts.append(
+            f"Parameters that FAR-AMTN adds to the shared trunk, as a share of those of private blocks: {shares}."
+        )
     return parts
 
 

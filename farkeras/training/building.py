@@ -31,6 +31,7 @@ from farkeras.models.model_file import MODEL_FILE, copy_matching_weights, load_m
 from farkeras.progress import Progress
 from farkeras.training.checkpoints import RunState, newest_checkpoint
 from farkeras.training.devices import local_strategy, make_strategy, precision
+from farkeras.training.handicaps import with_wrong_labels
 from farkeras.training.phases import FROZEN_BACKBONE, make_phases
 from farkeras.training.preemption import StopRequest
 from farkeras.training.workers import Workers
@@ -80,7 +81,7 @@ def open_data(config: Config, progress: Progress | None = None) -> Data:
     check_attributes(source.attributes)
     grouping = load_grouping(config.grouping, source.attributes, config.excluded)
     train, validation = (source.split(name).select(grouping.attributes) for name in ("train", "validation"))
-    train = train.share(config.train_fraction)
+    train = with_wrong_labels(train.share(config.train_fraction), config, grouping)
     check_batch_size(train, config.batch_size)
     check_classes(train)
     keypoints = []

@@ -14,6 +14,7 @@ from farkeras.attributes import Grouping
 from farkeras.config import Config
 from farkeras.losses import balanced_positive_weights
 from farkeras.models.base import FaceAttributeModel
+from farkeras.training.handicaps import loss_factors
 from farkeras.training.optimizers import averaged_weights, make_optimizer
 from farkeras.training.step import MaskStep, Step, TrainStep
 from farkeras.weighting import TaskWeighting
@@ -82,7 +83,8 @@ def make_phases(
             frozen, mask_loss_weight = [model.mask_network], 0.0
         start = steps
     positive_weights = balanced_positive_weights(labels) if config.positive_weights == "balanced" else None
-    loss = (weighting, grouping, positive_weights, config.focal_gamma, mask_loss_weight)
+    factors = loss_factors(config, grouping)
+    loss = (weighting, grouping, positive_weights, config.focal_gamma, mask_loss_weight, factors)
 
     def train_step(config: Config, steps: int, frozen: Sequence[keras.layers.Layer]) -> TrainStep:
         kept = {id(variable) for layer in frozen for variable in layer.variables}

@@ -107,6 +107,7 @@ class TrainStep(Step):
         positive_weights: See `attribute_losses`.
         focal_gamma: See `attribute_losses`.
         mask_loss_weight: Weight of the mask loss relative to the attribute loss; 0: no mask loss.
+        loss_factors: Factor of each group's loss, `[K]`, also in what the weighting and the record see; None: 1.
     """
 
     weighting: TaskWeighting
@@ -114,6 +115,7 @@ class TrainStep(Step):
     positive_weights: np.ndarray | None = None
     focal_gamma: float = 0.0
     mask_loss_weight: float = 0.0
+    loss_factors: np.ndarray | None = None
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -128,6 +130,8 @@ class TrainStep(Step):
                 batch["labels"], outputs["logits"], self.positive_weights, self.focal_gamma
             )
             group_losses, present = mean_part(*(sum_by_group(values, self.grouping) for values in (losses, known)))
+            if self.loss_factors is not None:
+                group_losses *= tf.constant(self.loss_factors, group_losses.dtype)
             total = self.weighting.total(group_losses, replicas)
             total += tf.add_n(self.model.losses) / replicas if self.model.losses else 0.0
             local = {"loss": total, "group_loss": group_losses}

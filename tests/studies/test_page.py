@@ -174,11 +174,17 @@ def test_the_table_of_published_results(plan, tmp_path):
 
 def test_the_table_of_sizes(tmp_path):
     path = tmp_path / "sizes.json"
-    counts = {"backbone": 23_534_592, "models": {"FAR-AMTN": {"4": 26_000_000, "8": 28_352_553}}}
+    models = {
+        "shared trunk": {"4": 24_000_000, "8": 24_000_000},
+        "FAR-AMTN": {"4": 26_000_000, "8": 28_352_553},
+        "private blocks": {"4": 34_000_000, "8": 54_000_000},
+    }
+    counts = {"backbone": 23_534_592, "models": models}
     path.write_text(json.dumps({"ResNet50": counts}))
     text = "\n".join(paper_tables.sizes_section(path))
     assert "| ResNet50 (23.53) | K = 4 | K = 8 |" in text
     assert "| FAR-AMTN | 26.00 | 28.35 |" in text
+    assert "as a share of those of private blocks: 20% for K = 4, 15% for K = 8." in text
     with pytest.raises(FarkerasError, match=r"sizes\.json must have the key 'methods'"):
         paper_tables.published_section(path)
     with pytest.raises(FarkerasError, match=r"none\.json cannot be read"):
