@@ -60,9 +60,7 @@ def sizes_section(path: str | os.PathLike) -> list[str]:
             f"{extra['FAR-AMTN'][number] / extra['private blocks'][number]:.0%} for K = {number}" for number in groups
         )
         parts.append(markdown_table((f"{backbone} ({bare})", *(f"K = {number}" for number in groups)), rows))
-        parts.append(
-            f"Parameters that FAR-AMTN adds to the shared trunk, as a share of those of private blocks: {shares}."
-        )
+        parts.append(f"What FAR-AMTN adds to the shared trunk, as a share of what private blocks add: {shares}.")
     return parts
 
 
