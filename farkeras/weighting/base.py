@@ -93,6 +93,7 @@ class TaskWeighting:
 
     def observe(self, losses: keras.KerasTensor, present: keras.KerasTensor) -> None:
         """Updates the state beyond the number of updates; takes the arguments of `update`, with finite losses."""
+        del losses, present  # AutoGraph warns about a function that has only a docstring
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor, without the state."""
