@@ -12,6 +12,7 @@ from .data.keypoints import annotate_images as annotate_images
 from .data.packing import pack_data_set as pack_data_set
 from .data.sources.opening import open_source as open_source
 from .data.sources.source import filled_splits as filled_splits
+from .decisions import Calibration as Calibration
 from .errors import FarkerasError as FarkerasError
 from .errors import Stopped as Stopped
 from .errors import WorkerLost as WorkerLost
@@ -28,6 +29,7 @@ from .photos.crops import align_photos as align_photos
 from .studies.running import run_study as run_study
 from .synthetic.generate import FaceSettings as FaceSettings
 from .synthetic.generate import draw_faces as draw_faces
+from .training.calibration import calibrate_run as calibrate_run
 from .training.datasets import load_datasets as load_datasets
 from .training.evaluation import evaluate_run as evaluate_run
 from .training.label_audit import audit_with_folds as audit_with_folds

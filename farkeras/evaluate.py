@@ -11,15 +11,17 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from farkeras.cli.console import make_console
-from farkeras.cli.flags import Flags
+from farkeras.cli.flags import CALIBRATE_HELP, Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.cli.run import run_command
 from farkeras.data.keypoints import annotate_command
 from farkeras.data.sources.splits import SPLITS
 from farkeras.data.sources.table import SETTINGS
+from farkeras.decisions import CALIBRATE
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import without_native_logs
 from farkeras.report.consistency import consistency_notes, contradiction_rows
+from farkeras.report.decisions import threshold_note, uncalibrated_note
 from farkeras.report.summary import COLUMNS, PROCEDURAL, headline, mask_iou_rows, percent, readable
 
 _SETTINGS = (*SETTINGS, "keypoints_dir")  # how to read a table, and the folder of the keypoints
@@ -36,6 +38,7 @@ def define(flags: Flags) -> None:
     flags.path("gallery", "PNG file to write, with the first 12 faces and their predictions. Empty: none.")
     flags.path("consistency_rules", "TOML file of rules in addition to those that farkeras has. Empty: none.")
     flags.settings(_SETTINGS)  # the defaults are the settings of the training
+    flags.choice("calibrate", "auto", CALIBRATE, CALIBRATE_HELP)
     flags.path(
         "output", "Folder of the results. Empty: the folder of the model, only for the data set of the training."
     )
@@ -62,6 +65,7 @@ def main(options: Flags) -> None:
             unpacking,
             options.given(_SETTINGS),
             options.consistency_rules,
+            options.calibrate,
         )
     report = results_folder(path, options.output) / REPORT_FILE
     _show(console, evaluated.evaluation, evaluated.undecodable, report)
@@ -79,6 +83,13 @@ def _show(console: Console, evaluation: dict, undecodable: list[str], report: Pa
     if notes := consistency_notes(evaluation):
         most = [f"{name} ({answers})" for name, answers, _ in contradiction_rows(evaluation)[:3]]
         console.print(*notes, *([f"Most frequent in the answers: {', '.join(most)}."] if most else []))
+    if note := uncalibrated_note(evaluation):
+        console.print(note)
+    else:
+        names = ("balanced_accuracy", "accuracy", "f1")
+        own = evaluation["thresholds"]["at_thresholds"]
+        figures = ", ".join(f"{COLUMNS[name].lower()} {percent(own[f'mean_{name}'])}" for name in names)
+        console.print(f"At the attributes' own thresholds instead of 50 %: {figures}. {threshold_note(evaluation)}")
     if rows := mask_iou_rows(evaluation):
         console.print("Mask IoU: " + ", ".join(f"{region} {iou}" for region, iou in rows))
     if not run.get("masks_annotated", True):

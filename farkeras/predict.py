@@ -1,10 +1,12 @@
 """Predicts the face attributes of photographs: `python -m farkeras.predict PHOTO... --workdir=runs/demo`.
 
 The command finds and aligns the largest face of each photograph. It prints a table per photograph, or JSON with
-`--json`. For a folder, it reads all photographs in the folder, writes a CSV file, and names other files on stderr.
-`--overlay=out.png` also draws the face regions that a model with masks (MGMTN) predicts, and the attributes of each. A
-photograph without a usable face, or a folder without photographs, gives one line on stderr and exit code 1; all other
-photographs are still processed.
+`--json`. A star marks the attributes whose probability reaches their threshold, which training has chosen on validation
+images; with `--min_confidence=0.9`, a question mark marks the answers that are less sure. For a folder, the command
+reads all photographs in the folder, writes a CSV file, and names other files on stderr. `--overlay=out.png` also draws
+the face regions that a model with masks (MGMTN) predicts, and the attributes of each. A photograph without a usable
+face, or a folder without photographs, gives one line on stderr and exit code 1; all other photographs are still
+processed.
 """
 
 import sys
@@ -15,9 +17,10 @@ from pathlib import Path
 from rich.progress import track
 
 from farkeras.cli.console import make_console
-from farkeras.cli.flags import Flags
-from farkeras.cli.predictions import print_json, probability_table
+from farkeras.cli.flags import CALIBRATE_HELP, Flags
+from farkeras.cli.predictions import marks, print_json, probability_table
 from farkeras.cli.run import run_command
+from farkeras.decisions import CALIBRATE
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 from farkeras.photos.search import PREDICTIONS_FILE, find_photos
@@ -36,7 +39,22 @@ def define(flags: Flags) -> None:
         "overlay", "PNG file to write or replace: each photo with its face regions and their attributes. Empty: none."
     )
     flags.boolean("align", True, "Find and align the face. With --noalign, the images must be CelebA-aligned crops.")
-    flags.number("threshold", 0.5, "Probability from which on an attribute is marked, 0 to 1.", 0, 1)
+    flags.number(
+        "threshold",
+        None,
+        "Probability from which on an attribute is marked as present, 0 to 1; by default, the attribute's own "
+        "threshold in the model file, or 0.5 for files without.",
+        0,
+        1,
+    )
+    flags.number(
+        "min_confidence",
+        0.0,
+        "Confidence below which an answer is marked as unsure. The confidence is 0.5 at the threshold and at most 1.",
+        0,
+        1,
+    )
+    flags.choice("calibrate", "auto", CALIBRATE, CALIBRATE_HELP)
 
 
 def main(options: Flags) -> int:
@@ -65,11 +83,13 @@ def main(options: Flags) -> int:
     from farkeras.inference.folder import write_predictions  # TensorFlow
     from farkeras.inference.recognizer import load
 
-    recognizer = load(options.workdir or options.model)
+    recognizer = load(options.workdir or options.model, calibrate=options.calibrate)
     errors, drawn = [], []
 
     def predictions() -> Iterator:
-        for prediction in recognizer.predict_each(photos, options.align, regions=bool(options.overlay)):
+        for prediction in recognizer.predict_each(
+            photos, options.align, bool(options.overlay), options.min_confidence, options.threshold
+        ):
             if prediction.error:
                 errors.append(prediction)
                 print(f"error: {options.as_flags(prediction.error)}", file=sys.stderr)
@@ -86,11 +106,13 @@ def main(options: Flags) -> int:
         print(f"{output}: {len(photos) - len(errors)} of {len(photos)} photos")
     else:
         console = make_console(soft_wrap=False)
+        used = recognizer.thresholds.values() if options.threshold is None else [options.threshold]
+        heading = marks(used, options.min_confidence)
         for prediction in predictions():
             if prediction.probabilities:
-                console.print(probability_table(prediction, recognizer.groups, options.threshold))
+                console.print(probability_table(prediction, recognizer.groups, heading))
     if drawn:
-        write_overlay(options.overlay, drawn, recognizer.groups, options.threshold)
+        write_overlay(options.overlay, drawn, recognizer.groups)
         print(
             f"{options.overlay}: {len(drawn)} of {len(photos)} photos", file=sys.stderr if options.json else sys.stdout
         )

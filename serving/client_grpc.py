@@ -11,10 +11,12 @@ import argparse
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from farkeras.cli.console import make_console
-from farkeras.cli.predictions import print_json, probability_table
+from farkeras.cli.predictions import marks, print_json, probability_table
 from farkeras.clients import Answer, GrpcClient, Tls
+from farkeras.decisions import check_share
 from farkeras.errors import FarkerasError
 from farkeras.files import escape_output
 from farkeras.native_logs import silence_native_logs
@@ -31,7 +33,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", type=int, help="Version of the model; by default the latest.")
     parser.add_argument("--label", help="Version label of the model, such as canary.")
     parser.add_argument("--timeout", type=float, default=10, help="Seconds per request; by default %(default)s.")
-    parser.add_argument("--threshold", type=float, default=0.5, help="Probability from which an attribute is marked.")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        help="Probability from which an attribute is marked as present; by default its own threshold in --metadata.",
+    )
+    parser.add_argument(
+        "--min_confidence", type=float, default=0, help="Confidence, 0 to 1, below which an answer is marked as unsure."
+    )
     parser.add_argument("--json", action="store_true", help="Print JSON instead of tables.")
     parser.add_argument("--tls", action="store_true", help="Use an encrypted connection.")
     parser.add_argument("--tls_ca", help="PEM file of the trusted certificates; implies --tls.")
@@ -51,14 +60,19 @@ def run(given: argparse.Namespace) -> int:
     tls = Tls(ca=given.tls_ca) if given.tls or given.tls_ca else None
     settings = {"model": given.model, "version": given.version, "label": given.label, "timeout": given.timeout}
     with GrpcClient(given.server, given.metadata, tls=tls, headers=headers, **settings) as client:
-        answers = _shown(client.recognize_each(photos, given.align), errors)
+        thresholds = client.names.thresholds
+        if given.threshold is not None:
+            check_share("threshold", given.threshold)
+            thresholds = dict.fromkeys(client.names.attributes, given.threshold)
+        client.names = replace(client.names, thresholds=thresholds)
+        answers = _shown(client.recognize_each(photos, given.align, given.min_confidence), errors)
         if given.json:
             print_json(answers)
         else:
-            console = make_console(soft_wrap=False)
+            console, heading = make_console(soft_wrap=False), marks(thresholds.values(), given.min_confidence)
             for answer in answers:
                 if answer.probabilities:
-                    console.print(probability_table(answer, client.names.groups, given.threshold))
+                    console.print(probability_table(answer, client.names.groups, heading))
         if client.names.procedural:
             print("This model learned from procedural faces: its answers on photographs mean little.", file=sys.stderr)
     return 1 if errors else 0
@@ -72,7 +86,9 @@ def _shown(answers: Iterable[Answer], errors: list[str]) -> Iterator[Answer]:
 
 
 def _print_error(error: str) -> str:
-    shown = re.sub(r"`(align|label|metadata|timeout|version)(?:=\w+)?`", r"--\1", error)  # settings become flags
+    shown = re.sub(
+        r"`(align|label|metadata|min_confidence|threshold|timeout|version)(?:=\w+)?`", r"--\1", error
+    )  # settings become flags
     print(f"error: {shown}", file=sys.stderr)
     return error
 

@@ -109,6 +109,8 @@ def test_json(workdir, tmp_path):
     assert first["photo"] == str(tmp_path / "a.png")
     assert tuple(first["attributes"]) == CELEBA_ATTRIBUTES
     assert set(first["attributes"].values()) == {0.5}  # black and no bias: logit 0
+    assert tuple(first["positive"]) == CELEBA_ATTRIBUTES
+    assert first["unsure"] == []
     assert second["error"] == f"There is no file {tmp_path / 'b.png'}; check the path."
     assert err == f"error: {second['error']}\n"
 
@@ -133,10 +135,10 @@ def test_folder(workdir, tmp_path):
     assert truncated.startswith(f"error: {photos}/07.JPG cannot be decoded (")
     with open(photos / "predictions.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
-    assert header == ["photo", *CELEBA_ATTRIBUTES, "error"]
+    assert header == ["photo", *CELEBA_ATTRIBUTES, "positive", "unsure", "error"]
     assert [row[0][-6:-4] for row in rows] == [f"{i:02d}" for i in range(11)]
     assert [i for i, row in enumerate(rows) if row[-1]] == [5, 7]
-    assert all(0 < float(value) < 1 for row in rows if not row[-1] for value in row[1:-1])
+    assert all(0 < float(value) < 1 for row in rows if not row[-1] for value in row[1:-3])
     assert len(list(photos.iterdir())) == 13
     assert list(empty.iterdir()) == []
 

@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from farkeras.cli.console import make_console
-from farkeras.cli.flags import Flags
+from farkeras.cli.flags import CALIBRATE_HELP, Flags
 from farkeras.cli.progress import ProgressDisplay
 from farkeras.data.sources.table import SETTINGS
+from farkeras.decisions import CALIBRATE
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
 from farkeras.photos.alignment import CROP_HEIGHT, CROP_WIDTH
@@ -28,6 +29,7 @@ def define(flags: Flags) -> None:
     flags.text("source", "", "Kind of data set of these images. Empty: the one of the training.")
     flags.path("data_dir", "Folder or table of these images. Empty: the one of the training.")
     flags.settings(SETTINGS)  # how to read a table; the default is that of the training
+    flags.choice("calibrate", "auto", CALIBRATE, CALIBRATE_HELP)
 
 
 def define_input_size(flags: Flags) -> None:
@@ -75,7 +77,9 @@ def run_exports(title: str, name: str, options: Flags, **arguments: Any) -> None
             options.parity_images, options.source, options.data_dir, options.given(SETTINGS), unpacking
         )
         try:
-            for path, report in export_each(options.workdir, name, options.output, images, **arguments):
+            for path, report in export_each(
+                options.workdir, name, options.output, images, options.calibrate, **arguments
+            ):
                 paths.append(path)
                 reports += [report] if report else []
         except ParityError as error:

@@ -13,6 +13,11 @@ from farkeras import flagfiles
 from farkeras.config import Config
 from farkeras.errors import FarkerasError
 
+CALIBRATE_HELP = (
+    "auto: the calibrated probabilities and the thresholds in the model file. none: the model's own probabilities, and "
+    "50 % as threshold, as for a file without calibration."
+)
+
 
 class Flags(flags.FlagValues):
     """The flags of a command. Their values are attributes, such as `options.workdir`.
@@ -45,7 +50,7 @@ class Flags(flags.FlagValues):
         flags.DEFINE_integer(name, default, help, at_least, most, flag_values=self)
 
     def number(
-        self, name: str, default: float, help: str, at_least: float | None = None, most: float | None = None
+        self, name: str, default: float | None, help: str, at_least: float | None = None, most: float | None = None
     ) -> None:
         flags.DEFINE_float(name, default, help, at_least, most, flag_values=self)
 

@@ -8,6 +8,7 @@ import numpy as np
 from farkeras.clients.errors import ServingError
 from farkeras.clients.images import File
 from farkeras.clients.names import Names
+from farkeras.decisions import chosen, decide
 from farkeras.errors import FarkerasError
 
 _ALL_UNDECODABLE = "can be decoded"
@@ -23,12 +24,25 @@ class Answer:
         probabilities: Attribute -> probability in 0..1, in the model's order; None after an error.
         error: One sentence that names the image, or None.
         version: Version of the model that answered; None after an error, and over REST, which does not report it.
+        decisions: Attribute -> True if its probability reaches its threshold, False if not, None if the answer is
+            unsure, see `Client.recognize`; None after an error.
     """
 
     photo: str
     probabilities: dict[str, float] | None = None
     error: str | None = None
     version: int | None = None
+    decisions: dict[str, bool | None] | None = None
+
+    @property
+    def positive(self) -> list[str]:
+        """The attributes that are present."""
+        return chosen(self.decisions, True)
+
+    @property
+    def unsure(self) -> list[str]:
+        """The attributes whose answer is unsure."""
+        return chosen(self.decisions, None)
 
     def __getitem__(self, attribute: str) -> float:
         if self.probabilities is None:
@@ -69,13 +83,16 @@ def inputs_of(files: Sequence[File]) -> dict[str, np.ndarray]:
     return {"bytes": np.array([file.data for file in files if not file.error], object)}
 
 
-def answers_to(files: Sequence[File], outputs: Outputs | ServingError | None, names: Names) -> list[Answer]:
+def answers_to(
+    files: Sequence[File], outputs: Outputs | ServingError | None, names: Names, min_confidence: float = 0.0
+) -> list[Answer]:
     """Returns one answer for each file of a request.
 
     Args:
         files: Files of the request, including those with errors.
         outputs: The server's answer or error; None if all files have errors, so that no request was sent.
-        names: Names of the model's attributes.
+        names: Names of the model's attributes, and their thresholds.
+        min_confidence: The lowest confidence of an answer, 0..1.
 
     Raises:
         ServingError: `outputs` is an error, other than that all images are undecodable.
@@ -92,13 +109,20 @@ def answers_to(files: Sequence[File], outputs: Outputs | ServingError | None, na
         rows, valid = _checked(outputs.tensors, len(sent), names)
         version = outputs.version
     found = iter(zip(rows.tolist(), valid.tolist(), strict=True))
-    return [Answer(f.name, error=f.error) if f.error else _answer(f.name, *next(found), version, names) for f in files]
+    return [
+        Answer(f.name, error=f.error) if f.error else _answer(f.name, *next(found), version, names, min_confidence)
+        for f in files
+    ]
 
 
-def _answer(name: str, row: list[float], valid: bool, version: int | None, names: Names) -> Answer:
+def _answer(
+    name: str, row: list[float], valid: bool, version: int | None, names: Names, min_confidence: float
+) -> Answer:
     if not valid:
         return Answer(name, error=f"{name} cannot be decoded by the server; expected a whole JPEG or PNG image.")
-    return Answer(name, dict(zip(names.attributes, row, strict=True)), version=version)
+    probabilities = dict(zip(names.attributes, row, strict=True))
+    decisions = decide(probabilities, names.thresholds, min_confidence)
+    return Answer(name, probabilities, version=version, decisions=decisions)
 
 
 def _checked(tensors: Mapping[str, np.ndarray], count: int, names: Names) -> tuple[np.ndarray, np.ndarray]:

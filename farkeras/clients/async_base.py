@@ -15,6 +15,7 @@ from farkeras.clients.errors import ServingError
 from farkeras.clients.images import File, in_requests, read_files
 from farkeras.clients.names import Names
 from farkeras.clients.settings import Settings
+from farkeras.decisions import check_share
 from farkeras.photos.reader import Photo
 
 _REQUESTS_AT_ONCE = 4
@@ -49,20 +50,25 @@ class AsyncClient(ABC):
     async def close(self) -> None:
         """Closes the connection."""
 
-    async def recognize(self, photos: Photo | Iterable[Photo], align: bool = False) -> list[Answer]:
+    async def recognize(
+        self, photos: Photo | Iterable[Photo], align: bool = False, min_confidence: float = 0.0
+    ) -> list[Answer]:
         """Recognises the attributes of faces; see `Client.recognize`."""
-        return [answer async for answer in self.recognize_each(photos, align)]
+        return [answer async for answer in self.recognize_each(photos, align, min_confidence)]
 
-    async def recognize_each(self, photos: Photo | Iterable[Photo], align: bool = False) -> AsyncIterator[Answer]:
+    async def recognize_each(
+        self, photos: Photo | Iterable[Photo], align: bool = False, min_confidence: float = 0.0
+    ) -> AsyncIterator[Answer]:
         """Yields the answers of `recognize` one by one.
 
         Four requests are sent at a time. Images are read when their request is made.
         """
+        check_share("min_confidence", min_confidence)
         names = await self.read_names()
         requests = in_requests(read_files(photos, align), self.settings.max_images, self.settings.max_bytes)
         while some := await asyncio.to_thread(lambda: list(islice(requests, _REQUESTS_AT_ONCE))):
             for files, outputs in zip(some, await asyncio.gather(*map(self._ask, some)), strict=True):
-                for answer in answers_to(files, outputs, names):
+                for answer in answers_to(files, outputs, names, min_confidence):
                     yield answer
 
     async def wait_until_ready(self, seconds: float) -> None:

@@ -13,6 +13,7 @@ from farkeras.clients.errors import ServingError
 from farkeras.clients.images import File, in_requests, read_files
 from farkeras.clients.names import Names
 from farkeras.clients.settings import Settings
+from farkeras.decisions import check_share
 from farkeras.photos.reader import Photo
 
 POLL_SECONDS = 0.2
@@ -62,7 +63,9 @@ class Client(ABC):
     def close(self) -> None:
         """Closes the connection."""
 
-    def recognize(self, photos: Photo | Iterable[Photo], align: bool = False) -> list[Answer]:
+    def recognize(
+        self, photos: Photo | Iterable[Photo], align: bool = False, min_confidence: float = 0.0
+    ) -> list[Answer]:
         """Recognises the attributes of faces.
 
         Args:
@@ -71,20 +74,27 @@ class Client(ABC):
                 upright by its EXIF orientation.
             align: Whether `photos` are photographs instead of crops. The client then finds and aligns the largest face
                 of each photograph with MediaPipe (`pip install 'farkeras[keypoints]'`).
+            min_confidence: The lowest confidence of an answer, 0..1; below it, the answer is unsure. The confidence is
+                0.5 at the attribute's threshold, so that every answer is given up to 0.5.
 
         Returns:
-            For each image, probabilities by attribute name or an error. An unreadable image does not affect the others.
+            For each image, probabilities and decisions by attribute name or an error. An unreadable image does not
+            affect the others.
 
         Raises:
             ServingError: A request failed.
+            FarkerasError: `min_confidence` is not in 0..1.
         """
-        return list(self.recognize_each(photos, align))
+        return list(self.recognize_each(photos, align, min_confidence))
 
-    def recognize_each(self, photos: Photo | Iterable[Photo], align: bool = False) -> Iterator[Answer]:
+    def recognize_each(
+        self, photos: Photo | Iterable[Photo], align: bool = False, min_confidence: float = 0.0
+    ) -> Iterator[Answer]:
         """Yields the answers of `recognize` request by request. Images are read when their request is made."""
+        check_share("min_confidence", min_confidence)
         names = self.names
         for files in in_requests(read_files(photos, align), self.settings.max_images, self.settings.max_bytes):
-            yield from answers_to(files, self._ask(files), names)
+            yield from answers_to(files, self._ask(files), names, min_confidence)
 
     def wait_until_ready(self, seconds: float) -> None:
         """Waits until a version is AVAILABLE: the version in the settings, or any version if they name none.

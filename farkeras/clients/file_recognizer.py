@@ -4,10 +4,11 @@ import argparse
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from farkeras.decisions import check_share, decide, thresholds_of
 from farkeras.errors import FarkerasError
 from farkeras.files import escape_output
 from farkeras.photos.reader import Photo, named, read_crop
@@ -73,6 +74,29 @@ class FileRecognizer(ABC):
             rows.append(self._run(list(crops[start : start + self.batch_size])))
         return np.concatenate(rows)
 
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Attribute -> probability from which on it is present; 0.5 for an export without calibration."""
+        return thresholds_of(self.attributes, self.metadata.get("calibration"))
+
+    def decide(self, probabilities: Mapping[str, float], min_confidence: float = 0.0) -> dict[str, bool | None]:
+        """Decides which attributes of a face are present.
+
+        Args:
+            probabilities: The result of a call for one crop.
+            min_confidence: The lowest confidence of an answer, 0..1. The confidence is 0.5 at the attribute's
+                threshold, so that every answer is given up to 0.5.
+
+        Returns:
+            Attribute -> True if its probability reaches its threshold, False if not, None ("unsure") below
+            `min_confidence`.
+
+        Raises:
+            FarkerasError: `min_confidence` is not in 0..1.
+        """
+        check_share("min_confidence", min_confidence)
+        return decide(probabilities, self.thresholds, min_confidence)
+
     @abstractmethod
     def _run(self, crops: list[np.ndarray]) -> np.ndarray:
         """Returns the probabilities `[crops, attributes]` of 1 to `batch_size` crops. Threads call it concurrently."""
@@ -97,23 +121,37 @@ def run_command(
     parser = argparse.ArgumentParser(module, description="Face attributes of aligned crops.")
     parser.add_argument("model", help=model)
     parser.add_argument("crops", nargs="+", help="Image files of aligned faces.")
+    parser.add_argument(
+        "--min_confidence",
+        type=float,
+        default=0.0,
+        help="Confidence, 0 to 1, below which an answer is marked as unsure; by default none is.",
+    )
     define(parser)
     given = parser.parse_args(arguments)
     escape_output()
     try:
-        rows = load(given)(given.crops)
+        recognizer = load(given)
+        rows = recognizer(given.crops)
+        decisions = [recognizer.decide(row, given.min_confidence) for row in rows]
     except FarkerasError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {str(error).replace('`min_confidence`', '--min_confidence')}", file=sys.stderr)
         return 1
-    print(_table([os.path.basename(crop) for crop in given.crops], rows))
+    print(_table([os.path.basename(crop) for crop in given.crops], rows, decisions))
     return 0
 
 
-def _table(names: Sequence[str], rows: Sequence[dict[str, float]]) -> str:
-    first = max(map(len, rows[0]))
-    widths = [max(len(name), 4) for name in names]
+def _table(
+    names: Sequence[str], rows: Sequence[dict[str, float]], decisions: Sequence[Mapping[str, bool | None]]
+) -> str:
+    """Returns a table of the probabilities; "*" marks the attributes that are present, "?" unsure answers."""
+    first, marks = max(map(len, rows[0])), {True: "*", None: "?", False: " "}
+    widths = [max(len(name), 5) for name in names]
     lines = [f"{'':{first}}  " + "  ".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))]
     for attribute in rows[0]:
-        cells = (f"{row[attribute]:>{width}.0%}" for row, width in zip(rows, widths, strict=True))
+        cells = (
+            f"{marks[decided[attribute]] + format(row[attribute], '.0%'):>{width}}"
+            for row, decided, width in zip(rows, decisions, widths, strict=True)
+        )
         lines.append(f"{attribute:{first}}  " + "  ".join(cells))
     return "\n".join(lines)

@@ -2,8 +2,9 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from farkeras.decisions import thresholds_of
 from farkeras.errors import FarkerasError
 from farkeras.files import as_path
 
@@ -18,11 +19,16 @@ class Names:
         attributes: Names of the attributes.
         groups: Group -> names of its attributes.
         procedural: Whether the model was trained on procedural faces, so that its results for photographs mean little.
+        thresholds: Attribute -> probability from which on it is present; 0.5 for an export without calibration.
     """
 
     attributes: tuple[str, ...]
     groups: dict[str, tuple[str, ...]]
     procedural: bool = False
+    thresholds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "thresholds", thresholds_of(self.attributes, {"thresholds": self.thresholds}))
 
     @classmethod
     def from_json(cls, text: str | bytes, origin: str) -> "Names":
@@ -38,7 +44,8 @@ class Names:
         try:
             values = json.loads(text)
             groups = {group: tuple(members) for group, members in values["groups"].items()}
-            return cls(tuple(values["attributes"]), groups, values["procedural"])
+            thresholds = thresholds_of(values["attributes"], values.get("calibration"))
+            return cls(tuple(values["attributes"]), groups, values["procedural"], thresholds)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise FarkerasError(
                 f"{origin} does not name a model's attributes; expected the farkeras.json of an export."

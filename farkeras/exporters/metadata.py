@@ -23,12 +23,18 @@ def export_metadata(metadata: ModelMetadata, kind: str, packages: tuple[str, ...
 
     Returns:
         The values of the model file, which `ModelMetadata.from_dict` reads: attributes in the order of the outputs,
-        groups, preprocessing, a description of the input, settings and package versions of training, and validation
-        metrics of the weights. Paths are reduced to their last part, because an export may be passed on. The additional
-        entry `export` holds `kind`, `format_version`, the `versions` of the packages that wrote the export, and the
-        details.
+        groups, preprocessing, a description of the input, settings and package versions of training, validation
+        metrics of the weights, and `calibration`, with the temperatures in the graph and the thresholds; it is None for
+        an export without. Paths are reduced to their last part, because an export may be passed on. The additional
+        entry `export` holds `kind`, `format_version`, `calibrated` (whether the graph has temperatures), the `versions`
+        of the packages that wrote the export, and the details.
     """
-    export = {"kind": kind, "format_version": EXPORT_FORMAT_VERSION, "versions": current_versions(*packages)}
+    export = {
+        "kind": kind,
+        "format_version": EXPORT_FORMAT_VERSION,
+        "calibrated": metadata.calibration is not None,
+        "versions": current_versions(*packages),
+    }
     return metadata.to_dict() | {"config": published(metadata.config), "export": export | details}
 
 

@@ -32,6 +32,7 @@ def write_onnx(
     target: str | os.PathLike,
     parity: ParityImages | None = None,
     input_size: tuple[int, int] = (CROP_HEIGHT, CROP_WIDTH),
+    calibrate: str = "auto",
 ) -> Exported:
     """Writes a folder with `model.onnx`, its metadata and the comparison. The folder appears when it is complete.
 
@@ -44,6 +45,7 @@ def write_onnx(
         target: Path of the new folder.
         parity: The images on which ONNX Runtime is compared with the Keras model; None skips the comparison.
         input_size: Height and width of the crops in pixels.
+        calibrate: "auto": with the temperatures and thresholds in the model file; "none": without.
 
     Returns:
         The folder and the comparison.
@@ -57,12 +59,17 @@ def write_onnx(
         onnx, *_ = [importlib.import_module(name) for name in ("onnx", "onnxruntime", "tf2onnx")]
     except ModuleNotFoundError as error:
         raise FarkerasError(f"The ONNX export needs {error.name}: pip install 'farkeras[onnx]'") from None
-    model, metadata = load_model(model_path)
+    model, metadata = load_model(model_path, calibrate)
     target, report = as_path(target), None
     with new_artifact(target) as aside:
         reference = keras_reference(model, metadata, parity) if parity else None
         values = export_metadata(
-            metadata, "onnx", ("onnx", "tf2onnx", "onnxruntime"), opset=OPSET, input_size=list(input_size)
+            metadata,
+            "onnx",
+            ("onnx", "tf2onnx", "onnxruntime"),
+            opset=OPSET,
+            input_size=list(input_size),
+            calibrate=calibrate,
         )
         proto = _convert(model, metadata, input_size)
         labels = "\n".join(metadata.grouping.attributes)

@@ -42,6 +42,7 @@ def write_openvino(
     input_size: tuple[int, int] = (CROP_HEIGHT, CROP_WIDTH),
     calibration_images: int = 100,
     float_parts: Sequence[str] = FLOAT_PARTS,
+    calibrate: str = "auto",
 ) -> Iterator[Exported]:
     """Writes `<export_dir>/<precision>/model.xml` and `model.bin`, and compares them with the Keras model.
 
@@ -58,6 +59,7 @@ def write_openvino(
         input_size: Height and width of the crops in pixels.
         calibration_images: Largest number of training images that calibrate int8.
         float_parts: Parts that int8 leaves in float; see `farkeras.exporters.openvino_quantization`.
+        calibrate: "auto": with the temperatures and thresholds in the model file; "none": without.
 
     Yields:
         Each export, when it is written.
@@ -73,7 +75,7 @@ def write_openvino(
     openvino = import_openvino()
     if "int8" in precisions:
         import_nncf()  # an error comes before work that takes minutes
-    model, metadata = load_model(model_path)
+    model, metadata = load_model(model_path, calibrate)
     reference = keras_reference(model, metadata, images) if images.number else None
     quantization = None
     if "int8" in precisions:
@@ -85,7 +87,11 @@ def write_openvino(
             write_graph(model, metadata.preprocessing, (None, *input_size), saved_model)
         for precision, target in targets.items():
             packages = ["openvino"]
-            details: dict[str, object] = {"precision": precision, "input_size": list(input_size)}
+            details: dict[str, object] = {
+                "precision": precision,
+                "input_size": list(input_size),
+                "calibrate": calibrate,
+            }
             converted = convert(saved_model)
             if quantization and precision == "int8":
                 packages.append("nncf")

@@ -44,7 +44,7 @@ class Limits:
     Attributes:
         max_difference: Upper limit of the largest absolute difference of a probability.
         mean_difference: Upper limit of the mean absolute difference of the probabilities.
-        equal_decisions: Lower limit of the share of equal decisions at threshold 0.5, as a fraction.
+        equal_decisions: Lower limit of the share of equal decisions at the model's thresholds, as a fraction.
         mean_accuracy_loss: Upper limit of the loss of mean accuracy, as a fraction: 0.01 is one percentage point.
         balanced_accuracy_loss: Upper limit of the loss of mean balanced accuracy, as a fraction.
     """
@@ -88,7 +88,7 @@ def compare_with_reference(reference: Reference, runtimes: Mapping[str, Runtime]
         - `limits`: the limits that are not None;
         - `keras`: `mean_accuracy` and `mean_balanced_accuracy` of the Keras model, as fractions;
         - `runtimes`: for each name the same two metrics, `max_difference` and `mean_difference` of the probabilities,
-          and `equal_decisions` as a fraction;
+          and `equal_decisions` at the model's thresholds, as a fraction;
         - `exceeded`: one phrase for each limit that a runtime exceeds.
 
         A probability that is not finite counts as a difference of 1 and as an unequal decision.
@@ -106,11 +106,12 @@ def compare_with_reference(reference: Reference, runtimes: Mapping[str, Runtime]
                 f"{name} must return probabilities of shape {list(expected.shape)}. Received: {list(answers.shape)}."
             )
         differences = np.where(np.isfinite(answers), np.abs(answers - expected), 1.0)
-        answers = np.where(np.isfinite(answers), answers, expected < 0.5)  # counts as unequal
+        at_least = reference.thresholds
+        answers = np.where(np.isfinite(answers), answers, expected < at_least)  # counts as unequal
         rows[name] = {
             "max_difference": float(differences.max()),
             "mean_difference": float(differences.mean()),
-            "equal_decisions": float(((answers >= 0.5) == (expected >= 0.5)).mean()),
+            "equal_decisions": float(((answers >= at_least) == (expected >= at_least)).mean()),
             **_metrics(reference, answers),
         }
         exceeded += [f"{name}: {phrase}" for phrase in _exceeded(rows[name], keras_metrics, limits)]

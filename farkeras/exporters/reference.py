@@ -66,6 +66,7 @@ class Reference:
         probabilities: `float32 [N, A]`.
         grouping: The attributes and their groups.
         data: Origin of the images, ready for JSON.
+        thresholds: `float [A]`: the probability from which on an attribute is present.
     """
 
     encoded: list[bytes]
@@ -73,6 +74,7 @@ class Reference:
     probabilities: np.ndarray
     grouping: Grouping
     data: dict
+    thresholds: np.ndarray
 
     def batches(self) -> Iterator[Faces]:
         """Yields all files in order, `BATCH_SIZE` at a time."""
@@ -120,7 +122,12 @@ def keras_reference(model: LogitsModel, metadata: ModelMetadata, images: ParityI
     }
     rows = list(encoded)
     return Reference(
-        list(encoded.values()), examples.labels[rows], np.concatenate(probabilities), metadata.grouping, data
+        encoded=list(encoded.values()),
+        labels=examples.labels[rows],
+        probabilities=np.concatenate(probabilities),
+        grouping=metadata.grouping,
+        data=data,
+        thresholds=np.array([metadata.thresholds[name] for name in attributes]),
     )
 
 

@@ -19,6 +19,7 @@ def export_run(
     formats: Sequence[str] = DEFAULT_FORMATS,
     output: str | os.PathLike = "",
     images: ParityImages | None = None,
+    calibrate: str = "auto",
     **options: Any,
 ) -> list[Exported]:
     """Exports the model of a training run and compares every export with the Keras model on test images.
@@ -30,6 +31,8 @@ def export_run(
         output: Folder to write, if there is a single format; by default `export/<format>` next to the model.
         images: Images for the comparison; by default 512 images of the test split of the training data.
             `ParityImages(0)` skips the comparison.
+        calibrate: "auto": the exports have the temperatures and thresholds in the model file. "none": they return the
+            model's own probabilities, and their thresholds are 0.5.
         **options: Arguments of the format's own function, such as `precisions` or `input_size`, if there is a single
             format: `farkeras.exporters.saved_model.write_saved_model`, `.tflite.write_tflite`, `.onnx.write_onnx`,
             `.openvino.write_openvino`.
@@ -50,13 +53,19 @@ def export_run(
         given = ", ".join(f"`{option}`" for option in (["output"] if output else []) + list(options))
         raise FarkerasError(f"{given} can be set for a single format only. Received: formats={list(formats)}.")
     images = images or ParityImages()
-    return [export for name in formats for export in export_each(path, name, output, images, **options)]
+    return [export for name in formats for export in export_each(path, name, output, images, calibrate, **options)]
 
 
 def export_each(
-    path: str | os.PathLike, name: str, output: str | os.PathLike, images: ParityImages, **options: Any
+    path: str | os.PathLike,
+    name: str,
+    output: str | os.PathLike,
+    images: ParityImages,
+    calibrate: str = "auto",
+    **options: Any,
 ) -> Iterator[Exported]:
     """Exports to one format and yields each export when it is written; see `export_run`."""
+    options["calibrate"] = calibrate
     folder = output or export_folder(path) / name
     parity = images if images.number else None
     if name == "saved_model":

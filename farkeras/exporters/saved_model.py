@@ -29,6 +29,7 @@ def write_saved_model(
     export_dir: str | os.PathLike,
     parity: ParityImages | None = None,
     warmup_batch_sizes: Sequence[int] = WARMUP_BATCH_SIZES,
+    calibrate: str = "auto",
 ) -> Exported:
     """Writes the next integer version of a SavedModel. The version appears when it is complete.
 
@@ -55,6 +56,7 @@ def write_saved_model(
         parity: The images on which the export, loaded as TF Serving loads it, is compared with the Keras model; None
             skips the comparison.
         warmup_batch_sizes: Number of images in each warm-up request.
+        calibrate: "auto": with the temperatures and thresholds in the model file; "none": without.
 
     Returns:
         The folder of the new version, and the comparison.
@@ -66,7 +68,7 @@ def write_saved_model(
     sizes = list(dict.fromkeys(warmup_batch_sizes))
     if len(sizes) > MAX_RECORDS or not all(size > 0 for size in sizes):
         raise FarkerasError(f"`warmup_batch_sizes` must be at most {MAX_RECORDS} numbers above 0. Received: {sizes}.")
-    model, metadata = load_model(model_path)
+    model, metadata = load_model(model_path, calibrate)
     reference = keras_reference(model, metadata, parity) if parity else None
     target, report = _next_version(as_path(export_dir)), None
     with new_artifact(target) as aside:
@@ -76,7 +78,8 @@ def write_saved_model(
         extra = aside / "assets.extra"
         with writing(target):
             extra.mkdir()
-            write_metadata(extra, export_metadata(metadata, "saved_model", (), **_described(model, metadata, sizes)))
+            details = _described(model, metadata, sizes) | {"calibrate": calibrate}
+            write_metadata(extra, export_metadata(metadata, "saved_model", (), **details))
             write_warmup(extra, sizes)
         if reference:
             report = compare_with_reference(reference, session_runtimes(aside, metadata), FLOAT32)

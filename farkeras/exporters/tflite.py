@@ -41,6 +41,7 @@ def write_tflite(
     calibration_images: int = 100,
     float_parts: Sequence[str] = FLOAT_PARTS,
     batch_size: int = 1,
+    calibrate: str = "auto",
 ) -> Iterator[Exported]:
     """Writes `<export_dir>/<precision>/model.tflite` for each precision, and compares it with the Keras model.
 
@@ -60,6 +61,7 @@ def write_tflite(
         float_parts: Parts that int8 leaves in float; see `farkeras.exporters.quantization`.
         batch_size: Number of crops that the file takes in one call. TFLite's shapes are fixed, so that a smaller batch
             must be padded, as `LiteRTRecognizer` does.
+        calibrate: "auto": with the temperatures and thresholds in the model file; "none": without.
 
     Yields:
         Each export, when it is written.
@@ -73,7 +75,7 @@ def write_tflite(
     if batch_size < 1:
         raise FarkerasError(f"`batch_size` must be at least 1. Received: {batch_size}.")
     targets = new_targets(export_dir, precisions, tuple(PRECISIONS))
-    model, metadata = load_model(model_path)
+    model, metadata = load_model(model_path, calibrate)
     reference = keras_reference(model, metadata, images) if images.number else None
     quantization = None
     if "int8" in precisions:
@@ -83,7 +85,11 @@ def write_tflite(
         with writing(next(iter(targets.values()), export_dir)):
             write_graph(model, metadata.preprocessing, (batch_size, *input_size), saved_model)
         for precision, target in targets.items():
-            details: dict[str, object] = {"precision": precision, "input_size": list(input_size)}
+            details: dict[str, object] = {
+                "precision": precision,
+                "input_size": list(input_size),
+                "calibrate": calibrate,
+            }
             details |= {"batch_size": batch_size} if batch_size > 1 else {}
             if quantization and precision == "int8":
                 details |= {"calibration_images": len(quantization.images), "float_parts": list(float_parts)}

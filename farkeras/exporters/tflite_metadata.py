@@ -59,7 +59,13 @@ def _model_metadata(name: str, input_words: str, height: int, width: int) -> byt
         builder, 4, UOffsetTRelative={0: builder.CreateString(LABELS_FILE), 1: words}, Int8={2: _TENSOR_AXIS_LABELS}
     )
     feature = _content(builder, _FEATURE_PROPERTIES, _table(builder, 0))
-    outputs = _tensor(builder, "probabilities", "Probability of each attribute, 0..1.", feature, labels)
+    outputs = _tensor(
+        builder,
+        "probabilities",
+        f"Probability of each attribute, 0..1. {METADATA_FILE} has the thresholds.",
+        feature,
+        labels,
+    )
     subgraph = _table(builder, 5, UOffsetTRelative={2: _vector(builder, inputs), 3: _vector(builder, outputs)})
     root = {
         0: builder.CreateString(name),

@@ -17,6 +17,7 @@ def predict_folder(
     output: str | os.PathLike = "",
     align: bool = True,
     progress: Progress | None = None,
+    min_confidence: float = 0.0,
 ) -> list[Prediction]:
     """Recognises the attributes of every photograph in a folder, and writes them to a CSV file.
 
@@ -27,6 +28,7 @@ def predict_folder(
         align: Whether to find and align the face in each photograph first. If False, the files must be aligned faces,
             such as CelebA's crops.
         progress: A function that is called as `progress(photos_done, photos_total)`.
+        min_confidence: The lowest confidence of an answer, see `Recognizer.predict_each`.
 
     Returns:
         One prediction per photograph, in the order of their names. For a photograph that cannot be used, the prediction
@@ -42,7 +44,7 @@ def predict_folder(
     predictions: list[Prediction] = []
 
     def each() -> Iterator[Prediction]:
-        for prediction in recognizer.predict_each(photos, align):
+        for prediction in recognizer.predict_each(photos, align, min_confidence=min_confidence):
             predictions.append(prediction)
             report(progress, len(predictions), len(photos))
             yield prediction
@@ -52,9 +54,10 @@ def predict_folder(
 
 
 def write_predictions(path: str | os.PathLike, attributes: Sequence[str], predictions: Iterable[Prediction]) -> None:
-    """Writes a CSV file with one row per photograph: `photo`, a probability per attribute, `error`.
+    """Writes a CSV file with one row per photograph.
 
-    The file appears only when it is complete, and replaces an existing file.
+    The columns are `photo`, a probability for each attribute, `positive` and `unsure` (the attributes with this answer,
+    separated by semicolons), and `error`. The file appears only when it is complete, and replaces an existing file.
 
     Args:
         path: The CSV file.
@@ -67,9 +70,9 @@ def write_predictions(path: str | os.PathLike, attributes: Sequence[str], predic
     try:
         with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8", errors=ESCAPED) as file:
             rows = csv.writer(file)
-            rows.writerow(["photo", *attributes, "error"])
+            rows.writerow(["photo", *attributes, "positive", "unsure", "error"])
             for p in predictions:
                 values = [f"{p.probabilities[a]:.6f}" if p.probabilities else "" for a in attributes]
-                rows.writerow([p.photo, *values, p.error or ""])
+                rows.writerow([p.photo, *values, ";".join(p.positive), ";".join(p.unsure), p.error or ""])
     except OSError as error:
         raise FarkerasError(f"Cannot write {path} ({error.strerror}). Choose another path for the CSV file.") from None

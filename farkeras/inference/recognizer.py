@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from farkeras.attributes import REGIONS
 from farkeras.data.preprocessing import pixels_of
+from farkeras.decisions import check_share, chosen, decide
 from farkeras.errors import FarkerasError
 from farkeras.models.base import LogitsModel
 from farkeras.models.model_file import ModelMetadata, load_model
@@ -28,29 +29,44 @@ class Prediction:
         probabilities: Attribute -> probability in 0..1, in the model's order; None after an error.
         error: A sentence that names the photograph and the cause, or None.
         regions: The photograph and the masks of its face, or None if they were not requested.
+        decisions: Attribute -> True if its probability reaches its threshold, False if not, None if the answer is
+            unsure, see `Recognizer.predict_each`; None after an error.
     """
 
     photo: str
     probabilities: dict[str, float] | None = None
     error: str | None = None
     regions: FaceRegions | None = None
+    decisions: dict[str, bool | None] | None = None
+
+    @property
+    def positive(self) -> list[str]:
+        """The attributes that are present."""
+        return chosen(self.decisions, True)
+
+    @property
+    def unsure(self) -> list[str]:
+        """The attributes whose answer is unsure."""
+        return chosen(self.decisions, None)
 
 
-def load(path: str | os.PathLike, batch_size: int = 8) -> "Recognizer":
+def load(path: str | os.PathLike, batch_size: int = 8, calibrate: str = "auto") -> "Recognizer":
     """Loads a trained model for prediction.
 
     Args:
         path: The workdir of a training run, or a `.keras` file.
         batch_size: Number of photographs per call of the model. The last batch is padded, so the model is compiled only
             once.
+        calibrate: "auto": use the temperatures and thresholds in the model file, if it has any. "none": return the
+            model's own probabilities, and decide at 50 %.
 
     Returns:
         A `Recognizer`.
 
     Raises:
-        FarkerasError: The model does not exist, or was not saved by farkeras.
+        FarkerasError: The model does not exist, was not saved by farkeras, or `calibrate` is neither of the two.
     """
-    return Recognizer(*load_model(path), batch_size)
+    return Recognizer(*load_model(path, calibrate), batch_size)
 
 
 class Recognizer:
@@ -67,6 +83,8 @@ class Recognizer:
     Attributes:
         attributes: The attributes, in the order of all results.
         groups: Group name -> its attributes.
+        thresholds: Attribute -> probability from which on it is present; 0.5 for a model without calibration.
+        calibrated: Whether the probabilities are calibrated.
         procedural: Whether the model was trained on procedural faces. Its predictions for photographs then mean little.
     """
 
@@ -77,6 +95,7 @@ class Recognizer:
         self._preprocessing = metadata.preprocessing
         self._batch_size = batch_size
         self.procedural = metadata.procedural
+        self.thresholds, self.calibrated = metadata.thresholds, metadata.calibration is not None
         self._process = os.getpid()
         self._forward, self._masks = tf.function(model.probabilities), tf.function(model.masks)
 
@@ -105,7 +124,12 @@ class Recognizer:
         return predictions
 
     def predict_each(
-        self, photos: Photo | Iterable[Photo], align: bool = True, regions: bool = False
+        self,
+        photos: Photo | Iterable[Photo],
+        align: bool = True,
+        regions: bool = False,
+        min_confidence: float = 0.0,
+        threshold: float | None = None,
     ) -> Iterator[Prediction]:
         """Recognises the attributes batch by batch, and returns errors as results.
 
@@ -114,14 +138,22 @@ class Recognizer:
             align: Whether to find and align the faces, as for calling the recogniser.
             regions: Whether each result includes the photograph and the model's masks, for
                 `farkeras.report.overlay.write_overlay`.
+            min_confidence: The lowest confidence of an answer, 0..1; below it, the answer is unsure. The confidence is
+                0.5 at the threshold, so that every answer is given up to 0.5. See `farkeras.decisions.confidence`.
+            threshold: One threshold in 0..1 for all attributes; by default each has its own, `thresholds`.
 
         Yields:
             One prediction per photograph, in their order.
 
         Raises:
-            FarkerasError: `regions` is set and the model has no masks, or this process is a forked child of the process
-                that loaded the model.
+            FarkerasError: `regions` is set and the model has no masks, `min_confidence` or `threshold` is not in 0..1,
+                or this process is a forked child of the process that loaded the model.
         """
+        check_share("min_confidence", min_confidence)
+        thresholds = self.thresholds
+        if threshold is not None:
+            check_share("threshold", threshold)
+            thresholds = dict.fromkeys(self.attributes, threshold)
         self._check_process()
         if regions:
             self._check_masks()
@@ -143,7 +175,9 @@ class Recognizer:
                     yield Prediction(name, error=errors[i])
                 else:
                     seen = self._regions(crops[i], *origins[i], masks[i]) if regions else None
-                    yield Prediction(name, dict(zip(self.attributes, rows[i], strict=True)), regions=seen)
+                    probabilities = dict(zip(self.attributes, rows[i], strict=True))
+                    decisions = decide(probabilities, thresholds, min_confidence)
+                    yield Prediction(name, probabilities, regions=seen, decisions=decisions)
 
     def probabilities(self, crops: Photo | Iterable[Photo]) -> np.ndarray:
         """Computes the probabilities of aligned faces.

@@ -1,6 +1,7 @@
 from .attribute_metrics import evaluate_attributes as evaluate_attributes
 from .consistency_metrics import evaluate_consistency as evaluate_consistency
 from .convergence import convergence_steps as convergence_steps
+from .decision_metrics import evaluate_decisions as evaluate_decisions
 from .history import read_history as read_history
 from .label_errors import find_label_errors as find_label_errors
 from .mask_metrics import evaluate_masks as evaluate_masks

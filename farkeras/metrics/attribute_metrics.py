@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from farkeras.attributes import Grouping
 from farkeras.data.examples import UNKNOWN
 from farkeras.errors import FarkerasError
+from farkeras.metrics.reliability import calibration_error
 
 AVERAGED = (
     "accuracy",
@@ -26,7 +27,6 @@ AVERAGED = (
 """The metrics of an attribute that are averaged over each group and over all attributes."""
 
 Z95 = 1.959963984540054
-CALIBRATION_BINS = 15
 RESAMPLES = 1000
 
 
@@ -112,7 +112,7 @@ def _attribute(labels: np.ndarray, probabilities: np.ndarray, threshold: float) 
         "roc_auc": float(roc_auc_score(positive, probabilities)) if both else None,
         "average_precision": float(average_precision_score(positive, probabilities)) if positives else None,
         "majority_accuracy": _ratio(max(positives, negatives), num_known),
-        "expected_calibration_error": _calibration_error(positive, probabilities),
+        "expected_calibration_error": calibration_error(positive, probabilities),
         "positive_rate": _ratio(positives, num_known),
         "num_known": num_known,
         "true_positives": true_positives,
@@ -141,19 +141,6 @@ def _wilson_interval(correct: int, total: int) -> list[float] | None:
     centre = (share + z2 / 2) / (1 + z2)
     half = math.sqrt(share * (1 - share) * z2 + z2**2 / 4) / (1 + z2)
     return [max(0.0, centre - half), min(1.0, centre + half)]
-
-
-def _calibration_error(positive: np.ndarray, probabilities: np.ndarray) -> float | None:
-    """Computes the mean difference between predicted probability and observed frequency, weighted by the bins' counts.
-
-    Bins have equal width. They are over the probability of the positive class, not over the confidence of the
-    predicted class.
-    """
-    if not len(positive):
-        return None
-    bins = np.minimum((probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=probabilities - positive, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(positive))
 
 
 def _bootstrap_interval(correct: np.ndarray, known: np.ndarray) -> list[float] | None:

@@ -6,6 +6,7 @@ from typing import Any, Self
 from urllib.parse import quote, unquote
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from farkeras.attributes import Attributes, Grouping, as_grouping
@@ -29,10 +30,13 @@ class LogitsModel(MultiTaskModel):
     Attributes:
         has_masks: Whether the model predicts masks of facial regions. If it does, it implements `masks` and
             `mask_size`.
+        calibration: `float32 [2, attributes]`: `answers` multiplies the logits by the first row and adds the second; or
+            None. It is a constant of the loaded model, not a weight: `farkeras.models.model_file.load_model` sets it.
     """
 
     main_output = "logits"
     has_masks = False
+    calibration: np.ndarray | None = None
 
     def answers(self, images: keras.KerasTensor) -> Outputs:
         """Computes `"probabilities"` and, if the model has masks, `"masks"` in one forward pass in inference mode.
@@ -43,11 +47,18 @@ class LogitsModel(MultiTaskModel):
         Returns:
             A dict of float32 tensors in 0..1, with the shapes that `probabilities` and `masks` give.
         """
-        return {"probabilities": ops.sigmoid(ops.cast(self(images, training=False)["logits"], "float32"))}
+        return {"probabilities": self._probabilities(self(images, training=False)["logits"])}
 
     def probabilities(self, images: keras.KerasTensor) -> keras.KerasTensor:
         """Computes the attributes' probabilities: the model's input -> `(batch, attributes)` float32 in 0..1."""
         return self.answers(images)["probabilities"]
+
+    def _probabilities(self, logits: keras.KerasTensor) -> keras.KerasTensor:
+        logits = ops.cast(logits, "float32")
+        if self.calibration is not None:
+            scale, shift = self.calibration
+            logits = logits * scale + shift
+        return ops.sigmoid(logits)
 
     def masks(self, images: keras.KerasTensor) -> keras.KerasTensor:
         """Computes the masks of the facial regions.

@@ -143,8 +143,9 @@ class MGMTN(FaceAttributeModel):
         return tuple(self.mask_network.output.shape[1:3])
 
     def answers(self, images: keras.KerasTensor) -> Outputs:
-        outputs = {name: ops.cast(x, "float32") for name, x in self(images, training=False).items()}
-        return {"probabilities": ops.sigmoid(outputs["logits"]), "masks": ops.sigmoid(outputs["mask_logits"])}
+        outputs = self(images, training=False)
+        masks = ops.sigmoid(ops.cast(outputs["mask_logits"], "float32"))
+        return {"probabilities": self._probabilities(outputs["logits"]), "masks": masks}
 
     def masks(self, images: keras.KerasTensor) -> keras.KerasTensor:
         return ops.sigmoid(ops.cast(self.mask_network(images), "float32"))

@@ -3,18 +3,21 @@
 import json
 import os
 import platform
+import shutil
 import zipfile
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata as packages
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from farkeras.attributes import Attributes, Grouping, as_grouping
 from farkeras.config import Config
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.procedural import is_procedural
+from farkeras.decisions import Calibration, check_calibrate, thresholds_of
 from farkeras.errors import FarkerasError
 from farkeras.files import as_path, written_aside
 from farkeras.flagfiles import FLAGS_FILE, read_flagfile
@@ -38,6 +41,8 @@ class ModelMetadata:
         metrics: The validation metrics of these weights, and their `step`.
         versions: The versions of Python and of the packages that trained the model.
         procedural: Whether the model was trained on procedural faces. Its predictions for photographs then mean little.
+        calibration: The temperatures and thresholds that were fitted on validation images. None in model files of
+            earlier versions and of `farkeras.save`; such a model is used uncalibrated and at 50 %.
     """
 
     grouping: Grouping
@@ -46,6 +51,12 @@ class ModelMetadata:
     metrics: dict = field(default_factory=dict)
     versions: dict = field(default_factory=dict)
     procedural: bool = False
+    calibration: Calibration | None = None
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Attribute -> probability from which on it is present."""
+        return thresholds_of(self.grouping.attributes, self.calibration and self.calibration.to_dict())
 
     def to_dict(self) -> dict:
         return {
@@ -59,6 +70,7 @@ class ModelMetadata:
             "metrics": self.metrics,
             "versions": self.versions,
             "procedural": self.procedural,
+            "calibration": self.calibration and self.calibration.to_dict(),
         }
 
     @classmethod
@@ -70,6 +82,7 @@ class ModelMetadata:
             values["metrics"],
             values["versions"],
             values["procedural"],
+            Calibration(**found) if (found := values.get("calibration")) else None,
         )
 
 
@@ -98,6 +111,22 @@ def save_model(model: keras.Model, metadata: ModelMetadata, path: str | Path) ->
         model.save(aside)
         with zipfile.ZipFile(aside, "a") as archive:
             archive.writestr(_MEMBER, json.dumps(metadata.to_dict(), indent=1))
+
+
+def replace_calibration(path: Path, calibration: Calibration | None) -> None:
+    """Replaces the calibration in a `.keras` file that farkeras saved; the file is replaced once it is complete.
+
+    Args:
+        path: The file.
+        calibration: The new calibration; None for none.
+    """
+    with written_aside(path) as aside, zipfile.ZipFile(path) as old, zipfile.ZipFile(aside, "w") as new:
+        for member in old.infolist():
+            if member.filename != _MEMBER:
+                with old.open(member) as source, new.open(member, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
+        values = json.loads(old.read(_MEMBER)) | {"calibration": calibration and calibration.to_dict()}
+        new.writestr(_MEMBER, json.dumps(values, indent=1))
 
 
 def save(
@@ -188,11 +217,13 @@ def _in_float32(model: LogitsModel) -> LogitsModel:
     return copy
 
 
-def load_model(path: str | os.PathLike) -> tuple[FaceAttributeModel, ModelMetadata]:
+def load_model(path: str | os.PathLike, calibrate: str = "auto") -> tuple[FaceAttributeModel, ModelMetadata]:
     """Loads a model and its metadata. The model computes in float32.
 
     Args:
         path: The workdir of a training run, or a `.keras` file that farkeras saved.
+        calibrate: "auto": `answers` and `probabilities` of the model are calibrated if the file has a calibration.
+            "none": they are the model's own, and the metadata are returned without calibration.
 
     Returns:
         The model and its metadata.
@@ -201,10 +232,18 @@ def load_model(path: str | os.PathLike) -> tuple[FaceAttributeModel, ModelMetada
         FarkerasError: The file does not exist, was not saved by farkeras or has a newer format, or Keras does not run
             on TensorFlow in float32.
     """
+    check_calibrate(calibrate)
     check_keras()
     path = model_path(path)
     metadata = read_metadata(path)
-    return load_keras_file(path), metadata
+    model = load_keras_file(path)
+    if calibrate == "none":
+        metadata = replace(metadata, calibration=None)
+    elif metadata.calibration:
+        found, names = metadata.calibration, metadata.grouping.attributes
+        scale, shift = [1 / found.temperatures[name] for name in names], [found.shifts[name] for name in names]
+        model.calibration = np.array([scale, shift], np.float32)
+    return model, metadata
 
 
 def check_keras() -> None:

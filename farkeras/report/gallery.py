@@ -23,11 +23,12 @@ def write_gallery(
     probabilities: np.ndarray,
     attributes: Sequence[str],
     columns: int = 6,
+    thresholds: Sequence[float] | None = None,
 ) -> None:
     """Draws faces with their predicted attributes and the attributes that the model missed.
 
-    A predicted attribute (probability at least 0.5) is green if it is right, red if it is wrong, and grey if its label
-    is unknown. A missed attribute (label 1, probability below 0.5) is yellow, in brackets.
+    A predicted attribute (probability at or above its threshold) is green if it is right, red if it is wrong, and grey
+    if its label is unknown. A missed attribute (label 1, probability below the threshold) is yellow, in brackets.
 
     Args:
         path: PNG file to write; an existing file is replaced once the new one is complete.
@@ -36,12 +37,14 @@ def write_gallery(
         probabilities: `[N, A]` in 0..1.
         attributes: Names of the A attributes.
         columns: Number of faces per row.
+        thresholds: A threshold for each attribute; 0.5 by default.
     """
+    thresholds = [0.5] * len(attributes) if thresholds is None else thresholds
     captions = [
         [
-            (name, p, _COLOURS[int(label)]) if p >= 0.5 else (f"({name})", p, MISSED)
-            for name, p, label in zip(attributes, probability, truth, strict=True)
-            if p >= 0.5 or label == 1
+            (name, p, _COLOURS[int(label)]) if p >= threshold else (f"({name})", p, MISSED)
+            for name, p, label, threshold in zip(attributes, probability, truth, thresholds, strict=True)
+            if p >= threshold or label == 1
         ]
         for probability, truth in zip(probabilities, labels, strict=True)
     ]

@@ -49,9 +49,7 @@ def check_overlay(path: str | os.PathLike, photos: Sequence[str | os.PathLike]) 
         raise FarkerasError(f"An overlay shows 1 to {MAX_PHOTOS} photos. Received: {len(photos)}.")
 
 
-def write_overlay(
-    path: str | os.PathLike, predictions: Sequence, groups: Mapping[str, Sequence[str]], threshold: float = 0.5
-) -> None:
+def write_overlay(path: str | os.PathLike, predictions: Sequence, groups: Mapping[str, Sequence[str]]) -> None:
     """Draws each photograph with the outlines of its regions, next to the attributes predicted from each region.
 
     An outline follows the mask's probability 0.5. The region Object, the whole face, has a dashed outline and no
@@ -60,9 +58,8 @@ def write_overlay(
     Args:
         path: PNG file to write; an existing file is replaced once the new one is complete.
         predictions: `farkeras.inference.recognizer.Prediction` objects with `regions`; predictions with an error are
-            left out.
+            left out. The attributes that are present are bold; unsure ones have a question mark.
         groups: Group name -> attributes of the group. A group has the colour of the region whose mask it reads.
-        threshold: Probability in 0..1 at and above which an attribute is bold.
 
     Raises:
         FarkerasError: There are no photographs to draw or more than `MAX_PHOTOS`, the file's name does not end in
@@ -86,9 +83,10 @@ def write_overlay(
         for i, lines in enumerate(columns):
             left = figure.get_figwidth() - column_width * (len(columns) - i)
             for j, line in enumerate(lines, start=1):
-                _draw_line(figure, left, top - LINE * j + 0.04, line, prediction.probabilities, threshold)
+                _draw_line(figure, left, top - LINE * j + 0.04, line, prediction.probabilities, prediction.decisions)
         top -= row
-    remark = f"Outlines: the model's masks at threshold 0.5. Lists: attributes by region, in bold from {threshold:.0%}."
+    unsure = "; ? marks an unsure answer" if any(prediction.unsure for prediction in predictions) else ""
+    remark = f"Outlines: the model's masks at threshold 0.5. Lists: attributes by region, in bold if present{unsure}."
     write(figure, GAP, GAP, remark, color=SOFT, size=6.5)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the font lacks a file name's script: boxes are drawn
@@ -258,16 +256,16 @@ def _columns(blocks: list[list[_Line]], height: int) -> Iterator[list[_Line]]:
     yield column
 
 
-def _draw_line(figure: Figure, left: float, y: float, line: _Line, probabilities: dict, threshold: float) -> None:
+def _draw_line(figure: Figure, left: float, y: float, line: _Line, probabilities: dict, decisions: dict) -> None:
     if line.region is None:
         write(figure, left, y, line.text, color=SOFT, size=7)
     elif line.attribute is None:
         write(figure, left, y, line.text, color=COLORS[line.region], size=8.5, weight="bold")
     else:
-        probability = probabilities[line.attribute]
-        style = {"color": COLORS[line.region], "size": 7, "weight": "bold" if probability >= threshold else "normal"}
-        write(figure, left + 0.32, y, f"{probability:.0%}", ha="right", **style)
-        write(figure, left + 0.4, y, line.text, **style)
+        decision = decisions[line.attribute]
+        style = {"color": COLORS[line.region], "size": 7, "weight": "bold" if decision else "normal"}
+        write(figure, left + 0.32, y, f"{probabilities[line.attribute]:.0%}", ha="right", **style)
+        write(figure, left + 0.4, y, line.text + ("" if decision is not None else " ?"), **style)
 
 
 def _shortened(name: str, letters: int = 80) -> str:

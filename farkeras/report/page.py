@@ -13,7 +13,9 @@ from farkeras.attributes import REGIONS
 from farkeras.config import published
 from farkeras.files import write_text
 from farkeras.metrics.history import ended_early
+from farkeras.report import decisions
 from farkeras.report.consistency import CONTRADICTION_COLUMNS, consistency_notes, contradiction_rows
+from farkeras.report.decision_charts import reliability_charts, risk_coverage_chart
 from farkeras.report.summary import (
     COLUMNS,
     PROCEDURAL,
@@ -38,7 +40,20 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.globals |= {"COLUMNS": list(COLUMNS.values()), "CONTRADICTION_COLUMNS": CONTRADICTION_COLUMNS}
 _TEMPLATES.globals |= {"PROCEDURAL": PROCEDURAL, "UNDEFINED": UNDEFINED}
+_TEMPLATES.globals |= {
+    "CALIBRATION_HEADER": decisions.CALIBRATION_HEADER,
+    "COVERAGE_HEADER": decisions.COVERAGE_HEADER,
+    "THRESHOLD_HEADER": decisions.THRESHOLD_HEADER,
+}
 _TEMPLATES.filters |= {
+    "calibration_notes": decisions.calibration_notes,
+    "calibration_rows": decisions.calibration_rows,
+    "coverage_note": decisions.coverage_note,
+    "coverage_rows": decisions.coverage_rows,
+    "reliability_charts": reliability_charts,
+    "risk_coverage_chart": risk_coverage_chart,
+    "threshold_note": decisions.threshold_note,
+    "threshold_rows": decisions.threshold_rows,
     "interval": interval,
     "json": functools.partial(json.dumps, ensure_ascii=False),
     "mask_iou_note": mask_iou_note,
@@ -64,9 +79,10 @@ def write_report(
     """Writes the report page; an existing file is replaced once the new one is complete.
 
     Args:
-        evaluation: The result of `evaluate_attributes`, with an entry `run`: `{"model": path, "source": name,
-            "data_dir": path, "split": name, "procedural": whether the images are procedural faces, "undecodable":
-            number of undecodable images left out}`. For a model with masks also `mask_iou`, region -> IoU in 0..1 or
+        evaluation: The results of `evaluate_attributes` and, unless the evaluation is of an earlier version,
+            `evaluate_decisions`, with an entry `run`: `{"model": path, "source": name, "data_dir": path, "split": name,
+            "procedural": whether the images are procedural faces, "undecodable": number of undecodable images left out,
+            "calibrate": "auto" or "none"}`. For a model with masks also `mask_iou`, region -> IoU in 0..1 or
             None, `mean_mask_iou`, and `mask_images`, the number of images with keypoints.
         history: The lines of `metrics.jsonl`; if the list is empty, the page has no charts.
         path: The HTML file to write.

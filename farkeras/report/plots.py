@@ -45,6 +45,11 @@ SIZE = (4.4, 2.7)
 """Width and height in inches; charts are narrow, so that their labels stay legible on a phone."""
 
 
+def percent_ticks() -> FuncFormatter:
+    """Returns a formatter of ticks that are fractions: in percent."""
+    return FuncFormatter(lambda value, _: f"{100 * value:g}")
+
+
 def color_of(number: int) -> str:
     """Returns the colour of the curve with this number."""
     return COLORS[number % len(COLORS)]
@@ -105,7 +110,7 @@ def line_chart(lines: Sequence[Line], description: str, percent: bool = False, f
         if from_zero:
             axes.set_ylim(bottom=0)
         if percent:
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+            axes.yaxis.set_major_formatter(percent_ticks())
 
     return _step_chart(draw, description)
 
@@ -136,14 +141,31 @@ def dot_chart(steps: Mapping[str, float | None], description: str) -> Markup:
 
 def _step_chart(draw: Callable[[Axes], None], description: str) -> Markup:
     """Returns the `<svg>` element of a chart over training steps; `draw` draws its content."""
-    buffer = io.StringIO()
-    with matplotlib.rc_context(dict(STYLE, **{"svg.hashsalt": description})):
-        figure = Figure(figsize=SIZE, layout="constrained")
-        axes = figure.add_subplot()
+
+    def draw_over_steps(axes: Axes) -> None:
         draw(axes)
         axes.set_xlabel("training step")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+    return svg_chart(draw_over_steps, description)
+
+
+def svg_chart(draw: Callable[[Axes], None], description: str, size: tuple[float, float] = SIZE) -> Markup:
+    """Draws a chart as inline SVG.
+
+    Args:
+        draw: Draws the chart's content and labels.
+        description: Text for screen readers, different for each chart of a page.
+        size: Width and height in inches.
+
+    Returns:
+        An `<svg>` element.
+    """
+    buffer = io.StringIO()
+    with matplotlib.rc_context(dict(STYLE, **{"svg.hashsalt": description})):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure.add_subplot())
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].strip()

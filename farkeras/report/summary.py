@@ -49,17 +49,23 @@ def headline(evaluation: dict) -> list[tuple[str, str, str]]:
     chance = "chance is 50"
     balanced = f"{chance}; undefined for {undefined} of {total} attributes" if undefined else chance
     calibration = "predicted probability against observed frequency; 0 is best"
+    error = evaluation["mean_expected_calibration_error"]
+    if after := evaluation.get("calibration", {}).get("after"):
+        calibration = f"after calibration; {percent(error)} before; 0 is best"
+        error = after["expected_calibration_error"]
     rows = [
         ("Mean accuracy", "mean_accuracy", f"95 % confidence interval {interval(evaluation['mean_accuracy_ci95'])}"),
         ("Majority baseline", "majority_accuracy", "always predicts the more frequent label"),
         ("Balanced accuracy", "mean_balanced_accuracy", balanced),
         ("Mean F1", "mean_f1", "F1 score of the positive class"),
         ("Mean ROC AUC", "mean_roc_auc", chance),
-        ("Calibration error", "mean_expected_calibration_error", calibration),
     ]
+    shown = [(name, percent(evaluation[key]), remark) for name, key, remark in rows]
+    shown.append(("Calibration error", percent(error), calibration))
     if "mask_iou" in evaluation:
-        rows.append(("Mean mask IoU", "mean_mask_iou", "mean over the facial regions; 100 is best"))
-    return [(name, percent(evaluation[key]), remark) for name, key, remark in rows]
+        iou = percent(evaluation["mean_mask_iou"])
+        shown.append(("Mean mask IoU", iou, "mean over the facial regions; 100 is best"))
+    return shown
 
 
 def mask_iou_note(evaluation: dict) -> str:
@@ -85,7 +91,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *named))
 
 
-def markdown_report(evaluation: dict) -> str:
+def markdown_report(evaluation: dict, sections: Sequence[str] = ()) -> str:
     """Renders an evaluation as Markdown: headline, groups, attributes, and contradictions and mask IoU if it has them.
 
     Undefined values are en dashes.
@@ -93,6 +99,7 @@ def markdown_report(evaluation: dict) -> str:
     Args:
         evaluation: The result of `evaluate_attributes`, with the entry `run` described in
             `farkeras.report.page.write_report`.
+        sections: Further headings, paragraphs and tables.
     """
     run, masks = evaluation["run"], mask_iou_rows(evaluation)
     groups = [
@@ -118,4 +125,5 @@ def markdown_report(evaluation: dict) -> str:
         parts += ["## Contradictions", " ".join(notes), markdown_table(CONTRADICTION_COLUMNS, rows) if rows else ""]
     if masks:
         parts += ["## Mask IoU", mask_iou_note(evaluation), markdown_table(("Region", "IoU"), masks)]
+    parts += sections
     return "\n\n".join(part for part in parts if part) + "\n"

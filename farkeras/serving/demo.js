@@ -162,11 +162,13 @@ function groupOf({ name, region, attributes }, color) {
   return made;
 }
 
-function attributeOf({ name, probability }) {
-  const row = element("li", probability >= 0.5 ? "row likely" : "row");
-  const bar = element("div", "bar"), part = element("span", "");
+function attributeOf({ name, probability, threshold, positive }) {
+  const row = element("li", positive ? "row likely" : "row");
+  const bar = element("div", "bar"), part = element("span", ""), tick = element("i", "");
   part.style.width = `${100 * probability}%`;
-  bar.append(part);
+  tick.style.left = `${100 * threshold}%`;
+  row.title = `The model answers yes from ${percent(threshold)}`;
+  bar.append(part, tick);
   bar.setAttribute("aria-hidden", "true");
   row.append(element("span", "name", readable(name)), bar, element("span", "percent", percent(probability)));
   return row;

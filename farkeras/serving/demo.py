@@ -20,7 +20,8 @@ and both POST requests return
         "frame": {"left": 0.3, "top": 0.1, "width": 0.2, "height": 0.2},   fractions of the photograph; null for a crop
         "image": "data:image/png;base64,...",                                              the aligned crop
         "groups": [{"name": "Hair", "region": "Hair",
-                    "attributes": [{"name": "Bangs", "probability": 0.93}, ...]}, ...],    the most probable first
+                    "attributes": [{"name": "Bangs", "probability": 0.93,                  the most probable first
+                                    "threshold": 0.41, "positive": true}, ...]}, ...],     positive: from the threshold
         "masks": {"box": {"left": 0.0, "top": 0.1, "width": 1.0, "height": 0.8},           fractions of the crop
                   "regions": [{"name": "Hair", "color": "#56b4e9", "image": "data:image/png;base64,..."}, ...]}}, ...]}
 
@@ -42,6 +43,7 @@ from farkeras.attributes import REGIONS, region_of
 from farkeras.clients.images import png
 from farkeras.clients.names import METADATA_FILE
 from farkeras.data.preprocessing import pixels_of
+from farkeras.decisions import decide, thresholds_of
 from farkeras.errors import FarkerasError
 from farkeras.photos.alignment import cut_crop
 from farkeras.photos.landmarks import EYES, NO_FACE, find_faces
@@ -203,12 +205,19 @@ def _metadata(version: LoadedVersion) -> dict:
 def _groups(metadata: dict, row: list[float]) -> list[dict]:
     """Returns the groups with their attributes, the most probable attribute first."""
     probabilities = dict(zip(metadata["attributes"], row, strict=True))
+    thresholds = thresholds_of(metadata["attributes"], metadata.get("calibration"))
+    decisions = decide(probabilities, thresholds)
     return [
         {
             "name": name,
             "region": region_of(name),
             "attributes": [
-                {"name": attribute, "probability": probabilities[attribute]}
+                {
+                    "name": attribute,
+                    "probability": probabilities[attribute],
+                    "threshold": thresholds[attribute],
+                    "positive": decisions[attribute],
+                }
                 for attribute in sorted(members, key=probabilities.__getitem__, reverse=True)
             ],
         }

@@ -18,14 +18,17 @@ from farkeras.files import as_path, write_text, writing
 from farkeras.inference.forward import predict_examples
 from farkeras.metrics.attribute_metrics import evaluate_attributes
 from farkeras.metrics.consistency_metrics import evaluate_consistency
+from farkeras.metrics.decision_metrics import calibrated, evaluate_decisions
 from farkeras.metrics.evaluation_file import EVALUATION_FILE, check_same_data
 from farkeras.metrics.history import read_history
 from farkeras.models.model_file import ModelMetadata, load_model, read_metadata
 from farkeras.progress import Progress
+from farkeras.report.decisions import markdown_sections
 from farkeras.report.gallery import write_gallery
 from farkeras.report.overlay import overlay_strip
 from farkeras.report.page import write_report
 from farkeras.report.summary import markdown_report
+from farkeras.training.calibration import described
 from farkeras.training.devices import make_strategy
 from farkeras.training.identity import fingerprint, read_identity
 
@@ -66,6 +69,7 @@ def evaluate_run(
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
     consistency_rules: str | os.PathLike = "",
+    calibrate: str = "auto",
 ) -> EvaluatedModel:
     """Evaluates a trained model and writes `evaluation.json`, `evaluation.md` and the page `report.html`.
 
@@ -90,12 +94,14 @@ def evaluate_run(
                 raise
     output = results_folder(path, output)
     evaluated = evaluate_model(
-        path, split, batch_size, source, data_dir, gallery, progress, settings, consistency_rules
+        path, split, batch_size, source, data_dir, gallery, progress, settings, consistency_rules, calibrate
     )
     history, config = read_history(folder / "metrics.jsonl"), metadata.config
     with writing(f"the results to {output}", instead="output"):
         write_text(output / EVALUATION_FILE, json.dumps(evaluated.evaluation, indent=1, allow_nan=False) + "\n")
-        write_text(output / "evaluation.md", markdown_report(evaluated.evaluation))
+        write_text(
+            output / "evaluation.md", markdown_report(evaluated.evaluation, markdown_sections(evaluated.evaluation))
+        )
         write_report(evaluated.evaluation, history, output / REPORT_FILE, config, evaluated.overlays)
     return evaluated
 
@@ -129,6 +135,7 @@ def evaluate_model(
     progress: Progress | None = None,
     settings: Mapping[str, Any] | None = None,
     consistency_rules: str | os.PathLike = "",
+    calibrate: str = "auto",
 ) -> EvaluatedModel:
     """Evaluates a trained model on a split of a data set.
 
@@ -146,6 +153,8 @@ def evaluate_model(
         progress: Called while an archive is extracted, see `open_source`.
         settings: Settings for reading a table, and `keypoints_dir`, that replace those of the training.
         consistency_rules: File of rules in addition to those of the package, see `farkeras.Consistency`.
+        calibrate: "auto": measure the calibrated probabilities, and the thresholds in the model file next to 50 %.
+            "none": measure the model's own probabilities at 50 %, as for a file without calibration.
 
     Returns:
         The evaluation, an `EvaluatedModel`.
@@ -156,7 +165,8 @@ def evaluate_model(
     """
     strategy = make_strategy()
     with strategy.scope():
-        model, metadata = load_model(path)
+        model, metadata = load_model(path, calibrate)
+    model.calibration = None  # figures before and after calibration come from the same predictions
     consistency = Consistency(metadata.grouping.attributes, consistency_rules)
     # Another data set does not have its keypoints in the folder of the training.
     keypoints_dir = dict(settings or {}).get("keypoints_dir") or (
@@ -170,16 +180,20 @@ def evaluate_model(
     keypoints = None
     if has_masks and annotated:
         keypoints = load_keypoints(data_dir, examples.paths, source, keypoints_dir)
-    labels, probabilities, undecodable, mask_metrics = predict_examples(
+    labels, own_probabilities, undecodable, mask_metrics = predict_examples(
         model, examples, preprocessing, batch_size, strategy, keypoints=keypoints
     )
+    probabilities = calibrated(own_probabilities, metadata.calibration, examples.attributes)
+    thresholds = list(metadata.thresholds.values())
     shown = [row for row, path in enumerate(examples.paths) if path not in undecodable][:12]
     framed, read_image = preprocessing.within(examples.frame), image_reader(examples)
     faces = [framed.decode(read_image(row)) for row in shown]
     if gallery:
         shown_faces = [face.numpy() for face in faces]
         with writing(gallery, instead="gallery"):
-            write_gallery(gallery, shown_faces, labels[:12], probabilities[:12], examples.attributes)
+            write_gallery(
+                gallery, shown_faces, labels[:12], probabilities[:12], examples.attributes, thresholds=thresholds
+            )
     overlays = None
     if has_masks:
         inputs = tf.stack([framed.resize(face) for face in faces[:SHOWN_FACES]])
@@ -192,12 +206,20 @@ def evaluate_model(
         "procedural": is_procedural(data_dir),
         "undecodable": len(undecodable),
         "undecodable_images": undecodable,
+        "calibrate": calibrate,
         **({"masks_annotated": annotated} if has_masks else {}),
     }
     evaluation = {
         "run": run,
-        **evaluate_attributes(labels, probabilities, metadata.grouping),
-        "consistency": evaluate_consistency(labels, probabilities, consistency),
+        **evaluate_attributes(labels, own_probabilities, metadata.grouping),  # at 50 %, as papers publish them
+        "consistency": evaluate_consistency(labels, probabilities, consistency, thresholds),
         **mask_metrics,
+        **evaluate_decisions(
+            labels,
+            own_probabilities,
+            metadata.calibration,
+            metadata.grouping,
+            described(source, data_dir, split),
+        ),
     }
     return EvaluatedModel(evaluation, metadata, undecodable, overlays)

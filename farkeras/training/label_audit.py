@@ -192,7 +192,7 @@ def _predict_fold(
     keras.backend.clear_session()  # frees the memory of the previous fold
     train_on(lambda _: without, config, folder, listeners(), stop)
     with strategy.scope():
-        model, metadata = load_model(folder)
+        model, metadata = load_model(folder, calibrate="none")
     found = {
         name: _predict(model, audited[name].take(rows[name]), metadata.preprocessing, config.batch_size, strategy)
         for name in rows
@@ -260,7 +260,7 @@ def audit_with_run(
     """
     strategy = make_strategy()
     with strategy.scope():
-        model, metadata = load_model(run)
+        model, metadata = load_model(run, calibrate="none")
     if split in ("train", ALL) and _trained_on(metadata.config, source, data_dir):
         raise FarkerasError(
             f"The run {run} has trained on the labels of `split={split}`, which it would only confirm. Choose "

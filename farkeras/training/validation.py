@@ -11,6 +11,7 @@ from farkeras.losses import balanced_positive_weights
 from farkeras.metrics.attribute_metrics import evaluate_attributes
 from farkeras.models.model_file import MODEL_FILE, ModelMetadata, current_versions, save_model
 from farkeras.training.building import Run
+from farkeras.training.calibration import described, fit_calibration
 from farkeras.training.phases import Phase
 
 
@@ -57,8 +58,11 @@ def validate(run: Run, phase: Phase, step: int) -> dict:
         run.state.best.assign(chosen)
     if best and run.workers.chief:
         at_best, procedural = {"step": step, **metrics}, is_procedural(config.data_dir)
+        # Fitted whenever a model is saved, so that the file of an interrupted run has its calibration, too.
+        fitted_on = described(config.source, config.data_dir, "validation")
+        calibration = fit_calibration(labels, probabilities, data.grouping, fitted_on)
         metadata = ModelMetadata(
-            data.grouping, data.preprocessing, config.to_dict(), at_best, current_versions(), procedural
+            data.grouping, data.preprocessing, config.to_dict(), at_best, current_versions(), procedural, calibration
         )
         with writing(run.workdir / MODEL_FILE, "saved"):
             save_model(run.final_model, metadata, run.workdir / MODEL_FILE)

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from farkeras.attributes import CELEBA_ATTRIBUTES, GROUPINGS
-from farkeras.cli.predictions import print_json, probability_table
+from farkeras.cli.predictions import marks, print_json, probability_table
+from farkeras.decisions import decide
 from farkeras.inference.recognizer import Prediction
 
 VALUES = {name: i / 39 for i, name in enumerate(CELEBA_ATTRIBUTES)}
@@ -17,7 +18,8 @@ VALUES = {name: i / 39 for i, name in enumerate(CELEBA_ATTRIBUTES)}
 @pytest.mark.parametrize("width", [40, 60, 80, 160])
 def test_table_is_whole_at_any_width(width):
     console = Console(width=width)
-    table = probability_table(Prediction("photo [1].jpg", VALUES), GROUPINGS["mgmtn8"], 0.5)
+    decisions = decide(VALUES, dict.fromkeys(VALUES, 0.5), min_confidence=0.55)
+    table = probability_table(Prediction("photo [1].jpg", VALUES, decisions=decisions), GROUPINGS["mgmtn8"], "")
     with console.capture() as captured:
         console.print(table)
     lines = captured.get().splitlines()
@@ -26,14 +28,29 @@ def test_table_is_whole_at_any_width(width):
     assert "photo [1].jpg" in text
     for name in CELEBA_ATTRIBUTES:
         percent = f"{VALUES[name]:.0%}"
-        mark = "*" if VALUES[name] >= 0.5 else " "
+        mark = "?" if 0.45 < VALUES[name] < 0.55 else "*" if VALUES[name] >= 0.5 else " "
         assert f"{mark}{percent:>4} {name}" in text
 
 
+def test_the_heading_says_what_the_marks_mean():
+    assert marks([0.5, 0.5], 0) == "* 50% or more"
+    assert marks([0.25], 0.9) == "* 25% or more; ? confidence below 90%"
+    assert marks([0.25, 0.5], 0.5) == "* at or above the attribute's own threshold"
+
+
 def test_json(capsys):
-    print_json([Prediction("a.jpg", {"Smiling": 0.123456789}), Prediction("b.jpg", error="no")])
+    values, decisions = (
+        {"Smiling": 0.123456789, "Male": 0.9, "Bald": 0.6},
+        {"Smiling": False, "Male": True, "Bald": None},
+    )
+    print_json([Prediction("a.jpg", values, decisions=decisions), Prediction("b.jpg", error="no")])
     assert json.loads(capsys.readouterr().out) == [
-        {"photo": "a.jpg", "attributes": {"Smiling": 0.123457}},
+        {
+            "photo": "a.jpg",
+            "attributes": {"Smiling": 0.123457, "Male": 0.9, "Bald": 0.6},
+            "positive": ["Male"],
+            "unsure": ["Bald"],
+        },
         {"photo": "b.jpg", "error": "no"},
     ]
 

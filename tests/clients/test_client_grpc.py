@@ -45,9 +45,15 @@ def test_a_table(command):
 
 
 def test_json_and_an_image_that_cannot_be_decoded(command, model):
-    done = command("good.jpg", "bad.jpg", "none.jpg", "--json", "--header=key=a=b", "--label=canary")
+    options = ["--threshold=0.65", "--min_confidence=0.6"]  # 0.6, 0.7, 0.8: confidences 0.553, 0.557, 0.683
+    done = command("good.jpg", "bad.jpg", "none.jpg", "--json", "--header=key=a=b", "--label=canary", *options)
     good, bad, none = json.loads(done.stdout)
-    assert good == {"photo": "good.jpg", "attributes": {"a": 0.6, "b": 0.7, "c": 0.8}}
+    assert good == {
+        "photo": "good.jpg",
+        "attributes": {"a": 0.6, "b": 0.7, "c": 0.8},
+        "positive": ["c"],
+        "unsure": ["a", "b"],
+    }
     assert bad["error"].startswith("bad.jpg cannot be decoded by the server")
     assert done.stderr.splitlines()[:2] == [f"error: {bad['error']}", f"error: {none['error']}"]
     assert done.returncode == 1
@@ -63,7 +69,18 @@ def test_errors_are_one_line(command, model):
     assert "NOT_FOUND: Servable not found for request: Latest(faces)." in line
 
 
+def test_the_thresholds_of_the_export(command, metadata, tmp_path):
+    values = json.loads(metadata.read_text()) | {"calibration": {"thresholds": {"a": 0.65, "b": 0.65, "c": 0.65}}}
+    (tmp_path / "own.json").write_text(json.dumps(values))
+    done = command("good.jpg", f"--metadata={tmp_path / 'own.json'}")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["Group", "*", "65%", "or", "more"] in lines
+    assert ["first", "*", "80%", "c", "60%", "a"] in lines
+
+
 def test_a_setting_is_named_as_a_flag(command):
+    done = command("good.jpg", "--min_confidence=2")
+    assert (done.returncode, done.stderr) == (1, "error: --min_confidence must be 0 to 1. Received: 2.0.\n")
     done = command("good.jpg", "--timeout=0")
     assert (done.returncode, done.stderr) == (1, "error: --timeout must be 0.001 to 86,400. Received: 0.0.\n")
 

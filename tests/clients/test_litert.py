@@ -102,8 +102,12 @@ def test_the_command(file, crop, capsys, tmp_path):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["ann.png", "ann.png"]
     assert [line.split() for line in lines[1:]] == [
-        [name, f"{answer[name]:.0%}", f"{answer[name]:.0%}"] for name in ("Smiling", "Eyeglasses")
+        [name, *2 * [f"{'*' if answer[name] >= 0.5 else ''}{answer[name]:.0%}"]] for name in ("Smiling", "Eyeglasses")
     ]
+    assert main([str(file), str(crop), "--min_confidence=1"]) == 0
+    assert [line.split()[1][0] for line in capsys.readouterr().out.splitlines()[1:]] == ["?", "?"]
+    assert main([str(file), str(crop), "--min_confidence=2"]) == 1
+    assert capsys.readouterr().err == "error: --min_confidence must be 0 to 1. Received: 2.0.\n"
     assert main([str(file), str(tmp_path / "none.png")]) == 1
     assert capsys.readouterr().err.startswith("error: There is no file ")
 
@@ -129,7 +133,8 @@ def test_a_fresh_environment_with_four_packages(file, crop, tmp_path):
     there = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert there.returncode == 0, there.stderr
     answer = LiteRTRecognizer(file)(crop)[0]
-    assert there.stdout.split() == ["ann.png", *(cell for n, p in answer.items() for cell in (n, f"{p:.0%}"))]
+    marked = {name: f"{'*' if p >= 0.5 else ''}{p:.0%}" for name, p in answer.items()}
+    assert there.stdout.split() == ["ann.png", *(cell for pair in marked.items() for cell in pair)]
 
 
 def test_nothing_else_is_imported():

@@ -13,6 +13,7 @@ from PIL import Image
 
 from farkeras.attributes import Grouping
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.decisions import Calibration
 from farkeras.exporters import openvino
 from farkeras.exporters.onnx import write_onnx
 from farkeras.exporters.parity import Limits
@@ -26,6 +27,12 @@ from tests.own_table import GROUPS, NAMES, write_own_table
 # Attributes not in the order of the groups, whose names no runtime takes as they are.
 GROUPING = Grouping({f"{name}/头 ~": members for name, members in GROUPS.items()}, tuple(reversed(NAMES)))
 PREPROCESSING = Preprocessing((64, 48), (0.1, 0.0, 0.9, 1.0))
+CALIBRATION = Calibration(
+    {name: 0.5 + 0.5 * number for number, name in enumerate(GROUPING.attributes)},
+    {name: 0.2 * number - 0.5 for number, name in enumerate(GROUPING.attributes)},
+    {name: 0.2 + 0.1 * number for number, name in enumerate(GROUPING.attributes)},
+    fitted_on={"source": "table", "data_dir": "faces.csv", "split": "validation", "images": 24, "procedural": True},
+)
 
 
 def mgmtn(*arguments, **options):
@@ -54,7 +61,8 @@ def make_workdir(table, tmp_path_factory):
         config = {"source": "table", "data_dir": str(table), "ignore_columns": ["person", "notes"]}
         config["split_ratios"] = [0.4, 0.1, 0.5]
         folder = tmp_path_factory.mktemp("run[lr=3e-4] 头")
-        save_model(model, ModelMetadata(GROUPING, PREPROCESSING, config), folder / "model.keras")
+        metadata = ModelMetadata(GROUPING, PREPROCESSING, config, calibration=CALIBRATION)
+        save_model(model, metadata, folder / "model.keras")
         return folder
 
     return make
@@ -97,9 +105,14 @@ def photos() -> list[bytes]:
 
 @pytest.fixture(scope="session")
 def keras_model(workdir):
-    """`keras_model(files) -> probabilities, inputs` of encoded images, by the model of the workdir."""
+    """`keras_model(files) -> probabilities, inputs` of encoded images, by the model of the workdir, calibrated."""
     model, metadata = load_model(workdir)
-    predict = tf.function(lambda inputs: tf.sigmoid(model(inputs)["logits"]), reduce_retracing=True)
+    temperatures, shifts = (
+        np.array(list(values.values()), np.float32) for values in (CALIBRATION.temperatures, CALIBRATION.shifts)
+    )
+    predict = tf.function(
+        lambda inputs: tf.sigmoid(model(inputs)["logits"] / temperatures + shifts), reduce_retracing=True
+    )
 
     def call(files):
         inputs = tf.stack([metadata.preprocessing.resize(metadata.preprocessing.decode(file)) for file in files])

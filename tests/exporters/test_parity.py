@@ -27,11 +27,12 @@ from farkeras.models.model_file import load_model
 from tests.bad_images import encode, smooth_image
 
 
-def reference(probabilities, labels):
+def reference(probabilities, labels, thresholds=(0.5, 0.5)):
     """Of files that nobody looks at."""
     files = [encode(smooth_image(4, 3), "PNG")] * len(labels)
     probabilities, labels = np.array(probabilities, np.float32), np.array(labels, np.int8)
-    return Reference(files, labels, probabilities, Grouping({"g": ("a", "b")}), {"images": len(files)})
+    grouping, thresholds = Grouping({"g": ("a", "b")}), np.array(thresholds)
+    return Reference(files, labels, probabilities, grouping, {"images": len(files)}, thresholds)
 
 
 def answers(probabilities):
@@ -58,6 +59,13 @@ def test_figures():
         }
     )
     assert report["keras"] == {"mean_accuracy": 1.0, "mean_balanced_accuracy": 1.0}
+
+
+def test_equal_answers_are_those_at_the_thresholds():
+    near = np.add(EXPECTED, [[0, 0], [-0.2, 0], [0, 0], [0, -0.15]])  # 0.6 -> 0.4, 0.3 -> 0.15
+    for thresholds, equal in (((0.5, 0.5), 7 / 8), ((0.3, 0.2), 7 / 8), ((0.3, 0.5), 1), ((0.5, 0.2), 6 / 8)):
+        report = compare_with_reference(reference(EXPECTED, LABELS, thresholds), {"near": answers(near)}, Limits())
+        assert report["runtimes"]["near"]["equal_decisions"] == equal
     assert (report["limits"], report["exceeded"]) == ({}, [])
 
 

@@ -28,7 +28,7 @@ def test_a_folder_of_crops(recognizer, tmp_path):
     )
     with open(tmp_path / "predictions.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
-    assert header == ["photo", *recognizer.attributes, "error"]
+    assert header == ["photo", *recognizer.attributes, "positive", "unsure", "error"]
     assert [(row[0], row[-1]) for row in rows] == [(p.photo, p.error or "") for p in predictions]
 
 
@@ -41,14 +41,18 @@ def test_a_folder_without_photographs(recognizer, tmp_path):
 def test_csv(tmp_path):
     path = tmp_path / "out.csv"
     path.write_text("old")
-    predictions = [Prediction("a, b.jpg", {"Bald": 0.25, "Bangs": 1.0}), Prediction("c", error="no")]
+    decisions = {"Bald": None, "Bangs": True}
+    predictions = [
+        Prediction("a, b.jpg", {"Bald": 0.25, "Bangs": 1.0}, decisions=decisions),
+        Prediction("c", error="no"),
+    ]
     write_predictions(path, ["Bald", "Bangs"], predictions)
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert rows == [
-        ["photo", "Bald", "Bangs", "error"],
-        ["a, b.jpg", "0.250000", "1.000000", ""],
-        ["c", "", "", "no"],
+        ["photo", "Bald", "Bangs", "positive", "unsure", "error"],
+        ["a, b.jpg", "0.250000", "1.000000", "Bangs", "Bald", ""],
+        ["c", "", "", "", "", "no"],
     ]
 
 
@@ -56,7 +60,7 @@ def test_csv_with_a_name_that_is_not_utf8(tmp_path):
     path = tmp_path / "out.csv"
     photos = [os.fsdecode(b"a\xfc.jpg"), "ü.jpg"]
     write_predictions(path, ["Bald"], [Prediction(photo, {"Bald": 0.5}) for photo in photos])
-    assert path.read_text(encoding="utf-8").splitlines()[1:] == ["a\\udcfc.jpg,0.500000,", "ü.jpg,0.500000,"]
+    assert path.read_text(encoding="utf-8").splitlines()[1:] == ["a\\udcfc.jpg,0.500000,,,", "ü.jpg,0.500000,,,"]
 
 
 def test_csv_that_is_interrupted_leaves_the_old_one(tmp_path):

@@ -14,6 +14,7 @@ from PIL import Image
 import farkeras
 from farkeras.attributes import REGIONS
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.decisions import Calibration
 from farkeras.errors import FarkerasError
 from farkeras.inference import recognizer as prediction
 from farkeras.inference.recognizer import Recognizer
@@ -321,3 +322,39 @@ def test_threads_share_a_recogniser(recognizer):
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda i: recognizer(crops[i % 12], align=False), range(96)))
     assert together == alone * 8
+
+
+def test_decisions_at_the_thresholds_of_the_model():
+    calibration = Calibration(
+        {"Red": 2.0, "Green": 1.0, "Blue": 1.0},
+        dict.fromkeys(("Red", "Green", "Blue"), 0.0),
+        {"Red": 0.6, "Green": 0.5, "Blue": 0.4},
+    )
+    model = MeanColour()
+    model.calibration = np.array([[0.5, 1, 1], [0, 0, 0]], np.float32)
+    recognizer = Recognizer(model, ModelMetadata(GROUPING, Preprocessing((8, 8)), calibration=calibration))
+    assert recognizer.calibrated
+    assert recognizer.thresholds == calibration.thresholds
+    photo = plain(152, 152, 120)  # logits 3/8, 3/8 and -1/8; the first is halved
+    (answer,) = recognizer.predict_each(photo, align=False)
+    values = 1 / (1 + np.exp([-3 / 16, -3 / 8, 1 / 8]))
+    assert list(answer.probabilities.values()) == pytest.approx(values.tolist())  # 0.547, 0.593 and 0.469
+    assert answer.decisions == {"Red": False, "Green": True, "Blue": True}
+    assert (answer.positive, answer.unsure) == (["Green", "Blue"], [])
+    (careful,) = recognizer.predict_each(photo, align=False, min_confidence=0.58)  # Red 0.554, Blue 0.569
+    assert careful.decisions == {"Red": None, "Green": True, "Blue": None}
+    assert (careful.positive, careful.unsure) == (["Green"], ["Red", "Blue"])
+    (forced,) = recognizer.predict_each(photo, align=False, threshold=0.545)
+    assert forced.decisions == {"Red": True, "Green": True, "Blue": False}
+
+
+def test_a_model_without_calibration_decides_at_half(recognizer):
+    assert not recognizer.calibrated
+    (answer,) = recognizer.predict_each(plain(200, 100, 128), align=False)
+    assert answer.decisions == {"Red": True, "Green": False, "Blue": True}
+
+
+@pytest.mark.parametrize("name", ["min_confidence", "threshold"])
+def test_a_share_that_is_none(recognizer, name):
+    with pytest.raises(FarkerasError, match=rf"^`{name}` must be 0 to 1\. Received: 50\.$"):
+        next(recognizer.predict_each(plain(1, 2, 3), align=False, **{name: 50}))

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from farkeras.attributes import Grouping
 from farkeras.config import Config
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.decisions import Calibration
 from farkeras.errors import FarkerasError
 from farkeras.models import FARAMTN, LogitsModel, SharedTrunk
 from farkeras.models.model_file import (
@@ -18,6 +20,7 @@ from farkeras.models.model_file import (
     current_versions,
     load_model,
     read_metadata,
+    replace_calibration,
     save,
     save_model,
 )
@@ -64,6 +67,56 @@ def test_round_trip(model, path, by):
     assert list(metadata.grouping.groups) == ["second", "first"]  # also the order of groups
     assert Config.from_dict(metadata.config) == Config(image_size=(48, 32))
     np.testing.assert_allclose(logits(loaded), logits(model), atol=1e-6)
+
+
+def test_a_calibration_is_stored_and_changes_probabilities_but_not_weights(model, path):
+    calibration = Calibration(
+        {"a": 2.0, "b": 0.5, "c": 1.0},
+        {"a": 0.0, "b": 1.0, "c": -0.5},
+        {"a": 0.2, "b": 0.3, "c": 0.4},
+        notes={"c": ["few"]},
+    )
+    names = zipfile.ZipFile(path).namelist()
+    replace_calibration(path, calibration)
+    assert sorted(zipfile.ZipFile(path).namelist()) == sorted(names)
+    loaded, metadata = load_model(path)
+    assert metadata == replace(METADATA, calibration=calibration)
+    assert metadata.thresholds == {"a": 0.2, "b": 0.3, "c": 0.4}
+    np.testing.assert_array_equal(logits(loaded), logits(load_model(path, "none")[0]))
+    images = np.random.default_rng(0).uniform(0, 255, (2, 48, 32, 3)).astype("float32")
+    expected = 1 / (1 + np.exp(-logits(loaded) / [2.0, 0.5, 1.0] - [0.0, 1.0, -0.5]))
+    np.testing.assert_allclose(loaded.probabilities(images), expected, atol=1e-6)
+    np.testing.assert_allclose(loaded.answers(images)["probabilities"], expected, atol=1e-6)
+    again = zipfile.ZipFile(path)
+    assert not again.testzip()
+    replace_calibration(path, None)
+    assert read_metadata(path) == METADATA
+
+
+def test_calibrate_none_and_files_of_earlier_versions(path):
+    loaded, metadata = load_model(path)
+    assert (loaded.calibration, metadata.calibration) == (None, None)
+    assert metadata.thresholds == {"a": 0.5, "b": 0.5, "c": 0.5}
+    replace_calibration(
+        path,
+        Calibration({"a": 2.0, "b": 2.0, "c": 2.0}, {"a": 1.0, "b": 1.0, "c": 1.0}, {"a": 0.1, "b": 0.1, "c": 0.1}),
+    )
+    loaded, metadata = load_model(path, calibrate="none")
+    assert (loaded.calibration, metadata.calibration) == (None, None)
+    values = METADATA.to_dict()
+    del values["calibration"]  # as version 0.1.0 wrote it before
+    assert ModelMetadata.from_dict(values) == METADATA
+    with pytest.raises(FarkerasError, match="`calibrate` must be one of auto, none"):
+        load_model(path, calibrate="no")
+
+
+def test_a_calibration_that_cannot_be_stored_leaves_the_file_before(path, monkeypatch):
+    before = path.read_bytes()
+    monkeypatch.setattr(Calibration, "to_dict", lambda self: {"thresholds": object()})  # fails after the weights
+    with pytest.raises(TypeError):
+        replace_calibration(path, Calibration({}, {}, {}))
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == ["model.keras"]
 
 
 def test_it_is_a_keras_file_that_plain_keras_reads(model, path):

@@ -25,4 +25,9 @@ def test_colours_tell_right_wrong_and_missed(tmp_path):
     write_gallery(tmp_path / "unknown.png", images, -np.ones((7, 3)), np.array([[0.9, 0.1, 0.9]] * 7), ["A", "B", "C"])
     assert rgb(UNLABELLED) in colours(tmp_path / "unknown.png")
     assert not {rgb(RIGHT), rgb(WRONG), rgb(MISSED)} & colours(tmp_path / "unknown.png")
+    thresholds = [0.95, 0.05, 0.95]  # the second attribute is missing, the others are predicted by nobody
+    write_gallery(tmp_path / "own.png", images, labels, np.array([[0.9, 0.1, 0.9]] * 7), list("ABC"), 6, thresholds)
+    assert {rgb(WRONG), rgb(MISSED)} <= colours(tmp_path / "own.png")
+    assert rgb(RIGHT) not in colours(tmp_path / "own.png")
+    (tmp_path / "own.png").unlink()
     assert {path.name for path in tmp_path.iterdir()} == {"all.png", "right.png", "unknown.png"}

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from farkeras.attributes import GROUPINGS, REGIONS
+from farkeras.decisions import decide
 from farkeras.errors import FarkerasError
 from farkeras.inference.recognizer import Prediction
 from farkeras.photos.regions import COLORS, FaceRegions
@@ -34,9 +35,12 @@ def masks(**boxes):
     return result
 
 
-def prediction(name="photo.png", values=0.7, names=NAMES, **boxes):
+def prediction(name="photo.png", values=0.7, names=NAMES, threshold=0.5, **boxes):
     regions = FaceRegions.of_frame(np.full((120, 100, 3), 128, np.uint8), masks(**boxes))
-    return Prediction(name, dict.fromkeys(names, values), regions=regions)
+    probabilities = dict.fromkeys(names, values)
+    return Prediction(
+        name, probabilities, regions=regions, decisions=decide(probabilities, dict.fromkeys(names, threshold))
+    )
 
 
 def rgb(region):
@@ -103,7 +107,7 @@ def test_a_row_for_each_photograph_and_none_for_errors(tmp_path):
 
 def test_likely_attributes_are_bold(tmp_path):
     for threshold in (0.5, 0.9):
-        write_overlay(tmp_path / f"{threshold}.png", [prediction(values=0.7)], GROUPS, threshold)
+        write_overlay(tmp_path / f"{threshold}.png", [prediction(values=0.7, threshold=threshold)], GROUPS)
     bold, plain = ((pixels(tmp_path / f"{threshold}.png") == rgb("Hair")).all(axis=-1) for threshold in (0.5, 0.9))
     assert bold.sum() > 1.3 * plain.sum()
 

@@ -8,6 +8,7 @@ import keras
 
 from farkeras.attributes import Grouping
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.decisions import Calibration
 from farkeras.exporters.saved_model import write_saved_model
 from farkeras.models import MGMTN
 from farkeras.models.model_file import ModelMetadata, save_model
@@ -22,6 +23,11 @@ from farkeras.serving.rest import Rest
 
 GROUPING = Grouping({"Mouth": ("Smile", "Open_Mouth"), "Own": ("<b>Hat</b>",)}, ("<b>Hat</b>", "Open_Mouth", "Smile"))
 PREPROCESSING = Preprocessing((64, 48), (0.1, 0.0, 0.9, 1.0))
+CALIBRATION = Calibration(
+    dict.fromkeys(GROUPING.attributes, 1.5),
+    dict.fromkeys(GROUPING.attributes, 0.5),
+    {"<b>Hat</b>": 0.0001, "Open_Mouth": 0.9999, "Smile": 0.25},
+)
 
 
 def write_export(folder):
@@ -29,7 +35,8 @@ def write_export(folder):
     keras.utils.set_random_seed(0)
     size = PREPROCESSING.image_size
     model = MGMTN(GROUPING, "ResNetTiny", size, backbone_alpha=0.25, mask_widths=(8, 8), mask_stride=2, fusion_width=8)
-    save_model(model, ModelMetadata(GROUPING, PREPROCESSING, procedural=True), folder / "model.keras")
+    metadata = ModelMetadata(GROUPING, PREPROCESSING, procedural=True, calibration=CALIBRATION)
+    save_model(model, metadata, folder / "model.keras")
     write_saved_model(folder, folder / "export")
     return folder / "export"
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from farkeras.attributes import Grouping
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.decisions import Calibration
 from farkeras.exporters.saved_model import write_saved_model
 from farkeras.files import written_aside
 from farkeras.models import FARAMTN
@@ -73,7 +74,10 @@ def write_faces(folder: Path) -> None:
     for head in ("head_first", "head_second"):  # logits of different sizes, or every probability were about 1/2
         kernel = model.get_layer(head).kernel
         kernel.assign(100.0 * kernel)
-    save_model(model, ModelMetadata(GROUPING, PREPROCESSING), folder / "model.keras")
+    calibration = Calibration(
+        {"a": 0.5, "b": 2.0, "c": 3.0}, {"a": 0.1, "b": -0.4, "c": 0.0}, {"a": 0.3, "b": 0.6, "c": 0.5}
+    )
+    save_model(model, ModelMetadata(GROUPING, PREPROCESSING, calibration=calibration), folder / "model.keras")
     write_saved_model(folder, folder)
     pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
     Image.fromarray(pixels).resize((178, 218), Image.Resampling.BICUBIC).save(folder / "face.jpg")

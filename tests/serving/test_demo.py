@@ -120,6 +120,11 @@ def test_upload_and_result(page, demo_url, crop):
     assert [[row.locator(".name").inner_text(), row.locator(".percent").inner_text()] for row in shown] == rows
     widths = page.eval_on_selector_all(".bar span", "bars => bars.map(bar => parseFloat(bar.style.width))")
     assert widths == pytest.approx([100 * a["probability"] for g in face["groups"] for a in g["attributes"]], abs=0.01)
+    attributes = [a for group in face["groups"] for a in group["attributes"]]
+    likely = page.eval_on_selector_all(".row", "rows => rows.map(row => row.classList.contains('likely'))")
+    assert likely == [a["positive"] for a in attributes]
+    ticks = page.eval_on_selector_all(".bar i", "ticks => ticks.map(tick => parseFloat(tick.style.left))")
+    assert ticks == pytest.approx([100 * a["threshold"] for a in attributes])
     assert page.locator("h3").all_inner_texts() == ["Mouth", "Own"]
     assert page.evaluate("aligned.naturalWidth") == 178
     assert page.is_hidden("#photo")

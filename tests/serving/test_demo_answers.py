@@ -17,7 +17,7 @@ from farkeras.serving import demo
 from farkeras.serving.deadline import Deadline
 from farkeras.serving.errors import RequestError
 from farkeras.serving.loaded import LoadedVersion
-from tests.serving.demo_server import GROUPING, post, serve
+from tests.serving.demo_server import CALIBRATION, GROUPING, post, serve
 
 
 def picture(data_url):
@@ -40,7 +40,13 @@ def test_answer(demo_url, crop):
     mouth, own = face["groups"]
     assert (mouth["name"], mouth["region"], own["name"], own["region"]) == ("Mouth", "Mouth", "Own", "Object")
     with RestClient(demo_url, model="faces") as client:
-        assert client.recognize(crop)[0].probabilities == pytest.approx(probabilities(face), abs=1e-6)
+        (answer,) = client.recognize(crop)
+    attributes = {a["name"]: a for group in face["groups"] for a in group["attributes"]}
+    assert answer.probabilities == pytest.approx(probabilities(face), abs=1e-6)
+    assert answer.decisions == {name: a["positive"] for name, a in attributes.items()}
+    assert attributes["<b>Hat</b>"]["positive"]
+    assert not attributes["Open_Mouth"]["positive"]
+    assert {name: a["threshold"] for name, a in attributes.items()} == CALIBRATION.thresholds
     assert [a["probability"] for a in mouth["attributes"]] == sorted(
         (a["probability"] for a in mouth["attributes"]), reverse=True
     )

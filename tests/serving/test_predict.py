@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from farkeras.clients import GrpcClient, RestClient
+from farkeras.inference.recognizer import load
 from farkeras.models.model_file import load_model
 from farkeras.wire.protos import serving_pb2 as pb
 from farkeras.wire.tensors import to_proto
@@ -34,7 +36,10 @@ def keras_model(models, photos):
     """The model's inputs for the photos, and what Keras makes of them."""
     model, metadata = load_model(models / "faces" / "model.keras")
     inputs = tf.stack([metadata.preprocessing.resize(metadata.preprocessing.decode(photo)) for photo in photos])
-    return inputs.numpy(), tf.sigmoid(model(inputs)["logits"]).numpy()
+    temperatures, shifts = (
+        list(values.values()) for values in (metadata.calibration.temperatures, metadata.calibration.shifts)
+    )
+    return inputs.numpy(), tf.sigmoid(model(inputs)["logits"] / temperatures + shifts).numpy()
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
@@ -51,6 +56,22 @@ def test_decoded_images_and_ready_tensors_do_too(serving_target, photos, keras_m
     np.testing.assert_allclose(images["probabilities"], expected[2:], atol=5e-5)
     tensors = serving_target.values("faces", {"images": inputs}, signature="tensors")
     np.testing.assert_allclose(tensors["probabilities"], expected, atol=5e-5)
+
+
+def test_clients_decide_as_the_keras_model_does(serving_target, models, photos):
+    """Over gRPC and REST, with the thresholds of the export."""
+    expected = list(load(models / "faces").predict_each(photos, align=False, min_confidence=0.8))
+    assert {decision for answer in expected for decision in answer.decisions.values()} == {True, False, None}
+    for client in (
+        GrpcClient(serving_target.address, models / "faces", model="faces"),
+        RestClient(serving_target.rest_address, models / "faces", model="faces"),
+    ):
+        with client:
+            answers = client.recognize(photos, min_confidence=0.8)
+        for answer, prediction in zip(answers, expected, strict=True):
+            assert answer.probabilities == pytest.approx(prediction.probabilities, abs=5e-5)
+            assert answer.decisions == prediction.decisions
+            assert (answer.positive, answer.unsure) == (prediction.positive, prediction.unsure)
 
 
 def test_the_answer_says_where_it_comes_from(serving_target):

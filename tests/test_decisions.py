@@ -1,0 +1,56 @@
+"""From a probability to an answer: the threshold, and how sure the answer is."""
+
+import numpy as np
+import pytest
+
+from farkeras.decisions import Calibration, check_calibrate, check_share, confidence, decide, thresholds_of
+from farkeras.errors import FarkerasError
+
+
+@pytest.mark.parametrize(
+    ("probability", "threshold", "expected"),
+    [
+        (0.9, 0.5, 0.9),  # at 50 %, the probability of the answer
+        (0.1, 0.5, 0.9),
+        (0.2, 0.2, 0.5),  # at the threshold, the answer could as well be the other
+        (0.5, 0.2, 0.8),  # odds 1 over odds 1/4: 4 to 1
+        (0.1, 0.2, 9 / 13),  # odds 1/9 over odds 1/4: 4 to 9
+        (1.0, 0.5, 1.0),
+        (0.0, 0.0, 0.5),
+        (0.3, 1.0, 1.0),
+    ],
+)
+def test_confidence_compares_the_odds_with_those_at_the_threshold(probability, threshold, expected):
+    assert confidence(probability, threshold) == pytest.approx(expected)
+
+
+def test_decisions_and_unsure_answers():
+    probabilities, thresholds = {"a": 0.3, "b": 0.3, "c": 0.9}, {"a": 0.3, "b": 0.4, "c": 0.5}
+    assert decide(probabilities, thresholds) == {"a": True, "b": False, "c": True}
+    assert decide(probabilities, thresholds, min_confidence=0.5) == {"a": True, "b": False, "c": True}
+    # b: odds 3/7 over odds 2/3 are 9/14, a confidence of 14/23 = 0.609
+    assert decide(probabilities, thresholds, min_confidence=0.6) == {"a": None, "b": False, "c": True}
+    assert decide(probabilities, thresholds, min_confidence=0.61) == {"a": None, "b": None, "c": True}
+
+
+def test_thresholds_of_an_export_with_and_without_calibration():
+    assert thresholds_of(("a", "b"), {"thresholds": {"b": 0.2, "a": 0.7}}) == {"a": 0.7, "b": 0.2}
+    assert thresholds_of(("a", "b"), None) == {"a": 0.5, "b": 0.5}
+
+
+def test_a_calibration_goes_through_json():
+    calibration = Calibration(
+        {"a": 1.5}, {"a": -0.5}, {"a": 0.2}, "group", "f1", None, {"images": 3}, {"none": 0.5}, {"a": ["few"]}
+    )
+    assert Calibration(**calibration.to_dict()) == calibration
+
+
+def test_messages():
+    with pytest.raises(FarkerasError) as raised:
+        check_calibrate("off")
+    assert str(raised.value) == "`calibrate` must be one of auto, none. Received: 'off'."
+    for value in (-0.1, 1.1, float("nan")):
+        with pytest.raises(FarkerasError) as raised:
+            check_share("min_confidence", value)
+        assert str(raised.value) == f"`min_confidence` must be 0 to 1. Received: {value}."
+    check_share("min_confidence", np.float64(1))
