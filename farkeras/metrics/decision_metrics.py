@@ -97,10 +97,9 @@ def at_thresholds(
 
 def _figures(tp: int, fp: int, fn: int, tn: int) -> dict[str, float | None]:
     recall, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
-    both = recall is not None and specificity is not None
     return {
         "accuracy": _ratio(tp + tn, tp + fp + fn + tn),
-        "balanced_accuracy": (recall + specificity) / 2 if both else None,
+        "balanced_accuracy": None if recall is None or specificity is None else (recall + specificity) / 2,
         "f1": _ratio(2 * tp, 2 * tp + fp + fn),
         "precision": _ratio(tp, tp + fp),
         "recall": recall,

@@ -106,7 +106,8 @@ def _fit_all(labels: np.ndarray, logits: np.ndarray, grouping: Grouping) -> dict
             fitted["shift"] = _fit(labels, logits, groups, np.zeros(len(grouping), bool), True)
         by_group = fitted[f"{prefix}group"] = _fit(labels, logits, groups, can @ groups > 0, shifted)
         own = _fit(labels, logits, np.eye(count), can, shifted)
-        fitted[f"{prefix}attribute"] = tuple(np.where(can, *pair) for pair in zip(own, by_group, strict=True))
+        scale, shift = (np.where(can, *pair) for pair in zip(own, by_group, strict=True))
+        fitted[f"{prefix}attribute"] = scale, shift
     return fitted
 
 

@@ -56,7 +56,7 @@ class ModelMetadata:
     @property
     def thresholds(self) -> dict[str, float]:
         """Attribute -> probability from which on it is present."""
-        return thresholds_of(self.grouping.attributes, self.calibration and self.calibration.to_dict())
+        return thresholds_of(self.grouping.attributes, self.calibration.to_dict() if self.calibration else None)
 
     def to_dict(self) -> dict:
         return {

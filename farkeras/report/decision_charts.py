@@ -72,7 +72,7 @@ def risk_coverage_chart(curves: Mapping[str, Mapping | None]) -> Chart | None:
     Args:
         curves: The entry `risk_coverage` of an evaluation.
     """
-    known = {name: curves[name] for name in _PLACES if curves.get(name)}
+    known = {name: curve for name in _PLACES if (curve := curves.get(name))}
     if not known:
         return None
 

@@ -66,7 +66,7 @@ def calibration_notes(evaluation: Mapping) -> list[str]:
 def calibration_rows(evaluation: Mapping) -> list[tuple[str, ...]]:
     """Returns the rows under `CALIBRATION_HEADER`."""
     names, calibration = {"before": "Before calibration", "after": "After calibration"}, evaluation["calibration"]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             names[name],
             percent(values["expected_calibration_error"]),

@@ -17,7 +17,8 @@ from farkeras.files import alone_in, as_path, writing
 from farkeras.inference.forward import predict_examples
 from farkeras.metrics.temperature import apply_temperatures, fit_temperatures, sigmoid
 from farkeras.metrics.thresholds import choose_thresholds
-from farkeras.models.model_file import load_model, model_path, replace_calibration
+from farkeras.models.keras_files import model_path
+from farkeras.models.model_file import load_model, replace_calibration
 from farkeras.progress import Progress
 from farkeras.training.devices import make_strategy
 
