@@ -57,10 +57,13 @@ def exporting(monkeypatch, *results):
 
 def test_the_table(monkeypatch, capsys):
     calls = exporting(monkeypatch, Exported(Path("runs/demo/export/onnx"), REPORT))
-    given = options("--parity_images=100", "--source=table", "--data_dir=a.csv", "--group_column=person")
+    given = options(
+        "--parity_images=100", "--source=table", "--data_dir=a.csv", "--group_column=person", "--calibrate=none"
+    )
     exports.run_exports("ONNX", "onnx", given, input_size=(64, 48))
-    ((workdir, name, output, images, named),) = calls
-    assert (workdir, name, output, named) == ("runs/demo", "onnx", "", {"input_size": (64, 48)})
+    ((workdir, name, output, images, calibrate, named),) = calls
+    assert (workdir, name, output, calibrate) == ("runs/demo", "onnx", "", "none")
+    assert named == {"input_size": (64, 48)}
     assert (images.number, images.source, images.data_dir) == (100, "table", "a.csv")
     assert images.settings == {"group_column": "person"}
     printed = capsys.readouterr().out

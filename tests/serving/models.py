@@ -75,7 +75,7 @@ def write_faces(folder: Path) -> None:
         kernel = model.get_layer(head).kernel
         kernel.assign(100.0 * kernel)
     calibration = Calibration(
-        {"a": 0.5, "b": 2.0, "c": 3.0}, {"a": 0.1, "b": -0.4, "c": 0.0}, {"a": 0.3, "b": 0.6, "c": 0.5}
+        {"a": 0.5, "b": 2.0, "c": 3.0}, {"a": 0.1, "b": -0.4, "c": 0.0}, {"a": 0.3, "b": 0.75, "c": 0.5}
     )
     save_model(model, ModelMetadata(GROUPING, PREPROCESSING, calibration=calibration), folder / "model.keras")
     write_saved_model(folder, folder)

@@ -21,6 +21,7 @@ from farkeras.inference.forward import predict_examples
 from farkeras.models.model_file import load_model, read_metadata
 from farkeras.training import building
 from farkeras.training.building import Run, open_data
+from farkeras.training.calibration import described, fit_calibration
 from farkeras.training.identity import check_workdir, identity_of, write_identity
 from farkeras.training.reporting import Listener
 from farkeras.training.run import train_and_evaluate
@@ -66,7 +67,7 @@ def test_what_a_run_writes(finished, faces_dir):
 
 
 def test_the_model_file_is_the_best_validation(finished, faces_dir):
-    model, metadata = load_model(finished)
+    model, metadata = load_model(finished, calibrate="none")
     validations = [r for r in records(finished) if "validation" in r]
     best = max(validations, key=lambda r: r["validation"]["mean_balanced_accuracy"])
     assert metadata.metrics["step"] == best["step"]
@@ -74,6 +75,9 @@ def test_the_model_file_is_the_best_validation(finished, faces_dir):
     labels, probabilities, *_ = predict_examples(model, validation, metadata.preprocessing, 16)
     loss = validation_losses(labels, probabilities, metadata.grouping)["loss"]
     assert loss == pytest.approx(best["validation"]["loss"])
+    fitted = read_metadata(finished).calibration
+    assert fitted.fitted_on == {**described("celeba", faces_dir, "validation"), "images": len(labels)}
+    assert fitted == fit_calibration(labels, probabilities, metadata.grouping, fitted.fitted_on)
 
 
 def test_a_finished_run_does_nothing_again(finished, faces_dir):
