@@ -13,6 +13,7 @@ from .data.packing import pack_data_set as pack_data_set
 from .data.sources.opening import open_source as open_source
 from .data.sources.source import filled_splits as filled_splits
 from .decisions import Calibration as Calibration
+from .errors import Diverged as Diverged
 from .errors import FarkerasError as FarkerasError
 from .errors import Stopped as Stopped
 from .errors import WorkerLost as WorkerLost

@@ -29,6 +29,10 @@ class Stopped(FarkerasError):
         self.exit_code = exit_code
 
 
+class Diverged(FarkerasError):
+    """The loss of a run is not finite. The last checkpoint is intact; the run needs other settings."""
+
+
 class WorkerLost(FarkerasError):
     """A run on several machines lost a worker, or a worker did not come.
 

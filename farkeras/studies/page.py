@@ -40,11 +40,11 @@ class Study:
     command: str = ""
 
     def runs(self, stage: Stage, arm: str, condition: str) -> dict[int, Result]:
-        """Returns seed -> result of an arm in a condition, for the seeds that are measured."""
+        """Returns seed -> result of an arm in a condition, for the seeds that are measured and have not failed."""
         found = {}
         for seed in stage.seeds:
             trial = trial_of(self.plan, self.recipe, self.results, stage.name, arm, condition, seed)
-            if trial.name in self.results:
+            if trial.name in self.results and not self.results[trial.name].failed:
                 found[seed] = self.results[trial.name]
         return found
 
@@ -242,8 +242,10 @@ def learning_rates(study: Study) -> list[str]:
         best, cells = chosen_rate(plan, study.results, arm), []
         for rate in search.learning_rates:
             names = [trial.name for trial in plan.search_trials(arm) if trial.learning_rate == rate]
-            values = [study.results[n].validation["mean_balanced_accuracy"] for n in names if n in study.results]
-            cells.append(shown(spread(values)) + (" ←" if rate == best else ""))
+            runs = [study.results[name] for name in names if name in study.results]
+            values = spread([run.validation.get("mean_balanced_accuracy") for run in runs])
+            failed = any(run.failed for run in runs)
+            cells.append("failed" if failed else shown(values) + (" ←" if rate == best else ""))
         rows.append((study.label(arm), *cells))
     about = (
         "Each arm that is not a variant of another one gets the same search; the variants take its rate. Balanced "
@@ -272,7 +274,9 @@ def provenance(study: Study) -> list[str]:
         f"{', '.join(commits)}, with {', '.join(f'{name} {version}' for name, version in versions.items())}. The "
         "machine had other work at the same time, so the times are upper bounds."
     )
-    return [text, markdown_table(("Stage", "Runs", "Minutes of training per run", "Hours in all"), stages)]
+    failed = [f"- `{result.trial.name}` failed: {result.failed}" for result in results if result.failed]
+    table = markdown_table(("Stage", "Runs", "Minutes of training per run", "Hours in all"), stages)
+    return [text, table, *(["\n".join(failed)] if failed else [])]
 
 
 def alt_text(study: Study, question: Question) -> str:

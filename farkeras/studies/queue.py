@@ -50,7 +50,7 @@ def chosen_rate(plan: Plan, results: Mapping[str, Result], arm: str) -> float | 
     if any(trial.name not in results for trial in trials):
         return None
     means = {
-        rate: np.mean([results[t.name].validation[CHOOSES_BY] for t in trials if t.learning_rate == rate])
+        rate: np.mean([results[t.name].validation.get(CHOOSES_BY, -1.0) for t in trials if t.learning_rate == rate])
         for rate in plan.search.learning_rates
     }
     return max(sorted(means), key=lambda rate: means[rate])
@@ -134,7 +134,7 @@ def _estimate(plan: Plan, recipe: Config, results: Mapping[str, Result], trial: 
     epochs = config.epochs + config.frozen_epochs + config.mask_epochs
 
     def per_epoch(of: Callable[[Trial], bool]) -> list[float]:
-        alike = [result for result in results.values() if of(result.trial)]
+        alike = [result for result in results.values() if of(result.trial) and not result.failed]
         return [result.seconds / max(result.settings.get("epochs", Config().epochs), 1e-9) for result in alike]
 
     for measured in (

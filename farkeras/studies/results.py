@@ -47,6 +47,8 @@ class Result:
         seconds: Seconds of training steps.
         images_per_second: Images that the training steps took per second.
         made: Date, commit, versions and machine of the run.
+        failed: The message of a run whose loss was not finite; "" for any other. A failed run has no metrics, and the
+            search of the learning rate does not choose its rate.
     """
 
     trial: Trial
@@ -62,6 +64,7 @@ class Result:
     seconds: float
     images_per_second: float
     made: dict[str, Any]
+    failed: str = ""
 
     def metrics(self, reads: str) -> dict[str, Any]:
         """Returns the metrics of `validation` or `test`."""

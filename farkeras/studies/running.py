@@ -19,6 +19,7 @@ from farkeras.data.keypoints import annotate_images
 from farkeras.data.pipeline import evaluation_dataset
 from farkeras.data.sources.opening import open_source, open_split
 from farkeras.data.sources.source import filled_splits
+from farkeras.errors import Diverged
 from farkeras.files import as_path
 from farkeras.metrics.history import read_history, training_lines
 from farkeras.models import MODELS
@@ -60,7 +61,7 @@ def run_trial(
         stop: An object by which another thread stops the training with a checkpoint.
 
     Returns:
-        The result.
+        The result; that of a run whose loss was not finite says so.
 
     Raises:
         Stopped: `stop` was requested.
@@ -70,7 +71,13 @@ def run_trial(
     prepare(plan.data[plan.conditions[trial.condition].data], config)
     prepare(test, config)
     keras.backend.clear_session()  # frees the memory of the previous run
-    train_and_evaluate(config, run, listeners, stop=stop)
+    try:
+        train_and_evaluate(config, run, listeners, stop=stop)
+    except Diverged as error:
+        nothing: dict[str, Any] = {"validation": {}, "test": {}, "tested_on": {}, "curves": learning_curves([])}
+        sizes: dict[str, Any] = {"parameters": 0, "backbone_parameters": 0, "fusion": None, "forward_time": 0.0}
+        rest: dict[str, Any] = {"seconds": 0.0, "images_per_second": 0.0, "made": made_by(), "failed": str(error)}
+        return Result(trial, changed_settings(config), **nothing, **sizes, **rest)
     validation = evaluate_model(str(run), "validation").evaluation
     tested = evaluate_model(str(run), test.split, data_dir=test.data_dir).evaluation
     backbone = build_backbone(config.backbone, config.image_size, config.backbone_alpha)

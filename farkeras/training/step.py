@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from farkeras.attributes import Grouping
 from farkeras.data.masks import region_masks
-from farkeras.errors import FarkerasError
+from farkeras.errors import Diverged
 from farkeras.losses import attribute_losses, mask_losses, sum_by_group
 from farkeras.models.base import FaceAttributeModel
 from farkeras.models.multi_task import mean_part
@@ -56,7 +56,7 @@ class Step:
             first_step: Number of steps that the run had taken before.
 
         Raises:
-            FarkerasError: See `check_finite`.
+            Diverged: See `check_finite`.
         """
         check_finite(metrics, (), first_step)
         return {name: float(metrics[name].mean()) for name in ("loss", "mask_loss") if name in metrics}
@@ -181,7 +181,7 @@ def check_finite(metrics: dict[str, np.ndarray], groups: Sequence[str], first_st
     """Stops a run if a loss is not finite.
 
     Raises:
-        FarkerasError: A loss is not finite; the message names the step and the groups.
+        Diverged: A loss is not finite; the message names the step and the groups.
     """
     losses = dict(zip(groups, metrics["group_loss"].T, strict=True)) if groups else {}
     losses |= {"masks": metrics["mask_loss"]} if "mask_loss" in metrics else {}
@@ -192,7 +192,7 @@ def check_finite(metrics: dict[str, np.ndarray], groups: Sequence[str], first_st
     at = min(int(np.argmax(steps)) for steps in bad.values())
     names = [name for name, steps in bad.items() if steps[at]]
     names = [name for name in names if name != "all groups"] or names  # name the total only if no group is bad
-    raise FarkerasError(
+    raise Diverged(
         f"The loss is not finite at step {first_step + at + 1} ({', '.join(names)}). Lower `learning_rate`, increase "
         "`warmup_epochs`, or use `precision=float32`. The last checkpoint is intact."
     )

@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -61,6 +62,13 @@ def test_the_search_decides_for_an_arm_and_those_like_it(plan):
     assert "confirm/far-standard-lr0.001-seed7" in found
     assert "screen/trunk-standard-lr?-seed1" in found
     assert chosen_rate(plan, searched(plan, "far", 0.7, 0.8), "far") == 2e-3
+
+
+def test_the_rate_of_a_failed_run_is_not_chosen(plan):
+    results = searched(plan, "far", 0.8, 0.7)
+    best = plan.search_trials("far")[0].name
+    results[best] = replace(results[best], validation={}, failed="The loss is not finite.")
+    assert chosen_rate(plan, results, "far") == 2e-3
 
 
 def test_states_and_times(plan, tmp_path):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from farkeras.config import Config
+from farkeras.errors import Diverged
 from farkeras.metrics.convergence import running_mean
 from farkeras.models.model_file import load_model
 from farkeras.studies import running
@@ -120,6 +121,21 @@ def test_faces_are_drawn_once_and_annotated_for_masks(tmp_path, monkeypatch):
     assert annotated == [tmp_path / "drawn"]
     running.prepare(DataSet("own", str(tmp_path / "none")), Config(model="mgmtn"))
     assert not (tmp_path / "none").exists()
+
+
+def test_a_run_that_diverges_has_a_result_that_says_so(studied, monkeypatch, tmp_path):
+    _, plan, recipe, (trunk, _), _ = studied
+
+    def diverge(*_, **__):
+        raise Diverged("The loss is not finite at step 3.")
+
+    monkeypatch.setattr(running, "train_and_evaluate", diverge)
+    result = running.run_trial(plan, recipe, trunk.trial, tmp_path)
+    assert result.failed == "The loss is not finite at step 3."
+    assert result.settings == trunk.settings
+    study = Study(plan, recipe, {result.trial.name: result})
+    assert study.runs(plan.stages["screen"], "trunk", "own") == {}
+    assert "`screen/trunk-own-lr0.002-seed5` failed: The loss is not finite at step 3." in generated(study, {})
 
 
 def test_learning_curves_are_smooth_losses_by_group():
