@@ -13,7 +13,7 @@ from farkeras.config import Config
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.decisions import Calibration
 from farkeras.errors import FarkerasError
-from farkeras.models import FARAMTN, LogitsModel, SharedTrunk
+from farkeras.models import FARAMTN, LogitsModel, ScoreFusion, SharedTrunk
 from farkeras.models.model_file import (
     ModelMetadata,
     copy_matching_weights,
@@ -37,11 +37,12 @@ METADATA = ModelMetadata(
 )
 
 
-def make_model(attributes=GROUPING, model_class=FARAMTN, width=8, seed=0):
+def make_model(attributes=GROUPING, model_class=FARAMTN, width=8, seed=0, **options):
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((48, 32, 3), name="images")
     x = keras.layers.Conv2D(width, 3, strides=4, activation="relu", name="stem")(inputs)
-    return model_class(attributes, keras.Model(inputs, keras.layers.Conv2D(2 * width, 3, name="last")(x), name="small"))
+    network = keras.Model(inputs, keras.layers.Conv2D(2 * width, 3, name="last")(x), name="small")
+    return model_class(attributes, network, **options)
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +192,13 @@ def test_weights_of_equal_shape_that_mean_something_else_start_anew(model):
     assert {path.split("/")[0] for path in copy_matching_weights(model, members)} == {"head_first"}
     order = make_model(Grouping({"first": ("c", "a"), "second": ("b",)}), seed=1)
     assert {path.split("/")[0] for path in copy_matching_weights(model, order)} == {"wsgsa"}
+    stitched = [
+        make_model(grouping, fusion="cross_stitch")
+        for grouping in (GROUPING, Grouping({"first": ("c", "a"), "second": ("b",)}))
+    ]
+    assert {path.split("/")[0] for path in copy_matching_weights(*stitched)} == {"wsgsa", "cross_stitch"}
+    fused = [make_model(names, ScoreFusion) for names in (["a", "b", "c"], ["c", "b", "a"])]
+    assert {path.split("/")[0] for path in copy_matching_weights(*fused)} == {"head_all", "auxiliary"}
     one_head, reordered = (make_model(names, SharedTrunk) for names in (["a", "b", "c"], ["c", "b", "a"]))
     assert copy_matching_weights(one_head, reordered) == [w.path for w in reordered.get_layer("head").weights]
 
