@@ -3,6 +3,9 @@
 The models have 40 attributes in K = 4, 8, 9 or 40 groups, on ResNet50 and ResNeSt50. 8 groups are mgmtn8, 9 are mcnn9,
 40 are one for each attribute, and 4 are pairs of the groups of mgmtn8. The numbers go to benchmarks/paper_sizes.json,
 from which docs/study.md is made. No data is read; the largest model takes about 5 GB of memory.
+
+`--times` measures instead the time of a forward pass of 4 images relative to the bare backbone, for 8 groups on
+ResNet50, and adds it to the file. All models take turns, so other load on the machine affects them alike.
 """
 
 import json
@@ -16,7 +19,7 @@ from farkeras.config import Config
 from farkeras.files import write_text
 from farkeras.models import MODELS
 from farkeras.models.backbones import build_backbone
-from farkeras.studies.running import trainable_parameters
+from farkeras.studies.running import forward_times, trainable_parameters
 
 FILE = Path(__file__).with_name("paper_sizes.json")
 SIZES = {"ResNet50": (224, 192), "ResNeSt50": (227, 227)}
@@ -42,7 +45,27 @@ def grouping_of(number: int) -> Grouping:
     return load_grouping({8: "mgmtn8", 9: "mcnn9"}[number])
 
 
+def build(model: str, backbone: str, number: int) -> keras.Model:
+    """Returns a model at paper size with random weights."""
+    size, widths = SIZES[backbone], (16, 32, 64, 128, 256)
+    config = Config(model=model, backbone=backbone, image_size=size, backbone_weights="none", mask_widths=widths)
+    return MODELS[model].from_settings(config, grouping_of(number))
+
+
+def add_times() -> None:
+    """Adds the forward times to the file."""
+    counts = json.loads(FILE.read_text(encoding="utf-8"))
+    models = {name: build(model, "ResNet50", 8) for model, name in NAMES.items()}
+    backbone = build_backbone("ResNet50", SIZES["ResNet50"])
+    counts["ResNet50"]["forward_times"] = forward_times(backbone, models, batch_size=4, rounds=9)
+    print(counts["ResNet50"]["forward_times"], file=sys.stderr)
+    write_text(FILE, json.dumps(counts, indent=1) + "\n")
+
+
 def main() -> None:
+    if "--times" in sys.argv:
+        add_times()
+        return
     counts: dict[str, dict] = {}
     for backbone, size in SIZES.items():
         counts[backbone] = {"backbone": trainable_parameters(build_backbone(backbone, size)), "models": {}}
@@ -50,12 +73,7 @@ def main() -> None:
             counts[backbone]["models"][name] = by_groups = {}
             for number in (4, 8, 9, 40):
                 keras.backend.clear_session()
-                config = Config(
-                    model=model, backbone=backbone, image_size=size, backbone_weights="none",
-                    mask_widths=(16, 32, 64, 128, 256),
-                )  # fmt: skip
-                built = MODELS[model].from_settings(config, grouping_of(number))
-                by_groups[str(number)] = trainable_parameters(built)
+                by_groups[str(number)] = trainable_parameters(build(model, backbone, number))
                 print(f"{backbone}, {name}, K = {number}: {by_groups[str(number)]:,}", file=sys.stderr, flush=True)
     write_text(FILE, json.dumps(counts, indent=1) + "\n")
 

@@ -43,12 +43,17 @@ def sizes_section(path: str | os.PathLike) -> list[str]:
         "## Parameters at paper size",
         "Trainable parameters of each model with 40 attributes in K groups, in millions, counted by building the "
         "models (`python benchmarks/paper_sizes.py`). The backbone alone has the number in parentheses. MGMTN includes "
-        "its mask network, and has the same parameters for every K.",
+        "its mask network, and has the same parameters for every K. The forward time is relative to the backbone's.",
     ]
     for backbone, counts in read_table(path, "ResNet50").items():
         groups = list(next(iter(counts["models"].values())))
+        times = counts.get("forward_times")
         rows = [
-            (name, *(f"{by_groups[number] / 1e6:,.2f}" for number in groups))
+            (
+                name,
+                *(f"{by_groups[number] / 1e6:,.2f}" for number in groups),
+                *([f"{times[name]:.2f}"] if times else []),
+            )
             for name, by_groups in counts["models"].items()
         ]
         bare = f"{counts['backbone'] / 1e6:,.2f}"
@@ -59,7 +64,8 @@ def sizes_section(path: str | os.PathLike) -> list[str]:
         shares = ", ".join(
             f"{extra['FAR-AMTN'][number] / extra['private blocks'][number]:.0%} for K = {number}" for number in groups
         )
-        parts.append(markdown_table((f"{backbone} ({bare})", *(f"K = {number}" for number in groups)), rows))
+        header = [f"{backbone} ({bare})", *(f"K = {number}" for number in groups)]
+        parts.append(markdown_table([*header, *(["Forward time, K = 8"] if times else [])], rows))
         parts.append(f"What FAR-AMTN adds to the shared trunk, as a share of what private blocks add: {shares}.")
     return parts
 

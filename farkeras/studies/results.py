@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ class Result:
 
     Attributes:
         trial: The trial.
-        settings: The settings that differ from the defaults, with the last part of each path.
+        settings: All settings that change the results, with the last part of each path. Defaults are listed, too,
+            because a later version may change one.
         validation: Metrics of the best model on the validation split; `groups` has those of each group.
         test: The same on the test data.
         tested_on: Folder (its last part), split, and number of images of the test data.
@@ -111,10 +112,10 @@ def learning_curves(history: list[dict]) -> dict[str, Any]:
     return {"step": [line["step"] for line in lines], "group_loss": smoothed}
 
 
-def changed_settings(config: Config) -> dict[str, Any]:
-    """Returns the settings that differ from the defaults, JSON-ready, with the last part of each path."""
+def settings_of(config: Config) -> dict[str, Any]:
+    """Returns the settings that change the results, JSON-ready, with the last part of each path."""
     values = published(config.to_dict())
-    return {name: values[name] for name in config.changed_from(Config()) if name != "cluster"}
+    return {field.name: values[field.name] for field in fields(Config) if not field.metadata["free"]}
 
 
 def read_results(folder: str | Path) -> dict[str, Result]:
@@ -146,13 +147,14 @@ def check_results(plan: Plan, recipe: Config, results: Mapping[str, Result], fol
         trial = result.trial
         if trial.stage not in plan.stages or trial.arm not in plan.arms or trial.condition not in plan.conditions:
             continue  # an older plan's, which no table shows
-        now = changed_settings(plan.config(recipe, trial))
-        differ = [key for key in sorted({*now, *result.settings}) if now.get(key) != result.settings.get(key)]
+        now = settings_of(plan.config(recipe, trial))
+        # A setting that is newer than the result had no effect on it.
+        differ = [key for key, value in result.settings.items() if now.get(key) != value]
         if differ:
             raise FarkerasError(
-                f"{as_path(folder) / name}.json was measured with `{differ[0]}={result.settings.get(differ[0])}`, and "
-                f"the plan now has `{now.get(differ[0])}` (None is the default). Restore the setting, name another "
-                "folder with `results`, or remove the file to measure the trial again."
+                f"{as_path(folder) / name}.json was measured with `{differ[0]}={result.settings[differ[0]]}`, and the "
+                f"plan now gives `{differ[0]}={now.get(differ[0])}`. Restore the setting, name another folder with "
+                "`results`, or remove the file to measure the trial again."
             )
 
 

@@ -30,7 +30,7 @@ from farkeras.studies.locks import waiting_for
 from farkeras.studies.plan import DataSet, Plan, Trial
 from farkeras.studies.plan_file import read_plan
 from farkeras.studies.queue import work
-from farkeras.studies.results import Result, changed_settings, learning_curves, summary
+from farkeras.studies.results import Result, learning_curves, settings_of, summary
 from farkeras.synthetic.generate import FaceSettings, draw_faces
 from farkeras.training.building import METRICS_FILE, Run
 from farkeras.training.evaluation import evaluate_model
@@ -77,7 +77,7 @@ def run_trial(
         nothing: dict[str, Any] = {"validation": {}, "test": {}, "tested_on": {}, "curves": learning_curves([])}
         sizes: dict[str, Any] = {"parameters": 0, "backbone_parameters": 0, "fusion": None, "forward_time": 0.0}
         rest: dict[str, Any] = {"seconds": 0.0, "images_per_second": 0.0, "made": made_by(), "failed": str(error)}
-        return Result(trial, changed_settings(config), **nothing, **sizes, **rest)
+        return Result(trial, settings_of(config), **nothing, **sizes, **rest)
     validation = evaluate_model(str(run), "validation").evaluation
     tested = evaluate_model(str(run), test.split, data_dir=test.data_dir).evaluation
     backbone = build_backbone(config.backbone, config.image_size, config.backbone_alpha)
@@ -87,7 +87,7 @@ def run_trial(
     seconds = sum(line["steps"] / line["steps_per_second"] for line in lines)
     return Result(
         trial,
-        changed_settings(config),
+        settings_of(config),
         summary(validation),
         summary(tested),
         {"data": Path(tested["run"]["data_dir"]).name, "split": test.split, "images": tested["num_images"]},

@@ -2,7 +2,7 @@
 
 from farkeras.config import Config
 from farkeras.studies.plan_file import read_plan
-from farkeras.studies.results import Result, changed_settings
+from farkeras.studies.results import Result, settings_of
 
 PLAN = """
 [search]
@@ -89,7 +89,7 @@ def made_up(plan, trial, balanced, test=None, losses=(1.0, 0.6, 0.2, 0.2), secon
     tested_on = {"data": "faces", "split": "test", "images": 600}
     return Result(
         trial,
-        changed_settings(plan.config(RECIPE, trial)),
+        settings_of(plan.config(RECIPE, trial)),
         metrics(balanced),
         metrics(balanced if test is None else test),
         tested_on,

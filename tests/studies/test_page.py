@@ -184,6 +184,9 @@ def test_the_table_of_sizes(tmp_path):
     text = "\n".join(paper_tables.sizes_section(path))
     assert "| ResNet50 (23.53) | K = 4 | K = 8 |" in text
     assert "| FAR-AMTN | 26.00 | 28.35 |" in text
+    counts["forward_times"] = {"shared trunk": 1.0, "FAR-AMTN": 1.016, "private blocks": 1.5}
+    path.write_text(json.dumps({"ResNet50": counts}))
+    assert "| FAR-AMTN | 26.00 | 28.35 | 1.02 |" in "\n".join(paper_tables.sizes_section(path))
     assert "as a share of what private blocks add: 20% for K = 4, 15% for K = 8." in text
     with pytest.raises(FarkerasError, match=r"sizes\.json must have the key 'methods'"):
         paper_tables.published_section(path)

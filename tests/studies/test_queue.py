@@ -204,8 +204,10 @@ def test_a_result_with_other_settings_is_an_error(plan, tmp_path):
     result = made_up(plan, Trial("screen", "far", "standard", 0, 1e-3), 0.8)
     results = {result.trial.name: result}
     check_results(plan, RECIPE, results, tmp_path)
+    older = {name: value for name, value in result.settings.items() if name != "loss_factors"}
+    check_results(plan, RECIPE, {result.trial.name: replace(result, settings=older)}, tmp_path)
     changed = small_plan(tmp_path, PLAN.replace("batch_size = 16", "batch_size = 8"))
     with pytest.raises(
-        FarkerasError, match=r"lr0\.001-seed0\.json was measured with `batch_size=16`, and the plan now "
+        FarkerasError, match=r"lr0\.001-seed0\.json was measured with `batch_size=16`, and the plan now g"
     ):
         check_results(changed, RECIPE, results, tmp_path)

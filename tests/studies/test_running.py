@@ -71,7 +71,8 @@ def test_each_trial_has_its_result(studied):
 
 def test_what_a_result_holds(studied, faces_dir):
     folder, _, _, (trunk, far), _ = studied
-    assert "model" not in far.settings  # the default
+    assert far.settings["model"] == "far_amtn"
+    assert "steps_per_loop" not in far.settings  # it has no effect
     assert far.settings["epochs"] == 0.5
     assert far.settings["data_dir"] == faces_dir.name
     assert (trunk.settings["seed"], trunk.settings["model"]) == (5, "shared_trunk")
