@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from farkeras.report.plots import GRID, color_of, percent_ticks, svg_chart
+from farkeras.report.plots import INK, color_of, percent_ticks, svg_chart
 from farkeras.report.summary import percent, readable
 from farkeras.report.training_charts import Chart
 
@@ -46,7 +46,7 @@ def reliability_charts(calibration: Mapping) -> list[Chart]:
 
 def _reliability(curves: Mapping[str, Mapping], description: str) -> Markup:
     def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=GRID, linewidth=1.2)
+        axes.plot([0, 1], [0, 1], color=INK, alpha=0.5, linewidth=1, linestyle=":")
         for number, curve in enumerate(curves.values()):
             axes.plot(
                 curve["predicted"],
@@ -84,7 +84,7 @@ def risk_coverage_chart(curves: Mapping[str, Mapping | None]) -> Chart | None:
         axes.xaxis.set_major_formatter(percent_ticks())
         axes.yaxis.set_major_formatter(percent_ticks())
 
-    title = "Accuracy of the most confident answers"
+    title = "Accuracy of the answers kept"
     note = "All attributes together; at the right end, every answer is kept."
     legend = [(_PLACES[name], color_of(number), False) for number, name in enumerate(known)]
     return Chart(title, note, svg_chart(draw, title), legend)

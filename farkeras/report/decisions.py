@@ -18,7 +18,7 @@ THRESHOLD_HEADER = (
     "Precision",
     "Recall",
 )
-COVERAGE_HEADER = ("Answers kept", "Accuracy at 50 %", "Accuracy", "Lowest confidence")
+COVERAGE_HEADER = ("Kept", "At 50 %", "At thresholds", "Confidence from")
 _COVERAGES = (100, 95, 90, 80, 70, 50)
 
 
@@ -32,7 +32,7 @@ def uncalibrated_note(evaluation: Mapping) -> str:
         )
     return (
         "The model file has no calibration: the probabilities are the model's own, and answers are at 50 %. "
-        "`python -m farkeras.calibrate` adds one."
+        "The command python -m farkeras.calibrate adds one."
     )
 
 
@@ -88,7 +88,10 @@ def threshold_note(evaluation: Mapping) -> str:
     wanted = f" of {percent(fitted['precision'], 0)} %" if fitted["precision"] else ""
     objective = f"{OBJECTIVES[fitted['objective']]}{wanted}"
     split = fitted["fitted_on"]["split"]
-    return f"The thresholds of the calibrated probabilities were chosen for {objective} on the {split} split."
+    return (
+        f"The thresholds of the calibrated probabilities were chosen for {objective} on the {split} split. Figures at "
+        "50 % are those of the model's own probabilities."
+    )
 
 
 def threshold_rows(evaluation: Mapping) -> list[tuple[str, ...]]:
@@ -135,12 +138,13 @@ def coverage_rows(evaluation: Mapping) -> list[tuple[str, ...]]:
 def coverage_note(evaluation: Mapping) -> str:
     """Returns a sentence on what the rows of `coverage_rows` mean."""
     curves = evaluation["risk_coverage"]
-    areas = f"{percent(curves['at_50']['area'])} at 50 %"
+    areas = f"{percent(curves['at_50']['area'])} % at 50 %"
     if own := curves.get("at_thresholds"):
-        areas += f", {percent(own['area'])} at the thresholds"
+        areas += f" and {percent(own['area'])} % at the thresholds"
     return (
-        'If the least confident answers are "unsure", the others are right more often. `--min_confidence` sets the '
-        f"lowest confidence. The area under risk (1 - accuracy) over coverage is {areas}; 0 is best."
+        "If the least confident answers are left open (--min_confidence), the others are right more often. The "
+        "table has the share of answers that are kept, their accuracy, and the confidence from which on they are kept. "
+        f"The area under risk (1 - accuracy) over coverage is {areas}; 0 is best."
     )
 
 
