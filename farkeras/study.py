@@ -41,6 +41,7 @@ def define(flags: Flags) -> None:
     flags.number(
         "images_per_second", 0.0, "Training speed to estimate times with, before a trial is measured. 0: unknown.", 0
     )
+    flags.integer("training_images", 0, "Number of training images, for the same estimate. 0: unknown.", 0)
     flags.settings()
 
 
@@ -98,7 +99,9 @@ def _run(options: Flags, recipe: Config) -> None:
 def _list(study: "Study", options: Flags) -> None:
     from farkeras.studies.queue import DONE, entries, matches
 
-    listed = entries(study.plan, study.recipe, study.results, options.results, options.images_per_second)
+    speed, images = options.images_per_second, options.training_images
+    epoch = images / speed if speed else 0.0
+    listed = entries(study.plan, study.recipe, study.results, options.results, epoch)
     listed = [entry for entry in listed if matches(entry.trial, options.only)]
     table = Table("trial", "state", Column("minutes", justify="right"), box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for entry in listed:
@@ -107,11 +110,14 @@ def _list(study: "Study", options: Flags) -> None:
     console.print(table)
     left = [entry.seconds for entry in listed if entry.state != DONE]
     text = f"{len(listed) - len(left)} of {len(listed)} trials are done."
-    speed = "measured" if study.results else "given"
     if left and None not in left:
-        text += f" The others train for about {sum(filter(None, left)) / 3600:.1f} hours, at the {speed} speed."
+        hours, source = sum(filter(None, left)) / 3600, "measured" if study.results else "given"
+        text += f" The others train for about {hours:.1f} hours, at the {source} speed."
     elif left:
-        text += " Their time is unknown before a first trial is measured; --images_per_second=SPEED estimates it."
+        text += (
+            " Their time is unknown before a first trial is measured; --images_per_second and --training_images "
+            "estimate it."
+        )
     console.print(text, soft_wrap=True)
 
 

@@ -55,7 +55,8 @@ def test_the_list_before_a_trial_is_measured(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
     command.main(options_of("--flagfile=own.flags", "--results=none", "--list"))
     assert "Their time is unknown before a first trial is measured" in capsys.readouterr().out
-    command.main(options_of("--flagfile=own.flags", "--results=none", "--list", "--images_per_second=100"))
+    given = ("--images_per_second=100", "--training_images=1600")
+    command.main(options_of("--flagfile=own.flags", "--results=none", "--list", *given))
     # 1,600 images: 12 trials of 2 epochs and 4 of 4 epochs, 640 s.
     assert "The others train for about 0.2 hours, at the given speed." in capsys.readouterr().out
 
@@ -141,10 +142,18 @@ def test_the_committed_sizes_are_those_of_the_presets():
         assert resnet["FAR-AMTN"][str(number)] == bare + number * 526_464 + 524_289 + heads
 
 
-def test_the_plan_for_celeba(monkeypatch):
+@pytest.mark.parametrize(("data", "epochs"), [("celeba", 20), ("lfwa", 30)])
+def test_the_plan_at_paper_size(data, epochs, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    options = options_of("--flagfile=configs/study_celeba.flags", "--data_dir=celeba")
+    arguments = (f"--flagfile=configs/study_{data}.flags", f"--data_dir={data}", "--images_per_second=300")
+    options = options_of(*arguments, "--list")
     recipe = options.config()
     plan = read_plan(options.plan, recipe)
-    assert not any(data.faces for data in plan.data.values())
-    assert (recipe.backbone, recipe.epochs) == ("ResNet50", 20)
+    assert not any(of.faces for of in plan.data.values())
+    assert (recipe.source, recipe.backbone, recipe.epochs) == (data, "ResNet50", epochs)
+    command.main(options)
+    hours = 12 * epochs * options.training_images / 300 / 3600
+    assert (
+        f"0 of 12 trials are done. The others train for about {hours:.1f} hours, at the given "
+        in capsys.readouterr().out
+    )

@@ -67,13 +67,11 @@ class DataSet(Part):
         data_dir: Folder of the data set; "" is the `data_dir` of the recipe.
         faces: Arguments of `FaceSettings`: the study draws these faces into `data_dir`. Empty: the data set exists.
         split: Split on which models are tested. For faces on which no model is trained, any split may be the test set.
-        training_images: Number of images in the training split, which estimates the time of runs; 0: unknown.
     """
 
     data_dir: str = ""
     faces: dict[str, Any] = field(default_factory=dict)
     split: str = "test"
-    training_images: int = 0
 
 
 @dataclass(frozen=True)

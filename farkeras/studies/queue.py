@@ -99,7 +99,7 @@ def trial_of(
 
 
 def entries(
-    plan: Plan, recipe: Config, results: Mapping[str, Result], folder: str | Path, speed: float = 0.0
+    plan: Plan, recipe: Config, results: Mapping[str, Result], folder: str | Path, epoch_seconds: float = 0.0
 ) -> list[Entry]:
     """Returns the queue in the order in which it is worked through.
 
@@ -108,11 +108,11 @@ def entries(
         recipe: The settings that all trials share.
         results: The results so far.
         folder: Folder of the results, where the locks are.
-        speed: Images per second for the estimates of trials like which nothing has been measured; 0: no estimate.
+        epoch_seconds: Seconds of an epoch, for the estimates before a trial is measured; 0: no estimate.
     """
     listed = []
     for trial in trials_of(plan, recipe, results):
-        seconds = _estimate(plan, recipe, results, trial, speed)
+        seconds = _estimate(plan, recipe, results, trial, epoch_seconds)
         state = READY
         if trial.name in results:
             state, seconds = DONE, results[trial.name].seconds
@@ -124,11 +124,13 @@ def entries(
     return listed
 
 
-def _estimate(plan: Plan, recipe: Config, results: Mapping[str, Result], trial: Trial, speed: float) -> float | None:
+def _estimate(
+    plan: Plan, recipe: Config, results: Mapping[str, Result], trial: Trial, epoch_seconds: float
+) -> float | None:
     """Estimates seconds from the measured seconds per epoch of the trials that are most like this one.
 
     Most alike are those of the same stage, arm and condition, then those of the same stage and arm, the same stage, and
-    any. Without a result, `speed` counts.
+    any. Without a result, `epoch_seconds` counts.
     """
     config = plan.config(recipe, trial)
     epochs = config.epochs + config.frozen_epochs + config.mask_epochs
@@ -145,8 +147,7 @@ def _estimate(plan: Plan, recipe: Config, results: Mapping[str, Result], trial: 
     ):
         if measured:
             return epochs * float(np.mean(measured))
-    images = plan.data[plan.conditions[trial.condition].data].training_images
-    return epochs * images / speed if images and speed else None
+    return epochs * epoch_seconds or None
 
 
 def lock_of(folder: str | Path, trial: Trial) -> Path:

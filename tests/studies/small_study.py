@@ -12,7 +12,7 @@ seeds = [0]
 learning_rates = [1e-3, 2e-3]
 
 [data.faces]
-training_images = 1600
+split = "test"
 
 [conditions.standard]
 data = "faces"

@@ -86,8 +86,8 @@ def test_states_and_times(plan, tmp_path):
 def test_times_before_a_trial_is_measured(plan, tmp_path):
     first = entries(plan, RECIPE, {}, tmp_path)[0]
     assert first.seconds is None
-    first = entries(plan, RECIPE, {}, tmp_path, speed=100.0)[0]
-    assert first.seconds == 2 * 1600 / 100
+    first = entries(plan, RECIPE, {}, tmp_path, epoch_seconds=16.0)[0]
+    assert first.seconds == 2 * 16
 
 
 def worker(plan, log):
