@@ -53,7 +53,8 @@ class Study:
         found = {seed: run.metrics(stage.reads) for seed, run in self.runs(stage, arm, condition).items()}
         if isinstance(name, str):
             return {seed: metrics.get(name) for seed, metrics in found.items()}
-        return {seed: float(np.mean([metrics["attributes"][a] for a in name])) for seed, metrics in found.items()}
+        by_seed = {seed: spread([metrics["attributes"].get(a) for a in name]) for seed, metrics in found.items()}
+        return {seed: mean and mean.mean for seed, mean in by_seed.items()}
 
     def difference(
         self, stage: Stage, pair: tuple[str, str], condition: str, name: str | Attributes

@@ -75,7 +75,7 @@ def digest(study: Study, question: Question) -> str:
 def _draw_differences(
     axes: Axes, found: Sequence[tuple[int, Stage, Difference | None]], names: Sequence[str], stages: Sequence[Stage]
 ) -> None:
-    bottom = len(names) - 1
+    bottom, cut_off = len(names) - 1, ""
     for row, stage, difference in found:
         number = stages.index(stage)
         color, height = COLORS[number % len(COLORS)], bottom - row - 0.2 * (number - (len(stages) - 1) / 2)
@@ -83,6 +83,8 @@ def _draw_differences(
             continue
         if difference.interval:
             low, high = (max(-LIMIT, min(LIMIT, 100 * bound)) for bound in difference.interval)
+            if LIMIT in (-low, high):
+                cut_off = f"\nintervals are cut off at {LIMIT:g} points"
             axes.plot((low, high), (height, height), color=color, linewidth=2.5, solid_capstyle="butt")
         axes.plot(100 * difference.mean, height, MARKERS[number % len(MARKERS)], color=color, markersize=7)
     for number, stage in enumerate(stages):
@@ -90,7 +92,7 @@ def _draw_differences(
     axes.axvline(0, color=INK, linewidth=1.2)
     axes.set_yticks(range(len(names)), list(reversed(names)), fontsize=11)
     axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.set_xlabel("difference of balanced accuracy in points, with 95 % intervals", fontsize=11)
+    axes.set_xlabel(f"difference of balanced accuracy in points, with 95 % intervals{cut_off}", fontsize=11)
     _plain(axes)
     axes.legend(frameon=False, fontsize=11, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
 
@@ -102,6 +104,7 @@ def _draw_steps(axes: Axes, convergence: dict[str, dict[str, float]], names: Seq
         axes.plot(ordered, [row] * len(ordered), "o", color=COLORS[1], markersize=7, alpha=0.7)
     axes.set_yticks(range(len(names)), list(reversed(names)), fontsize=11)
     axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.set_xlim(left=0)
     axes.set_xlabel("step to 90 % of the reference's final gain; a dot is a group", fontsize=11)
     _plain(axes)
 

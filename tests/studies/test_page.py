@@ -115,6 +115,7 @@ def test_a_picture_shows_each_difference_with_its_interval(study):
     question = study.plan.questions["models"]
     drawn = picture(study, question)
     assert "FAR − the trunk" in drawn
+    assert "intervals are cut off at 6 points" in drawn  # -4.85 to +7.85
     assert digest(study, question) in drawn
     fewer = {name: result for name, result in study.results.items() if "far-standard-lr0.002-seed1" not in name}
     assert digest(Study(study.plan, RECIPE, fewer), question) not in drawn
