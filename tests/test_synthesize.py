@@ -17,6 +17,7 @@ from farkeras.data.sources.celeba import CelebA
 from farkeras.data.sources.lfwa import LFWA
 from farkeras.data.sources.opening import open_source
 from farkeras.data.sources.source import filled_splits
+from farkeras.data.subgroups import find_subgroups, find_table
 from farkeras.errors import FarkerasError
 from farkeras.synthetic import generate as generation
 from farkeras.synthetic import sheet
@@ -24,6 +25,7 @@ from farkeras.synthetic.celeba import file_name, partition
 from farkeras.synthetic.drawing import STYLES
 from farkeras.synthetic.generate import FaceSettings, draw_faces
 from farkeras.synthetic.lfwa import portraits
+from farkeras.synthetic.palette import skin, tone_class
 from farkeras.synthetic.sheet import check_contact_sheet, write_contact_sheet
 
 
@@ -166,7 +168,7 @@ def test_the_held_out_style_has_the_same_lists_and_other_images(faces, held_out)
     standard, other = _contents(faces), _contents(held_out)
     assert set(standard) == set(other)
     for name, content in standard.items():
-        assert (content == other[name]) == name.endswith(".txt"), name
+        assert (content == other[name]) == name.endswith((".txt", ".csv")), name
 
 
 @pytest.mark.parametrize("layout", generation.LAYOUTS)
@@ -235,6 +237,50 @@ def test_border_and_file_size_tell_nothing(style, request):
         for name, score in zip(CELEBA_ATTRIBUTES, score_folds(seen, labels), strict=True):
             if name != "Blurry" and np.isfinite(score.value):  # blur is the whole image's
                 assert score.value < 0.58 + 3 * score.error, f"{name} from {features}"
+
+
+@pytest.mark.parametrize(("set_of", "layout", "first"), [
+    ("faces", "celeba", "000001.jpg"), ("people", "lfwa", "Drawn_Person_000001/Drawn_Person_000001_0001.jpg")
+])  # fmt: skip
+def test_the_skin_tones_are_in_a_table_of_subgroups(set_of, layout, first, request):
+    folder = request.getfixturevalue(set_of)
+    header, *rows = (folder / "subgroups.csv").read_text().splitlines()
+    assert (header, rows[0].split(",")[0]) == ("image,skin", first)
+    source = open_source(layout, str(folder))
+    brightness = {"light": [], "medium": [], "dark": []}
+    for split, examples in filled_splits(source).items():
+        tones = find_table("", folder, examples.paths).column("skin").tolist()
+        if split == "train":
+            assert find_subgroups(["auto"], source, split, examples, find_table("", folder, examples.paths)).keys() == {
+                *("Male", "Young", "skin")
+            }
+        for path, tone in zip(examples.paths, tones, strict=True):
+            with Image.open(path) as image:
+                size = np.array(image.size)
+                cheek = image.crop((*(size * (0.4, 0.6)).astype(int), *(size * (0.45, 0.65)).astype(int)))
+                brightness[tone].append(np.asarray(cheek.convert("L")).mean())
+    means = {tone: np.mean(values) for tone, values in brightness.items()}
+    assert means["light"] > means["medium"] + 15 > means["dark"] + 30
+    if set_of == "people":
+        tone_of = [(row.split("/")[0], row.split(",")[1]) for row in rows]
+        assert len(set(tone_of)) == len({person for person, _ in tone_of})  # a person keeps the tone
+
+
+def test_an_older_set_gets_its_skin_tones_and_keeps_all_other_bytes(tmp_path, monkeypatch):
+    draw_faces(FaceSettings(6, seed=2), tmp_path / "faces")
+    complete = _contents(tmp_path / "faces")
+    (tmp_path / "faces" / "subgroups.csv").unlink()
+    monkeypatch.setattr(generation.LAYOUTS["celeba"], "write_face", None)  # nothing is drawn again
+    assert not draw_faces(FaceSettings(6, seed=2), tmp_path / "faces")
+    assert _contents(tmp_path / "faces") == complete
+
+
+def test_the_classes_of_skin_tones():
+    random = np.random.default_rng(0)
+    tones = [tone_class(skin(random, pale=random.random() < 0.043)[1]) for _ in range(4000)]
+    shares = [tones.count(name) / 4000 for name in ("light", "medium", "dark")]
+    np.testing.assert_allclose(shares, (0.54, 0.24, 0.22), atol=0.02)
+    assert skin(random, pale=True)[1] == 0
 
 
 def test_a_complete_set_is_left_alone(faces):

@@ -9,6 +9,7 @@ from farkeras.attributes import CELEBA_ATTRIBUTES
 from farkeras.synthetic.drawing import draw
 from farkeras.synthetic.files import noisy_labels, write_jpeg
 from farkeras.synthetic.frequencies import sample_attributes, shown
+from farkeras.synthetic.parameters import FaceParameters
 from farkeras.synthetic.traits import sample_parameters
 
 IMAGES = "img_align_celeba"
@@ -30,6 +31,14 @@ def portraits(seed: int, count: int) -> range:
     return range(count)
 
 
+def sample_face(seed: int, world: str, index: int) -> tuple[dict[str, bool], FaceParameters]:
+    """Samples the attributes and the parameters of the face in an image."""
+    rng = np.random.default_rng([seed, index])
+    attributes = sample_attributes(rng, world=world)
+    drawn = shown(attributes, np.random.default_rng([seed, index, 4]), world)
+    return attributes, sample_parameters(drawn, rng)
+
+
 def write_face(folder: Path, seed: int, label_noise: float, style: str, world: str, index: int) -> Row:
     """Draws and writes one image; its pixels and its row depend on the arguments only.
 
@@ -44,10 +53,8 @@ def write_face(folder: Path, seed: int, label_noise: float, style: str, world: s
     Returns:
         The image's entries in the text files.
     """
-    rng = np.random.default_rng([seed, index])
-    attributes = sample_attributes(rng, world=world)
-    drawn = shown(attributes, np.random.default_rng([seed, index, 4]), world)
-    image, landmarks = draw(sample_parameters(drawn, rng), style)
+    attributes, face = sample_face(seed, world, index)
+    image, landmarks = draw(face, style)
     file_rng = np.random.default_rng([seed, index, 1])
     write_jpeg(folder / IMAGES / file_name(index), image, file_rng, style)
     labels = [1 if label else -1 for label in noisy_labels(attributes, label_noise, file_rng)]

@@ -2,20 +2,26 @@
 
 import json
 import multiprocessing
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from farkeras.data.procedural import SETTINGS_FILE
+from farkeras.data.subgroups import SUBGROUP_FILE
 from farkeras.errors import FarkerasError
-from farkeras.files import as_path, writing, written_aside
+from farkeras.files import as_path, write_text, writing, written_aside
 from farkeras.synthetic import celeba, lfwa
 from farkeras.synthetic.drawing import check_style
 from farkeras.synthetic.frequencies import check_world
+from farkeras.synthetic.palette import tone_class
 
 LAYOUTS = {"celeba": celeba, "lfwa": lfwa}
-"""Data set -> the module that writes its format, with `portraits`, `test_split`, `write_face` and `write_lists`."""
+"""Data set -> the module that writes its file format.
+
+It has `portraits`, `test_split`, `file_name`, `sample_face`, `write_face` and `write_lists`.
+"""
 
 PARTS = ("all", "test")
 """Which faces of a set are drawn: all of them, or those of the test split."""
@@ -107,6 +113,8 @@ def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1)
         )
     with writing(output, instead="output"):
         if _holds(output, settings):
+            if not (output / SUBGROUP_FILE).exists():
+                write_text(output / SUBGROUP_FILE, _skin_tones(settings, portraits))
             return False
     with writing(output, instead="output"), written_aside(output) as making:
         making.mkdir(parents=True)
@@ -119,8 +127,19 @@ def draw_faces(settings: FaceSettings, output: str | Path, num_workers: int = 1)
             with ProcessPoolExecutor(min(num_workers, count), mp_context=context) as pool:
                 rows = list(pool.map(draw, portraits, chunksize=min(64, -(-count // num_workers))))
         layout.write_lists(making, settings.num_images, portraits, rows)
+        (making / SUBGROUP_FILE).write_text(_skin_tones(settings, portraits), encoding="ascii", newline="\n")
         (making / SETTINGS_FILE).write_text(json.dumps(settings.stored(), indent=2) + "\n")
     return True
+
+
+def _skin_tones(settings: FaceSettings, portraits: Sequence) -> str:
+    """Returns the content of `subgroups.csv`, which follows from the seed, so that older sets can get it, too."""
+    layout = LAYOUTS[settings.layout]
+    lines = ["image,skin"]
+    for portrait in portraits:
+        _, face = layout.sample_face(settings.seed, settings.world, portrait)
+        lines.append(f"{layout.file_name(portrait)},{tone_class(face.skin.tone)}")
+    return "\n".join(lines) + "\n"
 
 
 def _holds(output: Path, settings: FaceSettings) -> bool:

@@ -11,6 +11,7 @@ from farkeras.synthetic.drawing import draw
 from farkeras.synthetic.files import noisy_labels, write_jpeg
 from farkeras.synthetic.frequencies import sample_attributes, shown
 from farkeras.synthetic.matlab_files import write_matlab
+from farkeras.synthetic.parameters import FaceParameters
 from farkeras.synthetic.traits import sample_parameters
 
 IMAGES = "lfw"
@@ -54,6 +55,21 @@ def portraits(seed: int, count: int) -> list[Portrait]:
     return result[:count]
 
 
+def file_name(portrait: Portrait) -> str:
+    """Returns the path of an image in the folder of images."""
+    return portrait.file
+
+
+def sample_face(seed: int, world: str, portrait: Portrait) -> tuple[dict[str, bool], FaceParameters]:
+    """Samples the attributes and the parameters of the face in an image."""
+    rng = np.random.default_rng([seed, portrait.serial])
+    person_rng = np.random.default_rng([seed, portrait.person, 2])
+    attributes = sample_attributes(rng, person_rng, world)
+    drawn = shown(attributes, np.random.default_rng([seed, portrait.serial, 4]), world)
+    person, moment = sample_parameters(drawn, person_rng), sample_parameters(drawn, rng)
+    return attributes, moment._replace(**{part: getattr(person, part) for part in _LASTING_PARTS})
+
+
 def write_face(folder: Path, seed: int, label_noise: float, style: str, world: str, portrait: Portrait) -> list[bool]:
     """Draws and writes one image; its pixels and labels depend on the arguments only.
 
@@ -68,12 +84,7 @@ def write_face(folder: Path, seed: int, label_noise: float, style: str, world: s
     Returns:
         The 40 labels in order.
     """
-    rng = np.random.default_rng([seed, portrait.serial])
-    person_rng = np.random.default_rng([seed, portrait.person, 2])
-    attributes = sample_attributes(rng, person_rng, world)
-    drawn = shown(attributes, np.random.default_rng([seed, portrait.serial, 4]), world)
-    person, moment = sample_parameters(drawn, person_rng), sample_parameters(drawn, rng)
-    face = moment._replace(**{part: getattr(person, part) for part in _LASTING_PARTS})
+    attributes, face = sample_face(seed, world, portrait)
     image, _ = draw(face, style)
     image = image[np.ix_(_widened(len(image), *_ROWS), _widened(image.shape[1], *_COLUMNS))]
     file_rng = np.random.default_rng([seed, portrait.serial, 1])

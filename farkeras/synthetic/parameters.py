@@ -79,9 +79,10 @@ class Head(NamedTuple):
 
 
 class Skin(NamedTuple):
-    """Colour of the skin and amounts of its features; `blemishes` is a number of spots."""
+    """Colour of the skin, its tone from 0 (light) to 1 (dark), and amounts of its features; `blemishes` are spots."""
 
     colour: Colour
+    tone: float
     wrinkles: float
     bags: float
     rosy: float

@@ -57,9 +57,10 @@ def _head(t: _Traits) -> drawn.Head:
     )
 
 
-def _skin(t: _Traits, colour: Colour) -> drawn.Skin:
+def _skin(t: _Traits, colour: Colour, tone: float) -> drawn.Skin:
     return drawn.Skin(
         colour=colour,
+        tone=tone,
         wrinkles=t.by("Young", (0, 0.0), (0.75, 1.0)),
         bags=t.by("Bags_Under_Eyes", (0.75, 1), (0, 0.08)),
         rosy=t.by("Rosy_Cheeks", (0.7, 1), (0, 0.06)),
@@ -165,7 +166,7 @@ def sample_parameters(attributes: Mapping[str, bool], rng: np.random.Generator) 
     scene_rng, face_rng = (np.random.default_rng(s) for s in rng.integers(2**63, size=2))
     pose, light, backdrop, camera = sample_scene(scene_rng, attributes["Blurry"])
     t = _Traits(attributes, face_rng)
-    skin = palette.skin(face_rng, attributes["Pale_Skin"])
+    skin, tone = palette.skin(face_rng, attributes["Pale_Skin"])
     colour = palette.hair(face_rng, next((n for n in _HAIR_COLOURS if attributes[n]), None))
     hat = drawn.Hat(
         ("beanie", "cap", "brim")[face_rng.integers(3)],
@@ -181,7 +182,7 @@ def sample_parameters(attributes: Mapping[str, bool], rng: np.random.Generator) 
         backdrop=backdrop,
         camera=camera,
         head=_head(t),
-        skin=_skin(t, skin),
+        skin=_skin(t, skin, tone),
         eyes=_eyes(t),
         brows=_brows(t),
         nose=drawn.Nose(
