@@ -63,10 +63,20 @@ CELEBA_PERCENT_POSITIVE: dict[str, float] = {
 CELEBA_ATTRIBUTES: tuple[str, ...] = tuple(CELEBA_PERCENT_POSITIVE)
 """The 40 attribute names in CelebA's official order. Models of these attributes have their outputs in this order."""
 
-SUBJECTIVE_ATTRIBUTES: tuple[str, ...] = tuple(
-    "Attractive Big_Lips Big_Nose Chubby High_Cheekbones Narrow_Eyes Oval_Face Pointy_Nose Young".split()
-)
-"""Attributes that depend on judgement more than on observation (our selection; see arXiv 2210.07356)."""
+SUBJECTIVE_REASONS: dict[str, str] = {
+    "Attractive": "taste decides, not the face",
+    "Big_Lips": "nobody says from which size on lips are big",
+    "Big_Nose": "nobody says from which size on a nose is big",
+    "Chubby": "nobody says from which weight on a face is chubby",
+    "High_Cheekbones": "smiling and light change it",
+    "Narrow_Eyes": "expression changes it, and ancestry is easily mistaken for it",
+    "Oval_Face": "nobody says from which shape on a face is oval",
+    "Pointy_Nose": "nobody says from which shape on a nose is pointy, and the view changes it",
+    "Young": "it is a guess of the age from the looks",
+}
+"""Attributes that depend on judgement more than on observation, with a reason (our selection; see arXiv 2210.07356)."""
+
+SUBJECTIVE_ATTRIBUTES: tuple[str, ...] = tuple(SUBJECTIVE_REASONS)
 
 GROUPINGS: dict[str, dict[str, tuple[str, ...]]] = {
     name: {group: tuple(members.split()) for group, members in groups.items()}
@@ -118,6 +128,12 @@ def check_name(what: str, name: str) -> None:
             f"{what} {name!r} has the control character {wrong[0]!r}; expected a name without control characters. "
             "Rename it."
         )
+
+
+def with_subjective(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns distinct names of attributes, with the names of the subjective set in place of `subjective`."""
+    listed = [(SUBJECTIVE_ATTRIBUTES if name == "subjective" else (name,)) for name in names]
+    return tuple(dict.fromkeys(name for part in listed for name in part))
 
 
 def region_of(group: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from farkeras.attributes import GROUPINGS, SUBJECTIVE_ATTRIBUTES
+from farkeras.attributes import GROUPINGS, with_subjective
 from farkeras.config_rules import check_names, check_together, checked_value
 from farkeras.settings import setting
 
@@ -298,10 +298,7 @@ class Config:
     @property
     def excluded(self) -> tuple[str, ...]:
         """The attributes that are not trained, with the names of the subjective set in place of `subjective`."""
-        names: list[str] = []
-        for name in self.exclude_attributes:
-            names += SUBJECTIVE_ATTRIBUTES if name == "subjective" else (name,)
-        return tuple(dict.fromkeys(names))
+        return with_subjective(self.exclude_attributes)
 
     def paths(self) -> dict[str, str]:
         """Returns the files and folders that settings name, by the name of the setting."""

@@ -1,7 +1,8 @@
 """Evaluates a trained model: `python -m farkeras.evaluate --workdir=runs/demo`.
 
-The command writes `evaluation.json`, `evaluation.md` and the page `report.html` to the workdir. Results on another data
-set need their own folder: `--workdir=runs/celeba --source=lfwa --data_dir=LFWA --output=runs/celeba/on_lfwa`.
+The command writes `evaluation.json`, `evaluation.md`, `model_card.md` and the page `report.html` to the workdir.
+Results on another data set need their own folder: `--workdir=runs/celeba --source=lfwa --data_dir=LFWA
+--output=runs/celeba/on_lfwa`.
 """
 
 from pathlib import Path
@@ -17,11 +18,13 @@ from farkeras.cli.run import run_command
 from farkeras.data.keypoints import annotate_command
 from farkeras.data.sources.splits import SPLITS
 from farkeras.data.sources.table import SETTINGS
+from farkeras.data.subgroups import AUTO
 from farkeras.decisions import CALIBRATE
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import without_native_logs
 from farkeras.report.consistency import consistency_notes, contradiction_rows
 from farkeras.report.decisions import threshold_note, uncalibrated_note
+from farkeras.report.subgroups import gap_lines, subgroup_headline
 from farkeras.report.summary import COLUMNS, PROCEDURAL, headline, mask_iou_rows, percent, readable
 
 _SETTINGS = (*SETTINGS, "keypoints_dir")  # how to read a table, and the folder of the keypoints
@@ -37,6 +40,23 @@ def define(flags: Flags) -> None:
     flags.integer("batch_size", 64, "Images per batch, over all GPUs.", 1)
     flags.path("gallery", "PNG file to write, with the first 12 faces and their predictions. Empty: none.")
     flags.path("consistency_rules", "TOML file of rules in addition to those that farkeras has. Empty: none.")
+    flags.texts(
+        "subgroups",
+        (AUTO,),
+        "Attributes of the data set or columns of a table by which the images are divided into subgroups, such as "
+        "Male,Young,skin. auto: Male, Young and the columns of subgroups.csv. none: no subgroups.",
+    )
+    flags.path(
+        "subgroup_table",
+        "CSV or Parquet file with a column image and further columns for --subgroups; its column person names the "
+        "people. Empty: subgroups.csv in the data set's folder, if there is one.",
+    )
+    flags.texts(
+        "leave_out",
+        (),
+        "Attributes of the model that the figures leave out; subjective stands for the subjective set. Empty: none.",
+    )
+    flags.text("data_licence", "", "Licence of your own data in words, for the model card. Empty: not stated.")
     flags.settings(_SETTINGS)  # the defaults are the settings of the training
     flags.choice("calibrate", "auto", CALIBRATE, CALIBRATE_HELP)
     flags.path(
@@ -45,7 +65,7 @@ def define(flags: Flags) -> None:
 
 
 def main(options: Flags) -> None:
-    """Evaluates, writes the three files and prints the headline."""
+    """Evaluates, writes the four files and prints the headline."""
     if bool(options.workdir) == bool(options.model):
         raise FarkerasError("Give either --workdir=FOLDER or --model=FILE.keras.")
     with without_native_logs():  # imports TensorFlow, after the check of the flags
@@ -66,6 +86,10 @@ def main(options: Flags) -> None:
             options.given(_SETTINGS),
             options.consistency_rules,
             options.calibrate,
+            options.subgroups,
+            options.subgroup_table,
+            options.leave_out,
+            options.data_licence,
         )
     report = results_folder(path, options.output) / REPORT_FILE
     _show(console, evaluated.evaluation, evaluated.undecodable, report)
@@ -92,6 +116,10 @@ def _show(console: Console, evaluation: dict, undecodable: list[str], report: Pa
         console.print(f"At the attributes' own thresholds instead of 50 %: {figures}. {threshold_note(evaluation)}")
     if rows := mask_iou_rows(evaluation):
         console.print("Mask IoU: " + ", ".join(f"{region} {iou}" for region, iou in rows))
+    if subgroups := evaluation.get("subgroups"):
+        console.print(subgroup_headline(subgroups))
+        for line in gap_lines(subgroups):
+            console.print(f"  {line}")
     if not run.get("masks_annotated", True):
         remedy = annotate_command(run["data_dir"], run["source"])
         console.print(

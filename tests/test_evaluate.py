@@ -1,4 +1,4 @@
-"""The command from a model file and a data folder to its three files and its words on the screen."""
+"""The command from a model file and a data folder to its four files and its words on the screen."""
 
 import json
 
@@ -36,6 +36,9 @@ class Source:
     def split(self, name):
         assert name == "validation"
         return Examples(self.attributes, self.paths, self.labels)
+
+    def column(self, name, split):
+        return None
 
 
 @pytest.fixture
@@ -95,7 +98,9 @@ def test_a_model_file_goes_with_other_folders(workdir, data, tmp_path, capsys):
     model = (workdir / "model.keras").rename(tmp_path / "bare.keras")
     output = tmp_path / "results"
     run(f"--model={model}", "--split=validation", f"--output={output}", f"--data_dir={data}")
-    assert {file.name for file in output.iterdir()} == {"evaluation.json", "evaluation.md", "report.html"}
+    assert {file.name for file in output.iterdir()} == {
+        *("evaluation.json", "evaluation.md", "model_card.md", "report.html")
+    }
     assert "<h2>Training</h2>" not in (output / "report.html").read_text()
     assert "say nothing about CelebA" in capsys.readouterr().out
 
@@ -114,6 +119,64 @@ def test_rules_of_ones_own(workdir, tmp_path, capsys):
     rules.write_text("[[rule]]")
     with pytest.raises(FarkerasError, match="rule 1 must have one of the forms"):
         run(f"--workdir={workdir}", "--split=validation", f"--consistency_rules={rules}")
+
+
+def test_subgroups_of_an_attribute_that_the_model_lacks(workdir, data, capsys, monkeypatch):
+    """200 images: half are men, and every second image is bright and smiles, but those of women are not labelled so."""
+    many = Source(data, 200)
+    many.labels[:, 1] = np.arange(200) < 100
+    many.labels[100:, 0] = 1 - many.labels[100:, 0]
+    monkeypatch.setattr(sources, "open_source", lambda *_: many)
+    run(f"--workdir={workdir}", "--split=validation", "--subgroups=Male")
+    result = json.loads((workdir / "evaluation.json").read_text())["subgroups"]
+    accuracy = [group["attributes"]["Smiling"]["accuracy"] for group in result["names"]["Male"]["subgroups"].values()]
+    assert accuracy == [1, 0]
+    assert (result["num_gaps"], result["num_clear"], result["resampled"]) == (4, 4, "images")
+    screen = " ".join(capsys.readouterr().out.split())
+    assert "Subgroups by Male: 4 of 4 gaps are clear" in screen
+    assert "Smiling, accuracy: 100.0 points more for Male than for not Male" in screen
+    for file in ("evaluation.md", "report.html", "model_card.md"):
+        text = (workdir / file).read_text()
+        assert "so that all intervals hold at the same time: 4 of 4 gaps are clear." in text
+        assert "Male above not Male" in text
+
+
+def test_a_table_names_subgroups_and_people(workdir, data, monkeypatch):
+    many = Source(data, 120)
+    monkeypatch.setattr(sources, "open_source", lambda *_: many)
+    rows = [f"{i}.png,{'north' if i < 60 else 'south'},{i // 4}" for i in range(120)]
+    (data / "more.csv").write_text("\n".join(["image,region,person", *rows]))
+    (data / "5.png").write_bytes(b"broken")
+    run(f"--workdir={workdir}", "--split=validation", "--subgroups=region", f"--subgroup_table={data / 'more.csv'}")
+    result = json.loads((workdir / "evaluation.json").read_text())["subgroups"]
+    assert (result["resampled"], result["num_people"]) == ("people", 30)
+    region = result["names"]["region"]
+    assert region["origin"] == "more.csv"
+    assert [group["num_images"] for group in region["subgroups"].values()] == [59, 60]
+    run(f"--workdir={workdir}", "--split=validation", "--subgroups=none")
+    assert "subgroups" not in json.loads((workdir / "evaluation.json").read_text())
+
+
+def test_a_wrong_name_of_subgroups_is_named_before_the_model_runs(workdir, data, monkeypatch):
+    monkeypatch.setattr("farkeras.training.evaluation.predict_examples", None)
+    with pytest.raises(FarkerasError, match="`subgroups`: 'Wealth' is unknown; expected an attribute of the data set"):
+        run(f"--workdir={workdir}", "--split=validation", "--subgroups=Wealth")
+
+
+def test_attributes_that_are_left_out(workdir, data, tmp_path):
+    run(f"--workdir={workdir}", "--split=validation", "--leave_out=Eyeglasses", f"--gallery={tmp_path / 'faces.png'}")
+    result = json.loads((workdir / "evaluation.json").read_text())
+    assert (list(result["attributes"]), list(result["groups"])) == (["Smiling"], ["Mouth"])
+    assert result["run"]["left_out"] == ["Eyeglasses"]
+    assert result["mean_accuracy"] == 1.0
+    assert "Eyeglasses are left out" in (workdir / "evaluation.md").read_text()
+    assert "left out: Eyeglasses" in (workdir / "report.html").read_text()
+    with pytest.raises(
+        FarkerasError, match=r"`leave_out`: Cannot exclude unknown attributes: Hat\. Known: Eyeglasses, Sm"
+    ):
+        run(f"--workdir={workdir}", "--split=validation", "--leave_out=Hat")
+    run(f"--workdir={workdir}", "--split=validation", "--leave_out=subjective")  # the model has none of them
+    assert json.loads((workdir / "evaluation.json").read_text())["run"]["left_out"] == []
 
 
 def test_data_without_one_of_the_attributes(workdir, data, monkeypatch):

@@ -4,18 +4,32 @@ import base64
 import functools
 import json
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from farkeras.attributes import REGIONS
 from farkeras.config import published
 from farkeras.files import write_text
 from farkeras.metrics.history import ended_early
 from farkeras.report import decisions
+from farkeras.report.card_sections import Section
 from farkeras.report.consistency import CONTRADICTION_COLUMNS, consistency_notes, contradiction_rows
 from farkeras.report.decision_charts import reliability_charts, risk_coverage_chart
+from farkeras.report.subgroups import (
+    MEAN_HEADER,
+    RATE_NAMES,
+    gap_cells,
+    mean_rows,
+    rate_rows,
+    shown_gaps,
+    small_note,
+    subgroup_note,
+)
 from farkeras.report.summary import (
     COLUMNS,
     PROCEDURAL,
@@ -29,6 +43,12 @@ from farkeras.report.summary import (
     readable,
 )
 from farkeras.report.training_charts import training_charts
+
+
+def _with_code(text: str) -> Markup:
+    """Returns a sentence as HTML, with what stands in backticks as code."""
+    return Markup(re.sub("`(.*?)`", r"<code>\1</code>", escape(text)))
+
 
 _TEMPLATES = Environment(
     loader=PackageLoader("farkeras.report"),
@@ -45,6 +65,7 @@ _TEMPLATES.globals |= {
     "COVERAGE_HEADER": decisions.COVERAGE_HEADER,
     "THRESHOLD_HEADER": decisions.THRESHOLD_HEADER,
 }
+_TEMPLATES.globals |= {"MEAN_HEADER": MEAN_HEADER, "RATE_NAMES": [name.capitalize() for name in RATE_NAMES.values()]}
 _TEMPLATES.filters |= {
     "calibration_notes": decisions.calibration_notes,
     "calibration_rows": decisions.calibration_rows,
@@ -61,6 +82,10 @@ _TEMPLATES.filters |= {
     "percent": percent,
     "readable": readable,
     "thousands": "{:,}".format,
+    "with_code": _with_code,
+}
+_TEMPLATES.filters |= {
+    each.__name__: each for each in (gap_cells, mean_rows, rate_rows, shown_gaps, small_note, subgroup_note)
 }
 
 
@@ -75,6 +100,7 @@ def write_report(
     path: str | Path,
     settings: dict | None = None,
     overlays: bytes | None = None,
+    card: Sequence[Section] = (),
 ) -> None:
     """Writes the report page; an existing file is replaced once the new one is complete.
 
@@ -88,11 +114,18 @@ def write_report(
         path: The HTML file to write.
         settings: Settings of the training run, name -> JSON value.
         overlays: The picture of `farkeras.report.overlay.overlay_strip`, for a model with masks.
+        card: The sections of the model card, see `farkeras.report.model_card.card_sections`; () for none.
     """
-    write_text(path, html_report(evaluation, history, settings or {}, overlays))
+    write_text(path, html_report(evaluation, history, settings or {}, overlays, card))
 
 
-def html_report(evaluation: dict, history: list[dict], settings: dict, overlays: bytes | None = None) -> str:
+def html_report(
+    evaluation: dict,
+    history: list[dict],
+    settings: dict,
+    overlays: bytes | None = None,
+    card: Sequence[Section] = (),
+) -> str:
     """Returns the report page as text; see `write_report` for the arguments."""
     known = [values for values in evaluation["attributes"].values() if values["num_known"]]
     lowest = min((min(values["accuracy_ci95"][0], values["majority_accuracy"]) for values in known), default=0.0)
@@ -113,4 +146,5 @@ def html_report(evaluation: dict, history: list[dict], settings: dict, overlays:
         ended_early=ended_early(history),
         data=Path(evaluation["run"]["data_dir"]).name,
         settings=published(settings),
+        card=card,
     )

@@ -109,11 +109,13 @@ def markdown_report(evaluation: dict, sections: Sequence[str] = ()) -> str:
         (name, *metric_cells(values), percent(values["positive_rate"], 1))
         for name, values in evaluation["attributes"].items()
     ]
+    left_out = f"{', '.join(run['left_out'])} are left out. " if run.get("left_out") else ""
     parts = [
         f"# Evaluation of `{run['model']}`",
         f"> **{PROCEDURAL}.**" if run["procedural"] else "",
         f"{evaluation['num_images']:,} images, split `{run['split']}` of `{Path(run['data_dir']).name}` "
-        f"({run['source']}). All metrics are in percent; {UNDEFINED} marks a metric that the labels do not define.",
+        f"({run['source']}). {left_out}All metrics are in percent; {UNDEFINED} marks a metric that the labels do not "
+        "define.",
         markdown_table(("Metric", "Percent", "Remark"), headline(evaluation)),
         "## Groups",
         markdown_table(("Group", "Attributes", *COLUMNS.values()), groups),

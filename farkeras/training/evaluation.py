@@ -2,17 +2,20 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
+from farkeras.attributes import Grouping, with_subjective
 from farkeras.consistency.answers import Consistency
 from farkeras.data.keypoints import load_keypoints, store_of
 from farkeras.data.procedural import is_procedural
 from farkeras.data.reading import image_reader
-from farkeras.data.sources.opening import open_split
+from farkeras.data.sources.opening import open_split, open_trained_source
+from farkeras.data.subgroups import AUTO, find_subgroups, find_table
 from farkeras.errors import FarkerasError
 from farkeras.files import as_path, write_text, writing
 from farkeras.inference.forward import predict_examples
@@ -21,12 +24,16 @@ from farkeras.metrics.consistency_metrics import evaluate_consistency
 from farkeras.metrics.decision_metrics import calibrated, evaluate_decisions
 from farkeras.metrics.evaluation_file import EVALUATION_FILE, check_same_data
 from farkeras.metrics.history import read_history
+from farkeras.metrics.subgroups import evaluate_subgroups
 from farkeras.models.model_file import ModelMetadata, load_model, read_metadata
 from farkeras.progress import Progress
+from farkeras.report.card_sections import card_sections
 from farkeras.report.decisions import markdown_sections
 from farkeras.report.gallery import write_gallery
+from farkeras.report.model_card import MODEL_CARD_FILE, model_card
 from farkeras.report.overlay import overlay_strip
 from farkeras.report.page import write_report
+from farkeras.report.subgroups import markdown_subgroups
 from farkeras.report.summary import markdown_report
 from farkeras.training.calibration import described
 from farkeras.training.devices import make_strategy
@@ -70,14 +77,19 @@ def evaluate_run(
     settings: Mapping[str, Any] | None = None,
     consistency_rules: str | os.PathLike = "",
     calibrate: str = "auto",
+    subgroups: Sequence[str] = (AUTO,),
+    subgroup_table: str | os.PathLike = "",
+    leave_out: Sequence[str] = (),
+    data_licence: str = "",
 ) -> EvaluatedModel:
-    """Evaluates a trained model and writes `evaluation.json`, `evaluation.md` and the page `report.html`.
+    """Evaluates a trained model and writes `evaluation.json`, `evaluation.md`, `model_card.md` and `report.html`.
 
     Args:
         path: Workdir of a run, or a `.keras` file.
         split: See `evaluate_model`, as for the other arguments that are not listed here.
-        output: Folder of the three files. By default the folder of the model; required for other data than those of
+        output: Folder of the four files. By default the folder of the model; required for other data than those of
             the training.
+        data_licence: Licence of the user's own data in words, for the model card; "" for not stated.
 
     Returns:
         See `evaluate_model`.
@@ -94,15 +106,28 @@ def evaluate_run(
                 raise
     output = results_folder(path, output)
     evaluated = evaluate_model(
-        path, split, batch_size, source, data_dir, gallery, progress, settings, consistency_rules, calibrate
+        path,
+        split,
+        batch_size,
+        source,
+        data_dir,
+        gallery,
+        progress,
+        settings,
+        consistency_rules,
+        calibrate,
+        subgroups,
+        subgroup_table,
+        leave_out,
     )
+    card = card_sections(evaluated.evaluation, metadata, data_licence)
     history, config = read_history(folder / "metrics.jsonl"), metadata.config
     with writing(f"the results to {output}", instead="output"):
         write_text(output / EVALUATION_FILE, json.dumps(evaluated.evaluation, indent=1, allow_nan=False) + "\n")
-        write_text(
-            output / "evaluation.md", markdown_report(evaluated.evaluation, markdown_sections(evaluated.evaluation))
-        )
-        write_report(evaluated.evaluation, history, output / REPORT_FILE, config, evaluated.overlays)
+        sections = [*markdown_sections(evaluated.evaluation), *markdown_subgroups(evaluated.evaluation)]
+        write_text(output / "evaluation.md", markdown_report(evaluated.evaluation, sections))
+        write_text(output / MODEL_CARD_FILE, model_card(evaluated.evaluation, metadata, data_licence))
+        write_report(evaluated.evaluation, history, output / REPORT_FILE, config, evaluated.overlays, card)
     return evaluated
 
 
@@ -136,6 +161,9 @@ def evaluate_model(
     settings: Mapping[str, Any] | None = None,
     consistency_rules: str | os.PathLike = "",
     calibrate: str = "auto",
+    subgroups: Sequence[str] = (AUTO,),
+    subgroup_table: str | os.PathLike = "",
+    leave_out: Sequence[str] = (),
 ) -> EvaluatedModel:
     """Evaluates a trained model on a split of a data set.
 
@@ -155,6 +183,12 @@ def evaluate_model(
         consistency_rules: File of rules in addition to those of the package, see `farkeras.Consistency`.
         calibrate: "auto": measure the calibrated probabilities, and the thresholds in the model file next to 50 %.
             "none": measure the model's own probabilities at 50 %, as for a file without calibration.
+        subgroups: Attributes of the data set, columns of `subgroup_table` or further columns of the user's own table by
+            which the images are divided, see `evaluate_subgroups`. `("auto",)` stands for Male and Young, where the
+            data set has them, and for every column of `subgroups.csv`; `("none",)` for no subgroups.
+        subgroup_table: CSV or Parquet file with a column `image` and a row for each image; by default `subgroups.csv`
+            in the data set's folder, if there is one. Its column `person` names the people for the bootstrap.
+        leave_out: Attributes of the model that the evaluation leaves out; `subjective` stands for the subjective set.
 
     Returns:
         The evaluation, an `EvaluatedModel`.
@@ -167,14 +201,18 @@ def evaluate_model(
     with strategy.scope():
         model, metadata = load_model(path, calibrate)
     model.calibration = None  # figures before and after calibration come from the same predictions
-    consistency = Consistency(metadata.grouping.attributes, consistency_rules)
+    attributes, grouping = metadata.grouping.attributes, _without(metadata.grouping, leave_out)
+    consistency = Consistency(grouping.attributes, consistency_rules)
     # Another data set does not have its keypoints in the folder of the training.
     keypoints_dir = dict(settings or {}).get("keypoints_dir") or (
         "" if data_dir else metadata.config.get("keypoints_dir", "")
     )
-    examples, source, data_dir = open_split(
-        metadata.grouping.attributes, metadata.config, split, source, data_dir, progress, settings
-    )
+    data, source, data_dir = open_trained_source(attributes, metadata.config, source, data_dir, progress, settings)
+    with_all_labels = data.split(split)
+    examples = with_all_labels.select(attributes)
+    table = find_table(subgroup_table, data_dir, examples.paths)
+    divisions = find_subgroups(subgroups, data, split, with_all_labels, table)
+    people = table.people if table and table.people is not None else examples.people
     preprocessing = metadata.preprocessing
     has_masks, annotated = model.has_masks, bool(keypoints_dir) or store_of(data_dir).is_dir()
     keypoints = None
@@ -183,8 +221,10 @@ def evaluate_model(
     labels, own_probabilities, undecodable, mask_metrics = predict_examples(
         model, examples, preprocessing, batch_size, strategy, keypoints=keypoints
     )
-    probabilities = calibrated(own_probabilities, metadata.calibration, examples.attributes)
-    thresholds = list(metadata.thresholds.values())
+    kept = [attributes.index(name) for name in grouping.attributes]
+    labels, own_probabilities = labels[:, kept], own_probabilities[:, kept]
+    probabilities = calibrated(own_probabilities, metadata.calibration, grouping.attributes)
+    thresholds = [metadata.thresholds[name] for name in grouping.attributes]
     shown = [row for row, path in enumerate(examples.paths) if path not in undecodable][:12]
     framed, read_image = preprocessing.within(examples.frame), image_reader(examples)
     faces = [framed.decode(read_image(row)) for row in shown]
@@ -192,7 +232,7 @@ def evaluate_model(
         shown_faces = [face.numpy() for face in faces]
         with writing(gallery, instead="gallery"):
             write_gallery(
-                gallery, shown_faces, labels[:12], probabilities[:12], examples.attributes, thresholds=thresholds
+                gallery, shown_faces, labels[:12], probabilities[:12], grouping.attributes, thresholds=thresholds
             )
     overlays = None
     if has_masks:
@@ -208,18 +248,35 @@ def evaluate_model(
         "undecodable_images": undecodable,
         "calibrate": calibrate,
         **({"masks_annotated": annotated} if has_masks else {}),
+        **({"left_out": [name for name in attributes if name not in grouping.attributes]} if leave_out else {}),
     }
     evaluation = {
         "run": run,
-        **evaluate_attributes(labels, own_probabilities, metadata.grouping),  # at 50 %, as papers publish them
+        **evaluate_attributes(labels, own_probabilities, grouping),  # at 50 %, as papers publish them
         "consistency": evaluate_consistency(labels, probabilities, consistency, thresholds),
         **mask_metrics,
         **evaluate_decisions(
             labels,
             own_probabilities,
             metadata.calibration,
-            metadata.grouping,
+            grouping,
             described(source, data_dir, split),
         ),
     }
+    if divisions:
+        seen = np.flatnonzero(~np.isin(examples.paths, undecodable))
+        divisions = {name: division.take(seen) for name, division in divisions.items()}
+        people = None if people is None else people[seen]
+        evaluation["subgroups"] = evaluate_subgroups(
+            labels, probabilities, grouping.attributes, divisions, people, np.array(thresholds)
+        )
     return EvaluatedModel(evaluation, metadata, undecodable, overlays)
+
+
+def _without(grouping: Grouping, leave_out: Sequence[str]) -> Grouping:
+    """Returns the grouping without these attributes; `subjective` stands for those of the subjective set in it."""
+    named = set(leave_out) | (set(with_subjective(leave_out)) & set(grouping.attributes))
+    try:
+        return grouping.without(named - {"subjective"})
+    except FarkerasError as error:
+        raise FarkerasError(f"`leave_out`: {error}") from None
