@@ -1,5 +1,6 @@
 """The queue of a study: which trials are done, which is next, and how long the others take."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -10,7 +11,7 @@ import numpy as np
 from farkeras.config import Config
 from farkeras.errors import FarkerasError
 from farkeras.files import as_path
-from farkeras.studies.locks import claimed, is_claimed
+from farkeras.studies.locks import WAIT, claimed, is_claimed
 from farkeras.studies.plan import Plan, Trial
 from farkeras.studies.results import Result, check_results, read_results, write_result
 
@@ -171,7 +172,8 @@ def work(
     """Runs the trials that are ready, one after the other, and writes their results.
 
     Several processes may work on one folder of results; a lock gives each trial to one of them. The queue is read again
-    before each trial, because results may have come from elsewhere.
+    before each trial, because results may have come from elsewhere. While another process runs the search of a learning
+    rate, the function waits for the trials that need it.
 
     Args:
         plan: The plan.
@@ -194,8 +196,8 @@ def work(
     while not max_runs or count < max_runs:
         results = read_results(folder)
         check_results(plan, recipe, results, folder)
-        ready = [e.trial for e in entries(plan, recipe, results, folder) if e.state == READY and matches(e.trial, only)]
-        for trial in ready:
+        listed = [entry for entry in entries(plan, recipe, results, folder) if matches(entry.trial, only)]
+        for trial in (entry.trial for entry in listed if entry.state == READY):
             with claimed(lock_of(folder, trial)) as sign_of_life:
                 done = (as_path(folder) / f"{trial.name}.json").exists()  # by another process, a moment ago
                 if sign_of_life is None or done:
@@ -206,4 +208,7 @@ def work(
             yield result
             break
         else:
-            return
+            states = {entry.state for entry in listed}
+            if not {RUNNING, WAITING} <= states:
+                return
+            time.sleep(WAIT)  # another process runs the search that the trials here wait for

@@ -5,12 +5,13 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
 from farkeras.errors import FarkerasError
-from farkeras.studies import locks
+from farkeras.studies import locks, queue
 from farkeras.studies.locks import claimed, is_claimed
 from farkeras.studies.plan import Trial
 from farkeras.studies.queue import chosen_rate, entries, lock_of, trials_of, work
@@ -132,6 +133,23 @@ def test_two_at_once_never_run_the_same_trial(plan, tmp_path):
 
     list(work(plan, RECIPE, folder, run))
     assert len(log) == len(set(log)) == 16
+
+
+def test_a_process_waits_for_the_search_that_another_one_runs(plan, tmp_path, monkeypatch):
+    folder, log = tmp_path / "results", []
+    elsewhere = plan.search_trials("trunk")[0]
+
+    def end_of_the_other(seconds):
+        write_result(made_up(plan, elsewhere, 0.8), folder)
+        other.close()
+
+    monkeypatch.setattr(queue.time, "sleep", end_of_the_other)
+    with ExitStack() as other:
+        other.enter_context(claimed(lock_of(folder, elsewhere)))
+        list(work(plan, RECIPE, folder, worker(plan, log)))
+    assert len(log) == len(set(log)) == 15
+    assert elsewhere.name not in log
+    assert "screen/trunk-standard-lr0.001-seed1" in log[-6:]
 
 
 def test_a_trial_that_fails_leaves_no_lock(plan, tmp_path):
