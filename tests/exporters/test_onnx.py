@@ -33,7 +33,7 @@ def session(onnx_model):
 def test_the_models_numbers_at_any_batch(session, workdir, batch):
     crops = np.stack([np.roll(smooth_image(), 40 * i, axis=1) for i in range(batch)])
     model, metadata = load_model(workdir)
-    expected = tf.sigmoid(model(metadata.preprocessing.resize(crops))["logits"])
+    expected = model.probabilities(metadata.preprocessing.resize(crops))
     (probabilities,) = session.run(["probabilities"], {"images": crops})
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 

@@ -247,8 +247,8 @@ def test_other_numbers_are_kept_aside(any_workdir, tmp_path, quick, monkeypatch)
 
 
 def test_a_full_disk_leaves_no_partial_version(any_workdir, tmp_path, monkeypatch, file_size_limit):
-    def load_then_fill_the_disk(path):
-        loaded = load_model(path)
+    def load_then_fill_the_disk(*arguments):
+        loaded = load_model(*arguments)
         file_size_limit(50_000)
         return loaded
 

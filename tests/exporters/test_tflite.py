@@ -7,7 +7,6 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from farkeras.clients.litert import LiteRTRecognizer
@@ -58,7 +57,7 @@ def crops() -> np.ndarray:
 def probabilities(workdir, crops):
     """What the Keras model says of the crops."""
     model, metadata = load_model(workdir)
-    return tf.sigmoid(model(metadata.preprocessing.resize(crops))["logits"]).numpy()
+    return model.probabilities(metadata.preprocessing.resize(crops)).numpy()
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
