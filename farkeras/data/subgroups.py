@@ -134,7 +134,7 @@ def find_subgroups(
     """Divides the images of a split by each of these names.
 
     Args:
-        names: Attributes or columns; `AUTO` alone stands for those that this module knows, `NONE` alone for none.
+        names: Attributes or columns; `AUTO` stands for those that this module knows, `NONE` alone for none.
         source: The data set.
         split: The split of the data set.
         examples: All examples of this split, with all attributes of the data set.
@@ -145,15 +145,16 @@ def find_subgroups(
     """
     if tuple(names) == (NONE,):
         return {}
-    if auto := tuple(names) == (AUTO,):
-        known = [name for name in AUTO_ATTRIBUTES if name in examples.attributes]
-        names = [*known, *(table.columns if table else ())]
+    known = [name for name in AUTO_ATTRIBUTES if name in examples.attributes]
+    automatic = [*known, *(table.columns if table else ())] if AUTO in names else []
     found = {}
-    for name in dict.fromkeys(names):
+    for name in dict.fromkeys([*automatic, *names]):
+        if name == AUTO:
+            continue
         subgroups = _find(name, source, split, examples, table)
         if len(subgroups.values) > 1:
             found[name] = subgroups
-        elif not auto:
+        elif name in names:
             values = "only " + subgroups.values[0] if subgroups.values else "no value"
             raise FarkerasError(
                 f"`subgroups`: '{name}' has {values} in the split '{split}'; expected at least two subgroups. Leave it "

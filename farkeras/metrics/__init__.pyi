@@ -10,3 +10,5 @@ from .masked_metrics import MaskedBalancedAccuracy as MaskedBalancedAccuracy
 from .masked_metrics import MaskedBinaryAccuracy as MaskedBinaryAccuracy
 from .masked_metrics import MaskedF1Score as MaskedF1Score
 from .masked_metrics import MaskedMetric as MaskedMetric
+from .subgroups import Subgroups as Subgroups
+from .subgroups import evaluate_subgroups as evaluate_subgroups

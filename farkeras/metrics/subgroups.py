@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from farkeras.data.examples import UNKNOWN
-from farkeras.data.subgroups import Subgroups
+from farkeras.data.subgroups import Subgroups as Subgroups
 
 RATES = ("accuracy", "balanced_accuracy", "false_positive_rate", "false_negative_rate")
 SMALL = 30

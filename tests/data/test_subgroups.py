@@ -112,6 +112,7 @@ def test_auto_takes_what_is_known(table, examples):
     opened = find_table("", table("image,skin,one", "ann/1.jpg,dark,x", "ann/2.jpg,light,x").parent, examples.paths)
     assert list(found(["auto"], examples, opened)) == ["Male", "skin"]  # there is no Young, and `one` has one value
     assert list(found(["auto"], examples)) == ["Male"]
+    assert list(found(["auto", "Hat"], examples, opened)) == ["Male", "skin", "Hat"]
     assert found(["none"], examples, opened) == {}
 
 

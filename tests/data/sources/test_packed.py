@@ -21,6 +21,7 @@ from farkeras.data.reading import image_reader
 from farkeras.data.sources.opening import open_source
 from farkeras.data.sources.packed import Packed
 from farkeras.data.sources.splits import SPLITS
+from farkeras.data.subgroups import find_table
 from farkeras.errors import FarkerasError
 
 pytestmark = pytest.mark.core
@@ -158,6 +159,13 @@ def test_people_are_packed_and_older_folders_have_none(small, monkeypatch):
     del index["people"]
     np.savez(small.output / "index.npz", **index)
     assert Packed(small.output).split("test").people is None
+
+
+def test_a_table_of_subgroups_is_packed(small):
+    (small.paths[0].parent / "subgroups.csv").write_text("image,skin\n5.jpg,dark\n6.jpg,light\n")
+    small()
+    table = find_table("", small.output, Packed(small.output).split("test").paths)
+    assert table.column("skin").tolist() == ["dark", "light"]
 
 
 def test_packing_continues_where_it_was_stopped(small):
