@@ -136,7 +136,7 @@ def _report(study: "Study", options: Flags) -> None:
         for path in write_page(study, options.page, tables_of(options)):
             print(path)
     if options.summary:
-        write_summary(study, options.summary)
+        write_summary(study, options.summary, options.page)
         print(options.summary)
 
 

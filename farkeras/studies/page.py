@@ -8,6 +8,7 @@ import numpy as np
 
 from farkeras.config import Config
 from farkeras.errors import FarkerasError
+from farkeras.flagfiles import join_list
 from farkeras.report.summary import PROCEDURAL, markdown_table, percent
 from farkeras.studies.differences import Difference, Spread, mean_gains, paired, spread, steps_to_gains
 from farkeras.studies.plan import Plan, Question, Stage
@@ -132,13 +133,22 @@ def overview(study: Study) -> str:
     return f"{text} {PROCEDURAL}." if study.procedural else text
 
 
+def heading(study: Study, stage: Stage, conditions: Sequence[str]) -> str:
+    """Says how a stage measures conditions."""
+    where = "the validation split" if stage.reads == "validation" else "the test data"
+    fresh = ", fresh faces that were drawn with another seed" if stage.fresh and study.procedural else ""
+    settings = [study.plan.conditions[name].settings for name in conditions]
+    epochs = sorted({stage.epochs_share * each.get("epochs", study.recipe.epochs) for each in settings})
+    shown_epochs = " to ".join(f"{number:.3g}" for number in dict.fromkeys((epochs[0], epochs[-1])))
+    seeds = ", ".join(map(str, stage.seeds))
+    changed = {name: join_list(v) if isinstance(v, list) else v for name, v in stage.settings.items()}
+    own = "".join(f"; `{name}={value}`" for name, value in changed.items())
+    return f"**{stage.title or stage.name}** on {where}{fresh}: seeds {seeds}; {shown_epochs} epochs{own}."
+
+
 def section(study: Study, question: Question, stage: Stage) -> list[str]:
     """Returns the tables of a question at a stage."""
-    where = "the validation split" if stage.reads == "validation" else "the test data"
-    epochs = study.recipe.epochs * stage.epochs_share
-    title = f"**{stage.title or stage.name}**: seeds {', '.join(map(str, stage.seeds))}; {where}"
-    title += "; fresh faces, drawn with another seed" if stage.fresh and study.procedural else ""
-    title += f"; {epochs:.3g} epochs, unless the condition says otherwise."
+    title = heading(study, stage, question.conditions)
     if not any(study.runs(stage, arm, condition) for arm in question.arms for condition in question.conditions):
         return [f"{title} This is {NOT_MEASURED} yet."]
     parts = [title]

@@ -39,7 +39,7 @@ def study(plan):
 
 def test_the_tables_by_hand(study):
     text = "\n".join(section(study, study.plan.questions["models"], study.plan.stages["screen"]))
-    assert "**Screen**: seeds 0, 1; the validation split; 2 epochs" in text
+    assert "**Screen** on the validation split: seeds 0, 1; 2 epochs; `batch_size=16`." in text
     assert "| the trunk; standard | 81.00 ± 1.41 | 81.00 ± 1.41 | not measured | 2,000 | 1.25 | 2 |" in text
     assert "| FAR; standard | 82.50 ± 2.12 | 82.50 ± 2.12 | not measured | 2,000 | 1.25 | 2 |" in text
     # Differences 1 and 2 points; the half width is 12.706 * 0.5.
@@ -100,10 +100,7 @@ def test_the_runs(study):
 def test_before_the_first_result(plan):
     text = generated(Study(plan, RECIPE, {}, "farkeras study"), {})
     assert text.startswith("0 of 16 runs are measured.")
-    assert (
-        "**Screen**: seeds 0, 1; the validation split; 2 epochs, unless the condition says otherwise. This is not "
-        in text
-    )
+    assert "**Screen** on the validation split: seeds 0, 1; 2 epochs; `batch_size=16`. This is not measured yet." in text
     assert "No run has been measured. Command: `farkeras study`." in text
 
 
@@ -145,12 +142,14 @@ def test_the_files(study, tmp_path):
 
 
 def test_the_summary(study, tmp_path):
-    text = summary(study)
-    assert text.startswith("Which model? `farkeras study` measured this. 7 of 16 runs are measured.")
-    assert "**Screen**" in text  # the last stage with results
+    text = summary(study, "docs/own.md")
+    assert text.startswith("Which model? **Screen** on the validation split:")  # the last stage with results
+    assert "| the trunk | 81.00 ± 1.41 | – | 81.00 ± 1.41 | 2,000 |" in text
+    assert "| FAR | 82.50 ± 2.12 | +1.50 (-4.85 to +7.85) | 82.50 ± 2.12 | 2,000 |" in text
+    assert "`farkeras study` measures them. 7 of 16 runs are measured. The page [Study](docs/own.md) has" in text
     readme = tmp_path / "README.md"
     readme.write_text(f"# Mine\n{SUMMARY_BEGIN}\nold\n{SUMMARY_END}\nThe end.\n")
-    write_summary(study, readme)
+    write_summary(study, readme, tmp_path / "docs" / "own.md")
     assert readme.read_text() == f"# Mine\n{SUMMARY_BEGIN}\n\n{text}\n\n{SUMMARY_END}\nThe end.\n"
 
 
