@@ -100,7 +100,7 @@ def test_the_runs(study):
 def test_before_the_first_result(plan):
     text = generated(Study(plan, RECIPE, {}, "farkeras study"), {})
     assert text.startswith("0 of 16 runs are measured.")
-    assert "**Screen** on the validation split: seeds 0, 1; 2 epochs; `batch_size=16`. This is not measured yet." in text
+    assert "seeds 0, 1; 2 epochs; `batch_size=16`. This is not measured yet." in text
     assert "No run has been measured. Command: `farkeras study`." in text
 
 
