@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from farkeras.consistency.answers import Consistency
 from farkeras.errors import FarkerasError
 
 DEFAULT_THRESHOLD = 0.5
@@ -95,7 +96,10 @@ def confidence(probabilities: npt.ArrayLike, thresholds: npt.ArrayLike) -> np.nd
 
 
 def decide(
-    probabilities: Mapping[str, float], thresholds: Mapping[str, float], min_confidence: float = 0.0
+    probabilities: Mapping[str, float],
+    thresholds: Mapping[str, float],
+    min_confidence: float = 0.0,
+    consistency: Consistency | None = None,
 ) -> dict[str, bool | None]:
     """Returns attribute -> whether it is present, or None ("unsure") below `min_confidence`.
 
@@ -103,11 +107,26 @@ def decide(
         probabilities: Attribute -> probability in 0..1.
         thresholds: Attribute -> probability from which on it is present.
         min_confidence: The lowest `confidence` of an answer, 0..1. Up to 0.5, every answer is given.
+        consistency: The contradictions among these attributes: the answers become the most probable ones without a
+            contradiction. An answer that this changes has a confidence of at most 0.5. None: each is decided alone.
+
+    Raises:
+        FarkerasError: `consistency` has other attributes, or the same ones in another order.
     """
-    sure = confidence(list(probabilities.values()), [thresholds[name] for name in probabilities]) >= min_confidence
+    p, limits = np.array([*probabilities.values()]), np.array([thresholds[name] for name in probabilities])
+    answers, sure = p >= limits, confidence(p, limits) >= min_confidence
+    if consistency is not None:
+        if consistency.attributes != tuple(probabilities):
+            raise FarkerasError(
+                f"`consistency` must have the attributes of the model in their order: {', '.join(probabilities)}. "
+                f"Received: {', '.join(consistency.attributes)}. Make it with farkeras.Consistency(attributes)."
+            )
+        consistent = consistency.answers(p[None], limits)[0]
+        sure &= (consistent == answers) | (min_confidence <= DEFAULT_THRESHOLD)
+        answers = consistent
     return {
-        name: p >= thresholds[name] if known else None
-        for (name, p), known in zip(probabilities.items(), sure.tolist(), strict=True)
+        name: answer if known else None
+        for name, answer, known in zip(probabilities, answers.tolist(), sure.tolist(), strict=True)
     }
 
 

@@ -2,7 +2,8 @@
 
 The command finds and aligns the largest face of each photograph. It prints a table per photograph, or JSON with
 `--json`. A star marks the attributes whose probability reaches their threshold, which training has chosen on validation
-images; with `--min_confidence=0.9`, a question mark marks the answers that are less sure. For a folder, the command
+images; with `--min_confidence=0.9`, a question mark marks the answers that are less sure. With `--consistent`, the
+stars do not contradict each other: of two hair colours, the more probable one has it. For a folder, the command
 reads all photographs in the folder, writes a CSV file, and names other files on stderr. `--overlay=out.png` also draws
 the face regions that a model with masks (MGMTN) predicts, and the attributes of each. A photograph without a usable
 face, or a folder without photographs, gives one line on stderr and exit code 1; all other photographs are still
@@ -20,6 +21,7 @@ from farkeras.cli.console import make_console
 from farkeras.cli.flags import CALIBRATE_HELP, Flags
 from farkeras.cli.predictions import marks, print_json, probability_table
 from farkeras.cli.run import run_command
+from farkeras.consistency.answers import Consistency
 from farkeras.decisions import CALIBRATE
 from farkeras.errors import FarkerasError
 from farkeras.native_logs import silence_native_logs
@@ -54,6 +56,8 @@ def define(flags: Flags) -> None:
         0,
         1,
     )
+    flags.boolean("consistent", False, "Answer with the most probable combination that no consistency rule forbids.")
+    flags.path("consistency_rules", "TOML file of rules in addition to those that farkeras has; implies --consistent.")
     flags.choice("calibrate", "auto", CALIBRATE, CALIBRATE_HELP)
 
 
@@ -84,11 +88,13 @@ def main(options: Flags) -> int:
     from farkeras.inference.recognizer import load
 
     recognizer = load(options.workdir or options.model, calibrate=options.calibrate)
+    rules = options.consistency_rules
+    consistency = Consistency(recognizer.attributes, rules) if options.consistent or rules else None
     errors, drawn = [], []
 
     def predictions() -> Iterator:
         for prediction in recognizer.predict_each(
-            photos, options.align, bool(options.overlay), options.min_confidence, options.threshold
+            photos, options.align, bool(options.overlay), options.min_confidence, options.threshold, consistency
         ):
             if prediction.error:
                 errors.append(prediction)

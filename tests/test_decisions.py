@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from farkeras.consistency.answers import Consistency
+from farkeras.consistency.rules import Contradiction
 from farkeras.decisions import Calibration, check_calibrate, check_share, confidence, decide, thresholds_of
 from farkeras.errors import FarkerasError
 
@@ -31,6 +33,23 @@ def test_decisions_and_unsure_answers():
     # b: odds 3/7 over odds 2/3 are 9/14, a confidence of 14/23 = 0.609
     assert decide(probabilities, thresholds, min_confidence=0.6) == {"a": None, "b": False, "c": True}
     assert decide(probabilities, thresholds, min_confidence=0.61) == {"a": None, "b": None, "c": True}
+
+
+def test_decisions_without_a_contradiction():
+    consistency = Consistency(("a", "b", "c"), [Contradiction(("a", "b"))])
+    probabilities, thresholds = {"a": 0.6, "b": 0.7, "c": 0.9}, {"a": 0.5, "b": 0.5, "c": 0.5}
+    assert decide(probabilities, thresholds) == {"a": True, "b": True, "c": True}
+    assert decide(probabilities, thresholds, 0, consistency) == {"a": False, "b": True, "c": True}
+    lower = thresholds | {"a": 0.2}  # the odds of a over those at its threshold are 6, those of b 2.3
+    assert decide(probabilities, lower, 0.5, consistency) == {"a": True, "b": False, "c": True}
+    # The other answer to b contradicts its own probability, so that nothing above 50 % speaks for it.
+    assert decide(probabilities, lower, 0.65, consistency) == {"a": True, "b": None, "c": True}
+    with pytest.raises(FarkerasError) as raised:
+        decide({"b": 0.5, "a": 0.5}, thresholds, 0, consistency)
+    assert str(raised.value) == (
+        "`consistency` must have the attributes of the model in their order: b, a. Received: a, b, c. Make it with "
+        "farkeras.Consistency(attributes)."
+    )
 
 
 def test_thresholds_of_an_export_with_and_without_calibration():

@@ -8,6 +8,7 @@ import numpy as np
 from farkeras.clients.errors import ServingError
 from farkeras.clients.images import File
 from farkeras.clients.names import Names
+from farkeras.consistency.answers import Consistency
 from farkeras.decisions import chosen, decide
 from farkeras.errors import FarkerasError
 
@@ -84,7 +85,11 @@ def inputs_of(files: Sequence[File]) -> dict[str, np.ndarray]:
 
 
 def answers_to(
-    files: Sequence[File], outputs: Outputs | ServingError | None, names: Names, min_confidence: float = 0.0
+    files: Sequence[File],
+    outputs: Outputs | ServingError | None,
+    names: Names,
+    min_confidence: float = 0.0,
+    consistency: Consistency | None = None,
 ) -> list[Answer]:
     """Returns one answer for each file of a request.
 
@@ -93,6 +98,7 @@ def answers_to(
         outputs: The server's answer or error; None if all files have errors, so that no request was sent.
         names: Names of the model's attributes, and their thresholds.
         min_confidence: The lowest confidence of an answer, 0..1.
+        consistency: The contradictions that answers must not have; None: each attribute is decided alone.
 
     Raises:
         ServingError: `outputs` is an error, other than that all images are undecodable.
@@ -110,18 +116,26 @@ def answers_to(
         version = outputs.version
     found = iter(zip(rows.tolist(), valid.tolist(), strict=True))
     return [
-        Answer(f.name, error=f.error) if f.error else _answer(f.name, *next(found), version, names, min_confidence)
+        Answer(f.name, error=f.error)
+        if f.error
+        else _answer(f.name, *next(found), version, names, min_confidence, consistency)
         for f in files
     ]
 
 
 def _answer(
-    name: str, row: list[float], valid: bool, version: int | None, names: Names, min_confidence: float
+    name: str,
+    row: list[float],
+    valid: bool,
+    version: int | None,
+    names: Names,
+    min_confidence: float,
+    consistency: Consistency | None,
 ) -> Answer:
     if not valid:
         return Answer(name, error=f"{name} cannot be decoded by the server; expected a whole JPEG or PNG image.")
     probabilities = dict(zip(names.attributes, row, strict=True))
-    decisions = decide(probabilities, names.thresholds, min_confidence)
+    decisions = decide(probabilities, names.thresholds, min_confidence, consistency)
     return Answer(name, probabilities, version=version, decisions=decisions)
 
 

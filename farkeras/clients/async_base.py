@@ -15,6 +15,7 @@ from farkeras.clients.errors import ServingError
 from farkeras.clients.images import File, in_requests, read_files
 from farkeras.clients.names import Names
 from farkeras.clients.settings import Settings
+from farkeras.consistency.answers import Consistency
 from farkeras.decisions import check_share
 from farkeras.photos.reader import Photo
 
@@ -51,13 +52,21 @@ class AsyncClient(ABC):
         """Closes the connection."""
 
     async def recognize(
-        self, photos: Photo | Iterable[Photo], align: bool = False, min_confidence: float = 0.0
+        self,
+        photos: Photo | Iterable[Photo],
+        align: bool = False,
+        min_confidence: float = 0.0,
+        consistency: Consistency | None = None,
     ) -> list[Answer]:
         """Recognises the attributes of faces; see `Client.recognize`."""
-        return [answer async for answer in self.recognize_each(photos, align, min_confidence)]
+        return [answer async for answer in self.recognize_each(photos, align, min_confidence, consistency)]
 
     async def recognize_each(
-        self, photos: Photo | Iterable[Photo], align: bool = False, min_confidence: float = 0.0
+        self,
+        photos: Photo | Iterable[Photo],
+        align: bool = False,
+        min_confidence: float = 0.0,
+        consistency: Consistency | None = None,
     ) -> AsyncIterator[Answer]:
         """Yields the answers of `recognize` one by one.
 
@@ -68,7 +77,7 @@ class AsyncClient(ABC):
         requests = in_requests(read_files(photos, align), self.settings.max_images, self.settings.max_bytes)
         while some := await asyncio.to_thread(lambda: list(islice(requests, _REQUESTS_AT_ONCE))):
             for files, outputs in zip(some, await asyncio.gather(*map(self._ask, some)), strict=True):
-                for answer in answers_to(files, outputs, names, min_confidence):
+                for answer in answers_to(files, outputs, names, min_confidence, consistency):
                     yield answer
 
     async def wait_until_ready(self, seconds: float) -> None:

@@ -13,6 +13,7 @@ from farkeras.clients.errors import ServingError
 from farkeras.clients.images import File, in_requests, read_files
 from farkeras.clients.names import Names
 from farkeras.clients.settings import Settings
+from farkeras.consistency.answers import Consistency
 from farkeras.decisions import check_share
 from farkeras.photos.reader import Photo
 
@@ -64,7 +65,11 @@ class Client(ABC):
         """Closes the connection."""
 
     def recognize(
-        self, photos: Photo | Iterable[Photo], align: bool = False, min_confidence: float = 0.0
+        self,
+        photos: Photo | Iterable[Photo],
+        align: bool = False,
+        min_confidence: float = 0.0,
+        consistency: Consistency | None = None,
     ) -> list[Answer]:
         """Recognises the attributes of faces.
 
@@ -76,6 +81,8 @@ class Client(ABC):
                 of each photograph with MediaPipe (`pip install 'farkeras[keypoints]'`).
             min_confidence: The lowest confidence of an answer, 0..1; below it, the answer is unsure. The confidence is
                 0.5 at the attribute's threshold, so that every answer is given up to 0.5.
+            consistency: `farkeras.Consistency(client.names.attributes)`, to answer without contradictions; by default
+                each attribute is decided alone.
 
         Returns:
             For each image, probabilities and decisions by attribute name or an error. An unreadable image does not
@@ -85,16 +92,20 @@ class Client(ABC):
             ServingError: A request failed.
             FarkerasError: `min_confidence` is not in 0..1.
         """
-        return list(self.recognize_each(photos, align, min_confidence))
+        return list(self.recognize_each(photos, align, min_confidence, consistency))
 
     def recognize_each(
-        self, photos: Photo | Iterable[Photo], align: bool = False, min_confidence: float = 0.0
+        self,
+        photos: Photo | Iterable[Photo],
+        align: bool = False,
+        min_confidence: float = 0.0,
+        consistency: Consistency | None = None,
     ) -> Iterator[Answer]:
         """Yields the answers of `recognize` request by request. Images are read when their request is made."""
         check_share("min_confidence", min_confidence)
         names = self.names
         for files in in_requests(read_files(photos, align), self.settings.max_images, self.settings.max_bytes):
-            yield from answers_to(files, self._ask(files), names, min_confidence)
+            yield from answers_to(files, self._ask(files), names, min_confidence, consistency)
 
     def wait_until_ready(self, seconds: float) -> None:
         """Waits until a version is AVAILABLE: the version in the settings, or any version if they name none.

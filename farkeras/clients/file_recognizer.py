@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from farkeras.consistency.answers import Consistency
 from farkeras.decisions import check_share, decide, thresholds_of
 from farkeras.errors import FarkerasError
 from farkeras.files import escape_output
@@ -79,13 +80,20 @@ class FileRecognizer(ABC):
         """Attribute -> probability from which on it is present; 0.5 for an export without calibration."""
         return thresholds_of(self.attributes, self.metadata.get("calibration"))
 
-    def decide(self, probabilities: Mapping[str, float], min_confidence: float = 0.0) -> dict[str, bool | None]:
+    def decide(
+        self,
+        probabilities: Mapping[str, float],
+        min_confidence: float = 0.0,
+        consistency: Consistency | None = None,
+    ) -> dict[str, bool | None]:
         """Decides which attributes of a face are present.
 
         Args:
             probabilities: The result of a call for one crop.
             min_confidence: The lowest confidence of an answer, 0..1. The confidence is 0.5 at the attribute's
                 threshold, so that every answer is given up to 0.5.
+            consistency: `farkeras.Consistency(recognizer.attributes)`, to answer without contradictions; by default
+                each attribute is decided alone.
 
         Returns:
             Attribute -> True if its probability reaches its threshold, False if not, None ("unsure") below
@@ -95,7 +103,7 @@ class FileRecognizer(ABC):
             FarkerasError: `min_confidence` is not in 0..1.
         """
         check_share("min_confidence", min_confidence)
-        return decide(probabilities, self.thresholds, min_confidence)
+        return decide(probabilities, self.thresholds, min_confidence, consistency)
 
     @abstractmethod
     def _run(self, crops: list[np.ndarray]) -> np.ndarray:
@@ -127,13 +135,25 @@ def run_command(
         default=0.0,
         help="Confidence, 0 to 1, below which an answer is marked as unsure; by default none is.",
     )
+    parser.add_argument(
+        "--consistent",
+        action="store_true",
+        help="Answer with the most probable combination that no consistency rule forbids.",
+    )
+    parser.add_argument(
+        "--consistency_rules",
+        default="",
+        help="TOML file of rules in addition to those that farkeras has; implies --consistent.",
+    )
     define(parser)
     given = parser.parse_args(arguments)
     escape_output()
     try:
         recognizer = load(given)
         rows = recognizer(given.crops)
-        decisions = [recognizer.decide(row, given.min_confidence) for row in rows]
+        rules = given.consistency_rules
+        consistency = Consistency(recognizer.attributes, rules) if given.consistent or rules else None
+        decisions = [recognizer.decide(row, given.min_confidence, consistency) for row in rows]
     except FarkerasError as error:
         print(f"error: {str(error).replace('`min_confidence`', '--min_confidence')}", file=sys.stderr)
         return 1

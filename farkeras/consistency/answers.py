@@ -24,6 +24,7 @@ class Consistency:
         rules: A file of rules in addition to those of the package, see `read_rules`; or the contradictions themselves.
 
     Attributes:
+        attributes: The attributes.
         contradictions: The contradictions whose attributes are all in `attributes`.
         ignored: Number of contradictions that name another attribute. They cannot be found.
 
@@ -40,7 +41,7 @@ class Consistency:
 
     def __init__(self, attributes: Sequence[str], rules: str | os.PathLike | Iterable[Contradiction] = "") -> None:
         every = read_rules(rules) if isinstance(rules, str | os.PathLike) else tuple(rules)
-        known = set(attributes)
+        self.attributes, known = tuple(attributes), set(attributes)
         self.contradictions = tuple(one for one in every if known.issuperset(one.attributes))
         self.ignored = len(every) - len(self.contradictions)
         column = {name: number for number, name in enumerate(attributes)}

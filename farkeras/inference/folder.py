@@ -4,6 +4,7 @@ import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
+from farkeras.consistency.answers import Consistency
 from farkeras.errors import FarkerasError
 from farkeras.files import ESCAPED, as_path, written_aside
 from farkeras.inference.recognizer import Prediction, Recognizer, load
@@ -18,6 +19,7 @@ def predict_folder(
     align: bool = True,
     progress: Progress | None = None,
     min_confidence: float = 0.0,
+    consistency: Consistency | None = None,
 ) -> list[Prediction]:
     """Recognises the attributes of every photograph in a folder, and writes them to a CSV file.
 
@@ -29,6 +31,7 @@ def predict_folder(
             such as CelebA's crops.
         progress: A function that is called as `progress(photos_done, photos_total)`.
         min_confidence: The lowest confidence of an answer, see `Recognizer.predict_each`.
+        consistency: `farkeras.Consistency(recognizer.attributes)`, to answer without contradictions.
 
     Returns:
         One prediction per photograph, in the order of their names. For a photograph that cannot be used, the prediction
@@ -44,7 +47,9 @@ def predict_folder(
     predictions: list[Prediction] = []
 
     def each() -> Iterator[Prediction]:
-        for prediction in recognizer.predict_each(photos, align, min_confidence=min_confidence):
+        for prediction in recognizer.predict_each(
+            photos, align, min_confidence=min_confidence, consistency=consistency
+        ):
             predictions.append(prediction)
             report(progress, len(predictions), len(photos))
             yield prediction

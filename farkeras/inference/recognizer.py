@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from farkeras.attributes import REGIONS
+from farkeras.consistency.answers import Consistency
 from farkeras.data.preprocessing import pixels_of
 from farkeras.decisions import check_share, chosen, decide
 from farkeras.errors import FarkerasError
@@ -130,6 +131,7 @@ class Recognizer:
         regions: bool = False,
         min_confidence: float = 0.0,
         threshold: float | None = None,
+        consistency: Consistency | None = None,
     ) -> Iterator[Prediction]:
         """Recognises the attributes batch by batch, and returns errors as results.
 
@@ -141,6 +143,8 @@ class Recognizer:
             min_confidence: The lowest confidence of an answer, 0..1; below it, the answer is unsure. The confidence is
                 0.5 at the threshold, so that every answer is given up to 0.5. See `farkeras.decisions.confidence`.
             threshold: One threshold in 0..1 for all attributes; by default each has its own, `thresholds`.
+            consistency: `farkeras.Consistency(recognizer.attributes)`, to answer without contradictions; by default
+                each attribute is decided alone.
 
         Yields:
             One prediction per photograph, in their order.
@@ -176,7 +180,7 @@ class Recognizer:
                 else:
                     seen = self._regions(crops[i], *origins[i], masks[i]) if regions else None
                     probabilities = dict(zip(self.attributes, rows[i], strict=True))
-                    decisions = decide(probabilities, thresholds, min_confidence)
+                    decisions = decide(probabilities, thresholds, min_confidence, consistency)
                     yield Prediction(name, probabilities, regions=seen, decisions=decisions)
 
     def probabilities(self, crops: Photo | Iterable[Photo]) -> np.ndarray:

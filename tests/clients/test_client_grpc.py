@@ -78,6 +78,14 @@ def test_the_thresholds_of_the_export(command, metadata, tmp_path):
     assert ["first", "*", "80%", "c", "60%", "a"] in lines
 
 
+def test_answers_without_contradictions(command, tmp_path):
+    (tmp_path / "rules.toml").write_text('[[rule]]\nat_most_one = ["a", "c"]\n')
+    (answer,) = json.loads(command("good.jpg", "--json", f"--consistency_rules={tmp_path / 'rules.toml'}").stdout)
+    assert answer["positive"] == ["b", "c"]  # c has 80 %, a has 60 %
+    (answer,) = json.loads(command("good.jpg", "--json", "--consistent").stdout)
+    assert answer["positive"] == ["a", "b", "c"]  # the rules of the package name other attributes
+
+
 def test_a_setting_is_named_as_a_flag(command):
     done = command("good.jpg", "--min_confidence=2")
     assert (done.returncode, done.stderr) == (1, "error: --min_confidence must be 0 to 1. Received: 2.0.\n")

@@ -106,6 +106,11 @@ def test_the_command(file, crop, capsys, tmp_path):
     ]
     assert main([str(file), str(crop), "--min_confidence=1"]) == 0
     assert [line.split()[1][0] for line in capsys.readouterr().out.splitlines()[1:]] == ["?", "?"]
+    (tmp_path / "rules.toml").write_text('[[rule]]\nif = "Smiling"\nalways = ["Eyeglasses"]\n')
+    rules = f"--consistency_rules={tmp_path / 'rules.toml'}"
+    assert main([str(file), str(crop), rules]) == 0
+    marked = [line.split()[1].startswith("*") for line in capsys.readouterr().out.splitlines()[1:]]
+    assert marked in ([False, False], [True, True], [False, True])
     assert main([str(file), str(crop), "--min_confidence=2"]) == 1
     assert capsys.readouterr().err == "error: --min_confidence must be 0 to 1. Received: 2.0.\n"
     assert main([str(file), str(tmp_path / "none.png")]) == 1

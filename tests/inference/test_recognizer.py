@@ -13,6 +13,8 @@ from PIL import Image
 
 import farkeras
 from farkeras.attributes import REGIONS
+from farkeras.consistency.answers import Consistency
+from farkeras.consistency.rules import Contradiction
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.decisions import Calibration
 from farkeras.errors import FarkerasError
@@ -346,6 +348,12 @@ def test_decisions_at_the_thresholds_of_the_model():
     assert (careful.positive, careful.unsure) == (["Green"], ["Red", "Blue"])
     (forced,) = recognizer.predict_each(photo, align=False, threshold=0.545)
     assert forced.decisions == {"Red": True, "Green": True, "Blue": False}
+
+
+def test_decisions_without_contradictions(recognizer):
+    consistency = Consistency(recognizer.attributes, [Contradiction(("Red", "Blue"))])
+    (answer,) = recognizer.predict_each(plain(200, 100, 160), align=False, consistency=consistency)
+    assert answer.decisions == {"Red": True, "Green": False, "Blue": False}
 
 
 def test_a_model_without_calibration_decides_at_half(recognizer):

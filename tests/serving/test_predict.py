@@ -10,6 +10,8 @@ import tensorflow as tf
 from PIL import Image
 
 from farkeras.clients import GrpcClient, RestClient
+from farkeras.consistency.answers import Consistency
+from farkeras.consistency.rules import Contradiction
 from farkeras.inference.recognizer import load
 from farkeras.models.model_file import load_model
 from farkeras.wire.protos import serving_pb2 as pb
@@ -59,8 +61,13 @@ def test_decoded_images_and_ready_tensors_do_too(serving_target, photos, keras_m
 
 
 def test_clients_decide_as_the_keras_model_does(serving_target, models, photos):
-    """Over gRPC and REST, with the thresholds of the export."""
-    expected = list(load(models / "faces").predict_each(photos, align=False, min_confidence=0.8))
+    """Over gRPC and REST, with the thresholds of the export, and also without contradictions."""
+    recognizer = load(models / "faces")
+    expected = list(recognizer.predict_each(photos, align=False, min_confidence=0.8))
+    present = expected[0].positive[0]  # never alone, by this rule
+    rules = [Contradiction((present,), (other,)) for other in recognizer.attributes if other != present]
+    consistency = Consistency(recognizer.attributes, rules)
+    consistent = list(recognizer.predict_each(photos, align=False, consistency=consistency))
     assert {decision for answer in expected for decision in answer.decisions.values()} == {True, False, None}
     for client in (
         GrpcClient(serving_target.address, models / "faces", model="faces"),
@@ -68,10 +75,13 @@ def test_clients_decide_as_the_keras_model_does(serving_target, models, photos):
     ):
         with client:
             answers = client.recognize(photos, min_confidence=0.8)
+            alone = client.recognize(photos, consistency=consistency)
         for answer, prediction in zip(answers, expected, strict=True):
             assert answer.probabilities == pytest.approx(prediction.probabilities, abs=5e-5)
             assert answer.decisions == prediction.decisions
             assert (answer.positive, answer.unsure) == (prediction.positive, prediction.unsure)
+        assert [answer.decisions for answer in alone] == [prediction.decisions for prediction in consistent]
+        assert [present] not in [answer.positive for answer in alone]
 
 
 def test_the_answer_says_where_it_comes_from(serving_target):
