@@ -282,9 +282,11 @@ def provenance(study: Study) -> list[str]:
     versions = results[-1].made["versions"]
     text = (
         f"Measured from {dates[0]} to {dates[-1]} UTC by `{study.command}` on {'; '.join(machines)}, at the commits "
-        f"{', '.join(commits)}, with {', '.join(f'{name} {version}' for name, version in versions.items())}. The "
-        "machine had other work at the same time, so the times are upper bounds."
+        f"{', '.join(commits)}, with {', '.join(f'{name} {version}' for name, version in versions.items())}."
     )
+    loads = sorted(float(load) for result in results if (load := result.made["machine"].get("load")))
+    if loads:
+        text += f" The load average of the machine was {loads[0]:.1f} to {loads[-1]:.1f}; other work makes runs longer."
     failed = [f"- `{result.trial.name}` failed: {result.failed}" for result in results if result.failed]
     table = markdown_table(("Stage", "Runs", "Minutes of training per run", "Hours in all"), stages)
     return [text, table, *(["\n".join(failed)] if failed else [])]

@@ -84,7 +84,7 @@ def made_up(plan, trial, balanced, test=None, losses=(1.0, 0.6, 0.2, 0.2), secon
         "date": "2026-01-02 03:04",
         "commit": "abc",
         "versions": {"keras": "3.15.1"},
-        "machine": {"device": "2 CPU cores", "system": "Linux x86_64"},
+        "machine": {"device": "2 CPU cores", "system": "Linux x86_64", "load": "2.5"},
     }
     tested_on = {"data": "faces", "split": "test", "images": 600}
     return Result(

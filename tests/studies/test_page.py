@@ -93,6 +93,7 @@ def test_the_runs(study):
     text = generated(study, {})
     assert text.startswith("7 of 16 runs are measured.")
     assert "by `farkeras study` on 2 CPU cores, Linux x86_64, at the commits abc, with keras 3.15.1." in text
+    assert "The load average of the machine was 2.5 to 2.5" in text
     assert "| Screen | 7 | 1.0 | 0.12 |" in text
     assert "| confirm | 0 | not measured | not measured |" in text
 
