@@ -127,7 +127,7 @@ def _calibration(evaluation: dict) -> list[str]:
         "## Calibration and thresholds",
         " ".join(calibration_notes(evaluation)),
         markdown_table(CALIBRATION_HEADER, calibration_rows(evaluation)),
-        f"{threshold_note(evaluation)} The figures above are at 50 %; these are means over the attributes:",
+        f"{threshold_note(evaluation)} Means over the attributes:",
         markdown_table(("", *THRESHOLD_HEADER[2:]), [(row[0], *row[2:]) for row in means]),
     ]
 

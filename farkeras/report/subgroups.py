@@ -64,7 +64,7 @@ def gap_cells(gap: dict) -> list[str]:
     return [
         gap["attribute"],
         RATE_NAMES[gap["rate"]],
-        f"{_value(gap, 'highest')} above {gap['lowest']}",
+        f"{_named(gap['subgroups'], gap['highest'])} above {gap['lowest']}",
         percent(gap["gap"], 1),
         interval(gap["ci95"], 1),
         "yes" if gap["clear"] else "may be chance",
@@ -76,7 +76,8 @@ def gap_lines(subgroups: dict) -> list[str]:
     clear = [gap for gap in subgroups["gaps"] if gap["clear"]]
     return [
         f"{readable(gap['attribute'])}, {RATE_NAMES[gap['rate']]}: {percent(gap['gap'], 1)} points more for "
-        f"{_value(gap, 'highest')} than for {gap['lowest']} (95 % interval {interval(gap['ci95'], 1)})"
+        f"{_named(gap['subgroups'], gap['highest'])} than for {gap['lowest']} "
+        f"(95 % interval {interval(gap['ci95'], 1)})"
         for gap in (clear[:5] or subgroups["gaps"][:3])
     ]
 
@@ -115,7 +116,7 @@ def markdown_subgroups(evaluation: dict) -> list[str]:
     if not (subgroups := evaluation.get("subgroups")):
         return []
     images = [
-        [f"{name}: {value}", f"{group['num_images']:,}"]
+        [_named(name, value), f"{group['num_images']:,}"]
         for name, division in subgroups["names"].items()
         for value, group in division["subgroups"].items()
     ]
@@ -127,7 +128,6 @@ def markdown_subgroups(evaluation: dict) -> list[str]:
     return parts
 
 
-def _value(gap: dict, which: str) -> str:
+def _named(name: str, value: str) -> str:
     """Returns a subgroup, after the name of its kind unless it has that already: "skin: dark", "not Male"."""
-    name, value = gap["subgroups"], gap[which]
     return value if value in (name, f"not {name}") else f"{name}: {value}"

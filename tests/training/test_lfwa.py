@@ -45,6 +45,8 @@ def test_a_run_on_lfwa_is_evaluated_on_its_test_split(finished, lfwa_dir):
     evaluation = evaluate_model(str(finished), "test").evaluation
     assert evaluation["num_images"] == len(LFWA(lfwa_dir).split("test"))
     assert (evaluation["run"]["source"], evaluation["run"]["procedural"]) == ("lfwa", True)
+    assert evaluation["subgroups"]["resampled"] == "people"
+    assert list(evaluation["subgroups"]["names"]) == ["Male", "Young", "skin"]
     # What the model takes counts in CelebA's frame: photographs are aligned to it before the model sees them.
     assert load_model(finished)[1].preprocessing.crop == FULL_FRAME
 
