@@ -124,7 +124,7 @@ def audit_with_folds(
     audited = {name: examples for name, examples in audited.items() if split in (name, ALL)}
     if set(audited) == {"test"}:
         folds = 1
-    fold_of = _fold_of(audited, folds, config.seed)
+    fold_of = folds_of_splits(audited, folds, config.seed)
     parts = {
         name: Audited(name, e, np.zeros(e.labels.shape, np.float32), np.zeros(len(e), bool))
         for name, e in audited.items()
@@ -142,7 +142,7 @@ def audit_with_folds(
     return _audit(tuple(parts.values()), data.preprocessing, origin)
 
 
-def _fold_of(audited: Mapping[str, Examples], folds: int, seed: int) -> dict[str, np.ndarray]:
+def folds_of_splits(audited: Mapping[str, Examples], folds: int, seed: int) -> dict[str, np.ndarray]:
     """Returns the fold of each image in each split. A person who is in two splits is in the same fold of both."""
     if folds == 1:
         return {name: np.zeros(len(examples), np.int64) for name, examples in audited.items()}
@@ -181,7 +181,7 @@ def _predict_fold(
     Returns:
         Split -> the probabilities of its images in the fold, and which of them are decodable.
     """
-    without = _without(data, rows)
+    without = without_rows(data, rows)
     strategy = make_strategy(config.replicas)
     if (stored := folder / PREDICTIONS_FILE).exists():
         check_workdir(folder, config, data.grouping, identity_of(without, strategy.num_replicas_in_sync))
@@ -205,7 +205,7 @@ def _predict_fold(
     return found
 
 
-def _without(data: Data, rows: Mapping[str, np.ndarray]) -> Data:
+def without_rows(data: Data, rows: Mapping[str, np.ndarray]) -> Data:
     """Returns the data of a run without the images at `rows` of each split."""
 
     def kept(split: str) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from farkeras.data.examples import Examples
 from farkeras.data.sources.opening import open_source
 from farkeras.errors import FarkerasError
 from farkeras.report.label_page import label_page
-from farkeras.training.label_audit import audit_with_folds, audit_with_run
+from farkeras.training.building import open_data
+from farkeras.training.label_audit import audit_with_folds, audit_with_run, folds_of_splits, without_rows
 from farkeras.training.label_files import write_audit
 from farkeras.training.reporting import Listener
 from tests.training.small_run import small_config
@@ -61,6 +63,27 @@ def test_each_image_is_predicted_by_the_model_that_has_not_seen_it(audited, face
             np.testing.assert_array_equal(arrays["train"], train.probabilities[held])
         assert (workdir / name / "model.keras").is_file(), number
         assert not (workdir / name / "checkpoints").exists()
+
+
+def test_a_person_in_two_splits_is_in_the_same_fold_of_both():
+    def examples(*people):
+        count = len(people)
+        return Examples(("A",), np.array(list("abcdef"[:count])), np.ones((count, 1), np.int8), people=np.array(people))
+
+    folds = folds_of_splits({"train": examples("Ann", "", "Bob", "Ann"), "test": examples("Bob", "Ann", "")}, 2, 0)
+    train, test = folds["train"], folds["test"]
+    assert (train[0], train[2]) == (train[3], test[0]) == (test[1], train[2])
+    assert train[0] != train[2]  # the folds have about equal sizes
+
+
+def test_keypoints_stay_with_their_images(annotated_dir):
+    data = open_data(small_config(annotated_dir, model="mgmtn"))
+    rows = np.array([0, 5])
+    kept = without_rows(data, {"train": rows})
+    assert len(kept.train) == len(kept.train_keypoints.found) == len(data.train) - 2
+    assert kept.train.paths[0] == data.train.paths[1]
+    np.testing.assert_array_equal(kept.train_keypoints.points[0], data.train_keypoints.points[1])
+    assert len(kept.validation_keypoints.found) == len(data.validation)
 
 
 def test_a_second_call_trains_nothing(audited, config):
