@@ -10,7 +10,7 @@ import numpy as np
 
 from farkeras.errors import FarkerasError
 from farkeras.exporters.reference import Faces, Reference
-from farkeras.metrics.attribute_metrics import evaluate_attributes
+from farkeras.metrics.decision_metrics import at_thresholds
 
 PARITY_FILE = "parity.json"
 FORMAT_VERSION = 1
@@ -86,7 +86,7 @@ def compare_with_reference(reference: Reference, runtimes: Mapping[str, Runtime]
 
         - `data`: as in `Reference`;
         - `limits`: the limits that are not None;
-        - `keras`: `mean_accuracy` and `mean_balanced_accuracy` of the Keras model, as fractions;
+        - `keras`: `mean_accuracy` and `mean_balanced_accuracy` of the Keras model at its thresholds, as fractions;
         - `runtimes`: for each name the same two metrics, `max_difference` and `mean_difference` of the probabilities,
           and `equal_decisions` at the model's thresholds, as a fraction;
         - `exceeded`: one phrase for each limit that a runtime exceeds.
@@ -126,7 +126,8 @@ def compare_with_reference(reference: Reference, runtimes: Mapping[str, Runtime]
 
 
 def _metrics(reference: Reference, probabilities: np.ndarray) -> dict:
-    metrics = evaluate_attributes(reference.labels, probabilities, reference.grouping)
+    attributes = reference.grouping.attributes
+    metrics = at_thresholds(reference.labels, probabilities, reference.thresholds, attributes)
     return {name: metrics[name] for name in ("mean_accuracy", "mean_balanced_accuracy")}
 
 
