@@ -23,6 +23,7 @@ from farkeras.data.sources.splits import SPLITS
 from farkeras.errors import FarkerasError
 from farkeras.files import alone_in, as_path, write_text, writing, written_aside
 from farkeras.inference.forward import predict_examples
+from farkeras.losses import balanced_positive_weights
 from farkeras.metrics.evaluation_file import check_same_data
 from farkeras.metrics.label_errors import LabelErrors, find_label_errors
 from farkeras.models.base import LogitsModel
@@ -139,7 +140,7 @@ def audit_with_folds(
                 parts[name].probabilities[rows[name]] = probabilities
                 parts[name].decodable[rows[name]] = decodable
     origin = {"source": config.source, "data_dir": config.data_dir, "split": split, "folds": folds}
-    return _audit(tuple(parts.values()), data.preprocessing, origin)
+    return _audit(tuple(parts.values()), data.preprocessing, config.positive_weights, origin)
 
 
 def folds_of_splits(audited: Mapping[str, Examples], folds: int, seed: int) -> dict[str, np.ndarray]:
@@ -231,6 +232,14 @@ def _predict(
     return probabilities, decodable
 
 
+def without_weights(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Divides the odds `[N, A]` by the weights of positive labels `[A]`, by which training has multiplied them.
+
+    Otherwise an audit would suspect many negative labels of rare attributes.
+    """
+    return probabilities / (probabilities + weights * (1 - probabilities))
+
+
 def audit_with_run(
     run: str | os.PathLike,
     split: str = "test",
@@ -273,7 +282,7 @@ def audit_with_run(
         )
         parts.append(Audited(name, examples, *_predict(model, examples, metadata.preprocessing, batch_size, strategy)))
     origin = {"source": source, "data_dir": os.path.abspath(data_dir), "split": split, "run": os.fspath(as_path(run))}
-    return _audit(tuple(parts), metadata.preprocessing, origin)
+    return _audit(tuple(parts), metadata.preprocessing, metadata.config.get("positive_weights", "none"), origin)
 
 
 def _trained_on(trained: dict, source: str, data_dir: str) -> bool:
@@ -284,8 +293,10 @@ def _trained_on(trained: dict, source: str, data_dir: str) -> bool:
     return True
 
 
-def _audit(parts: tuple[Audited, ...], preprocessing: Preprocessing, origin: dict) -> LabelAudit:
+def _audit(parts: tuple[Audited, ...], preprocessing: Preprocessing, positive_weights: str, origin: dict) -> LabelAudit:
     labels = np.concatenate([np.where(part.decodable[:, None], part.examples.labels, UNKNOWN) for part in parts])
     probabilities = np.concatenate([part.probabilities for part in parts])
+    if positive_weights == "balanced":
+        probabilities = without_weights(probabilities, balanced_positive_weights(labels))
     errors = find_label_errors(labels, probabilities, parts[0].examples.attributes)
     return LabelAudit(parts, errors, preprocessing, origin)

@@ -14,7 +14,13 @@ from farkeras.data.sources.opening import open_source
 from farkeras.errors import FarkerasError
 from farkeras.report.label_page import label_page
 from farkeras.training.building import open_data
-from farkeras.training.label_audit import audit_with_folds, audit_with_run, folds_of_splits, without_rows
+from farkeras.training.label_audit import (
+    audit_with_folds,
+    audit_with_run,
+    folds_of_splits,
+    without_rows,
+    without_weights,
+)
 from farkeras.training.label_files import write_audit
 from farkeras.training.reporting import Listener
 from tests.training.small_run import small_config
@@ -152,6 +158,12 @@ def test_the_three_files(audited, tmp_path, faces_dir):
     assert not re.search(r'(?:src|href)="(?!data:)', page)
     assert "Procedural faces" in page
     assert rows[0]["image"].replace("/", "/<wbr>") in page
+
+
+def test_the_weights_of_positive_labels_are_undone():
+    """A weight of 9 turns odds of 1 : 9 into 1 : 1."""
+    found = without_weights(np.array([[0.5, 0.5], [0.0, 1.0]]), np.array([9.0, 1.0]))
+    np.testing.assert_allclose(found, [[0.1, 0.5], [0, 1]])
 
 
 def test_names_are_escaped_and_one_model_is_named():
