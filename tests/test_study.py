@@ -113,8 +113,8 @@ def test_the_committed_study_keeps_its_budget_and_its_data_apart(committed):
     for trial in trials_of(plan, recipe, committed[0].results):
         config = plan.config(recipe, trial)
         size = config.image_size[0] * config.image_size[1] / (112 * 96)
-        # By the times of the demos, MGMTN takes at most 1.5 times as long as FAR-AMTN, and MobileNetV2 about three times
-        # as long as ResNetTiny.
+        # By the times of the demos, MGMTN takes at most 1.5 times as long as FAR-AMTN, and MobileNetV2 about three
+        # times as long as ResNetTiny.
         slower = (1.5 if config.model == "mgmtn" else 1) * (1 if config.backbone == "ResNetTiny" else 3)
         lengths += slower * size * config.train_fraction * config.epochs / recipe.epochs
     assert lengths <= 45
