@@ -15,7 +15,6 @@ import numpy as np
 
 from farkeras.data.examples import UNKNOWN, Examples, folder_of
 from farkeras.data.sources.source import Source
-from farkeras.data.sources.table import open_table
 from farkeras.errors import FarkerasError, few
 from farkeras.files import as_path
 
@@ -64,6 +63,10 @@ class SubgroupTable:
     """
 
     def __init__(self, path: Path, images: np.ndarray) -> None:
+        from farkeras.data.sources.table import (
+            open_table,
+        )  # imports pyarrow, which the metrics of subgroups do not need
+
         self._file = open_table(path)
         self.path = path
         if _IMAGE not in self._file.names:
