@@ -63,9 +63,7 @@ class SubgroupTable:
     """
 
     def __init__(self, path: Path, images: np.ndarray) -> None:
-        from farkeras.data.sources.table import (
-            open_table,
-        )  # imports pyarrow, which the metrics of subgroups do not need
+        from farkeras.data.sources.table import open_table  # pyarrow, which metrics of subgroups do not need
 
         self._file = open_table(path)
         self.path = path
