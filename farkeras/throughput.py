@@ -1,10 +1,11 @@
 """Measures the input pipeline of a recipe: `python -m farkeras.throughput --flagfile=configs/demo.flags`.
 
 The command prints images per second and processor time per image for a bare loop that only reads and decodes, and for
-the pipeline without random changes, with each random change alone, and with all of them. If the data set has keypoints
-(`python -m farkeras.annotate`), it adds the pipeline with keypoints and with the masks drawn from them; training draws
-the masks on its device. Each row is also compared with the bare loop, which is measured in turn with the others. On a
-shared machine, rely on the processor time.
+the pipeline without random changes, with each random change alone, and with all of them. Training rotates and colours
+images on its device; if the recipe has such changes, a row shows the pipeline that makes them on the CPU, as for `fit`.
+If the data set has keypoints (`python -m farkeras.annotate`), the command adds the pipeline with keypoints and with the
+masks drawn from them; training draws the masks on its device. Each row is also compared with the bare loop, which is
+measured in turn with the others. On a shared machine, rely on the processor time.
 """
 
 import numpy as np

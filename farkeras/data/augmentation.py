@@ -1,4 +1,8 @@
-"""Random changes of training images. Each change is a pure function of the random numbers drawn for the image."""
+"""Random changes of training images. Each change is a pure function of the random numbers drawn for the image.
+
+Rotation and colours cost several times as much as decoding, so the input pipeline can leave them to `finish_images`,
+which makes them for a whole batch on the training device.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +11,7 @@ from typing import NamedTuple, Self
 import tensorflow as tf
 
 from farkeras.config import Config
-from farkeras.data.preprocessing import halve, pixels_of, shrink
+from farkeras.data.preprocessing import bilinear, halve, is_halved, pixels_of, shrink
 
 NUM_DRAWS = 8
 """Number of random numbers per image, see `Augmentation.changes`."""
@@ -45,41 +49,65 @@ class Geometry(NamedTuple):
         Returns:
             float32 `[H, W, channels]` in the range of the input.
         """
+        image = tf.convert_to_tensor(image)
         if self.degrees is not None:
-            return self._turned(image, image_size)
+            image = self.source(image, image_size)
+            return sampled(image[None], self.transform(tf.shape(image)[:2], image_size)[None], image_size)[0]
         top, left, bottom, right = tf.unstack(self.part)
-        frame = shrink(image[None, top:bottom, left:right], image_size)[0]
+        part = image[None, top:bottom, left:right]
+        # `shrink` would first copy the part in float32.
+        halved = is_halved(self.part[2:] - self.part[:2], image_size)
+        frame = tf.cond(halved, lambda: shrink(part, image_size), lambda: bilinear(part, image_size))
+        frame = tf.ensure_shape(frame, [1, *image_size, image.shape[-1]])[0]
         if self.flip is None:
             return frame
         return tf.reverse(frame, tf.range(1, 1 + tf.cast(self.flip, tf.int32)))  # along axis 1, or along no axis
 
-    def _turned(self, image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-        """Crops, flips and rotates in one bilinear step.
+    def source(self, image: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+        """Returns the image from which `transform` samples: the image, halved while the part is large, see `halve`.
 
-        Pixels outside the part but inside the image are used; outside the image its edge repeats.
+        Args:
+            image: `[height, width, channels]` of any numeric dtype; height and width are `sides`.
+            image_size: Height and width of the frame in pixels.
+
+        Returns:
+            `[halved height, halved width, channels]` of the same dtype; halved pixels are rounded if it is an integer.
         """
-        top, left, bottom, right = tf.unstack(tf.cast(self.part, tf.float32))
-        image = halve(image[None], self.part[2:] - self.part[:2], image_size)
-        # Halved pixels per original pixel.
-        down, across = tf.unstack(tf.cast(tf.shape(image)[1:3], tf.float32) / tf.cast(self.sides, tf.float32))
+        part_sides = self.part[2:] - self.part[:2]
+
+        def halved() -> tf.Tensor:
+            smaller = halve(image[None], part_sides, image_size)[0]
+            return tf.cast(tf.round(smaller) if image.dtype.is_integer else smaller, image.dtype)
+
+        return tf.cond(is_halved(part_sides, image_size), halved, lambda: image)
+
+    def transform(self, source_sides: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+        """Returns the affine map that crops, flips and rotates in one step, from the frame to `source`.
+
+        The centre of pixel (x, y) of the frame shows the point (a x + b y + c, d x + e y + f) of the source; whole
+        numbers are pixel centres in both. Points outside the part but inside the image are used.
+
+        Args:
+            source_sides: Height and width of `source` in pixels, int32 `[2]`, or `[N, 2]` for the N images that this
+                geometry describes.
+            image_size: Height and width of the frame in pixels.
+
+        Returns:
+            a, b, c, d, e, f, 0, 0 for `sampled`, float32 `[8]` or `[N, 8]`.
+        """
+        top, left, bottom, right = tf.unstack(tf.cast(self.part, tf.float32), axis=-1)
+        # Pixels of the source per pixel of the image.
+        down, across = tf.unstack(tf.cast(source_sides, tf.float32) / tf.cast(self.sides, tf.float32), axis=-1)
         (height, width), angle = image_size, tf.multiply(self.degrees, _RADIANS)
         scale_y, scale_x = down * (bottom - top) / height, across * (right - left) / width
         if self.flip is not None:
             scale_x = tf.where(self.flip, -scale_x, scale_x)
-        # Maps pixels of the frame to pixels of the halved image; whole numbers are pixel centres in both.
         a, b = scale_x * tf.cos(angle), -scale_x * tf.sin(angle)
-        c, d = scale_y * tf.sin(angle), scale_y * tf.cos(angle)
+        d, e = scale_y * tf.sin(angle), scale_y * tf.cos(angle)
         x, y = (width - 1) / 2, (height - 1) / 2
-        to_x = across * (left + right) / 2 - 0.5 - a * x - b * y
-        to_y = down * (top + bottom) / 2 - 0.5 - c * x - d * y
-        return tf.raw_ops.ImageProjectiveTransformV3(
-            images=image,
-            transforms=tf.stack([a, b, to_x, c, d, to_y, 0.0, 0.0])[None],
-            output_shape=image_size,
-            fill_value=0.0,
-            interpolation="BILINEAR",
-            fill_mode="NEAREST",
-        )[0]
+        c = across * (left + right) / 2 - 0.5 - a * x - b * y
+        f = down * (top + bottom) / 2 - 0.5 - d * x - e * y
+        return tf.stack([a, b, c, d, e, f, tf.zeros_like(a), tf.zeros_like(a)], axis=-1)
 
     def points(self, points: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
         """Moves points into the frame.
@@ -136,12 +164,7 @@ class Change(NamedTuple):
 
     def colour(self, image: tf.Tensor) -> tf.Tensor:
         """Changes the colours of `[H, W, 3]` float32 RGB in 0..255."""
-        if self.matrix is None:
-            return image
-        pixels = tf.matmul(tf.reshape(image, [-1, 3]), self.matrix)
-        if self.mean is not None:
-            pixels += self.mean * tf.reduce_mean(image)
-        return tf.reshape(tf.clip_by_value(pixels, 0.0, 255.0), image.shape)
+        return image if self.matrix is None else coloured(image, self.matrix, self.mean)
 
 
 @dataclass(frozen=True)
@@ -208,3 +231,61 @@ class Augmentation:
             matrix=bright * contrast * matrix if colours else None,
             mean=tf.reshape(bright * (1.0 - contrast), [-1]) if self.contrast else None,
         )
+
+
+def sampled(images: tf.Tensor, transforms: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    """Samples images bilinearly at the points of `Geometry.transform`. Outside an image its edge repeats.
+
+    Args:
+        images: `[N, height, width, channels]` of any numeric dtype.
+        transforms: float32 `[N, 8]`.
+        image_size: Height and width H, W of the result in pixels.
+
+    Returns:
+        float32 `[N, H, W, channels]`.
+    """
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(images, tf.float32),
+        transforms=transforms,
+        output_shape=image_size,
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )
+
+
+def coloured(images: tf.Tensor, matrix: tf.Tensor, mean: tf.Tensor | None) -> tf.Tensor:
+    """Changes the colours of one image or of many: `rgb @ matrix + mean * (mean of the image)`, clipped to 0..255.
+
+    Args:
+        images: float32 RGB `[H, W, 3]` or `[N, H, W, 3]` in 0..255.
+        matrix: float32 `[3, 3]` or `[N, 3, 3]`, see `Change`.
+        mean: float32 `[]` or `[N]`, or None, see `Change`.
+
+    Returns:
+        float32 of the shape of `images`.
+    """
+    pixels = tf.matmul(tf.reshape(images, tf.concat([tf.shape(images)[:-3], [-1, 3]], 0)), matrix)
+    if mean is not None:
+        pixels += (mean * tf.reduce_mean(images, [-3, -2, -1]))[..., None, None]
+    return tf.ensure_shape(tf.reshape(tf.clip_by_value(pixels, 0.0, 255.0), tf.shape(images)), images.shape)
+
+
+def finish_images(batch: dict[str, tf.Tensor], image_size: tuple[int, int]) -> dict[str, tf.Tensor]:
+    """Makes the changes that `training_dataset(..., finished=False)` leaves out, on the device on which it is called.
+
+    Args:
+        batch: A batch of that dataset, with `image` and perhaps `transform`, `matrix` and `mean`. A finished batch has
+            none of the three and stays as it is.
+        image_size: Height and width H, W of the model's input in pixels.
+
+    Returns:
+        The batch without the three, with `image` float32 `[B, H, W, 3]` in 0..255.
+    """
+    rest = dict(batch)
+    images, transform, matrix, mean = (rest.pop(name, None) for name in ("image", "transform", "matrix", "mean"))
+    if transform is not None:
+        images = sampled(images, transform, image_size)
+    if matrix is not None:
+        images = coloured(images, matrix, mean)
+    return rest | {"image": images}

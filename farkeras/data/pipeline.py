@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from farkeras.data.augmentation import NUM_DRAWS, Augmentation, Geometry
+from farkeras.data.augmentation import NUM_DRAWS, Augmentation, Change, Geometry
+from farkeras.data.batching import batched, repeat_edges
 from farkeras.data.examples import UNKNOWN, Examples
 from farkeras.data.keypoints import Keypoints, decode_points
 from farkeras.data.preprocessing import Preprocessing, pixels_of
@@ -80,6 +81,7 @@ def training_dataset(
     keypoints: Keypoints | None = None,
     servers: Sequence[str] = (),
     share: Share | None = None,
+    finished: bool = True,
 ) -> tf.data.Dataset:
     """Builds the dataset of training batches.
 
@@ -98,12 +100,18 @@ def training_dataset(
             the examples or their order.
         share: The share of this worker, on several machines. The batches are then those of one replica, and an
             undecodable image that `share` does not name is an error.
+        finished: False leaves rotation and colours to `finish_images`, which makes them on the training device. They
+            take several times as long as decoding.
 
     Returns:
         A dataset of dicts: `image` float32 `[B, H, W, 3]` in 0..255, `labels` int8 `[B, A]` and `counter` int64 `[B]`.
         With `keypoints` also `points` float32 `[B, 478, 2]`, x, y as fractions of the frame, moved with the image, and
         `found` bool `[B]`, whether the image has points; without them its `points` are meaningless. The masks are drawn
         from the points later, on the training device, by `farkeras.data.masks.region_masks`.
+
+        With `finished=False` and colours, also `matrix` float32 `[B, 3, 3]` and perhaps `mean` float32 `[B]`; with
+        rotation, also `transform` float32 `[B, 8]`, and `image` is then uint8 `[B, height, width, 3]`: the decoded
+        images, which `transform` crops and flips as well. The edges of smaller images repeat to the right and below.
 
     Raises:
         FarkerasError: `keypoints` has another number of images than `examples`, or a server does not answer.
@@ -118,8 +126,19 @@ def training_dataset(
     def finish(element: dict) -> dict:
         change, image = element.pop("change"), element["image"]
         geometry = change.geometry(tf.shape(image)[:2])
-        moved = {"geometry": geometry} if keypoints else {}
-        return element | {"image": change.colour(geometry.image(image, size))} | moved
+        element |= {"geometry": geometry} if keypoints else {}
+        if finished:
+            return element | {"image": change.colour(geometry.image(image, size))}
+        return element | _unfinished(change, geometry, image, size)
+
+    def complete(batch: dict) -> dict:
+        # Transforms, labels and points take less time for a whole batch than image by image.
+        if "source_sides" in batch:
+            geometry, sides = batch["geometry"], batch.pop("source_sides")
+            batch |= {"image": repeat_edges(batch["image"], sides), "transform": geometry.transform(sides, size)}
+            if not keypoints:
+                batch.pop("geometry")
+        return annotate(batch, batch.pop("index"))
 
     dataset = planned(start, stop, ShuffledOrder(len(examples), seed), augmentation, preprocessing.crop, seed)
     if share:
@@ -130,8 +149,22 @@ def training_dataset(
         # A second map would hand each image over between threads once more.
         dataset = dataset.map(lambda plan: finish(read(plan)), IN_FLIGHT)
         dataset = dataset if share else dataset.ignore_errors(log_warning=False)
-    dataset = dataset.batch(batch_size, drop_remainder=True)
-    return dataset.map(lambda batch: annotate(batch, batch.pop("index"))).prefetch(tf.data.AUTOTUNE)
+    return batched(dataset, batch_size).map(complete).prefetch(tf.data.AUTOTUNE)
+
+
+def _unfinished(change: Change, geometry: Geometry, image: tf.Tensor, size: tuple[int, int]) -> dict:
+    """Returns the parts of an element from which `finish_images` can make an image of `size`.
+
+    An image that is rotated stays as it was decoded, and its `geometry` becomes a `transform` once it is in a batch.
+    """
+    colours = {"matrix": change.matrix, "mean": change.mean}
+    colours = {name: value for name, value in colours.items() if value is not None}
+    if change.degrees is None:
+        return {"image": geometry.image(image, size)} | colours
+    source = geometry.source(image, size)
+    if geometry.flip is None:
+        geometry = geometry._replace(flip=tf.constant(False))  # `padded_batch` refuses None
+    return {"image": source, "source_sides": tf.shape(source)[:2], "geometry": geometry} | colours
 
 
 def evaluation_dataset(

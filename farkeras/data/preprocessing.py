@@ -111,7 +111,7 @@ def shrink(images: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     fast operation in TensorFlow, TFLite and ONNX. An antialiased `tf.image.resize` takes ten times as long and is not a
     TFLite operation.
     """
-    images = _bilinear(halve(images, sides_of(images), size), size)
+    images = bilinear(halve(images, sides_of(images), size), size)
     return tf.ensure_shape(images, [images.shape[0], *size, images.shape[-1]])
 
 
@@ -133,13 +133,13 @@ def halve(images: tf.Tensor, sides: Sequence[int] | tf.Tensor, size: tuple[int, 
         known = np.array(sides)
         while np.any(known >= twice):  # AutoGraph does not support ":="
             large = known >= twice
-            images = _bilinear(images, np.where(large, np.array(sides_of(images)) // 2, sides_of(images)))
+            images = bilinear(images, np.where(large, np.array(sides_of(images)) // 2, sides_of(images)))
             known = np.where(large, known // 2, known)
         return images
 
     def once(images: tf.Tensor, sides: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         large, all_sides = sides >= twice, tf.shape(images)[1:3]
-        images = _bilinear(images, tf.where(large, all_sides // 2, all_sides))
+        images = bilinear(images, tf.where(large, all_sides // 2, all_sides))
         return images, tf.where(large, sides // 2, sides)
 
     unknown = tf.TensorShape([images.shape[0], None, None, images.shape[-1]])
@@ -151,11 +151,17 @@ def halve(images: tf.Tensor, sides: Sequence[int] | tf.Tensor, size: tuple[int, 
     )[0]
 
 
+def is_halved(sides: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Says whether `halve` changes images of which a part of `sides`, int32 `[2]`, will be used; a bool scalar."""
+    return tf.reduce_any(sides >= 2 * np.array(size, np.int32))
+
+
 def sides_of(images: tf.Tensor) -> tuple[int, int] | tf.Tensor:
     """Returns height and width of `[..., height, width, channels]`: two ints if both are known, else a tensor."""
     known = tuple(images.shape[-3:-1])
     return tf.shape(images)[-3:-1] if None in known else known
 
 
-def _bilinear(images: tf.Tensor, size: Sequence[int] | np.ndarray | tf.Tensor) -> tf.Tensor:
+def bilinear(images: tf.Tensor, size: Sequence[int] | np.ndarray | tf.Tensor) -> tf.Tensor:
+    """Resizes `[batch, height, width, channels]` of any numeric dtype to float32 in one bilinear step."""
     return tf.raw_ops.ResizeBilinear(images=images, size=size, half_pixel_centers=True)

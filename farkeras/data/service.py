@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import tensorflow as tf
 
+from farkeras.data.batching import batched
 from farkeras.data.reading import IN_FLIGHT
 from farkeras.errors import FarkerasError
 
@@ -61,7 +62,8 @@ def through_servers(
     parts = []
     for number, server in enumerate(servers):
         part = chunks.shard(len(servers), number).unbatch()
-        part = part.map(read_or_placeholder, IN_FLIGHT).map(finish, IN_FLIGHT).batch(CHUNK).prefetch(tf.data.AUTOTUNE)
+        part = part.map(read_or_placeholder, IN_FLIGHT).map(finish, IN_FLIGHT)
+        part = batched(part, CHUNK, drop_remainder=False).prefetch(tf.data.AUTOTUNE)
         sent = tf.data.experimental.service.distribute(tf.data.experimental.service.ShardingPolicy.OFF, server)
         parts.append(part.apply(sent).prefetch(2))
     turns = tf.data.Dataset.range(-(-length // CHUNK)).map(lambda chunk: chunk % len(servers))

@@ -251,8 +251,11 @@ class Run:
                 f"{free / 1e6:,.0f} MB left. Make room, or choose another `workdir`."
             )
 
-    def training_dataset(self, start: int) -> tf.data.Dataset:
-        """Returns the training batches of the run, from example counter `start` on."""
+    def training_dataset(self, start: int, finished: bool = True) -> tf.data.Dataset:
+        """Returns the training batches of the run, from example counter `start` on.
+
+        With `finished=False`, `Step.run` rotates and colours the images, on the training device.
+        """
         data, config = self.data, self.config
         needed = self.total_steps * config.batch_size
         return training_dataset(
@@ -267,6 +270,7 @@ class Run:
             data.train_keypoints,
             config.data_service,
             self._share(),
+            finished,
         )
 
     def _share(self) -> Share | None:
@@ -278,10 +282,10 @@ class Run:
     def distributed_batches(self, start: int) -> Iterator:
         """Returns an iterator over the training batches on all replicas, from example counter `start` on."""
         if self.workers.count == 1:
-            return iter(self.strategy.experimental_distribute_dataset(self.training_dataset(start)))
+            return iter(self.strategy.experimental_distribute_dataset(self.training_dataset(start, finished=False)))
         # An endless dataset needs no exchange between the workers before each step.
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        batches = self.training_dataset(start).apply(endless)
+        batches = self.training_dataset(start, finished=False).apply(endless)
         return iter(self.strategy.distribute_datasets_from_function(lambda _: batches))
 
 

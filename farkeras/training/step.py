@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from farkeras.attributes import Grouping
+from farkeras.data.augmentation import finish_images
 from farkeras.data.masks import region_masks
 from farkeras.errors import Diverged
 from farkeras.losses import attribute_losses, mask_losses, sum_by_group
@@ -48,6 +49,9 @@ class Step:
         """Takes the step on one replica and returns the values named in `metrics`, the same on every replica."""
         raise NotImplementedError
 
+    def _finished_replica(self, batch: Batch) -> Batch:
+        return self.replica(finish_images(batch, self.model.image_size))
+
     def record(self, metrics: dict[str, np.ndarray], first_step: int) -> dict:
         """Returns the mean losses of several steps for the metrics file, JSON-ready.
 
@@ -69,6 +73,8 @@ class Step:
     def run(self, iterator: Iterator[Batch], steps: tf.Tensor, stop: tf.Variable | bool = False) -> Batch:
         """Takes `steps` (int32 scalar) steps, fewer once `stop` (bool) is set, but at least one.
 
+        `finish_images` finishes the images of a batch on the replica that takes them.
+
         Returns:
             A dict: each of `metrics` with a leading axis `[steps]`, `counter` `[steps, B]` (counters of the examples),
             and `data_wait`, the seconds spent waiting for batches.
@@ -81,7 +87,7 @@ class Step:
             asked = tf.timestamp()
             batch = next(iterator)
             waited += tf.timestamp() - asked
-            metrics = self.strategy.run(self.replica, (batch,))
+            metrics = self.strategy.run(self._finished_replica, (batch,))
             first = {name: self.strategy.experimental_local_results(value)[0] for name, value in metrics.items()}
             # A new dict, because AutoGraph carries variables through the loop, not changes of their content.
             arrays = {name: arrays[name].write(i, first[name]) for name in self.metrics}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from farkeras.data.augmentation import NUM_DRAWS, Augmentation, Geometry
+from farkeras.data.augmentation import NUM_DRAWS, Augmentation, Geometry, finish_images
 from farkeras.data.preprocessing import Preprocessing
 
 SAME_SIZE = Preprocessing((12, 12))
@@ -37,10 +37,11 @@ def random_draws(seed):
     return np.random.default_rng(seed).uniform(-1, 1, NUM_DRAWS).tolist()
 
 
-def test_none_is_plain_preprocessing():
+@pytest.mark.parametrize("sides", [(20, 30), (16, 17), (7, 12)])  # only the first is halved
+def test_none_is_plain_preprocessing(sides):
     preprocessing = Preprocessing((7, 9), (0.1, 0.2, 0.8, 0.9))
-    received = augmented(Augmentation(**NONE), image(20, 30), preprocessing)
-    np.testing.assert_array_equal(received, preprocessing.resize(image(20, 30)))
+    received = augmented(Augmentation(**NONE), image(*sides), preprocessing)
+    np.testing.assert_array_equal(received, preprocessing.resize(image(*sides)))
 
 
 def test_many_changes_are_those_of_each():
@@ -109,6 +110,40 @@ def test_beyond_the_image_its_edge_repeats():
     np.testing.assert_allclose(turned.image(image(), (12, 12))[0, 0], image()[0, 6], atol=100)
     sevens = np.full((12, 12, 3), 7, np.uint8)
     np.testing.assert_allclose(turned.image(sevens, (12, 12)), sevens, atol=1e-4)
+
+
+def test_the_device_samples_where_the_transform_says():
+    """Two images in one batch: one is moved by a pixel, one is rotated by 90 degrees."""
+    left, turned = [1, 0, 1, 0, 1, 0, 0, 0], [0, -1, 11, 1, 0, 0, 0, 0]
+    batch = {"image": tf.constant([image()] * 2), "transform": tf.constant([left, turned], tf.float32), "counter": 3}
+    finished = finish_images(batch, (12, 12))
+    assert set(finished) == {"image", "counter"}
+    np.testing.assert_array_equal(finished["image"][0], np.pad(image(), ((0, 0), (0, 1), (0, 0)), "edge")[:, 1:])
+    np.testing.assert_array_equal(finished["image"][1], np.rot90(image()))
+
+
+def test_a_transform_by_hand():
+    """The lower right quarter of 8 x 4 pixels (height, width) becomes 4 x 2, and then is mirrored or turned."""
+    part = {"sides": tf.constant([8, 4]), "part": tf.constant([4, 2, 8, 4])}
+    still = Geometry(**part, flip=tf.constant([False, True]), degrees=tf.constant([0.0, 0.0]))
+    expected = [[1, 0, 2, 0, 1, 4, 0, 0], [-1, 0, 3, 0, 1, 4, 0, 0]]
+    many = still._replace(sides=tf.constant([[8, 4]] * 2), part=tf.constant([[4, 2, 8, 4]] * 2))
+    np.testing.assert_allclose(many.transform(tf.constant([[8, 4]] * 2), (4, 2)), expected, atol=1e-6)
+    half_turn = Geometry(**part, degrees=tf.constant(180.0)).transform(tf.constant([8, 4]), (4, 2))
+    np.testing.assert_allclose(half_turn, [-1, 0, 3, 0, -1, 7, 0, 0], atol=1e-5)
+
+
+def test_the_device_changes_colours():
+    matrix, mean = tf.constant([0.5 * np.eye(3), np.eye(3)[::-1]], tf.float32), tf.constant([0.5, 0.0])
+    pixels = np.stack([image(low=100, high=150)] * 2).astype(np.float32)
+    finished = finish_images({"image": tf.constant(pixels), "matrix": matrix, "mean": mean}, (12, 12))["image"]
+    np.testing.assert_allclose(finished[0], 0.5 * pixels[0] + 0.5 * pixels[0].mean(), rtol=1e-5)
+    np.testing.assert_array_equal(finished[1], pixels[1, ..., ::-1])
+
+
+def test_a_finished_batch_stays_as_it_is():
+    batch = {"image": tf.constant(image()[None], tf.float32), "counter": 3}
+    assert finish_images(batch, (12, 12)) == batch
 
 
 # Grey levels 100..150 keep every result inside 0..255.

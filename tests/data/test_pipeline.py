@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from farkeras.data.augmentation import NUM_DRAWS, Augmentation, Geometry
+from farkeras.data.augmentation import NUM_DRAWS, Augmentation, Geometry, finish_images
+from farkeras.data.batching import repeat_edges
 from farkeras.data.examples import FULL_FRAME, UNKNOWN, Examples
 from farkeras.data.keypoints import Keypoints, decode_points, encode_points
 from farkeras.data.pipeline import (
@@ -121,6 +122,45 @@ def test_what_is_drawn_depends_on_the_counter_alone(examples, keypoints, start):
     for name in whole:
         np.testing.assert_array_equal(rest[name], whole[name][start:])
     assert len(np.unique(whole["points"][whole["found"]], axis=0)) == whole["found"].sum()  # no change comes twice
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Examples:
+    """Images of noise in several sizes, of which some are halved."""
+    folder, rng, paths = tmp_path_factory.mktemp("photos"), np.random.default_rng(0), []
+    for i, sides in enumerate([(10, 12), (14, 9), (40, 50)] * 2):
+        paths.append(str(folder / f"{i}.png"))
+        Image.fromarray(rng.integers(0, 256, (*sides, 3), np.uint8)).save(paths[-1])
+    return Examples(("a",), np.array(paths), np.zeros((6, 1), np.int8))
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_the_training_device_finishes_the_same_images(photos, flip):
+    augmentation = Augmentation(flip, 0.2, 0.2, 30, 0.3, 0.3, 0.3)
+    settings = (photos, PREPROCESSING, augmentation, 4, 1, 0, 12)
+    unfinished = list(training_dataset(*settings, finished=False))
+    for batch, expected in zip(unfinished, training_dataset(*settings), strict=True):
+        assert batch["image"].dtype == tf.uint8
+        finished = finish_images(batch, PREPROCESSING.image_size)
+        assert set(finished) == set(expected)
+        np.testing.assert_allclose(finished["image"], expected["image"], atol=0.01)
+    assert {batch["image"].shape[1] for batch in unfinished} != {8}
+
+
+def test_without_rotation_the_pipeline_moves_the_images(photos, keypoints):
+    points = Keypoints(keypoints.points[:6], keypoints.found[:6])
+    settings = (photos, PREPROCESSING, Augmentation(True, 0.2, 0.2, contrast=0.3), 4, 1, 0, 12, points)
+    for batch, expected in zip(training_dataset(*settings, finished=False), training_dataset(*settings), strict=True):
+        assert set(batch) - set(expected) == {"matrix", "mean"}
+        finished = finish_images(batch, PREPROCESSING.image_size)
+        np.testing.assert_allclose(finished["image"], expected["image"], atol=0.01)
+        np.testing.assert_array_equal(batch["points"], expected["points"])
+
+
+def test_edges_repeat_to_the_right_and_below():
+    filled = tf.constant([[[1, 2, 0], [3, 4, 0], [0, 0, 0]], [[1, 2, 3], [4, 5, 6], [7, 8, 9]]])[..., None]
+    expected = [[[1, 2, 2], [3, 4, 4], [3, 4, 4]], [[1, 2, 3], [4, 5, 6], [7, 8, 9]]]
+    np.testing.assert_array_equal(repeat_edges(filled, tf.constant([[2, 2], [3, 3]]))[..., 0], expected)
 
 
 def test_seed_decides_the_order(examples):

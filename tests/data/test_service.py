@@ -33,9 +33,11 @@ def addresses(servers):
     return tuple(server.address for server in servers)
 
 
-def shown(examples, servers=(), start=0, stop=250, keypoints=None):
+def shown(examples, servers=(), start=0, stop=250, keypoints=None, finished=True):
     crop = Preprocessing((16, 12))
-    dataset = training_dataset(examples, crop, STRONG, 8, 3, start, stop, keypoints, addresses(servers))
+    dataset = training_dataset(
+        examples, crop, STRONG, 8, 3, start, stop, keypoints, addresses(servers), finished=finished
+    )
     batches = list(dataset.as_numpy_iterator())
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
@@ -54,6 +56,13 @@ def test_same_examples_in_the_same_order_from_any_counter(annotated_dir, servers
     assert_equal(shown(examples, servers[:count], keypoints=keypoints), here)
     rest = shown(examples, servers[:count], start=88, keypoints=keypoints)
     assert_equal(rest, {name: values[88:] for name, values in here.items()})
+
+
+def test_images_that_the_training_device_finishes(annotated_dir, servers):
+    examples = open_source("celeba", str(annotated_dir)).split("train")
+    here, served = (shown(examples, where, stop=40, finished=False) for where in ((), servers[:2]))
+    assert here["image"].dtype == np.uint8
+    assert_equal(served, here)
 
 
 def test_undecodable_images_are_left_out(faces_dir, servers, tmp_path):

@@ -6,7 +6,7 @@ from farkeras.data.augmentation import Augmentation
 from farkeras.data.keypoints import load_keypoints
 from farkeras.data.preprocessing import Preprocessing
 from farkeras.data.sources.opening import open_source
-from farkeras.data.throughput import BARE, MASKS, PLAIN, POINTS, WHOLE, measure_throughput
+from farkeras.data.throughput import BARE, FINISHED, MASKS, PLAIN, POINTS, WHOLE, measure_throughput
 
 
 def test_the_pipeline_beside_the_bare_loop(annotated_dir):
@@ -15,7 +15,7 @@ def test_the_pipeline_beside_the_bare_loop(annotated_dir):
     rates = measure_throughput(
         examples, Preprocessing((32, 24)), Augmentation(contrast=0.2), keypoints, (16, 12), num_images=33, rounds=2
     )
-    assert list(rates) == [BARE, PLAIN, "+ flip", "+ contrast", WHOLE, POINTS, MASKS]
+    assert list(rates) == [BARE, PLAIN, "+ flip", "+ contrast", WHOLE, FINISHED, POINTS, MASKS]
     assert all(len(values) == 2 and np.isfinite(values).all() for values in rates.values())
 
 

@@ -22,11 +22,14 @@ def weights_after_five_steps(replicas, faces_dir, workdir, **changes):
     return run
 
 
+CHANGED_IMAGES = {"augment_rotation": 20.0, "augment_contrast": 0.3, "augment_saturation": 0.3}
 FINE_TUNING = {"frozen_epochs": 2 * 16 / 192, "epochs": 3 * 16 / 192, "backbone_lr_multiplier": 0.1}
 
 
 @pytest.mark.parametrize(
-    "changes", [{"weighting": "dws"}, {"weighting": "uncertainty"}, FINE_TUNING], ids=["dws", "uncertainty", "frozen"]
+    "changes",
+    [{"weighting": "dws"}, {"weighting": "uncertainty"} | CHANGED_IMAGES, FINE_TUNING],
+    ids=["dws", "uncertainty and changed images", "frozen"],
 )
 def test_two_replicas_equal_one(faces_dir, tmp_path, changes):
     one = weights_after_five_steps(1, faces_dir, tmp_path / "1", **changes)
