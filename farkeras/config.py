@@ -111,6 +111,9 @@ class Config:
         "(double_sigmoid with standardised inputs, which keeps the gates dependent on the image).",
         choices=("sigmoid", "sigmoid_output", "residual_tanh", "double_sigmoid", "standardized"),
     )
+    private_channels: int = setting(
+        0, "FAR-AMTN: channels that each group has for itself, beside the gated ones; 0: none (published).", at_least=0
+    )
     fusion: str = setting(
         "cgff",
         "FAR-AMTN: how the groups' features interact: cgff, cgff_standardized (its affinity reads standardised "

@@ -7,7 +7,7 @@ from keras import ops
 from farkeras.attributes import Attributes, as_grouping
 from farkeras.config import Config
 from farkeras.errors import FarkerasError
-from farkeras.layers import CGFF, WSGSA, CrossStitch
+from farkeras.layers import CGFF, WSGSA, CrossStitch, PrivateChannels
 from farkeras.models.backbones import split_at_last_block
 from farkeras.models.base import FaceAttributeModel, Outputs, as_network, group_heads
 
@@ -24,8 +24,8 @@ class FARAMTN(FaceAttributeModel):
     connected layer per group.
 
     Our formulation: the formula of `CGFF`, the place where other backbones are cut
-    (`farkeras.models.backbones.split_at_last_block`), the members of the default grouping, and the other values of
-    `wsgsa_gate` and `fusion`, which show what these parts do. A model with a single group has no fusion.
+    (`farkeras.models.backbones.split_at_last_block`), the members of the default grouping, the other values of
+    `wsgsa_gate` and `fusion`, and `private_channels`. A model with a single group has no fusion.
 
     Args:
         attributes: A `farkeras.attributes.Grouping`, the name of a grouping (`mgmtn8`, `mcnn9`, `one`) of the 40
@@ -40,6 +40,8 @@ class FARAMTN(FaceAttributeModel):
         reduction: Channel reduction of the gates in `WSGSA` and of the affinity in `CGFF`, at least 1.
         dropout: Dropout rate before the heads, in [0, 1).
         wsgsa_gate: The formula of the gates, `gate` of `WSGSA`: `sigmoid` is the published one.
+        private_channels: Number of channels that each group has for itself (`PrivateChannels`), beside the gated ones;
+            0: none, as published.
         fusion: How the features of the groups interact after `WSGSA`: `cgff` (`CGFF`),
             `cgff_standardized` (`CGFF` with `standardize`), `none`, or `cross_stitch` (`CrossStitch`).
         name: The name of the model.
@@ -51,7 +53,8 @@ class FARAMTN(FaceAttributeModel):
         A dict with `"logits"`: `(batch, attributes)` float, in the order of `model.grouping.attributes`.
 
     Raises:
-        FarkerasError: The grouping or the backbone is invalid, the backbone cannot be cut, or `fusion` is unknown.
+        FarkerasError: The grouping or the backbone is invalid, the backbone cannot be cut, `fusion` is unknown, or
+            `private_channels` is negative.
 
     Reference:
         FAR-AMTN, arXiv 2601.01537.
@@ -72,15 +75,21 @@ class FARAMTN(FaceAttributeModel):
         reduction: int = 16,
         dropout: float = 0.0,
         wsgsa_gate: str = "sigmoid",
+        private_channels: int = 0,
         fusion: str = "cgff",
         name: str = "far_amtn",
     ) -> None:
         if fusion not in FUSIONS:
             raise FarkerasError(f"`fusion` must be one of {', '.join(FUSIONS)}. Received: {fusion}.")
+        if private_channels < 0:
+            raise FarkerasError(f"`private_channels` must be at least 0. Received: {private_channels}.")
         grouping, network = as_grouping(attributes), as_network(backbone, image_size, backbone_alpha, backbone_weights)
         trunk, block = split_at_last_block(network)
         shared = trunk(network.inputs[0])
         features = WSGSA(len(grouping), reduction, block, wsgsa_gate, name="wsgsa")(shared)  # (B, K, C)
+        if private_channels:
+            own = PrivateChannels(len(grouping), private_channels, name="private_channels")(shared)
+            features = ops.concatenate([features, own], axis=-1)  # (B, K, C + private_channels)
         if len(grouping) > 1 and fusion != "none":  # a single group has no other group to interact with
             standardize = fusion == "cgff_standardized"
             cgff = fusion != "cross_stitch"
@@ -93,6 +102,7 @@ class FARAMTN(FaceAttributeModel):
             "reduction": reduction,
             "dropout": dropout,
             "wsgsa_gate": wsgsa_gate,
+            "private_channels": private_channels,
             "fusion": fusion,
         }
         super().__init__(grouping, network, outputs, config, name)
@@ -103,6 +113,7 @@ class FARAMTN(FaceAttributeModel):
             "reduction": config.reduction,
             "dropout": config.dropout,
             "wsgsa_gate": config.wsgsa_gate,
+            "private_channels": config.private_channels,
             "fusion": config.fusion,
         }
 
@@ -123,9 +134,11 @@ class FARAMTN(FaceAttributeModel):
         """
         wsgsa = self.get_layer("wsgsa")
         shared = self.get_layer("trunk")(images)
-        pooled, maps = wsgsa(shared, return_maps=True)
+        features, maps = wsgsa(shared, return_maps=True)
         explanation = {"gates": wsgsa.gates(shared), "maps": ops.mean(maps, axis=-1)}
         for layer in self.layers:
-            if isinstance(layer, CGFF | CrossStitch):
-                _, explanation["fusion"] = layer(pooled, return_fusion=True)
+            if isinstance(layer, PrivateChannels):
+                features = ops.concatenate([features, layer(shared)], axis=-1)
+            elif isinstance(layer, CGFF | CrossStitch):
+                _, explanation["fusion"] = layer(features, return_fusion=True)
         return explanation

@@ -21,7 +21,7 @@ from farkeras.decisions import Calibration, check_calibrate, thresholds_of
 from farkeras.errors import FarkerasError
 from farkeras.files import as_path, written_aside
 from farkeras.flagfiles import FLAGS_FILE, read_flagfile
-from farkeras.layers import WSGSA, CrossStitch
+from farkeras.layers import WSGSA, CrossStitch, PrivateChannels
 from farkeras.models.base import FaceAttributeModel, LogitsModel
 from farkeras.models.keras_files import MODEL_FILE as MODEL_FILE
 from farkeras.models.keras_files import load_keras_file, model_path
@@ -304,9 +304,9 @@ def _places_now(path: Path) -> dict[str, str]:
 def copy_matching_weights(source: FaceAttributeModel, target: FaceAttributeModel) -> list[str]:
     """Copies the weights that have the same path, shape and meaning in both models, to fine-tune with other heads.
 
-    A head is copied only if its group has the same members in the same order in both models. Gates, and the
-    mixtures of a cross-stitch unit, are copied only if both models have the same groups in the same order. Equal shapes
-    are not enough, because the weights could belong to other attributes.
+    A head is copied only if its group has the same members in the same order in both models. Gates, private channels
+    and the mixtures of a cross-stitch unit are copied only if both models have the same groups in the same order. Equal
+    shapes are not enough, because the weights could belong to other attributes.
 
     Args:
         source: The model to copy from.
@@ -339,6 +339,6 @@ def _of_other_groups(source: FaceAttributeModel, target: FaceAttributeModel) -> 
     for layer in target.layers:
         if layer.name in target.heads and target.heads[layer.name] != source.heads.get(layer.name):
             weights += layer.weights
-        if isinstance(layer, WSGSA | CrossStitch) and source.grouping.names != target.grouping.names:
+        if isinstance(layer, WSGSA | PrivateChannels | CrossStitch) and source.grouping.names != target.grouping.names:
             weights += layer.gate_weights if isinstance(layer, WSGSA) else layer.weights
     return {weight.path for weight in weights}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import farkeras.layers
-from farkeras.layers import AML, CGFF, G2FF, WSGSA, CrossStitch
+from farkeras.layers import AML, CGFF, G2FF, WSGSA, CrossStitch, PrivateChannels
 from farkeras.testing import run_layer_test
 
 pytestmark = pytest.mark.core
@@ -118,6 +118,14 @@ CASES = {
         "expected_output_shape": ((2, 3, 8), (2, 3, 3)),
         "expected_num_trainable_weights": 1,
         "expected_num_non_trainable_weights": 0,
+    },
+    "private channels": {
+        "layer_class": PrivateChannels,
+        "init_kwargs": {"num_groups": 3, "channels": 5},
+        "input_shape": (2, 4, 3, 8),
+        "expected_output_shape": (2, 3, 5),
+        "expected_num_trainable_weights": 1 + 2 + 1,
+        "expected_num_non_trainable_weights": 2,
     },
     "AML": {
         "layer_class": AML,

@@ -160,6 +160,15 @@ def test_a_single_group_has_nobody_to_exchange_with():
     assert set(model.explain(images((32, 32)))) == {"gates", "maps"}
 
 
+def test_private_channels_come_after_the_gated_ones():
+    model = FARAMTN(INTERLEAVED, small_backbone(), private_channels=3)
+    plain = FARAMTN(INTERLEAVED, small_backbone())
+    assert model.get_layer("cgff").input.shape[-1] == plain.get_layer("cgff").input.shape[-1] + 3
+    assert set(model.explain(images((32, 32)))) == {"gates", "maps", "fusion"}
+    with pytest.raises(FarkerasError, match="`private_channels` must be at least 0"):
+        FARAMTN(INTERLEAVED, small_backbone(), private_channels=-1)
+
+
 @pytest.mark.parametrize(
     ("fusion", "layer"),
     [("cgff", "cgff"), ("cgff_standardized", "cgff"), ("none", None), ("cross_stitch", "cross_stitch")],
