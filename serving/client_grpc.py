@@ -16,7 +16,7 @@ from dataclasses import replace
 from farkeras.cli.console import make_console
 from farkeras.cli.predictions import marks, print_json, probability_table
 from farkeras.clients import Answer, GrpcClient, Tls
-from farkeras.consistency.answers import Consistency
+from farkeras.consistency.arguments import add_consistency, consistency_of
 from farkeras.decisions import check_share
 from farkeras.errors import FarkerasError
 from farkeras.files import escape_output
@@ -42,16 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--min_confidence", type=float, default=0, help="Confidence, 0 to 1, below which an answer is marked as unsure."
     )
-    parser.add_argument(
-        "--consistent",
-        action="store_true",
-        help="Answer with the most probable combination that no consistency rule forbids.",
-    )
-    parser.add_argument(
-        "--consistency_rules",
-        default="",
-        help="TOML file of rules in addition to those that farkeras has; implies --consistent.",
-    )
+    add_consistency(parser)
     parser.add_argument("--json", action="store_true", help="Print JSON instead of tables.")
     parser.add_argument("--tls", action="store_true", help="Use an encrypted connection.")
     parser.add_argument("--tls_ca", help="PEM file of the trusted certificates; implies --tls.")
@@ -76,8 +67,7 @@ def run(given: argparse.Namespace) -> int:
             check_share("threshold", given.threshold)
             thresholds = dict.fromkeys(client.names.attributes, given.threshold)
         client.names = replace(client.names, thresholds=thresholds)
-        rules = given.consistency_rules
-        consistency = Consistency(client.names.attributes, rules) if given.consistent or rules else None
+        consistency = consistency_of(given, client.names.attributes)
         answers = _shown(client.recognize_each(photos, given.align, given.min_confidence, consistency), errors)
         if given.json:
             print_json(answers)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from farkeras.consistency.answers import Consistency
+from farkeras.consistency.arguments import add_consistency, consistency_of
 from farkeras.decisions import check_share, decide, thresholds_of
 from farkeras.errors import FarkerasError
 from farkeras.files import escape_output
@@ -135,24 +136,14 @@ def run_command(
         default=0.0,
         help="Confidence, 0 to 1, below which an answer is marked as unsure; by default none is.",
     )
-    parser.add_argument(
-        "--consistent",
-        action="store_true",
-        help="Answer with the most probable combination that no consistency rule forbids.",
-    )
-    parser.add_argument(
-        "--consistency_rules",
-        default="",
-        help="TOML file of rules in addition to those that farkeras has; implies --consistent.",
-    )
+    add_consistency(parser)
     define(parser)
     given = parser.parse_args(arguments)
     escape_output()
     try:
         recognizer = load(given)
         rows = recognizer(given.crops)
-        rules = given.consistency_rules
-        consistency = Consistency(recognizer.attributes, rules) if given.consistent or rules else None
+        consistency = consistency_of(given, recognizer.attributes)
         decisions = [recognizer.decide(row, given.min_confidence, consistency) for row in rows]
     except FarkerasError as error:
         print(f"error: {str(error).replace('`min_confidence`', '--min_confidence')}", file=sys.stderr)
