@@ -65,13 +65,24 @@ class PrivateChannels(layers.Layer):
         self.norm.build((*input_shape[:-1], width))
         self.position_kernel = self.add_weight((input_shape[-1], self.num_groups), "zeros", name="position_kernel")
 
-    def call(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
+    def attention(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """Computes the weights of the positions.
+
+        Args:
+            inputs: The shared map `X`, `(batch, H, W, C)`.
+
+        Returns:
+            `(batch, H W, K)`; the weights of a group sum to 1.
+        """
         _, height, width, _ = ops.shape(inputs)
-        scores = ops.reshape(ops.matmul(inputs, self.position_kernel), (-1, height * width, self.num_groups))
-        attention = ops.softmax(scores, axis=1)[..., None]
+        scores = ops.matmul(inputs, self.position_kernel)
+        return ops.softmax(ops.reshape(scores, (-1, height * width, self.num_groups)), axis=1)
+
+    def call(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
+        attention = self.attention(inputs)
         maps = ops.relu(self.norm(self.convolution(inputs), training=training))
-        maps = ops.reshape(maps, (-1, height * width, self.num_groups, self.channels))
-        return ops.sum(maps * attention, axis=1)
+        maps = ops.reshape(maps, (-1, ops.shape(attention)[1], self.num_groups, self.channels))
+        return ops.sum(maps * attention[..., None], axis=1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (input_shape[0], self.num_groups, self.channels)

@@ -129,8 +129,9 @@ class FARAMTN(FaceAttributeModel):
 
         Returns:
             A dict with `gates`, `(batch, K, C)`, in (0, 1) for the published gate; `maps`, `(batch, K, h, w)`, the mean
-            over channels of each group's gated map; and, if the groups interact, `fusion`, `(batch, K, K)`, how much of
-            each group is added to each other group: the `gamma A` of `CGFF`, the `a - I` of `CrossStitch`.
+            over channels of each group's gated map; with private channels, `attention`, `(batch, K, h, w)`, where a
+            group pools them, with the sum 1; and, if the groups interact, `fusion`, `(batch, K, K)`, how much of each
+            group is added to each other group: the `gamma A` of `CGFF`, the `a - I` of `CrossStitch`.
         """
         wsgsa = self.get_layer("wsgsa")
         shared = self.get_layer("trunk")(images)
@@ -139,6 +140,8 @@ class FARAMTN(FaceAttributeModel):
         for layer in self.layers:
             if isinstance(layer, PrivateChannels):
                 features = ops.concatenate([features, layer(shared)], axis=-1)
+                attention = ops.reshape(layer.attention(shared), (-1, *shared.shape[1:3], layer.num_groups))
+                explanation["attention"] = ops.transpose(attention, (0, 3, 1, 2))
             elif isinstance(layer, CGFF | CrossStitch):
                 _, explanation["fusion"] = layer(features, return_fusion=True)
         return explanation

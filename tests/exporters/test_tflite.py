@@ -171,20 +171,17 @@ def test_mgmtns_mobile_setting(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "model",
+    ("model", "options"),
     [
-        lambda grouping: ScoreFusion(grouping, "ResNetTiny", (64, 48), 0.25),
-        lambda grouping: FARAMTN(
-            grouping, "ResNetTiny", (64, 48), 0.25, wsgsa_gate="sigmoid_output", fusion="cross_stitch"
-        ),
-        lambda grouping: MGMTN(
-            grouping, "ResNetTiny", (64, 48), 0.25, mask_widths=(8, 8), mask_stride=2, global_fusion="global_only"
-        ),
+        (ScoreFusion, {}),
+        (FARAMTN, {"wsgsa_gate": "sigmoid_output", "private_channels": 8, "fusion": "cross_stitch"}),
+        (MGMTN, {"mask_widths": (8, 8), "mask_stride": 2, "global_fusion": "global_only"}),
     ],
-    ids=["score_fusion", "cross_stitch", "global_only"],
+    ids=["score_fusion", "far_amtn", "mgmtn"],
 )
-def test_what_the_models_are_compared_with_needs_builtin_operations_only(model, tmp_path):
-    write_graph(model("mcnn9"), Preprocessing((64, 48)), (1, 218, 178), str(tmp_path))
+def test_what_the_models_are_compared_with_needs_builtin_operations_only(model, options, tmp_path):
+    built = model("mcnn9", "ResNetTiny", (64, 48), 0.25, **options)
+    write_graph(built, Preprocessing((64, 48)), (1, 218, 178), str(tmp_path))
     assert "CUSTOM" not in {kind for kind, *_ in operations(convert(str(tmp_path), "float32"))}
 
 

@@ -164,7 +164,11 @@ def test_private_channels_come_after_the_gated_ones():
     model = FARAMTN(INTERLEAVED, small_backbone(), private_channels=3)
     plain = FARAMTN(INTERLEAVED, small_backbone())
     assert model.get_layer("cgff").input.shape[-1] == plain.get_layer("cgff").input.shape[-1] + 3
-    assert set(model.explain(images((32, 32)))) == {"gates", "maps", "fusion"}
+    explanation = model.explain(images((32, 32)))
+    assert set(explanation) == {"gates", "maps", "attention", "fusion"}
+    attention = ops.convert_to_numpy(explanation["attention"])
+    assert attention.shape[:2] == (2, 2)
+    np.testing.assert_allclose(attention.sum(axis=(2, 3)), 1.0, atol=1e-5)
     with pytest.raises(FarkerasError, match="`private_channels` must be at least 0"):
         FARAMTN(INTERLEAVED, small_backbone(), private_channels=-1)
 
