@@ -11,6 +11,7 @@ ResNet50, and adds it to the file. All models take turns, so other load on the m
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -25,13 +26,15 @@ FILE = Path(__file__).with_name("paper_sizes.json")
 SIZES = {"ResNet50": (224, 192), "ResNeSt50": (227, 227)}
 """Backbone -> size of its images, in our configurations of both papers."""
 
-NAMES = {
-    "shared_trunk": "shared trunk",
-    "far_amtn": "FAR-AMTN",
-    "mgmtn": "MGMTN",
-    "private_blocks": "private blocks",
-    "private_stage": "private conv5",
+NETWORKS: dict[str, dict[str, Any]] = {
+    "shared trunk": {"model": "shared_trunk"},
+    "FAR-AMTN": {"model": "far_amtn"},
+    "FAR-AMTN, 64 private channels": {"model": "far_amtn", "private_channels": 64},
+    "MGMTN": {"model": "mgmtn"},
+    "private blocks": {"model": "private_blocks"},
+    "private conv5": {"model": "private_stage"},
 }
+"""Name in the tables -> the settings of the network."""
 
 
 def grouping_of(number: int) -> Grouping:
@@ -45,17 +48,17 @@ def grouping_of(number: int) -> Grouping:
     return load_grouping({8: "mgmtn8", 9: "mcnn9"}[number])
 
 
-def build(model: str, backbone: str, number: int) -> keras.Model:
-    """Returns a model at paper size with random weights."""
-    size, widths = SIZES[backbone], (16, 32, 64, 128, 256)
-    config = Config(model=model, backbone=backbone, image_size=size, backbone_weights="none", mask_widths=widths)
-    return MODELS[model].from_settings(config, grouping_of(number))
+def build(name: str, backbone: str, number: int) -> keras.Model:
+    """Returns one of the networks at paper size, with random weights."""
+    settings = {"backbone_weights": "none", "mask_widths": (16, 32, 64, 128, 256), **NETWORKS[name]}
+    config = Config(backbone=backbone, image_size=SIZES[backbone], **settings)
+    return MODELS[config.model].from_settings(config, grouping_of(number))
 
 
 def add_times() -> None:
     """Adds the forward times to the file."""
     counts = json.loads(FILE.read_text(encoding="utf-8"))
-    models = {name: build(model, "ResNet50", 8) for model, name in NAMES.items()}
+    models = {name: build(name, "ResNet50", 8) for name in NETWORKS}
     backbone = build_backbone("ResNet50", SIZES["ResNet50"])
     counts["ResNet50"]["forward_times"] = forward_times(backbone, models, batch_size=4, rounds=9)
     print(counts["ResNet50"]["forward_times"], file=sys.stderr)
@@ -69,11 +72,11 @@ def main() -> None:
     counts: dict[str, dict] = {}
     for backbone, size in SIZES.items():
         counts[backbone] = {"backbone": trainable_parameters(build_backbone(backbone, size)), "models": {}}
-        for model, name in NAMES.items():
+        for name in NETWORKS:
             counts[backbone]["models"][name] = by_groups = {}
             for number in (4, 8, 9, 40):
                 keras.backend.clear_session()
-                by_groups[str(number)] = trainable_parameters(build(model, backbone, number))
+                by_groups[str(number)] = trainable_parameters(build(name, backbone, number))
                 print(f"{backbone}, {name}, K = {number}: {by_groups[str(number)]:,}", file=sys.stderr, flush=True)
     write_text(FILE, json.dumps(counts, indent=1) + "\n")
 

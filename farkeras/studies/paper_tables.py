@@ -52,7 +52,7 @@ def sizes_section(path: str | os.PathLike) -> list[str]:
             (
                 name,
                 *(f"{by_groups[number] / 1e6:,.2f}" for number in groups),
-                *([f"{times[name]:.2f}"] if times else []),
+                *([f"{times[name]:.2f}" if name in times else NOT_MEASURED] if times else []),
             )
             for name, by_groups in counts["models"].items()
         ]
