@@ -22,7 +22,7 @@ BEGIN, END = "<!-- made by benchmarks/speed_page.py: begin -->", "<!-- made by b
 # The card of the other pictures, legible on light and dark pages; the colours differ for all kinds of colour vision.
 INK, CARD, FRAME, FAINT = "#1b1f24", "#ffffff", "#d0d7de", "#57606a"
 COLORS = {MET: "#0072b2", UNDECIDED: "#57606a", NOT_MET: "#c2570c"}
-TICKS = (0.2, 0.3, 0.5, 0.7, 0.85, 1, 1.2, 1.5, 2, 3, 5)
+TICKS = (0.5, 0.75, 1, 1.5, 2, 3)
 MARKERS = {MET: "o", UNDECIDED: "D", NOT_MET: "s"}
 
 
@@ -129,13 +129,14 @@ def picture(results: Results) -> str:
     rows = [found for found in results.found if found.ratio]
     style = {"svg.hashsalt": "farkeras", "svg.fonttype": "none", "font.family": "DejaVu Sans", "text.color": INK}
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(9, 1.2 + 0.42 * len(rows)), facecolor=CARD, layout="constrained")
+        figure = Figure(figsize=(11, 1.2 + 0.42 * len(rows)), facecolor=CARD, layout="constrained")
         axes = figure.add_subplot(facecolor=CARD)
         for height, found in enumerate(reversed(rows)):
-            value, low, high = (advantage(found, number) for number in found.ratio or ())
+            value, low, high = (min(advantage(found, number), TICKS[-1]) for number in found.ratio or ())
             color, at = COLORS[found.verdict], (min(low, high), max(low, high))
             axes.plot(at, (height, height), color=color, linewidth=3, solid_capstyle="butt")
-            axes.plot(value, height, MARKERS[found.verdict], color=color, markersize=9)
+            marker = ">" if value == TICKS[-1] else MARKERS[found.verdict]  # the value is further to the right
+            axes.plot(value, height, marker, color=color, markersize=9, clip_on=False)
             text = f"{value_of(found)}, goal {goal_of(found)}"
             axes.annotate(text, (1, height), (8, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
                           va="center", fontsize=13, color=INK, annotation_clip=False)  # fmt: skip
@@ -146,8 +147,8 @@ def picture(results: Results) -> str:
         axes.xaxis.label.set_color(INK)
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.minorticks_off()
-        ends = axes.get_xlim()
-        axes.set_xticks([tick for tick in TICKS if ends[0] <= tick <= ends[1]])
+        axes.set_xlim(min(TICKS[0], axes.get_xlim()[0]), TICKS[-1])
+        axes.set_xticks(TICKS)
         axes.set_ylim(-0.7, len(rows) - 0.3)
         axes.tick_params(length=0, labelsize=13, labelcolor=INK)
         axes.grid(axis="x", color=FRAME, linewidth=0.8)
