@@ -16,7 +16,7 @@ class PrivateChannels(layers.Layer):
     these channels let a group compute something else, where it looks, for a small part of the parameters of a private
     block. The convolutions of all groups are computed as one.
 
-    Our formulation: the layer, which FAR-AMTN does not have. With the setting `private_channels`, `FARAMTN` appends
+    Our addition: our sources on FAR-AMTN name no such layer. With the setting `private_channels`, `FARAMTN` appends
     `O_g` to the features that `WSGSA` gives a group. Published: small convolutions of each task beside shared ones
     (parallel residual adapters), and small private networks beside a shared one for face attributes (PS-MCNN).
 
