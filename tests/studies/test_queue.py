@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -143,7 +144,8 @@ def test_a_process_waits_for_the_search_that_another_one_runs(plan, tmp_path, mo
         write_result(made_up(plan, elsewhere, 0.8), folder)
         other.close()
 
-    monkeypatch.setattr(queue.time, "sleep", end_of_the_other)
+    # Not `time.sleep` itself, which threads of other tests may call.
+    monkeypatch.setattr(queue, "time", SimpleNamespace(sleep=end_of_the_other))
     with ExitStack() as other:
         other.enter_context(claimed(lock_of(folder, elsewhere)))
         list(work(plan, RECIPE, folder, worker(plan, log)))
