@@ -29,7 +29,7 @@ SIZES = {"ResNet50": (224, 192), "ResNeSt50": (227, 227)}
 NETWORKS: dict[str, dict[str, Any]] = {
     "shared trunk": {"model": "shared_trunk"},
     "FAR-AMTN": {"model": "far_amtn"},
-    "FAR-AMTN, 64 private channels": {"model": "far_amtn", "private_channels": 64},
+    "FAR-AMTN, private channels": {"model": "far_amtn", "private_channels": 192, "fusion": "none"},
     "MGMTN": {"model": "mgmtn"},
     "private blocks": {"model": "private_blocks"},
     "private conv5": {"model": "private_stage"},

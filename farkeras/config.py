@@ -112,7 +112,9 @@ class Config:
         choices=("sigmoid", "sigmoid_output", "residual_tanh", "double_sigmoid", "standardized"),
     )
     private_channels: int = setting(
-        0, "FAR-AMTN: channels that each group has for itself, beside the gated ones; 0: none (published).", at_least=0
+        0,
+        "FAR-AMTN: channels of each group's own beside the gated ones, a multiple of 8; 0: none (published).",
+        at_least=0,
     )
     fusion: str = setting(
         "cgff",

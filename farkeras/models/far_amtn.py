@@ -40,8 +40,8 @@ class FARAMTN(FaceAttributeModel):
         reduction: Channel reduction of the gates in `WSGSA` and of the affinity in `CGFF`, at least 1.
         dropout: Dropout rate before the heads, in [0, 1).
         wsgsa_gate: The formula of the gates, `gate` of `WSGSA`: `sigmoid` is the published one.
-        private_channels: Number of channels that each group has for itself (`PrivateChannels`), beside the gated ones;
-            0: none, as published.
+        private_channels: Number of channels that each group has for itself (`PrivateChannels`) beside the gated ones,
+            a multiple of 8; 0: none, as published.
         fusion: How the features of the groups interact after `WSGSA`: `cgff` (`CGFF`),
             `cgff_standardized` (`CGFF` with `standardize`), `none`, or `cross_stitch` (`CrossStitch`).
         name: The name of the model.
@@ -54,7 +54,7 @@ class FARAMTN(FaceAttributeModel):
 
     Raises:
         FarkerasError: The grouping or the backbone is invalid, the backbone cannot be cut, `fusion` is unknown, or
-            `private_channels` is negative.
+            `private_channels` is not a multiple of 8.
 
     Reference:
         FAR-AMTN, arXiv 2601.01537.
@@ -81,8 +81,8 @@ class FARAMTN(FaceAttributeModel):
     ) -> None:
         if fusion not in FUSIONS:
             raise FarkerasError(f"`fusion` must be one of {', '.join(FUSIONS)}. Received: {fusion}.")
-        if private_channels < 0:
-            raise FarkerasError(f"`private_channels` must be at least 0. Received: {private_channels}.")
+        if private_channels < 0 or private_channels % 8:
+            raise FarkerasError(f"`private_channels` must be 0 or a multiple of 8. Received: {private_channels}.")
         grouping, network = as_grouping(attributes), as_network(backbone, image_size, backbone_alpha, backbone_weights)
         trunk, block = split_at_last_block(network)
         shared = trunk(network.inputs[0])
@@ -139,9 +139,8 @@ class FARAMTN(FaceAttributeModel):
         explanation = {"gates": wsgsa.gates(shared), "maps": ops.mean(maps, axis=-1)}
         for layer in self.layers:
             if isinstance(layer, PrivateChannels):
-                features = ops.concatenate([features, layer(shared)], axis=-1)
-                attention = ops.reshape(layer.attention(shared), (-1, *shared.shape[1:3], layer.num_groups))
-                explanation["attention"] = ops.transpose(attention, (0, 3, 1, 2))
+                own, explanation["attention"] = layer(shared, return_attention=True)
+                features = ops.concatenate([features, own], axis=-1)
             elif isinstance(layer, CGFF | CrossStitch):
                 _, explanation["fusion"] = layer(features, return_fusion=True)
         return explanation

@@ -121,10 +121,10 @@ CASES = {
     },
     "private channels": {
         "layer_class": PrivateChannels,
-        "init_kwargs": {"num_groups": 3, "channels": 5},
+        "init_kwargs": {"num_groups": 3, "channels": 6, "heads": 2},
         "input_shape": (2, 4, 3, 8),
-        "expected_output_shape": (2, 3, 5),
-        "expected_num_trainable_weights": 1 + 2 + 1,
+        "expected_output_shape": (2, 3, 6),
+        "expected_num_trainable_weights": 1 + 2 + 2,
         "expected_num_non_trainable_weights": 2,
     },
     "AML": {

@@ -161,16 +161,18 @@ def test_a_single_group_has_nobody_to_exchange_with():
 
 
 def test_private_channels_come_after_the_gated_ones():
-    model = FARAMTN(INTERLEAVED, small_backbone(), private_channels=3)
+    model = FARAMTN(INTERLEAVED, small_backbone(), private_channels=8)
     plain = FARAMTN(INTERLEAVED, small_backbone())
-    assert model.get_layer("cgff").input.shape[-1] == plain.get_layer("cgff").input.shape[-1] + 3
+    assert model.get_layer("cgff").input.shape[-1] == plain.get_layer("cgff").input.shape[-1] + 8
     explanation = model.explain(images((32, 32)))
     assert set(explanation) == {"gates", "maps", "attention", "fusion"}
     attention = ops.convert_to_numpy(explanation["attention"])
     assert attention.shape[:2] == (2, 2)
     np.testing.assert_allclose(attention.sum(axis=(2, 3)), 1.0, atol=1e-5)
-    with pytest.raises(FarkerasError, match="`private_channels` must be at least 0"):
-        FARAMTN(INTERLEAVED, small_backbone(), private_channels=-1)
+    for number in (-8, 12):
+        message = f"`private_channels` must be 0 or a multiple of 8. Received: {number}."
+        with pytest.raises(FarkerasError, match=message):
+            FARAMTN(INTERLEAVED, small_backbone(), private_channels=number)
 
 
 @pytest.mark.parametrize(

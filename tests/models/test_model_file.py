@@ -193,7 +193,7 @@ def test_weights_of_equal_shape_that_mean_something_else_start_anew(model):
     order = make_model(Grouping({"first": ("c", "a"), "second": ("b",)}), seed=1)
     assert {path.split("/")[0] for path in copy_matching_weights(model, order)} == {"wsgsa"}
     stitched = [
-        make_model(grouping, private_channels=2, fusion="cross_stitch")
+        make_model(grouping, private_channels=8, fusion="cross_stitch")
         for grouping in (GROUPING, Grouping({"first": ("c", "a"), "second": ("b",)}))
     ]
     assert {path.split("/")[0] for path in copy_matching_weights(*stitched)} == {

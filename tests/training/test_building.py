@@ -23,7 +23,7 @@ MODEL_SETTINGS = {
     "fusion_width": 8,
     "mask_gradients": True,
     "wsgsa_gate": "double_sigmoid",
-    "private_channels": 4,
+    "private_channels": 8,
     "fusion": "cross_stitch",
     "mask_condition": "ones",
     "global_fusion": "off",
