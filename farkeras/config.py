@@ -4,7 +4,6 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from farkeras.attributes import GROUPINGS, with_subjective
@@ -284,6 +283,11 @@ class Config:
         "They do not change the examples or their order. Empty: this machine makes them.",
         free=True,
     )
+    cache_images: bool = setting(
+        False,
+        "Decode the training and validation images once, and keep them in memory; no effect on the results.",
+        free=True,
+    )
     cluster: str = setting(
         "auto",
         "Whether to train with the other machines that TF_CONFIG or SLURM's srun names (auto), or alone (none).",
@@ -342,9 +346,3 @@ class Config:
         """
         check_names(values, [field.name for field in dataclasses.fields(cls)])
         return cls(**values)
-
-
-def published(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a run's settings, `Config.to_dict()`, for exports and pages: a path is reduced to its last component."""
-    paths = {field.name for field in dataclasses.fields(Config) if field.metadata["path"]}
-    return {name: Path(value).name if name in paths else value for name, value in settings.items()}

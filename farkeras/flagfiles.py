@@ -9,7 +9,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +215,9 @@ def read_flagfile(path: str | os.PathLike) -> Config:
     except flags.Error as error:
         raise FarkerasError(f"{path}: {' '.join(str(error).split())}") from None
     return config_from_flags(own)
+
+
+def published(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a run's settings, `Config.to_dict()`, for exports and pages: a path is reduced to its last component."""
+    paths = {field.name for field in dataclasses.fields(Config) if field.metadata["path"]}
+    return {name: Path(value).name if name in paths else value for name, value in settings.items()}

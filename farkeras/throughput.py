@@ -8,6 +8,8 @@ masks drawn from them; training draws the masks on its device. Each row is also 
 measured in turn with the others. On a shared machine, rely on the processor time.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from rich.table import Column, Table
 
@@ -33,7 +35,7 @@ def main(options: Flags) -> None:
         from farkeras.training.building import open_data
 
     check_keras()
-    data = open_data(config)
+    data = open_data(replace(config, cache_images=False))  # reading and decoding are what it measures
     keypoints = None
     if store_of(config.data_dir, config.keypoints_dir).is_dir():
         keypoints = load_keypoints(config.data_dir, data.train.paths, config.source, config.keypoints_dir)

@@ -54,6 +54,8 @@ class ConsoleReport(Listener):
             f"{len(data.grouping.attributes)} attributes in {len(data.grouping)} groups, "
             f"{run.strategy.num_replicas_in_sync} replica(s), {run.total_steps:,} steps of {run.config.batch_size}."
         )
+        if kept := sum(split.decoded.pixels.nbytes for split in (data.train, data.validation) if split.decoded):
+            self._say(f"Their decoded images take {kept / 1e9:,.2f} GB of memory.")
         if data.left_out:
             self._say(f"Attributes that are not trained (excluded or in no group): {some(data.left_out)}.")
         if alike := [f"{attribute} ({labels})" for attribute, labels in one_class(data.train).items()]:

@@ -65,6 +65,24 @@ class Records(NamedTuple):
         return Records(self.files, self.file_of[rows], self.offset[rows], self.length[rows])
 
 
+class Decoded(NamedTuple):
+    """Decoded images in memory, see `farkeras.data.reading.in_memory`.
+
+    Attributes:
+        pixels: `uint8` array `[bytes]`, the pixels of all images.
+        begin: `int64` array `[N]`, the index in `pixels` at which each image begins.
+        sides: `int32` array `[N, 2]`, height and width of each image; 0, 0 for an undecodable one.
+    """
+
+    pixels: np.ndarray
+    begin: np.ndarray
+    sides: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Decoded":
+        """Returns the images at `rows`; they share the memory of all."""
+        return Decoded(self.pixels, self.begin[rows], self.sides[rows])
+
+
 @dataclass(frozen=True)
 class Examples:
     """One split of a data set. Everything except the pixels is in memory.
@@ -81,6 +99,7 @@ class Examples:
         records: Locations of the images if they are not files of their own. `farkeras.data.reading` reads both kinds.
         people: `str` array `[N]` or None: the person in each image, where the data set names people; "" if it does not
             name the person of an image, who then counts as a person of its own.
+        decoded: The decoded images, if they are in memory.
     """
 
     attributes: tuple[str, ...]
@@ -90,6 +109,7 @@ class Examples:
     frame: tuple[float, float, float, float] = FULL_FRAME
     records: Records | None = None
     people: np.ndarray | None = None
+    decoded: Decoded | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -104,11 +124,12 @@ class Examples:
 
     def take(self, rows: np.ndarray) -> "Examples":
         """Returns the examples at `rows`, int64 `[n]`."""
-        landmarks = None if self.landmarks is None else self.landmarks[rows]
-        records = None if self.records is None else self.records.take(rows)
-        people = None if self.people is None else self.people[rows]
-        labels = self.labels[rows]
-        return replace(self, paths=self.paths[rows], labels=labels, landmarks=landmarks, records=records, people=people)
+        changes: dict = {"paths": self.paths[rows], "labels": self.labels[rows]}
+        for name in ("landmarks", "people"):
+            changes[name] = None if getattr(self, name) is None else getattr(self, name)[rows]
+        for name in ("records", "decoded"):
+            changes[name] = None if getattr(self, name) is None else getattr(self, name).take(rows)
+        return replace(self, **changes)
 
     def share(self, fraction: float) -> "Examples":
         """Returns a share of the examples in their order: the same at each call, and part of each larger share.

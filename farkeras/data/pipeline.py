@@ -16,7 +16,7 @@ from farkeras.data.batching import batched, repeat_edges
 from farkeras.data.examples import UNKNOWN, Examples
 from farkeras.data.keypoints import Keypoints, decode_points
 from farkeras.data.preprocessing import Preprocessing, pixels_of
-from farkeras.data.reading import IN_FLIGHT, image_reader
+from farkeras.data.reading import IN_FLIGHT, image_decoder
 from farkeras.data.service import through_servers
 from farkeras.data.shares import Share
 from farkeras.errors import FarkerasError
@@ -117,11 +117,11 @@ def training_dataset(
         FarkerasError: `keypoints` has another number of images than `examples`, or a server does not answer.
     """
     preprocessing = preprocessing.within(examples.frame)
-    size, read_image = preprocessing.image_size, image_reader(examples)
+    size, decoded = preprocessing.image_size, image_decoder(examples)
     annotate = _annotator(examples, keypoints, size)
 
     def read(plan: dict) -> dict:
-        return plan | {"image": preprocessing.decode(read_image(plan["index"]))}
+        return plan | {"image": decoded(plan["index"])}
 
     def finish(element: dict) -> dict:
         change, image = element.pop("change"), element["image"]
@@ -194,10 +194,10 @@ def evaluation_dataset(
         FarkerasError: `keypoints` has another number of images than `examples`.
     """
     preprocessing = preprocessing.within(examples.frame)
-    read_image, annotate = image_reader(examples), _annotator(examples, keypoints, preprocessing.image_size)
+    decoded, annotate = image_decoder(examples), _annotator(examples, keypoints, preprocessing.image_size)
 
     def read(example: tf.Tensor) -> dict:
-        image = preprocessing.decode(read_image(example))
+        image = decoded(example)
         sides = tf.shape(image)[:2]
         moved = {"geometry": Geometry(sides, pixels_of(preprocessing.crop, sides))} if keypoints else {}
         return {"image": preprocessing.resize(image), "example": example} | moved

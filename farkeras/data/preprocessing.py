@@ -22,7 +22,8 @@ class Preprocessing:
     image_size: tuple[int, int]
     crop: tuple[float, float, float, float] = FULL_FRAME
 
-    def decode(self, encoded: tf.Tensor) -> tf.Tensor:
+    @staticmethod
+    def decode(encoded: tf.Tensor) -> tf.Tensor:
         """Decodes a JPEG or PNG file.
 
         The accurate inverse DCT gives the same pixels as Pillow; TensorFlow's default differs by up to 15 levels.

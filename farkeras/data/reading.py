@@ -1,13 +1,16 @@
-"""Reads encoded images by example, from files or from a packed data set. All code that decodes images uses it."""
+"""Reads images by example: from files, from a packed data set or from memory. All code that decodes images uses it."""
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
-from farkeras.data.examples import RECORD_HEAD, RECORD_TAIL, Examples, Records
+from farkeras.data.examples import RECORD_HEAD, RECORD_TAIL, Decoded, Examples, Records
+from farkeras.data.preprocessing import Preprocessing
+from farkeras.errors import FarkerasError
 
 IN_FLIGHT = max(16, os.cpu_count() or 1)
 """Images decoded concurrently. AUTOTUNE settles at one per core, which is a tenth slower because they wait."""
@@ -24,6 +27,74 @@ def image_reader(examples: Examples) -> Callable[[tf.Tensor], tf.Tensor]:
             return _record_reader(examples.records)
         paths = _paths(examples.paths)
     return lambda example: tf.io.read_file(paths[example])
+
+
+def image_decoder(examples: Examples) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function that decodes the image of an example.
+
+    The function takes an int64 index of an example and returns uint8 RGB `[height, width, 3]`. It runs eagerly and
+    inside tf.data. An undecodable image raises `tf.errors.OpError`.
+    """
+    if examples.decoded is None:
+        read = image_reader(examples)
+        return lambda example: Preprocessing.decode(read(example))
+    pixels = _in_place(examples.decoded.pixels)
+    with tf.device("CPU"):
+        begins, sides = tf.constant(examples.decoded.begin), tf.constant(examples.decoded.sides)
+
+    def take(example: tf.Tensor) -> tf.Tensor:
+        height, width = tf.unstack(sides[example])
+        begin, size = begins[example], tf.cast(3 * height * width, tf.int64)
+        with tf.control_dependencies([tf.debugging.assert_positive(size, "an undecodable image")]):
+            return tf.reshape(pixels[begin : begin + size], [height, width, 3])
+
+    return take
+
+
+def in_memory(examples: Examples) -> Examples:
+    """Decodes all images and returns the examples with `decoded`, from which `image_decoder` then takes them.
+
+    Raises:
+        FarkerasError: The images need more memory than the machine has.
+    """
+    read, number = image_decoder(examples), len(examples)
+    images = tf.data.Dataset.range(number).map(lambda example: (example, read(example)), IN_FLIGHT)
+    parts: list[np.ndarray] = []
+    sides = np.zeros((number, 2), np.int32)
+    for example, image in images.ignore_errors(log_warning=False).as_numpy_iterator():
+        if not parts:
+            _check_memory(number, image.nbytes)
+        parts.append(image.reshape(-1))
+        sides[example] = image.shape[:2]
+    sizes = 3 * sides.prod(axis=1, dtype=np.int64)
+    pixels = _aligned(int(sizes.sum()))
+    begin = 0
+    for place in range(len(parts)):
+        part, parts[place] = parts[place], np.zeros(0, np.uint8)  # so that no more than one image is there twice
+        pixels[begin : begin + part.size] = part
+        begin += part.size
+    return replace(examples, decoded=Decoded(pixels, np.cumsum(sizes) - sizes, sides))
+
+
+def _check_memory(number: int, image_bytes: int) -> None:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if number * image_bytes > memory:
+        raise FarkerasError(
+            f"The {number:,} decoded images need about {number * image_bytes / 1e9:,.1f} GB, and this machine has "
+            f"{memory / 1e9:,.1f} GB of memory. Leave out `cache_images`."
+        )
+
+
+def _in_place(array: np.ndarray) -> tf.Tensor:
+    """Returns a tensor that shares the memory of an array; `tf.constant` would copy it."""
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+def _aligned(size: int) -> np.ndarray:
+    """Returns a `uint8` array of `size` that begins where TensorFlow's operations expect a tensor to begin."""
+    whole = np.empty(size + 64, np.uint8)
+    begin = -whole.ctypes.data % 64
+    return whole[begin : begin + size]
 
 
 def encoded_images(examples: Examples) -> list[Callable[[], bytes]]:

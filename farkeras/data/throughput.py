@@ -13,7 +13,7 @@ from farkeras.data.keypoints import Keypoints
 from farkeras.data.masks import region_masks
 from farkeras.data.pipeline import training_dataset
 from farkeras.data.preprocessing import Preprocessing
-from farkeras.data.reading import image_reader
+from farkeras.data.reading import image_decoder
 
 BARE, PLAIN, WHOLE = "read and decode", "resize and batch", "all random changes"
 FINISHED = "rotated and coloured"
@@ -79,10 +79,10 @@ def measure_throughput(
         **({POINTS: (augmentation, keypoints), MASKS: (augmentation, keypoints)} if keypoints else {}),
     }
 
-    read_image = image_reader(examples)
+    decoded = image_decoder(examples)
 
     def decode(counter: tf.Tensor) -> tf.Tensor:
-        return tf.minimum(tf.size(preprocessing.decode(read_image(counter % len(examples)))), 1)
+        return tf.minimum(tf.size(decoded(counter % len(examples))), 1)
 
     def counted(name: str, stop: int) -> tf.data.Dataset:
         """Returns a dataset of numbers of images that sum to `stop`."""

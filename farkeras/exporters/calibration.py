@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from farkeras.data.preprocessing import Preprocessing
-from farkeras.data.reading import image_reader
+from farkeras.data.reading import image_decoder
 from farkeras.data.sources.opening import open_split
 from farkeras.errors import FarkerasError
 from farkeras.exporters.reference import ParityImages
@@ -20,11 +20,11 @@ def read_calibration_images(
     """
     where = (images.source, images.data_dir, images.progress, images.settings)
     examples, _, data_dir = open_split(metadata.grouping.attributes, metadata.config, "train", *where)
-    read_image, crop = image_reader(examples), Preprocessing(input_size, examples.frame)
+    decoded, crop = image_decoder(examples), Preprocessing(input_size, examples.frame)
     rows = np.linspace(0, len(examples) - 1, min(number, len(examples))).astype(np.int64)
 
     def read(row: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.round(crop.resize(crop.decode(read_image(row)))), tf.uint8)
+        return tf.cast(tf.round(crop.resize(decoded(row))), tf.uint8)
 
     dataset = tf.data.Dataset.from_tensor_slices(rows).map(read, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
     if not (found := list(dataset.as_numpy_iterator())):

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from farkeras.config import published
+from farkeras.flagfiles import published
 from farkeras.models.model_file import ModelMetadata, current_versions
 
 EXPORT_FORMAT_VERSION = 1

@@ -13,8 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from farkeras.attributes import REGIONS
-from farkeras.config import published
 from farkeras.files import write_text
+from farkeras.flagfiles import published
 from farkeras.metrics.history import ended_early
 from farkeras.report import decisions
 from farkeras.report.card_sections import Section

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from farkeras.config import Config, published
+from farkeras.config import Config
 from farkeras.errors import FarkerasError
 from farkeras.files import as_path, write_text, writing
+from farkeras.flagfiles import published
 from farkeras.metrics.convergence import running_mean
 from farkeras.metrics.history import training_lines
 from farkeras.studies.plan import Plan, Trial

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from farkeras.config import Config, published
+from farkeras.config import Config
 from farkeras.data.pipeline import check_undecodable, find_undecodable
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text, writing
+from farkeras.flagfiles import published
 from farkeras.models.model_file import current_versions
 from farkeras.training.building import Data
 from farkeras.training.identity import DIFFERENCES, grouping_text

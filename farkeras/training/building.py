@@ -18,6 +18,7 @@ from farkeras.data.keypoints import Keypoints, load_keypoints
 from farkeras.data.learnable import check_attributes, check_batch_size, check_classes, check_selection
 from farkeras.data.pipeline import training_dataset
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.reading import in_memory
 from farkeras.data.shares import Share
 from farkeras.data.sources.opening import open_source
 from farkeras.errors import FarkerasError
@@ -75,8 +76,11 @@ def open_data(config: Config, progress: Progress | None = None) -> Data:
 
     Raises:
         FarkerasError: The source or the grouping is invalid, the training split is smaller than a batch, keypoints are
-            missing, or no attribute has labels of both classes.
+            missing, no attribute has labels of both classes, or `config.cache_images` is set with too little memory or
+            with a data service.
     """
+    if config.cache_images and config.data_service:
+        raise FarkerasError("With `data_service`, other machines decode the images. Leave out `cache_images`.")
     source = open_source(config.source, config.data_dir, progress, config.to_dict())
     check_attributes(source.attributes)
     grouping = load_grouping(config.grouping, source.attributes, config.excluded)
@@ -84,6 +88,8 @@ def open_data(config: Config, progress: Progress | None = None) -> Data:
     train = with_wrong_labels(train.share(config.train_fraction), config, grouping)
     check_batch_size(train, config.batch_size)
     check_classes(train)
+    if config.cache_images:
+        train, validation = in_memory(train), in_memory(validation)
     keypoints = []
     if MODELS[config.model].has_masks:
         where = (config.source, config.keypoints_dir)
@@ -303,7 +309,7 @@ def start_findings(config: Config, workdir: Path) -> list[Finding]:
         FarkerasError: From `open_data`.
     """
     weights = "none" if config.backbone_weights == "imagenet" else config.backbone_weights
-    config = replace(config, init_from="", backbone_weights=weights)
+    config = replace(config, init_from="", backbone_weights=weights, cache_images=False)
     data = open_data(config)
     try:
         run = Run(config, workdir, data)

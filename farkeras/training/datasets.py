@@ -9,8 +9,7 @@ from farkeras.attributes import Grouping
 from farkeras.config import Config
 from farkeras.data.examples import Examples
 from farkeras.data.pipeline import check_undecodable, evaluation_dataset, training_dataset
-from farkeras.data.preprocessing import Preprocessing
-from farkeras.data.reading import image_reader
+from farkeras.data.reading import image_decoder
 from farkeras.progress import Progress
 from farkeras.training.building import open_data
 
@@ -63,7 +62,7 @@ def load_datasets(config: Config, progress: Progress | None = None, first_step: 
     """
     data = open_data(config, progress)
     for examples in (data.train, data.validation):
-        _check_sample(examples, data.preprocessing)
+        _check_sample(examples)
     train = training_dataset(
         data.train,
         data.preprocessing,
@@ -89,12 +88,12 @@ def load_datasets(config: Config, progress: Progress | None = None, first_step: 
     )
 
 
-def _check_sample(examples: Examples, preprocessing: Preprocessing, number: int = 100) -> None:
+def _check_sample(examples: Examples, number: int = 100) -> None:
     """Decodes a sample of a split, because `fit` would wait forever if all images were undecodable."""
     rows = np.unique(np.linspace(0, len(examples) - 1, number).astype(np.int64))
-    read_image = image_reader(examples)
+    decoded = image_decoder(examples)
     dataset = tf.data.Dataset.from_tensor_slices(rows)
-    dataset = dataset.map(lambda row: (row, tf.size(preprocessing.decode(read_image(row)))), tf.data.AUTOTUNE)
+    dataset = dataset.map(lambda row: (row, tf.size(decoded(row))), tf.data.AUTOTUNE)
     seen = [row for row, _ in dataset.ignore_errors(log_warning=False).as_numpy_iterator()]
     check_undecodable([str(path) for path in examples.paths[np.setdiff1d(rows, seen)]], len(rows))
 

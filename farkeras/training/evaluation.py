@@ -13,7 +13,7 @@ from farkeras.attributes import Grouping, with_subjective
 from farkeras.consistency.answers import Consistency
 from farkeras.data.keypoints import load_keypoints, store_of
 from farkeras.data.procedural import is_procedural
-from farkeras.data.reading import image_reader
+from farkeras.data.reading import image_decoder
 from farkeras.data.sources.opening import open_split, open_trained_source
 from farkeras.data.subgroups import AUTO, find_subgroups, find_table
 from farkeras.errors import FarkerasError
@@ -226,8 +226,8 @@ def evaluate_model(
     probabilities = calibrated(own_probabilities, metadata.calibration, grouping.attributes)
     thresholds = [metadata.thresholds[name] for name in grouping.attributes]
     shown = [row for row, path in enumerate(examples.paths) if path not in undecodable][:12]
-    framed, read_image = preprocessing.within(examples.frame), image_reader(examples)
-    faces = [framed.decode(read_image(row)) for row in shown]
+    framed, decoded = preprocessing.within(examples.frame), image_decoder(examples)
+    faces = [decoded(row) for row in shown]
     if gallery:
         shown_faces = [face.numpy() for face in faces]
         with writing(gallery, instead="gallery"):

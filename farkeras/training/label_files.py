@@ -13,7 +13,7 @@ from PIL import Image
 
 from farkeras.data.examples import names_in
 from farkeras.data.procedural import is_procedural
-from farkeras.data.reading import image_reader
+from farkeras.data.reading import image_decoder
 from farkeras.files import ESCAPED, as_path, write_text, writing, written_aside
 from farkeras.report.label_page import Suspicion, label_page
 from farkeras.training.label_audit import LabelAudit
@@ -79,12 +79,12 @@ def _faces(audit: LabelAudit, rows: list[int]) -> dict[int, bytes]:
     """Returns what the model sees of each of these images, as JPEG files of `_HEIGHT` pixels."""
     height, width = audit.preprocessing.image_size
     small = replace(audit.preprocessing, image_size=(_HEIGHT, round(_HEIGHT * width / height)))
-    readers = {part.split: image_reader(part.examples) for part in audit.parts}
+    decoders = {part.split: image_decoder(part.examples) for part in audit.parts}
     faces = {}
     for row in set(rows):
         part, number = audit.place(row)
         seen = small.within(part.examples.frame)
-        pixels = seen.resize(seen.decode(readers[part.split](tf.constant(number)))).numpy()
+        pixels = seen.resize(decoders[part.split](tf.constant(number))).numpy()
         encoded = io.BytesIO()
         Image.fromarray(pixels.round().astype(np.uint8)).save(encoded, "JPEG", quality=85)
         faces[row] = encoded.getvalue()

@@ -15,6 +15,7 @@ from farkeras.data.learnable import check_batch_size
 from farkeras.data.masks import region_masks
 from farkeras.data.pipeline import check_undecodable, evaluation_dataset, find_undecodable, training_dataset
 from farkeras.data.preprocessing import Preprocessing
+from farkeras.data.reading import in_memory
 from farkeras.data.sources.opening import open_source
 from farkeras.data.sources.source import filled_splits
 from farkeras.errors import FarkerasError
@@ -73,6 +74,8 @@ def train_mask_network(
         optimizer = make_optimizer(config, model.trainable_variables, steps, steps_per_epoch)
         model.compile(optimizer, RegionMaskLoss(), jit_compile=False)
     preprocessing = Preprocessing(config.image_size, config.crop)
+    if config.cache_images:
+        train = in_memory(train)
     _fit(model, _training_batches(config, train, keypoints, preprocessing, steps), steps, progress)
     if int(optimizer.iterations.numpy()) < steps:
         # The dataset has spare examples for the allowed share of undecodable images; more than that are undecodable.
