@@ -1,6 +1,7 @@
 """What a training run shows: a parameter table, lines with rates, validations, undecodable files."""
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -12,7 +13,7 @@ from farkeras.attributes import Grouping
 from farkeras.cli import training_report as module
 from farkeras.cli.training_report import ConsoleReport, duration, parameter_table
 from farkeras.config import Config
-from farkeras.data.examples import Examples
+from farkeras.data.examples import Decoded, Examples
 from farkeras.training.validation import blind_loss
 
 
@@ -26,7 +27,7 @@ def run():
     train = Examples(grouping.attributes, np.arange(6000).astype(str), labels)
     return SimpleNamespace(
         model=keras.Model(inputs, x, name="small"),
-        data=SimpleNamespace(train=train, validation=range(1000), grouping=grouping, left_out=()),
+        data=SimpleNamespace(train=train, validation=train.take(np.arange(1000)), grouping=grouping, left_out=()),
         strategy=SimpleNamespace(num_replicas_in_sync=1),
         config=Config(batch_size=32),
         total_steps=100,
@@ -66,6 +67,15 @@ def record(step, steps=10, steps_per_second=4.0, data_wait=0.25):
         "steps_per_second": steps_per_second,
         "data_wait": data_wait,
     }
+
+
+def test_decoded_images_in_memory(run):
+    none = np.zeros(0, np.int64)
+    run.data.train = replace(run.data.train, decoded=Decoded(np.zeros(20_000_000, np.uint8), none, none))
+    report = report_of()
+    report.on_start(run, 0)
+    assert "6,000 training and 1,000 validation images, " in text(report)
+    assert "Their decoded images take 0.02 GB of memory.\n" in text(report)
 
 
 def test_parameter_table(run):
