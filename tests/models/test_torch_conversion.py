@@ -11,8 +11,8 @@ import farkeras
 from farkeras import convert_weights
 from farkeras.attributes import load_grouping
 from farkeras.cli.run import call
-from farkeras.config import published
 from farkeras.errors import FarkerasError
+from farkeras.flagfiles import published
 from farkeras.models.backbones import build_backbone
 from farkeras.training.building import build_model
 from tests.models.torch_writer import network_file, safetensors_file, state_of
