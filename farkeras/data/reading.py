@@ -1,9 +1,12 @@
 """Reads images by example: from files, from a packed data set or from memory. All code that decodes images uses it."""
 
 import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +17,12 @@ from farkeras.errors import FarkerasError
 
 IN_FLIGHT = max(16, os.cpu_count() or 1)
 """Images decoded concurrently. AUTOTUNE settles at one per core, which is a tenth slower because they wait."""
+
+_SAMPLE = 100
+"""Images after which the mean size of an image counts; the first ones may be much larger than the others."""
+
+_CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Files with a container's limit of memory in bytes: those of version 2 and of version 1 of Linux's control groups."""
 
 
 def image_reader(examples: Examples) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -55,16 +64,21 @@ def in_memory(examples: Examples) -> Examples:
     """Decodes all images and returns the examples with `decoded`, from which `image_decoder` then takes them.
 
     Raises:
-        FarkerasError: The images need more memory than the machine has.
+        FarkerasError: The images need more memory than the machine or its container has.
     """
-    read, number = image_decoder(examples), len(examples)
+    read, number, memory, total = image_decoder(examples), len(examples), _memory(), 0
     images = tf.data.Dataset.range(number).map(lambda example: (example, read(example)), IN_FLIGHT)
     parts: list[np.ndarray] = []
     sides = np.zeros((number, 2), np.int32)
     for example, image in images.ignore_errors(log_warning=False).as_numpy_iterator():
-        if not parts:
-            _check_memory(number, image.nbytes)
         parts.append(image.reshape(-1))
+        total += image.nbytes
+        expected = total * number / len(parts)
+        if total > memory or (expected > memory and len(parts) >= _SAMPLE):
+            raise FarkerasError(
+                f"The {number:,} decoded images need about {expected / 1e9:,.1f} GB, and this machine has "
+                f"{memory / 1e9:,.1f} GB of memory. Leave out `cache_images`."
+            )
         sides[example] = image.shape[:2]
     sizes = 3 * sides.prod(axis=1, dtype=np.int64)
     pixels = _aligned(int(sizes.sum()))
@@ -76,13 +90,13 @@ def in_memory(examples: Examples) -> Examples:
     return replace(examples, decoded=Decoded(pixels, np.cumsum(sizes) - sizes, sides))
 
 
-def _check_memory(number: int, image_bytes: int) -> None:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if number * image_bytes > memory:
-        raise FarkerasError(
-            f"The {number:,} decoded images need about {number * image_bytes / 1e9:,.1f} GB, and this machine has "
-            f"{memory / 1e9:,.1f} GB of memory. Leave out `cache_images`."
-        )
+def _memory() -> int:
+    """Returns the bytes of memory that this process may use: those of the machine, or the limit of its container."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else []
+    for file in _CONTAINER_LIMITS:
+        with suppress(OSError, ValueError):  # another system, or "max"
+            limits.append(int(Path(file).read_text()))
+    return min(limits, default=sys.maxsize)
 
 
 def _in_place(array: np.ndarray) -> tf.Tensor:

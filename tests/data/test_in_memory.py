@@ -84,12 +84,31 @@ def test_the_setting_keeps_both_splits(faces_dir):
         assert getattr(plain, split).decoded is None
 
 
-def test_too_little_memory(examples, monkeypatch):
-    monkeypatch.setattr(reading.os, "sysconf", {"SC_PAGE_SIZE": 100, "SC_PHYS_PAGES": 5}.__getitem__)
+def test_too_little_memory_in_the_machine(examples, monkeypatch):
+    largest_first = examples.take(np.array([6, 5, 3, 2, 1, 0]))  # 1,008 bytes of pixels, and 3,549 in all
     message = (
-        r"The 7 decoded images need about 0\.0 GB, and this machine has 0\.0 GB of memory\. Leave out `cache_images`"
+        "^The 6 decoded images need about 0.0 GB, and this machine has 0.0 GB of memory. Leave out `cache_images`.$"
     )
+    memory = {"SC_PAGE_SIZE": 1000, "SC_PHYS_PAGES": 5}
+    monkeypatch.setattr(reading.os, "sysconf", memory.__getitem__)
+    assert len(in_memory(largest_first).decoded.begin) == 6
+    monkeypatch.setattr(reading, "_SAMPLE", 1)  # six images like the first one
     with pytest.raises(FarkerasError, match=message):
+        in_memory(largest_first)
+    monkeypatch.setattr(reading, "_SAMPLE", 100)
+    memory["SC_PHYS_PAGES"] = 3
+    with pytest.raises(FarkerasError, match=message):
+        in_memory(largest_first)
+
+
+def test_too_little_memory_in_the_container(examples, tmp_path, monkeypatch):
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(reading, "_CONTAINER_LIMITS", (str(limit), str(tmp_path / "absent")))
+    for text in ("max\n", "100000\n"):
+        limit.write_text(text)
+        in_memory(examples)
+    limit.write_text("500\n")
+    with pytest.raises(FarkerasError, match=r"^The 7 decoded images need about 0\.0 GB, and this machine has 0\.0 GB"):
         in_memory(examples)
 
 
