@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -128,17 +129,16 @@ def entries(
 def _estimate(
     plan: Plan, recipe: Config, results: Mapping[str, Result], trial: Trial, epoch_seconds: float
 ) -> float | None:
-    """Estimates seconds from the measured seconds per epoch of the trials that are most like this one.
+    """Estimates seconds from the measured seconds per epoch of all faces of the trials that are most like this one.
 
     Most alike are those of the same stage, arm and condition, then those of the same stage and arm, the same stage, and
     any. Without a result, `epoch_seconds` counts.
     """
-    config = plan.config(recipe, trial)
-    epochs = config.epochs + config.frozen_epochs + config.mask_epochs
+    epochs = _epochs(plan.config(recipe, trial).to_dict())
 
     def per_epoch(of: Callable[[Trial], bool]) -> list[float]:
         alike = [result for result in results.values() if of(result.trial) and not result.failed]
-        return [result.seconds / max(result.settings.get("epochs", Config().epochs), 1e-9) for result in alike]
+        return [result.seconds / max(_epochs(result.settings), 1e-9) for result in alike]
 
     for measured in (
         per_epoch(lambda t: (t.stage, t.arm, t.condition) == (trial.stage, trial.arm, trial.condition)),
@@ -149,6 +149,12 @@ def _estimate(
         if measured:
             return epochs * float(np.mean(measured))
     return epochs * epoch_seconds or None
+
+
+def _epochs(settings: Mapping[str, Any]) -> float:
+    """Returns the epochs that train a model, in epochs of all faces."""
+    whole = {**Config().to_dict(), **settings}
+    return whole["train_fraction"] * (whole["epochs"] + whole["frozen_epochs"] + whole["mask_epochs"])
 
 
 def lock_of(folder: str | Path, trial: Trial) -> Path:

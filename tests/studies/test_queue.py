@@ -85,6 +85,15 @@ def test_states_and_times(plan, tmp_path):
     assert listed["confirm/far-standard-lr0.001-seed7"] == ("ready", 120)  # 4 epochs
 
 
+def test_a_part_of_the_faces_takes_a_part_of_the_time(tmp_path):
+    plan = small_plan(
+        tmp_path, PLAN.replace("{ learning_rate = 1e-4 }", "{ learning_rate = 1e-4, train_fraction = 0.1 }")
+    )
+    results = searched(plan, "far", 0.8, 0.7)  # 60 s for 2 epochs of all faces
+    listed = {e.trial.name: e.seconds for e in entries(plan, RECIPE, results, tmp_path)}
+    assert listed["screen/far-slow-lr0.0001-seed0"] == pytest.approx(0.1 * 60)
+
+
 def test_times_before_a_trial_is_measured(plan, tmp_path):
     first = entries(plan, RECIPE, {}, tmp_path)[0]
     assert first.seconds is None
