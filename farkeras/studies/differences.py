@@ -62,8 +62,13 @@ def spread(values: Sequence[float | None]) -> Spread | None:
 
 
 def final_gains(curves: Mapping[str, Any]) -> dict[str, float]:
-    """Returns group -> fall of its smoothed training loss from the first to the last line, see `learning_curves`."""
-    return {group: losses[0] - losses[-1] for group, losses in curves["group_loss"].items()}
+    """Returns group -> share by which its smoothed training loss falls until the last line, see `learning_curves`."""
+    return {group: float(_gains(losses)[-1]) for group, losses in curves["group_loss"].items()}
+
+
+def _gains(losses: Sequence[float]) -> np.ndarray:
+    """Returns for each line the share of the first line's loss that is gone; a factor of the loss changes nothing."""
+    return 1.0 - np.asarray(losses) / losses[0]
 
 
 def mean_gains(results: Sequence[Result]) -> dict[str, float]:
@@ -80,7 +85,7 @@ def steps_to_gains(curves: Mapping[str, Any], gains: Mapping[str, float], fracti
 
     Args:
         curves: See `learning_curves`.
-        gains: Group -> gain of the loss.
+        gains: Group -> share of the loss.
         fraction: Fraction of the gain.
 
     Returns:
@@ -88,6 +93,6 @@ def steps_to_gains(curves: Mapping[str, Any], gains: Mapping[str, float], fracti
     """
     steps = {}
     for group, losses in curves["group_loss"].items():
-        fallen = losses[0] - np.asarray(losses) >= fraction * gains[group] - 1e-9  # the files hold six digits
+        fallen = _gains(losses) >= fraction * gains[group] - 1e-6  # the files hold six digits
         steps[group] = int(curves["step"][int(np.argmax(fallen)) if fallen.any() else -1])
     return steps

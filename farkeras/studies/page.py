@@ -83,7 +83,8 @@ class Study:
 
     def convergence(self, stage: Stage, question: Question, condition: str) -> dict[str, dict[str, float]]:
         """Returns arm -> group -> mean over seeds of the step to 90 % of the reference's gain, for measured arms."""
-        gains = mean_gains(list(self.runs(stage, question.reference, condition).values()))
+        of = self.plan.conditions[condition].gains_of or condition
+        gains = mean_gains(list(self.runs(stage, question.reference, of).values()))
         found = {}
         for arm in question.arms if gains else ():
             steps = [steps_to_gains(run.curves, gains) for run in self.runs(stage, arm, condition).values()]
@@ -225,7 +226,8 @@ def convergence_table(study: Study, question: Question, stage: Stage) -> list[st
     about = (
         f"The step at which a group's training loss has made 90 % of the mean final gain of "
         f"{study.label(question.reference)}, mean over the seeds; a group that never gets there counts as the whole "
-        "run. The spread is the difference between the last and the first group."
+        "run. A gain is a share of the group's loss after the first steps. The spread is the difference between the "
+        "last and the first group."
     )
     return [about, markdown_table(("Arm", "Mean over groups", "Spread", "First group", "Last group"), rows)]
 

@@ -83,6 +83,8 @@ class Condition(Part):
         data: Data set of training and validation.
         test: Data set of the test split; "" is `data`.
         fresh: Data set that tests the models of a stage with `fresh`; "" is `test`.
+        gains_of: Condition in which the final gains of a question's `reference` are measured, for the steps to 90 %;
+            "" is this one. Name another one where the settings change what the reference itself learns.
         settings: Settings that the condition replaces.
     """
 
@@ -90,6 +92,7 @@ class Condition(Part):
     data: str = ""
     test: str = ""
     fresh: str = ""
+    gains_of: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
 
 

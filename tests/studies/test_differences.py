@@ -41,10 +41,11 @@ def test_steps_to_90_percent_of_the_gain_of_uniform_weights(tmp_path):
         made_up(plan, trials[0], 0.8, losses=(1.0, 0.6, 0.2, 0.2)),
         made_up(plan, trials[1], 0.8, losses=(1.0, 0.9, 0.6, 0.4)),
     ]
-    assert final_gains(uniform[0].curves) == pytest.approx({"Hair": 0.8, "Eyes": 0.4})
+    assert uniform[0].curves["group_loss"]["Eyes"] == pytest.approx([0.5, 0.3, 0.1, 0.1])
+    assert final_gains(uniform[0].curves) == pytest.approx({"Hair": 0.8, "Eyes": 0.8})  # shares of the first loss
     gains = mean_gains(uniform)
-    assert gains == pytest.approx({"Hair": 0.7, "Eyes": 0.35})
-    # 90 % of 0.7 is 0.63: the loss 1.0 must fall to 0.37.
+    assert gains == pytest.approx({"Hair": 0.7, "Eyes": 0.7})
+    # 90 % of 0.7 is 0.63: Hair's loss of 1.0 must fall to 0.37, and that of Eyes of 0.5 to 0.185.
     assert steps_to_gains(uniform[0].curves, gains) == {"Hair": 60, "Eyes": 60}
     assert steps_to_gains(uniform[1].curves, gains) == {"Hair": 80, "Eyes": 80}  # never: the whole run
     exact = {"step": [20, 40], "group_loss": {"Hair": [1.0, 0.1]}}

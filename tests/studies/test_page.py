@@ -58,6 +58,17 @@ def test_steps_to_90_percent(study):
     assert "the mean final gain of FAR, mean over the seeds" in text
 
 
+def test_the_gains_of_another_condition(study, tmp_path):
+    """In the slow condition a loss has a factor of 10; a loss falls by the same share with any factor."""
+    slow = 'data = "faces"\nsettings = { learning_rate = 1e-4 }'
+    text = PLAN.replace(slow, f'gains_of = "standard"\n{slow}').replace('["standard"]', '["standard", "slow"]')
+    plan = small_plan(tmp_path, text)
+    trial = Trial("screen", "far_dws", "slow", 0, 1e-4)
+    results = {**study.results, trial.name: made_up(plan, trial, 0.8, losses=(10.0, 9.0, 2.0, 1.0))}
+    found = Study(plan, RECIPE, results).convergence(plan.stages["screen"], plan.questions["weights"], "slow")
+    assert found == {"far_dws": {"Hair": 60, "Eyes": 60}}  # far's loss falls by four fifths; 90 % of it are 0.72
+
+
 def test_a_stage_that_chooses_shows_no_test_metric_and_one_that_confirms_shows_no_other(study, plan):
     assert "12.35" not in generated(study, {})
     trial = Trial("confirm", "far", "standard", 7, 2e-3)

@@ -56,6 +56,11 @@ def test_data_of_the_test(tmp_path):
         ('"far - trunk"', "", r"\[questions\.models\] must have at least one pair and one condition\. Add them\."),
         ('"far - trunk"', '"far-trunk"', r"a pair must be 'one - other'\. Received: 'far-trunk'\."),
         ('"far - trunk"', '"far - tree"', r"names 'tree', which is not among the arms: trunk, far, far_dws"),
+        (
+            'data = "faces"',
+            'data = "faces"\ngains_of = "fast"',
+            r"\[conditions\.standard\] names 'fast', which is not among the conditions: standard, slow",
+        ),
         ('data = "faces"', 'data = "face"', r"\[conditions\.standard\] names 'face', which is not among the data: "),
         ('like = "far"', 'like = "far_dws"', r"\[arms\.far_dws\]: `like` leads back to 'far_dws'"),
         ("seeds = [0, 1]", "seeds = [0, 0]", r"\[stages\.screen\]: `seeds` must be a list of different numbers"),
