@@ -148,7 +148,7 @@ def check_results(plan: Plan, recipe: Config, results: Mapping[str, Result], fol
         trial = result.trial
         if trial.stage not in plan.stages or trial.arm not in plan.arms or trial.condition not in plan.conditions:
             continue  # an older plan's, which no table shows
-        now = settings_of(plan.config(recipe, trial))
+        now = _rounded(settings_of(plan.config(recipe, trial)))  # as in the file
         # A setting that is newer than the result had no effect on it.
         differ = [key for key, value in result.settings.items() if now.get(key) != value]
         if differ:

@@ -229,6 +229,16 @@ def test_files_that_are_no_results(plan, tmp_path):
         read_results(tmp_path)
 
 
+def test_a_file_has_six_digits_of_a_setting(tmp_path):
+    plan = small_plan(tmp_path, PLAN.replace("epochs_share = 0.5", "epochs_share = 0.3333"))
+    recipe = replace(RECIPE, epochs=60.0)
+    trial = Trial("screen", "far", "standard", 0, 1e-3)
+    assert plan.config(recipe, trial).epochs == 19.997999999999998
+    result = made_up(plan, trial, 0.8)
+    write_result(replace(result, settings=result.settings | {"epochs": 19.997999999999998}), tmp_path)
+    check_results(plan, recipe, read_results(tmp_path), tmp_path)
+
+
 def test_a_result_with_other_settings_is_an_error(plan, tmp_path):
     result = made_up(plan, Trial("screen", "far", "standard", 0, 1e-3), 0.8)
     results = {result.trial.name: result}
