@@ -24,6 +24,8 @@ LIMIT = 6.0
 def picture(study: Study, question: Question) -> str | None:
     """Draws the differences of a question at each stage and, with a reference, the steps to 90 % by group.
 
+    The steps are those of the last stage and the question's first condition.
+
     Returns:
         The SVG file, with `digest` in it; None if nothing is measured.
     """
@@ -49,6 +51,8 @@ def picture(study: Study, question: Question) -> str | None:
         _draw_differences(axes[0], found, names, stages)
         if convergence:
             _draw_steps(axes[1], convergence, [study.label(arm) for arm in convergence])
+            if len(question.conditions) > 1:
+                axes[1].set_title(study.condition_label(question.conditions[0]), fontsize=11, color=INK)
         if study.procedural:
             figure.suptitle("Procedural faces", fontsize=11, x=0.99, ha="right", color=COLORS[0])
         file = io.StringIO()
@@ -84,7 +88,7 @@ def _draw_differences(
         if difference.interval:
             low, high = (max(-LIMIT, min(LIMIT, 100 * bound)) for bound in difference.interval)
             if LIMIT in (-low, high):
-                cut_off = f"\nintervals are cut off at {LIMIT:g} points"
+                cut_off = f", which are cut off at {LIMIT:g} points"
             axes.plot((low, high), (height, height), color=color, linewidth=2.5, solid_capstyle="butt")
         axes.plot(100 * difference.mean, height, MARKERS[number % len(MARKERS)], color=color, markersize=7)
     for number, stage in enumerate(stages):
@@ -92,7 +96,7 @@ def _draw_differences(
     axes.axvline(0, color=INK, linewidth=1.2)
     axes.set_yticks(range(len(names)), list(reversed(names)), fontsize=11)
     axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.set_xlabel(f"difference of balanced accuracy in points, with 95 % intervals{cut_off}", fontsize=11)
+    axes.set_xlabel(f"difference of balanced accuracy in points,\nwith 95 % intervals{cut_off}", fontsize=11)
     _plain(axes)
     axes.legend(frameon=False, fontsize=11, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
 
