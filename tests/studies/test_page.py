@@ -1,6 +1,7 @@
 """The page: every number comes from results, and a stage that chooses shows no test metric."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,12 +125,16 @@ def test_a_picture_shows_each_difference_with_its_interval(study):
     question = study.plan.questions["models"]
     drawn = picture(study, question)
     assert "FAR − the trunk" in drawn
-    assert "intervals are cut off at 6 points" in drawn  # -4.85 to +7.85
+    assert "with 95 % intervals, which are cut off at 6 points" in drawn  # -4.85 to +7.85
     assert digest(study, question) in drawn
     fewer = {name: result for name, result in study.results.items() if "far-standard-lr0.002-seed1" not in name}
     assert digest(Study(study.plan, RECIPE, fewer), question) not in drawn
     assert picture(Study(study.plan, RECIPE, {}), question) is None
-    assert "far_dws" in picture(study, study.plan.questions["weights"])
+    weights = study.plan.questions["weights"]
+    assert "far_dws" in picture(study, weights)
+    drawn = picture(study, replace(weights, conditions=("standard", "slow")))
+    assert drawn.count(">standard<") == 2  # beside the difference, and above the steps
+    assert drawn.count(">at a low rate<") == 1
 
 
 def test_the_files(study, tmp_path):
