@@ -114,15 +114,15 @@ def entries(
     """
     listed = []
     for trial in trials_of(plan, recipe, results):
-        seconds = _estimate(plan, recipe, results, trial, epoch_seconds)
-        state = READY
         if trial.name in results:
-            state, seconds = DONE, results[trial.name].seconds
-        elif trial.learning_rate is None:
+            listed.append(Entry(trial, DONE, results[trial.name].seconds))
+            continue
+        state = READY
+        if trial.learning_rate is None:
             state = WAITING
         elif is_claimed(lock_of(folder, trial)):
             state = RUNNING
-        listed.append(Entry(trial, state, seconds))
+        listed.append(Entry(trial, state, _estimate(plan, recipe, results, trial, epoch_seconds)))
     return listed
 
 
@@ -140,13 +140,14 @@ def _estimate(
         alike = [result for result in results.values() if of(result.trial) and not result.failed]
         return [result.seconds / max(_epochs(result.settings), 1e-9) for result in alike]
 
-    for measured in (
-        per_epoch(lambda t: (t.stage, t.arm, t.condition) == (trial.stage, trial.arm, trial.condition)),
-        per_epoch(lambda t: (t.stage, t.arm) == (trial.stage, trial.arm)),
-        per_epoch(lambda t: t.stage == trial.stage),
-        per_epoch(lambda t: True),
-    ):
-        if measured:
+    likenesses: tuple[Callable[[Trial], bool], ...] = (
+        lambda t: (t.stage, t.arm, t.condition) == (trial.stage, trial.arm, trial.condition),
+        lambda t: (t.stage, t.arm) == (trial.stage, trial.arm),
+        lambda t: t.stage == trial.stage,
+        lambda t: True,
+    )
+    for of in likenesses:
+        if measured := per_epoch(of):
             return epochs * float(np.mean(measured))
     return epochs * epoch_seconds or None
 
