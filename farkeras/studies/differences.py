@@ -93,6 +93,6 @@ def steps_to_gains(curves: Mapping[str, Any], gains: Mapping[str, float], fracti
     """
     steps = {}
     for group, losses in curves["group_loss"].items():
-        fallen = _gains(losses) >= fraction * gains[group] - 1e-6  # the files hold six digits
+        fallen = _gains(losses) >= fraction * gains[group] - 1e-9  # the files hold six digits
         steps[group] = int(curves["step"][int(np.argmax(fallen)) if fallen.any() else -1])
     return steps

@@ -75,7 +75,8 @@ def _check_names(plan: Plan) -> None:
     for condition in plan.conditions.values():
         wanted = [condition.data, *filter(None, (condition.test, condition.fresh))]
         named += [(f"conditions.{condition.name}", each, "data") for each in wanted]
-        named += [(f"conditions.{condition.name}", each, "conditions") for each in [condition.gains_of] if each]
+        if condition.gains_of:
+            named.append((f"conditions.{condition.name}", condition.gains_of, "conditions"))
     for question in plan.questions.values():
         named += [(f"questions.{question.name}", arm, "arms") for arm in question.arms]
         named += [(f"questions.{question.name}", each, "conditions") for each in question.conditions]
