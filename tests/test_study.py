@@ -153,8 +153,8 @@ def test_the_plan_at_paper_size(data, epochs, monkeypatch, capsys):
     assert not any(of.faces for of in plan.data.values())
     assert (recipe.source, recipe.backbone, recipe.epochs) == (data, "ResNet50", epochs)
     command.main(options)
-    hours = 12 * epochs * options.training_images / 300 / 3600
+    hours = 15 * epochs * options.training_images / 300 / 3600
     assert (
-        f"0 of 12 trials are done. The others train for about {hours:.1f} hours, at the given "
+        f"0 of 15 trials are done. The others train for about {hours:.1f} hours, at the given "
         in capsys.readouterr().out
     )

@@ -192,12 +192,13 @@ def test_famo_group_without_labels_weighs_as_the_others_on_average():
 )
 def test_by_the_setting(name, kind):
     config = Config(weighting=name, weighting_warmup_epochs=0.5, dws_alpha=0.1, dws_beta=0.2, dwa_temperature=3.0)
-    weighting = make_weighting(config, steps_per_epoch=10.4)
+    weighting = make_weighting(config, steps_per_epoch=30.4)
     assert type(weighting) is kind
     if name == "dws":
-        assert (weighting.warmup_steps, weighting.alpha, weighting.beta, weighting.decay) == (5, 0.1, 0.2, 0.99)
+        assert (weighting.warmup_steps, weighting.alpha, weighting.beta, weighting.decay) == (15, 0.1, 0.2, 0.99)
+        assert make_weighting(config, steps_per_epoch=2).warmup_steps == 10  # a mean of fewer steps is no measure
     if name == "dwa":
-        assert (weighting.steps_per_epoch, weighting.temperature) == (10, 3.0)
+        assert (weighting.steps_per_epoch, weighting.temperature) == (30, 3.0)
 
 
 @pytest.mark.parametrize("name", ["uniform", "dws", "dwa", "uncertainty", "famo"])

@@ -142,9 +142,12 @@ class WSGSA(layers.Layer):
         z = ops.mean(features, axis=(1, 2))  # (B, C)
         if self.gate == "standardized":
             z = self.standardize(z, training=training)
-        z = z[:, None, None, :]  # (B, 1, 1, C)
-        hidden = ops.relu(ops.matmul(z, self.squeeze_kernel)[:, :, 0, :] + self.squeeze_bias)  # (B, K, C / r)
-        return GATES[self.gate](ops.matmul(hidden[:, :, None, :], self.excite_kernel)[:, :, 0, :] + self.excite_bias)
+        # The groups are the batch of the products. With the images as the batch, the gradient would hold a kernel for
+        # each image. OpenVINO's products do not broadcast, so Z is repeated.
+        z = ops.tile(z[None], (self.num_groups, 1, 1))  # (K, B, C)
+        hidden = ops.relu(ops.matmul(z, self.squeeze_kernel) + self.squeeze_bias[:, None])  # (K, B, C / r)
+        excitation = ops.matmul(hidden, self.excite_kernel) + self.excite_bias[:, None]
+        return GATES[self.gate](ops.transpose(excitation, (1, 0, 2)))
 
     def call(
         self, inputs: keras.KerasTensor, return_maps: bool = False, training: bool | None = None

@@ -109,7 +109,7 @@ def _draw_steps(axes: Axes, convergence: dict[str, dict[str, float]], names: Seq
     axes.set_yticks(range(len(names)), list(reversed(names)), fontsize=11)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_xlim(left=0)
-    axes.set_xlabel("step to 90 % of the reference's final gain; a dot is a group", fontsize=11)
+    axes.set_xlabel("step to 90 % of the reference's final gain;\na dot is a group", fontsize=11)
     _plain(axes)
 
 

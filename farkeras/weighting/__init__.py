@@ -53,7 +53,7 @@ def get(identifier: str | TaskWeighting) -> TaskWeighting:
 def make_weighting(config: Config, steps_per_epoch: float) -> TaskWeighting:
     """Creates the weighting that `config.weighting` names, with its settings and without state."""
     if config.weighting == "dws":
-        warmup = round(config.weighting_warmup_epochs * steps_per_epoch)
+        warmup = max(10, round(config.weighting_warmup_epochs * steps_per_epoch))
         return DWS(warmup, config.dws_alpha, config.dws_beta, config.weighting_decay)
     if config.weighting == "dwa":
         return DWA(round(steps_per_epoch), config.dwa_temperature)

@@ -21,10 +21,13 @@ class DWS(TaskWeighting):
         w_g    proportional to c_g clip(r_g, 1/5, 5) ** beta,     sum_g w_g = K
 
     The lag `r_g` is the relative inverse training rate of GradNorm (Chen et al., ICML 2018). Weights are uniform during
-    the warm-up. Losses must be positive: a group with `L_g0` of 0 or less gets the mean weight of the others.
+    the warm-up. A short warm-up makes `L_g0` the loss before learning, which tells a group's scale; after an epoch, it
+    would also tell how fast the group learns. Losses must be positive: a group with `L_g0` of 0 or less gets the mean
+    weight of the others.
 
     Args:
-        warmup_steps: Number of steps with uniform weights, at least 1. About one epoch is a good value.
+        warmup_steps: Number of steps with uniform weights, at least 1: enough for a mean loss of each
+            group, and few enough that little is learned meanwhile.
         alpha: Strength of the scale term, in [0, 1].
         beta: Strength of the lag term, in [0, 1].
         decay: Decay of the running mean per step, in [0, 0.99999].
@@ -36,7 +39,7 @@ class DWS(TaskWeighting):
         FAR-AMTN, arXiv 2601.01537 (name and purpose of DWS).
     """
 
-    def __init__(self, warmup_steps: int = 100, alpha: float = 0.5, beta: float = 0.5, decay: float = 0.99) -> None:
+    def __init__(self, warmup_steps: int = 15, alpha: float = 1.0, beta: float = 1.0, decay: float = 0.99) -> None:
         super().__init__()
         check_range("alpha", alpha, 0, 1)
         check_range("beta", beta, 0, 1)

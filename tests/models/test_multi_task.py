@@ -235,7 +235,7 @@ def test_files_hold_nothing_of_the_weighting(tmp_path):
     assert len(model.get_weights()) == 6
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.task_weights == {"size": 1.0, "kind": 1.0}  # begins anew, with the same settings
-    assert loaded._weighed.weighting.get_config() == {"warmup_steps": 2, "alpha": 0.5, "beta": 0.25, "decay": 0.99}
+    assert loaded._weighed.weighting.get_config() == {"warmup_steps": 2, "alpha": 1.0, "beta": 0.25, "decay": 0.99}
     loaded.fit(X, Y, batch_size=8, verbose=0)
 
 

@@ -15,7 +15,7 @@ from farkeras.weighting import make_weighting
 from tests.training.small_run import small_config
 
 EPOCH = 192 / 16  # steps
-WARMUP_STEPS = 2
+WARMUP_STEPS = 10
 
 
 def compiled_as(run):
