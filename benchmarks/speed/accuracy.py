@@ -36,7 +36,7 @@ def losses_of_run(run: str, faces: str) -> dict[str, Any]:
     from farkeras.clients.litert import LiteRTRecognizer
     from farkeras.clients.openvino import OpenVINORecognizer
     from farkeras.models.model_file import load_model
-    from speed.runtimes import forms
+    from speed.runtimes import forms, openvino_files
 
     model, metadata = load_model(run)
     images, labels = read_faces(faces, metadata.grouping.attributes)
@@ -44,11 +44,10 @@ def losses_of_run(run: str, faces: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         farkeras.draw_faces(farkeras.FaceSettings(320, seed=6), f"{folder}/faces")
         calibration = farkeras.ParityImages(0, source="celeba", data_dir=f"{folder}/faces")
-        farkeras.export_run(run, ["openvino"], f"{folder}/openvino", calibration, calibration_images=256)
+        files = openvino_files(run, folder, calibration, calibration_images=256)
         farkeras.export_run(run, ["tflite"], f"{folder}/tflite", calibration, precisions=["int8"])
         for name, (file, precision) in forms().items():
-            path = f"{folder}/openvino/{file}/model.xml"
-            recognizer = OpenVINORecognizer(path, inference_precision=precision)
+            recognizer = OpenVINORecognizer(files[file], inference_precision=precision)
             probabilities[name] = recognizer.probabilities(list(images))
         litert = LiteRTRecognizer(f"{folder}/tflite/int8/model.tflite")
         probabilities["LiteRT int8"] = litert.probabilities(list(images))

@@ -14,8 +14,10 @@ FORMS = {
     "OpenVINO bfloat16": ("float32", "bfloat16"),
     "OpenVINO int8 and float32": ("int8", "float32"),
     "OpenVINO int8 and bfloat16": ("int8", "bfloat16"),
+    "OpenVINO int8 with float_parts=ends and float32": ("ends", "float32"),
+    "OpenVINO int8 with float_parts=ends and bfloat16": ("ends", "bfloat16"),
 }
-"""Form of OpenVINO's export -> precision of the file, and the one in which the rest is computed."""
+"""Form of OpenVINO's export -> kind of the file, see `openvino_files`, and precision in which the rest is computed."""
 
 
 def forms() -> dict[str, tuple[str, str]]:
@@ -23,6 +25,23 @@ def forms() -> dict[str, tuple[str, str]]:
     from farkeras.clients.openvino import has_bfloat16
 
     return {name: form for name, form in FORMS.items() if form[1] != "bfloat16" or has_bfloat16()}
+
+
+def openvino_files(model: Any, folder: str, images: Any, **options: Any) -> dict[str, str]:
+    """Exports a model, or a run, for OpenVINO; returns kind -> file: `float32`, `int8`, and `ends`.
+
+    `ends` is int8 with only the ends of the network in float.
+    """
+    import farkeras
+
+    farkeras.export_run(model, ["openvino"], f"{folder}/openvino", images, **options)
+    ends: dict[str, Any] = {"precisions": ["int8"], "float_parts": ["ends"]}
+    farkeras.export_run(model, ["openvino"], f"{folder}/ends", images, **ends, **options)
+    return {
+        "float32": f"{folder}/openvino/float32/model.xml",
+        "int8": f"{folder}/openvino/int8/model.xml",
+        "ends": f"{folder}/ends/int8/model.xml",
+    }
 
 
 def openvino(path: str, precision: str, batch_size: int, image_size: Sequence[int]) -> Callable[[], object]:
@@ -94,13 +113,11 @@ def write_inference_files(folder: str) -> dict[str, Any]:
     images = farkeras.ParityImages(0, source="celeba", data_dir=f"{folder}/faces")
     farkeras.export_run(model, ["onnx"], f"{folder}/onnx", images, **options)
     farkeras.export_run(model, ["tflite"], f"{folder}/tflite", images, precisions=["float32"], **options)
-    farkeras.export_run(model, ["openvino"], f"{folder}/openvino", images, calibration_images=16, **options)
     return {
         "onnx": f"{folder}/onnx/model.onnx",
         "tflite": f"{folder}/tflite/float32/model.tflite",
-        "float32": f"{folder}/openvino/float32/model.xml",
-        "int8": f"{folder}/openvino/int8/model.xml",
         "image_size": size,
+        **openvino_files(model, folder, images, calibration_images=16, **options),
     }
 
 

@@ -48,18 +48,20 @@ def test_the_best_form_is_the_fastest_that_loses_little(monkeypatch, tmp_path):
         "OpenVINO bfloat16": 5,
         "OpenVINO int8 and float32": 4,
         "OpenVINO int8 and bfloat16": 3,
+        "OpenVINO int8 with float_parts=ends and float32": 3.5,
+        "OpenVINO int8 with float_parts=ends and bfloat16": 2,
     }
     monkeypatch.setattr(measure, "forms", lambda: runtimes.FORMS)
     monkeypatch.setattr(
         measure, "take_turns", lambda sides, rounds: {s.name: Measured([seconds[s.name]] * rounds) for s in sides}
     )
-    files = {name: name for name in ("float32", "int8", "onnx")} | {"image_size": (32, 32)}
+    files = {name: name for name in ("float32", "int8", "ends", "onnx")} | {"image_size": (32, 32)}
 
     def best(*allowed):
         options = measure.Options(2, tmp_path, allowed)
         float32, best = measure._inference(options, files, 32, 1)
         assert float32.ratio.value == 12 / 10
-        assert best.beside[0].name == "OpenVINO int8 and bfloat16 against PyTorch bfloat16"
+        assert best.beside[0].name == "OpenVINO int8 with float_parts=ends and bfloat16 against PyTorch bfloat16"
         return best.ratio.value
 
     assert best("OpenVINO bfloat16", "OpenVINO int8 and float32", "OpenVINO int8 and bfloat16") == 6 / 3
@@ -69,7 +71,7 @@ def test_the_best_form_is_the_fastest_that_loses_little(monkeypatch, tmp_path):
 
 def test_a_processor_without_bfloat16_measures_the_other_forms(monkeypatch):
     monkeypatch.setattr("farkeras.clients.openvino.has_bfloat16", lambda: False)
-    assert list(runtimes.forms()) == ["OpenVINO float32", "OpenVINO int8 and float32"]
+    assert [precision for _, precision in runtimes.forms().values()] == ["float32"] * 3
 
 
 def test_private_blocks_have_a_block_for_each_group():
