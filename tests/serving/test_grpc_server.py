@@ -106,6 +106,7 @@ def test_a_deadline_passes_before_the_turn_comes(server, answers):
         first = threads.submit(predict, channel)
         eventually(lambda: answers.begun == 1)
         assert code_of(lambda: predict(channel, 0.2)) == "DEADLINE_EXCEEDED"
+        eventually(lambda: server._waiting == 1)  # the deadline has passed for the server, too
         answers.go_on.set()
         first.result()
     assert answers.begun == 1, "nobody waits for the second answer: it is not worked on"
