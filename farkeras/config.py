@@ -172,11 +172,7 @@ class Config:
     )
     dws_alpha: float = setting(1.0, "DWS: exponent of the scale term; 0: no effect.", at_least=0, at_most=1)
     dws_beta: float = setting(1.0, "DWS: exponent of the lag term; 0: no effect.", at_least=0, at_most=1)
-    weighting_warmup_epochs: float = setting(
-        0.1,
-        "DWS: epochs of uniform weights, at least 10 steps. Later losses are compared with their means.",
-        at_least=0,
-    )
+    weighting_warmup_epochs: float = setting(0.1, "DWS: epochs of uniform weights; at least 10 steps.", at_least=0)
     weighting_decay: float = setting(
         0.99, "DWS: decay per step of the running mean losses; 0: last step only.", at_least=0, at_most=0.99999
     )

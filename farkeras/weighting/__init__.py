@@ -18,6 +18,8 @@ from farkeras.weighting.relatives import DWA, FAMO, Uncertainty
 
 __all__ = ["DWA", "DWS", "FAMO", "TaskWeighting", "Uncertainty", "get", "make_weighting"]
 
+_LEAST_WARMUP_STEPS = 10  # the mean loss of fewer batches is too random to measure all later losses by
+
 
 def get(identifier: str | TaskWeighting) -> TaskWeighting:
     """Returns a weighting object.
@@ -53,7 +55,7 @@ def get(identifier: str | TaskWeighting) -> TaskWeighting:
 def make_weighting(config: Config, steps_per_epoch: float) -> TaskWeighting:
     """Creates the weighting that `config.weighting` names, with its settings and without state."""
     if config.weighting == "dws":
-        warmup = max(10, round(config.weighting_warmup_epochs * steps_per_epoch))
+        warmup = max(_LEAST_WARMUP_STEPS, round(config.weighting_warmup_epochs * steps_per_epoch))
         return DWS(warmup, config.dws_alpha, config.dws_beta, config.weighting_decay)
     if config.weighting == "dwa":
         return DWA(round(steps_per_epoch), config.dwa_temperature)
