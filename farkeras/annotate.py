@@ -3,8 +3,9 @@
 MGMTN learns its masks from the keypoints. MediaPipe's Face Landmarker runs on this machine over every image of all
 three splits and stores the points in `DIR/keypoints`. After an interruption, run the same command again: it continues.
 `DIR/keypoints/without_points.txt` lists the undecodable images and the images in which no face was found; an image
-without a face trains the attributes but not the masks. `--overlay=FILE.png` draws the masks of the first faces, so that
-you can check them before training.
+without a face trains the attributes but not the masks. The images must be crops of faces: the eyes are at least about a
+tenth of the image's longer side apart. `--overlay=FILE.png` draws the masks of the first faces, so that you can check
+them before training.
 
 On 2 cores, the command annotated 156 to 172 procedural faces per second, so CelebA's 202,599 images take about 0.3
 hours:

@@ -9,8 +9,6 @@ from farkeras.native_logs import without_native_logs
 from tests import long_process as long_process_module
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for the processes that tests start
-if "PYTEST_XDIST_WORKER" in os.environ:  # every core has a process, and more threads would wait for each other
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 if find_spec("tensorflow"):  # not in the environment of make test-torch
     with without_native_logs():  # TensorFlow 2.21 heeds only what was set before this process started
         import tensorflow as tf

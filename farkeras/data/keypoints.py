@@ -13,6 +13,9 @@ the face finder. Parts appear complete or not at all and never change. If two pa
 counts. Points of another finder are not used, because they differ a little (by 0.028 eye distances on average for
 MediaPipe 0.10.21, whose parts name no finder). Their images count as not annotated. `without_points.txt` lists the
 images without points and the reason. After you replace images, remove the folder and annotate again.
+
+The images are crops of faces, so only faces whose eyes are at least about a tenth of the image's longer side apart are
+looked for; a smaller one would be another person's.
 """
 
 import io
@@ -303,7 +306,8 @@ def _annotate(images: list[Stored]) -> tuple[np.ndarray, np.ndarray]:
         if image is None:
             status[i] = _UNDECODABLE
             continue
-        pixels = None if min(image.shape[:2]) < MIN_SIDE else find_face(image, stored.file)
+        # In the crop of a face, a face that only the tiles show would be another one.
+        pixels = None if min(image.shape[:2]) < MIN_SIDE else find_face(image, stored.file, levels=1)
         status[i] = _NO_FACE if pixels is None else _FOUND
         if pixels is not None:
             points[i] = encode_points(fractions(pixels, *image.shape[:2]))

@@ -29,7 +29,9 @@ MIN_SIDE = 16
 NO_FACE = "no face found; expected one that looks towards the camera and spans at least 3 % of the photo's longer side."
 """Error message for a photograph without a face; it follows the photograph's name."""
 
-_LEVELS = 4
+LEVELS = 4
+"""Number of levels in which a photograph is searched."""
+
 _NEAR = 0.2
 """Minimum width of a face, as a fraction of a tile's side, at which one lookup places its landmarks accurately."""
 
@@ -53,7 +55,7 @@ On the photographs of `benchmarks/face_recall.py`, faces have at most 0.09 and o
 """
 
 
-def find_face(image: np.ndarray, name: str = "The photo") -> np.ndarray | None:
+def find_face(image: np.ndarray, name: str = "The photo", levels: int = LEVELS) -> np.ndarray | None:
     """Finds the landmarks of the largest face in a photograph.
 
     Any number of threads may call this function and `find_faces` at the same time.
@@ -61,6 +63,8 @@ def find_face(image: np.ndarray, name: str = "The photo") -> np.ndarray | None:
     Args:
         image: `uint8` array `[height, width, 3]`, RGB, upright, at least 16 x 16 pixels.
         name: Name of the photograph in error messages.
+        levels: Number of levels to search. 1 searches the photograph as a whole, but not its tiles: enough for a crop
+            of a face.
 
     Returns:
         `float32` array `[478, 2]` in MediaPipe's order: `x, y` in pixels, where whole numbers are pixel centres. None
@@ -70,7 +74,7 @@ def find_face(image: np.ndarray, name: str = "The photo") -> np.ndarray | None:
         FarkerasError: The array has another dtype or shape, MediaPipe or its model file is missing, or MediaPipe fails.
     """
     faces: list[np.ndarray] = []
-    for side, found in _search(image, name):
+    for side, found in _search(image, name, levels):
         faces = _merge(faces, found)
         if faces and _width(faces[0]) >= _NEAR * side:  # any larger face would have been found by now
             break
@@ -116,13 +120,13 @@ def find_faces(image: np.ndarray, name: str = "The photo") -> list[np.ndarray]:
     return faces
 
 
-def _search(image: np.ndarray, name: str) -> Iterator[tuple[float, list[np.ndarray]]]:
+def _search(image: np.ndarray, name: str, levels: int = LEVELS) -> Iterator[tuple[float, list[np.ndarray]]]:
     """Yields, level by level from near to distant faces, the tiles' side in pixels of the photograph, and the faces."""
     check_pixels(name, image, MIN_SIDE)
     factor = max(1, _largest_tile(image) // _SEARCHED_SIDE)
     searched = image if factor == 1 else np.asarray(Image.fromarray(image).reduce(factor))
     scale = np.divide(image.shape[1::-1], searched.shape[1::-1])
-    for level in range(_LEVELS):
+    for level in range(levels):
         side = _largest_tile(searched) >> level
         if level and side < _LEAST_TILE:
             return

@@ -232,6 +232,13 @@ class TestAnnotation:
         Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
         assert annotate(tmp_path, [tmp_path / "a.png"], 1).without_face == ["a.png"]
 
+    def test_a_face_far_away_is_not_the_face_of_a_crop(self, tmp_path):
+        canvas = np.full((1536, 1536, 3), 90, np.uint8)
+        canvas[-512:, -512:] = pytest.importorskip("skimage.data").astronaut()
+        assert find_face(canvas) is not None
+        Image.fromarray(canvas).save(tmp_path / "a.png")
+        assert annotate(tmp_path, [tmp_path / "a.png"], 1).without_face == ["a.png"]
+
     def test_an_image_is_not_turned_by_exif(self, few):
         folder, paths = few
         with Image.open(paths[0]) as image:

@@ -67,6 +67,7 @@ def test_a_small_face_in_a_corner(astronaut, side):
     canvas = np.full((side, side, 3), 90, np.uint8)
     canvas[-512:, -512:] = astronaut
     np.testing.assert_allclose(find_eyes(canvas) - (side - 512), find_eyes(astronaut), atol=1)
+    assert find_face(canvas, levels=1) is None  # the photograph as a whole does not show it
 
 
 @pytest.mark.parametrize(
