@@ -32,6 +32,7 @@ from farkeras.models.model_file import MODEL_FILE, copy_matching_weights, load_m
 from farkeras.progress import Progress
 from farkeras.training.checkpoints import RunState, newest_checkpoint
 from farkeras.training.devices import local_strategy, make_strategy, precision
+from farkeras.training.fused_batch_norms import fuse_batch_norms
 from farkeras.training.handicaps import with_wrong_labels
 from farkeras.training.phases import FROZEN_BACKBONE, make_phases
 from farkeras.training.preemption import StopRequest
@@ -199,6 +200,7 @@ class Run:
         if config.sync_batch_norm:  # off by default: each layer then communicates
             for layer in batch_norms(self.model):
                 layer.synchronized = True
+        fuse_batch_norms(self.model)
         return dtype
 
     def _build_phases(self, dtype: str) -> None:
