@@ -7,7 +7,7 @@ without a face trains the attributes but not the masks. The images must be crops
 tenth of the image's longer side apart. `--overlay=FILE.png` draws the masks of the first faces, so that you can check
 them before training.
 
-On 2 cores, the command annotated 156 to 172 procedural faces per second, so CelebA's 202,599 images take about 0.3
+On 2 cores, the command annotated 148 to 172 procedural faces per second, so CelebA's 202,599 images take 0.3 to 0.4
 hours:
 
     python -m farkeras.synthesize --num_images=6000 --seed=0 --output=DIR
