@@ -60,8 +60,8 @@ def test_the_same_settings_give_the_same_weights_and_training_lowers_the_loss(un
     for one, two in zip(weights_in(tmp_path / "a.keras"), weights_in(tmp_path / "b.keras"), strict=True):
         np.testing.assert_array_equal(one, two)
     assert steps == [(done, len(steps) - 1) for done in range(len(steps))]
-    # It trains on from a file, and for longer.
-    longer = settings_of(unlabelled, mask_weights=str(tmp_path / "a.keras"), epochs=20.0)
+    # It trains on from a file, for longer and in bfloat16.
+    longer = settings_of(unlabelled, mask_weights=str(tmp_path / "a.keras"), epochs=20.0, precision="bfloat16")
     assert farkeras.train_mask_network(longer, tmp_path / "c.keras")["mean_mask_iou"] > first["mean_mask_iou"]
 
 

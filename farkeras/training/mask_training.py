@@ -27,6 +27,7 @@ from farkeras.models.mask_weights import check_mask_file, load_mask_weights, sav
 from farkeras.progress import Progress, report
 from farkeras.training.datasets import inputs_and_labels
 from farkeras.training.devices import make_strategy, precision
+from farkeras.training.fused_batch_norms import fuse_batch_norms
 from farkeras.training.optimizers import make_optimizer
 
 
@@ -66,6 +67,7 @@ def train_mask_network(
     with make_strategy(config.replicas).scope():
         with precision(config.precision):
             model = mask_model(config)
+        fuse_batch_norms(model)
         network = model.get_layer("aml")
         if config.mask_weights not in ("auto", "none"):
             load_mask_weights(network, config.mask_weights)
