@@ -115,7 +115,8 @@ test-oldest: .venv-oldest/installed
 # Layers, losses, metrics, optimizers, fit and PyTorch's networks on PyTorch; tests/test_jax.py runs all but the last on JAX.
 test-torch: .venv-torch/installed
 	KERAS_BACKEND=torch $(TORCH)/python -m pytest tests/layers/test_conformance.py tests/test_keras_objects.py \
-	    tests/test_optimizers.py tests/models/test_multi_task.py tests/models/test_torch_weights.py
+	    tests/test_optimizers.py tests/models/test_multi_task.py tests/models/test_fused_batch_norms.py \
+	    tests/models/test_torch_weights.py
 
 # Every row of docs/speed.md, side by side with PyTorch and the bare backbones, in about 25 minutes. Then
 # `.venv-bench/bin/python benchmarks/speed_page.py` writes the page.

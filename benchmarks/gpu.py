@@ -19,12 +19,14 @@ import numpy as np
 
 from farkeras.errors import FarkerasError
 from speed.machine import commit, describe_machine, load_average, versions
-from speed.measure import figure, found
+from speed.measure import IMAGE_SIZE, figure, found
 from speed.ratios import AT_MOST, RATIOS, median_with_interval
 from speed.report import line_of
 from speed.results import Results, in_order, write_results
 from speed.rows import TIMES, Found, find_rows
 from speed.sides import Measured, Side, alone, take_turns
+
+CALLS = 10  # in a turn
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -42,13 +44,13 @@ def measure(options: argparse.Namespace) -> list[Found]:
     given = {"image_size": options.image_size, "backbone": options.backbone}
     changes = {name: value for name, value in given.items() if value}
 
-    def turns(function: str, flagfile: str, **kinds: dict[str, Any]) -> list[Measured]:
+    def turns(function: str, flagfile: str, beside: Sequence[Side] = (), **kinds: dict[str, Any]) -> list[Measured]:
         common = {"flagfile": flagfile, "batch_size": options.batch_size, **changes}
         sides = [
-            Side(name, f"speed.jax_models:{function}", {"bare": False, **common, **kind}, 5)
+            Side(name, f"speed.jax_models:{function}", {"bare": False, **common, **kind}, CALLS)
             for name, kind in kinds.items()
         ]
-        return list(take_turns(sides, options.rounds).values())
+        return list(take_turns([*sides, *beside], options.rounds, together=True).values())
 
     rows: list[Found] = []
 
@@ -56,34 +58,33 @@ def measure(options: argparse.Namespace) -> list[Found]:
         rows.append(row)
         print(line_of(row), flush=True)
 
-    for model, flagfile in (("far_amtn", "celeba"), ("mgmtn", "celeba_mgmtn")):
-        ours, bare = turns("forward", flagfile, ours={}, bare={"bare": True})
-        add(found(f"{model}_forward", ours.times, bare.times, *milliseconds(ours=ours, bare=bare)))
-        ours, bare = turns("train_step", flagfile, ours={}, bare={"bare": True})
-        add(found(f"{model}_train", ours.times, bare.times, *milliseconds(ours=ours, bare=bare)))
-        if model == "far_amtn":
-            add(found("far_amtn_memory", np.array(ours.memory), np.array(bare.memory)))
+    ours, bare = turns("forward", "celeba", ours={}, bare={"bare": True})
+    add(found("far_amtn_forward", ours.times, bare.times, *milliseconds(ours=ours, bare=bare)))
+    ours, bare, *torch = turns("train_step", "celeba", ours={}, bare={"bare": True}, beside=pytorch(options, changes))
+    add(found("far_amtn_train", ours.times, bare.times, *milliseconds(ours=ours, bare=bare)))
+    add(found("far_amtn_memory", np.array(ours.memory), np.array(bare.memory)))
+    if torch:
+        add(found("gpu_train", ours.times, torch[0].times, *milliseconds(ours=ours, PyTorch=torch[0])))
+    else:
+        add(Found(find_rows(["gpu_train"])[0], note="PyTorch is not installed. Install torch with CUDA."))
+    for function, row in (("forward", "mgmtn_forward"), ("train_step", "mgmtn_train")):
+        ours, bare = turns(function, "celeba_mgmtn", ours={}, bare={"bare": True})
+        add(found(row, ours.times, bare.times, *milliseconds(ours=ours, bare=bare)))
     private = {"groups": 40, "private": True}
     forty, one, blocks = turns("forward", "celeba", forty={"groups": 40}, one={"groups": 1}, private=private)
     ratio = figure("40 private blocks against one group", RATIOS[AT_MOST](blocks.times, one.times), TIMES)
     add(found("groups_forward", forty.times, one.times, ratio))
-    add(gpu_train(options, changes))
     return rows
 
 
-def gpu_train(options: argparse.Namespace, changes: dict[str, Any]) -> Found:
-    """Measures FAR-AMTN's step beside PyTorch's, or says why it cannot."""
+def pytorch(options: argparse.Namespace, changes: dict[str, Any]) -> list[Side]:
+    """Returns PyTorch's side of `gpu_train`, or nothing where PyTorch is not installed."""
     if not find_spec("torch"):
-        return Found(find_rows(["gpu_train"])[0], note="PyTorch is not installed. Install torch with CUDA.")
-    size = changes.get("image_size", (224, 192))
-    arguments = {"precision": "bfloat16", "batch_size": options.batch_size, "image_size": size}
-    ours = {"flagfile": "celeba", "bare": False, "batch_size": options.batch_size, **changes}
-    sides = [
-        Side("ours", "speed.jax_models:train_step", ours, 5),
-        Side("PyTorch", "speed.pytorch:training", {**arguments, "device": "cuda" if on_a_gpu() else "cpu"}, 5),
-    ]
-    keras, torch = take_turns(sides, options.rounds).values()
-    return found("gpu_train", keras.times, torch.times, *milliseconds(ours=keras, PyTorch=torch))
+        return []
+    size = changes.get("image_size", IMAGE_SIZE)
+    device = "cuda" if on_a_gpu() else "cpu"
+    arguments = {"precision": "bfloat16", "batch_size": options.batch_size, "image_size": size, "device": device}
+    return [Side("PyTorch", "speed.pytorch:training", arguments, CALLS)]
 
 
 def milliseconds(**sides: Measured) -> list:

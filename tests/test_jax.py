@@ -78,6 +78,7 @@ def test_layers_losses_metrics_optimizers_and_fit():
         "tests/test_keras_objects.py",
         "tests/test_optimizers.py",
         "tests/models/test_multi_task.py",
+        "tests/models/test_fused_batch_norms.py",
     )
     output = run_on_jax("-m", "pytest", *files, "-p", "no:cacheprovider", "--no-header")
     assert "passed" in output

@@ -15,29 +15,35 @@ from speed.networks import build
 
 @dataclass
 class Forward:
-    """A compiled forward pass; a call ends when its result is there."""
+    """A compiled forward pass. A call puts it into the device's queue, and `wait` returns when its result is there."""
 
     compiled: Any
     arguments: tuple
+    result: Any = None
 
     def __call__(self) -> None:
-        jax.block_until_ready(self.compiled(*self.arguments))
+        self.result = self.compiled(*self.arguments)
+
+    def wait(self) -> None:
+        jax.block_until_ready(self.result)
 
 
 @dataclass
 class Step:
-    """The training step that `fit` compiles on JAX; a call ends when its losses are there.
+    """The training step that `fit` compiles on JAX. As in `fit`, a call puts it into the device's queue.
 
     Attributes:
         compiled: The compiled step.
         state: Trainable, other, optimizer and metric variables.
         batch: Images and labels.
+        logs: The losses of the newest step.
         memory: Memory that the step needs, arguments included, in bytes, as the compiler has planned it.
     """
 
     compiled: Any
     state: tuple
     batch: tuple
+    logs: Any = None
     memory: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,8 +51,10 @@ class Step:
         self.memory = float(planned.temp_size_in_bytes + planned.argument_size_in_bytes)
 
     def __call__(self) -> None:
-        logs, self.state = self.compiled(self.state, self.batch)
-        jax.block_until_ready(logs)
+        self.logs, self.state = self.compiled(self.state, self.batch)
+
+    def wait(self) -> None:
+        jax.block_until_ready((self.logs, self.state))
 
 
 def forward(batch_size: int, precision: str = "mixed_bfloat16", **model: Any) -> Forward:
@@ -75,7 +83,7 @@ def train_step(batch_size: int, precision: str = "mixed_bfloat16", **model: Any)
         assert network.output["mask_logits"].shape[-1] == len(REGIONS)
     network.compile(keras.optimizers.AdamW(3e-4, weight_decay=0.05), loss, weighting="dws")
     batch = (_images(batch_size, network), jax.tree.map(jax.numpy.asarray, labels), None)
-    network.train_on_batch(*batch[:2])  # builds the optimizer and the metrics
+    network._symbolic_build(data_batch=batch)  # as `fit` builds the optimizer and the metrics
     kinds = (
         network.trainable_variables,
         network.non_trainable_variables,

@@ -56,15 +56,16 @@ class Measured:
         return np.array(self.seconds)
 
 
-def take_turns(sides: Sequence[Side], rounds: int) -> dict[str, Measured]:
+def take_turns(sides: Sequence[Side], rounds: int, together: bool = False) -> dict[str, Measured]:
     """Measures all sides in turns, each in its own process.
 
-    The sides are built one after the other, before the first round. The order of the turns is reversed in every other
-    round, so that no side always follows the same other one.
+    The sides are built before the first round. The order of the turns is reversed in every other round, so that no side
+    always follows the same other one.
 
     Args:
         sides: The sides, with different names.
         rounds: Number of turns of each side.
+        together: Whether all sides are built at the same time, not one after the other.
 
     Returns:
         The measurements by the name of the side.
@@ -74,7 +75,13 @@ def take_turns(sides: Sequence[Side], rounds: int) -> dict[str, Measured]:
     """
     measured = {side.name: Measured() for side in sides}
     with ExitStack() as stack:
-        workers = [(side, stack.enter_context(_process(side))) for side in sides]
+        workers = []
+        for side in sides:
+            workers.append((side, stack.enter_context(_process(side))))
+            if not together:
+                workers[-1][1].build()
+        for _, worker in workers:
+            worker.build()
         check_idle([worker for _, worker in workers])
         for number in range(rounds):
             for side, worker in workers[:: -1 if number % 2 else 1]:
@@ -97,7 +104,7 @@ def alone(name: str, factory: str, **arguments: Any) -> Any:
         FarkerasError: The function raised an error.
     """
     with _process(Side(name, factory, arguments)) as worker:
-        return worker.first
+        return worker.build()
 
 
 @dataclass
@@ -108,6 +115,12 @@ class Worker:
     process: subprocess.Popen
     log: IO[bytes]
     first: Any = None
+
+    def build(self) -> Any:
+        """Waits until the process has built its side, and returns its first answer."""
+        if self.first is None:
+            self.first = self.receive()
+        return self.first
 
     def receive(self) -> Any:
         try:
@@ -151,7 +164,6 @@ def _process(side: Side) -> Iterator[Worker]:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment)
         worker = Worker(side, process, log)
         try:
-            worker.first = worker.receive()
             yield worker
         finally:
             process.kill()

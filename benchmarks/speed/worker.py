@@ -1,7 +1,8 @@
 """One side of a comparison in its own process, which works when it is asked and sleeps otherwise.
 
 `speed.sides` starts it. The process builds what it measures with `FACTORY`, a function `module:name` that takes the
-keyword arguments `ARGUMENTS` (JSON) and returns a function without arguments: one call to time. A factory that returns
+keyword arguments `ARGUMENTS` (JSON) and returns a function without arguments: one call to time. If calls only put work
+into the queue of a device, the function has a method `wait` that returns when all of it is done. A factory that returns
 anything else has done its work, and the process ends with that answer. Requests and answers are pickled on the standard
 streams; everything that libraries print goes to stderr.
 """
@@ -34,6 +35,7 @@ def main() -> None:
         return
     call()  # traces, compiles or allocates
     call()
+    _wait(call)
     pickle.dump("ready", answers)
     answers.flush()
     answer(sys.stdin.buffer, answers, call, imported)
@@ -66,13 +68,19 @@ def turn(call: Call, number: int, imported: float = 0.0) -> dict[str, float]:
     """
     if number > 1:
         call()
+        _wait(call)
     _forget_peak_memory()
     began = time.perf_counter()
     for _ in range(number):
         call()
+    _wait(call)
     seconds = (time.perf_counter() - began) / number
     planned = getattr(call, "memory", None)  # on a GPU
     return {"seconds": seconds, "memory": memory("VmHWM") - imported if planned is None else planned}
+
+
+def _wait(call: Call) -> None:
+    getattr(call, "wait", lambda: None)()
 
 
 def memory(entry: str) -> float:

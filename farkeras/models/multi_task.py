@@ -10,6 +10,7 @@ from keras import ops
 
 from farkeras import weighting as weightings
 from farkeras.losses import MaskedLoss
+from farkeras.models.fused_batch_norms import fuse_batch_norms
 from farkeras.weighting import TaskWeighting
 
 Tensors = Mapping[str, keras.KerasTensor]
@@ -82,6 +83,8 @@ class MultiTaskModel(keras.Model):
     ) -> None:
         """Configures the model for training, as `keras.Model.compile` does.
 
+        On TensorFlow and JAX, batch normalisation then trains with one operation, see `fuse_batch_norms`.
+
         Args:
             optimizer: As for `keras.Model.compile`.
             loss: A loss, or a dict of losses by output.
@@ -104,6 +107,7 @@ class MultiTaskModel(keras.Model):
         if weighting is not None:
             losses = self._losses_by_output(loss)
             weighed = WeighedTasks(weightings.get(weighting), losses, _weights_by_output(loss_weights, losses))
+        fuse_batch_norms(self)
         super().compile(optimizer, loss, loss_weights, metrics, weighted_metrics, **kwargs)
         if weighed is not None:
             with _strategy_scope(self):

@@ -27,12 +27,12 @@ from farkeras.metrics.history import ended_early, read_history
 from farkeras.models import MODELS
 from farkeras.models.base import FaceAttributeModel
 from farkeras.models.batch_norms import batch_norms, suit_batch_norms
+from farkeras.models.fused_batch_norms import fuse_batch_norms
 from farkeras.models.mask_weights import load_mask_weights, start_of_masks
 from farkeras.models.model_file import MODEL_FILE, copy_matching_weights, load_model
 from farkeras.progress import Progress
 from farkeras.training.checkpoints import RunState, newest_checkpoint
 from farkeras.training.devices import local_strategy, make_strategy, precision
-from farkeras.training.fused_batch_norms import fuse_batch_norms
 from farkeras.training.handicaps import with_wrong_labels
 from farkeras.training.phases import FROZEN_BACKBONE, make_phases
 from farkeras.training.preemption import StopRequest

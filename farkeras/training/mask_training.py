@@ -23,11 +23,11 @@ from farkeras.inference.forward import mask_overlaps
 from farkeras.layers import AML
 from farkeras.losses import RegionMaskLoss
 from farkeras.metrics.mask_metrics import evaluate_masks
+from farkeras.models.fused_batch_norms import fuse_batch_norms
 from farkeras.models.mask_weights import check_mask_file, load_mask_weights, save_mask_network
 from farkeras.progress import Progress, report
 from farkeras.training.datasets import inputs_and_labels
 from farkeras.training.devices import make_strategy, precision
-from farkeras.training.fused_batch_norms import fuse_batch_norms
 from farkeras.training.optimizers import make_optimizer
 
 
