@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +26,7 @@ from speed.results import Results, in_order, write_results
 from speed.rows import TIMES, Found, find_rows
 from speed.sides import Measured, Side, alone, take_turns
 
-CALLS = 10  # in a turn
+CALLS = 6  # in a turn
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -39,8 +39,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def measure(options: argparse.Namespace) -> list[Found]:
-    """Measures all rows and prints each when it is found."""
+def measure(options: argparse.Namespace) -> Iterator[list[Found]]:
+    """Measures all rows, and yields them as they are found."""
     given = {"image_size": options.image_size, "backbone": options.backbone}
     changes = {name: value for name, value in given.items() if value}
 
@@ -52,29 +52,26 @@ def measure(options: argparse.Namespace) -> list[Found]:
         ]
         return list(take_turns([*sides, *beside], options.rounds, together=True).values())
 
-    rows: list[Found] = []
-
-    def add(row: Found) -> None:
-        rows.append(row)
-        print(line_of(row), flush=True)
-
-    ours, bare = turns("forward", "celeba", ours={}, bare={"bare": True})
-    add(found("far_amtn_forward", ours.times, bare.times, *milliseconds(ours=ours, bare=bare)))
     ours, bare, *torch = turns("train_step", "celeba", ours={}, bare={"bare": True}, beside=pytorch(options, changes))
-    add(found("far_amtn_train", ours.times, bare.times, *milliseconds(ours=ours, bare=bare)))
-    add(found("far_amtn_memory", np.array(ours.memory), np.array(bare.memory)))
+    rows = [
+        found("far_amtn_train", ours.times, bare.times, *milliseconds(ours=ours, bare=bare)),
+        found("far_amtn_memory", np.array(ours.memory), np.array(bare.memory)),
+        Found(find_rows(["gpu_train"])[0], note="PyTorch is not installed. Install torch with CUDA."),
+    ]
     if torch:
-        add(found("gpu_train", ours.times, torch[0].times, *milliseconds(ours=ours, PyTorch=torch[0])))
-    else:
-        add(Found(find_rows(["gpu_train"])[0], note="PyTorch is not installed. Install torch with CUDA."))
-    for function, row in (("forward", "mgmtn_forward"), ("train_step", "mgmtn_train")):
-        ours, bare = turns(function, "celeba_mgmtn", ours={}, bare={"bare": True})
-        add(found(row, ours.times, bare.times, *milliseconds(ours=ours, bare=bare)))
+        rows[-1] = found("gpu_train", ours.times, torch[0].times, *milliseconds(ours=ours, PyTorch=torch[0]))
+    yield rows
+    for row, function, flagfile in (
+        ("far_amtn_forward", "forward", "celeba"),
+        ("mgmtn_forward", "forward", "celeba_mgmtn"),
+        ("mgmtn_train", "train_step", "celeba_mgmtn"),
+    ):
+        ours, bare = turns(function, flagfile, ours={}, bare={"bare": True})
+        yield [found(row, ours.times, bare.times, *milliseconds(ours=ours, bare=bare))]
     private = {"groups": 40, "private": True}
     forty, one, blocks = turns("forward", "celeba", forty={"groups": 40}, one={"groups": 1}, private=private)
     ratio = figure("40 private blocks against one group", RATIOS[AT_MOST](blocks.times, one.times), TIMES)
-    add(found("groups_forward", forty.times, one.times, ratio))
-    return rows
+    yield [found("groups_forward", forty.times, one.times, ratio)]
 
 
 def pytorch(options: argparse.Namespace, changes: dict[str, Any]) -> list[Side]:
@@ -108,20 +105,23 @@ def on_a_gpu() -> bool:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     os.environ |= {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    began, date, load = time.perf_counter(), datetime.now(UTC), load_average()
+    began, date, load, rows = time.perf_counter(), datetime.now(UTC), load_average(), list[Found]()
     try:
-        rows = measure(options)
-        results = Results(
-            date.strftime("%Y-%m-%d %H:%M"),
-            commit(),
-            {**describe_machine(), **alone("the device", "gpu:card")},
-            versions(),
-            options.rounds,
-            round((time.perf_counter() - began) / 60, 1),
-            {"start": load, "end": load_average()},
-            in_order(rows),
-        )
-        write_results(results, options.output)
+        device = alone("the device", "gpu:card")
+        for new in measure(options):
+            print(*map(line_of, new), sep="\n", flush=True)
+            rows += new
+            results = Results(
+                date.strftime("%Y-%m-%d %H:%M"),
+                commit(),
+                {**describe_machine(), **device},
+                versions(),
+                options.rounds,
+                round((time.perf_counter() - began) / 60, 1),
+                {"start": load, "end": load_average()},
+                in_order(rows),
+            )
+            write_results(results, options.output)  # after each row, because the time on a GPU may end
     except FarkerasError as error:
         sys.exit(f"error: {error}")
     print(f"Wrote {options.output}.")

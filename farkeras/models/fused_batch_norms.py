@@ -22,7 +22,7 @@ def fuse_batch_norms(model: keras.Model) -> None:
     """Lets the batch normalisation of feature maps train with one operation.
 
     Call it before the model is traced. The model's file and its results in inference mode do not change; a training
-    step differs from Keras's by rounding. Layers on PyTorch, layers that average their statistics over the replicas, and
+    step differs from Keras's by rounding. Layers on PyTorch, layers that average their statistics over replicas, and
     layers in float64 or float16 stay as Keras computes them.
 
     Args:
