@@ -108,9 +108,9 @@ PYTEST := -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder test
 test: lint
 	$(BIN)/python $(PYTEST)
 
-# The tests with pytest's marker "core", on the oldest versions that setup.cfg allows.
+# The tests with pytest's marker "core" and without "long", on the oldest versions that setup.cfg allows.
 test-oldest: .venv-oldest/installed
-	$(OLDEST)/python $(PYTEST) -m core
+	$(OLDEST)/python $(PYTEST) -m "core and not long"
 
 # Layers, losses, metrics, optimizers, fit and PyTorch's networks on PyTorch; tests/test_jax.py runs all but the last on JAX.
 test-torch: .venv-torch/installed

@@ -2,7 +2,8 @@
 
     python benchmarks/bench.py --only infer_float32_b1 train_loop --rounds 5
 
-prints some rows only, and writes no file unless `--output` names one. `benchmarks/README.md` says what each row means.
+prints some rows only, and writes no file unless `--output` names one. The other rows of that file stay, with the date
+of their measurement. `benchmarks/README.md` says what each row means.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from speed.accuracy import LEAST_FACES, allowed_forms, measure_accuracy, summary
 from speed.machine import ROOT, busy_message, commit, cores, describe_machine, load_average, versions
 from speed.measure import ON_A_GPU, Options, groups_for
 from speed.report import line_of
-from speed.results import Results, in_order, write_results
+from speed.results import Results, in_order, read_results, write_results
 from speed.rows import ROWS, Found, find_rows
 
 RESULTS = ROOT / "benchmarks" / "results.json"
@@ -103,10 +104,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     try:
         keys = {row.key for row in (find_rows(options.only) if options.only else ROWS)}
-        results = measure(keys, options.rounds, options.run)
         output = options.output or (None if options.only else RESULTS)
+        earlier = read_results(output) if options.only and output and output.exists() else None
+        if earlier:
+            earlier.check_machine(describe_machine())
+        results = measure(keys, options.rounds, options.run)
         if output:
-            write_results(results, output)
+            write_results(results.with_earlier(earlier) if earlier else results, output)
             print(f"Wrote {output}.")
     except FarkerasError as error:
         sys.exit(f"error: {error}")

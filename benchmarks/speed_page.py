@@ -1,10 +1,10 @@
-"""Writes the table and the picture of docs/speed.md from benchmarks/results.json: `python benchmarks/speed_page.py`.
+"""Writes the tables and the picture of docs/speed.md: `python benchmarks/speed_page.py`.
 
-A test fails if page and file disagree. `python benchmarks/speed_page.py FILE` takes another file of `make bench`.
+They are made from `results.json`, the file of `make bench`, and from `results_gpu.json`, that of `gpu.py`. A test fails
+if the page disagrees with a file.
 """
 
 import sys
-from pathlib import Path
 
 from farkeras.errors import FarkerasError
 from farkeras.files import write_text
@@ -12,13 +12,13 @@ from speed.machine import ROOT
 from speed.report import PAGE, PICTURE, page_with, picture, read_page
 from speed.results import read_results
 
-RESULTS = ROOT / "benchmarks" / "results.json"
+RESULTS, GPU_RESULTS = ROOT / "benchmarks" / "results.json", ROOT / "benchmarks" / "results_gpu.json"
 
 
 def main() -> None:
     try:
-        results = read_results(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS)
-        page = page_with(read_page(), results)
+        results = read_results(RESULTS)
+        page = page_with(page_with(read_page(), results), read_results(GPU_RESULTS))
     except FarkerasError as error:
         sys.exit(f"error: {error}")
     write_text(PICTURE, picture(results))

@@ -17,7 +17,7 @@ from speed.rows import SECONDS, Beside, Found
 
 PAGE = ROOT / "docs" / "speed.md"
 PICTURE = ROOT / "docs" / "pictures" / "speed.svg"
-BEGIN, END = "<!-- made by benchmarks/speed_page.py: begin -->", "<!-- made by benchmarks/speed_page.py: end -->"
+MARK = "<!-- made by benchmarks/speed_page.py: {} -->"
 
 # The card of the other pictures, legible on light and dark pages; the colours differ for all kinds of colour vision.
 INK, CARD, FRAME, FAINT = "#1b1f24", "#ffffff", "#d0d7de", "#57606a"
@@ -69,7 +69,7 @@ def beside(rows: Sequence[Found]) -> str:
     lines = []
     for found in rows:
         figures = "; ".join(f"{figure.name} {shown(figure)}" for figure in found.beside)
-        sentences = [found.note, f"Floor: {found.row.floor}"]
+        sentences = [found.note, found.when, f"Floor: {found.row.floor}"]
         lines.append(f"- `{found.row.key}`: {' '.join(filter(None, [figures and figures + '.', *sentences]))}")
     return "\n".join(lines)
 
@@ -93,26 +93,29 @@ def conditions(results: Results) -> str:
 
 
 def generated(results: Results) -> str:
-    """Returns the part of the page that the results decide."""
+    """Returns the part of the page that the results decide. Results of a GPU have no picture."""
     measured = [f"{found.row.key} {found.verdict}" for found in results.found if found.ratio]
     parts = [conditions(results), table(results.found), beside(results.found)]
-    if measured:
+    if measured and not results.machine.get("card"):
         alt = "Value of each row relative to its goal: " + ", ".join(measured)
         parts.insert(1, f"![{alt}](pictures/{PICTURE.name})")
     return "\n\n".join(parts)
 
 
 def page_with(page: str, results: Results) -> str:
-    """Replaces the part of a page between the two marks.
+    """Replaces the part of a page between the two marks for a processor, or for a GPU if the results name its card.
 
     Raises:
         FarkerasError: A mark is missing.
     """
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    kind = "GPU, " if results.machine.get("card") else ""
+    marks = MARK.format(f"{kind}begin"), MARK.format(f"{kind}end")
+    head, begin, rest = page.partition(marks[0])
+    _, end, tail = rest.partition(marks[1])
     if not begin or not end:
-        raise FarkerasError(f"The page must hold the lines '{BEGIN}' and '{END}'. Write them where the table belongs.")
-    return f"{head}{BEGIN}\n\n{generated(results)}\n\n{END}{tail}"
+        lines = " and ".join(f"'{mark}'" for mark in marks)
+        raise FarkerasError(f"The page must hold the lines {lines}. Write them where the table belongs.")
+    return f"{head}{begin}\n\n{generated(results)}\n\n{end}{tail}"
 
 
 def digest(results: Results) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from farkeras.errors import FarkerasError
@@ -37,6 +37,27 @@ class Results:
     load: dict[str, list[float]]
     found: tuple[Found, ...]
     accuracy: dict[str, Any] = field(default_factory=dict)
+
+    def check_machine(self, machine: dict[str, Any]) -> None:
+        """Raises `FarkerasError` if these results are of another machine, whose rows cannot stand beside new ones."""
+        before, now = ((one["processor"], one["cores"]) for one in (self.machine, machine))
+        if before != now:
+            raise FarkerasError(
+                f"The file has results of another machine: {before[0]} with {before[1]} cores. Received: {now[0]} with "
+                f"{now[1]} cores. Name another file with --output."
+            )
+
+    def with_earlier(self, earlier: "Results") -> "Results":
+        """Takes the rows that this measurement left out from an earlier one, with the time of their measurement."""
+        before = {found.row.key: found for found in earlier.found if found.ratio}
+        when = f"Measured on {earlier.date} UTC at commit {earlier.commit}, in {earlier.rounds} rounds."
+        rows = []
+        for found in self.found:
+            if not found.ratio and found.row.key in before:
+                old = before[found.row.key]
+                found = replace(old, row=found.row, when=old.when or when)
+            rows.append(found)
+        return replace(self, found=tuple(rows), accuracy=self.accuracy or earlier.accuracy)
 
     def to_json(self) -> str:
         """Returns the content of the file."""
@@ -79,7 +100,7 @@ def read_results(path: str | os.PathLike) -> Results:
         with open(path, encoding="utf-8") as file:
             return Results.from_json(file.read())
     except FileNotFoundError:
-        raise FarkerasError(f"There are no results at {path}. Run `make bench`.") from None
+        raise FarkerasError(f"There are no results at {path}. Run `make bench`, or `gpu.py` on a GPU.") from None
 
 
 def in_order(found: list[Found]) -> tuple[Found, ...]:

@@ -154,9 +154,9 @@ class Worker:
 @contextmanager
 def _process(side: Side) -> Iterator[Worker]:
     command = [sys.executable, "-m", "speed.worker", side.factory, json.dumps(dict(side.arguments))]
-    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     # Threads of Intel's OpenMP would wait for the next call with the processor in use.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "KMP_BLOCKTIME": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**os.environ, "PYTHONPATH": paths, "KMP_BLOCKTIME": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
     # Some systems set them for old builds of OpenBLAS; they slow a current one.
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         environment.pop(name, None)

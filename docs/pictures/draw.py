@@ -186,7 +186,7 @@ def mgmtn() -> None:
     """Draws MGMTN with the settings of `configs/celeba_mgmtn.flags`."""
     picture = Picture(
         "MGMTN as farkeras builds it",
-        "An image of 227 x 227 pixels goes to two networks. AML, a UNet, predicts one mask of 114 x 114 for each of "
+        "An image of 227 x 227 pixels goes to two networks. AML, a UNet, predicts one mask of 57 x 57 for each of "
         "eight facial regions. ResNeSt50 gives feature maps at strides 8, 16 and 32. G2FF, our formulation, pools each "
         "map through each group's mask, adds the global feature through a gate, and gives eight vectors of 256 to "
         "eight linear heads. In training, 478 MediaPipe landmarks become the masks that AML learns.",
@@ -196,17 +196,18 @@ def mgmtn() -> None:
     picture.arrow((CENTRE, 80), (CENTRE, 106), (left, 106), (left, 136))
     picture.arrow((CENTRE, 80), (CENTRE, 106), (right, 106), (right, 136))
 
-    picture.frame(136, 480, "AML: UNet (1,405,624)", width=410)
-    levels = ["114 × 114 × 32", "57 × 57 × 64", "29 × 29 × 128", "15 × 15 × 256"]
+    picture.frame(136, 480, "AML: UNet (1,357,528)", width=410)
+    levels = ["Stem: 57 × 57 × 32", "57 × 57 × 64", "29 × 29 × 128", "15 × 15 × 256"]
     for i, level in enumerate(levels):
         y = 186 + 74 * i
         picture.box(LEFT + 16 + 24 * i, y, 378 - 48 * i, 48, [level], SHARED, ours=True)
         if i:
             picture.arrow((left - 50, y - 26), (left - 50, y))
+        if i > 1:
             picture.arrow((left + 50, y), (left + 50, y - 26))
-    picture.arrow((411, 234), (411, 494))
+    picture.arrow((388, 308), (388, 494))
     picture.box(
-        LEFT + 16, 494, 378, 106, ["8 heads, one per region", "1 × 1 convolution, sigmoid", "264 parameters"], GROUP
+        LEFT + 16, 494, 378, 106, ["8 heads, one per region", "1 × 1 convolution, sigmoid", "520 parameters"], GROUP
     )
 
     picture.frame(136, 480, "ResNeSt50 (25,434,240)", x=500, width=372)
@@ -227,7 +228,7 @@ def mgmtn() -> None:
 
     picture.frame(704, 424, "G2FF")
     picture.arrow((left, 600), (left, 758))
-    for i, (before, after) in enumerate([("no gradient", "masks P:"), ("by default", "114 × 114 × 8")]):
+    for i, (before, after) in enumerate([("no gradient", "masks P:"), ("by default", "57 × 57 × 8")]):
         picture.text(left - 12, 650 + 28 * i, before, anchor="end")
         picture.text(left + 12, 650 + 28 * i, after, anchor="start")
     picture.arrow((bus, 391), (bus, 758))

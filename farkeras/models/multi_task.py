@@ -83,7 +83,8 @@ class MultiTaskModel(keras.Model):
     ) -> None:
         """Configures the model for training, as `keras.Model.compile` does.
 
-        On TensorFlow and JAX, batch normalisation then trains with one operation, see `fuse_batch_norms`.
+        On TensorFlow and JAX, batch normalisation then trains with fewer passes over the feature maps: the values of a
+        training step differ from Keras's by rounding, and on JAX it has no forward-mode derivatives.
 
         Args:
             optimizer: As for `keras.Model.compile`.

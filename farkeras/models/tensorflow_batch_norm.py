@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def normalize(
-    images: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, near: tf.Tensor, epsilon: float
+    images: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Normalises feature maps by the statistics of their batch.
 
@@ -12,7 +12,6 @@ def normalize(
         images: Feature maps, `(batch, height, width, channels)`, float32 or bfloat16.
         scale: Factor of each channel, float32.
         offset: Summand of each channel, float32.
-        near: Not used: the operation finds the variance in two passes. `jax_batch_norm` has it.
         epsilon: Summand of the variance.
 
     Returns:
@@ -28,5 +27,5 @@ def normalize(
         is_training=True,
     )
     # The operation returns the variance divided by n - 1 values; Keras averages the one divided by n.
-    values = tf.cast(tf.size(images) // images.shape[-1], tf.float32)
+    values = tf.cast(tf.size(images) // tf.size(scale), tf.float32)
     return outputs, mean, variance * ((values - 1) / values)

@@ -9,7 +9,8 @@ import pytest
 
 from farkeras.errors import FarkerasError
 from speed import imports, loop, measure, runtimes, worker
-from speed.rows import ROWS
+from speed.results import Results
+from speed.rows import ROWS, Found
 from speed.sides import Measured
 
 SMALL = {"backbone": "ResNetTiny", "image_size": [32, 32]}
@@ -128,6 +129,39 @@ def test_some_rows_are_printed_and_written_only_where_output_says(monkeypatch, c
     assert rows["import_seconds"]["verdict"] == "met"
     assert rows["gpu_train"]["note"] == "This row needs a GPU; benchmarks/gpu.py measures it."
     assert rows["train_loop"]["verdict"] == "not measured"
+
+
+def test_rows_that_a_measurement_leaves_out_stay_with_their_date(monkeypatch, tmp_path):
+    def measured(keys, rounds, run):
+        rows = [
+            measure.found(row.key, np.ones(2), np.ones(2))
+            if row.key in keys
+            else Found(row, note=bench.why_not(row.key))
+            for row in ROWS
+        ]
+        date = f"2026-01-0{len(rounds_seen) + 1} 00:00"
+        rounds_seen.append(rounds)
+        machine = bench.describe_machine()
+        return Results(date, f"c{len(rounds_seen)}", machine, {}, rounds, 1.0, {"start": [0], "end": [0]}, tuple(rows))
+
+    rounds_seen = []
+    monkeypatch.setattr(bench, "measure", measured)
+    output = tmp_path / "results.json"
+    for keys in (["train_loop", "mgmtn_train"], ["train_loop"], ["train_loop"]):
+        bench.main(["--only", *keys, "--output", str(output)])
+    rows = {row["key"]: row for row in json.loads(output.read_text())["rows"]}
+    assert rows["mgmtn_train"]["verdict"] == "met"
+    assert rows["mgmtn_train"]["when"] == "Measured on 2026-01-01 00:00 UTC at commit c1, in 20 rounds."
+    assert rows["train_loop"]["when"] == ""
+    assert rows["gpu_train"]["note"] == "This row needs a GPU; benchmarks/gpu.py measures it."
+    assert rows["import_seconds"]["verdict"] == "not measured"
+
+    monkeypatch.setattr(bench, "describe_machine", lambda: {"processor": "Another", "cores": 4})
+    with pytest.raises(
+        SystemExit, match=r"results of another machine: .* Received: Another with 4 cores\. Name another"
+    ):
+        bench.main(["--only", "train_loop", "--output", str(output)])
+    assert len(rounds_seen) == 3, "it was measured before the file was looked at"
 
 
 def test_a_row_that_fails_says_why_and_the_others_are_measured(monkeypatch, capsys, tmp_path):

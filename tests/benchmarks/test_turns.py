@@ -1,12 +1,17 @@
 """Processes that take turns."""
 
 import io
+import os
 import pickle
+import select
+import subprocess
+import sys
 
 import pytest
 
 from farkeras.errors import FarkerasError
 from speed import sides, worker
+from speed.machine import ROOT
 from speed.sides import Side, alone, take_turns
 
 TINY = "tests.benchmarks.tiny_sides"
@@ -21,9 +26,26 @@ def test_sides_take_turns_and_their_times_are_paired():
     assert all(measured["fast"].times >= 0.001)
 
 
-def test_a_side_that_fails_says_why():
+@pytest.mark.parametrize("together", [False, True])
+def test_a_side_that_fails_says_why(together):
+    sides = [Side("old", f"{TINY}:sleeper", {"milliseconds": 1}), Side("new", f"{TINY}:failing", {})]
     with pytest.raises(FarkerasError, match="The side 'new' cannot be measured: ValueError: no such device"):
-        take_turns([Side("new", f"{TINY}:failing", {})], 1)
+        take_turns(sides, 1, together)
+
+
+def test_a_side_ends_with_the_measurement():
+    started = (
+        "import pickle, sys; sys.path.insert(0, 'benchmarks')\n"
+        "from speed.sides import Side, _process\n"
+        f"with _process(Side('long', '{TINY}:sleeper', {{'milliseconds': 10}})) as worker:\n"
+        "    worker.build(); pickle.dump(6000, worker.process.stdin); worker.process.stdin.flush()\n"
+        "    print(worker.process.pid, flush=True); worker.receive()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", started], stdout=subprocess.PIPE, cwd=ROOT) as measurement:
+        side = os.pidfd_open(int(measurement.stdout.readline()))
+        measurement.kill()
+    assert select.select([side], [], [], 10)[0]  # readable when the process has ended
+    os.close(side)
 
 
 class Waiting:
@@ -55,6 +77,20 @@ def test_one_call_is_timed_alone_and_several_after_one_more():
     assert found["seconds"] >= 0
     worker.turn(lambda: calls.append(1), 3)
     assert len(calls) == 1 + 4
+
+
+def test_queued_calls_are_waited_for():
+    done = []
+
+    class Queued:
+        def __call__(self):
+            done.append("call")
+
+        def wait(self):
+            done.append("wait")
+
+    worker.turn(Queued(), 2)
+    assert done == ["call", "wait", "call", "call", "wait"]
 
 
 def test_a_side_may_know_its_memory():

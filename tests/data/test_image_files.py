@@ -80,6 +80,7 @@ def test_exif_orientation_is_seen_and_not_applied(tmp_path, kind):
         assert file.turned == (orientation == 6)
 
 
+@pytest.mark.long
 def test_bombs_take_no_memory(tmp_path):
     """Training's own pipeline over two images of 2.7 GB each, in a process that could not hold one."""
     for name, encoded in (("a.png", bad_images.png_bomb()), ("b.jpg", bad_images.jpeg_bomb())):

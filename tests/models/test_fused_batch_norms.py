@@ -3,14 +3,14 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from farkeras.models.batch_norms import batch_norms
 from farkeras.models.fused_batch_norms import fuse_batch_norms
 from farkeras.models.multi_task import MultiTaskModel
 
 pytestmark = pytest.mark.core
-values = keras.ops.convert_to_numpy
+values = ops.convert_to_numpy
 needs_fused = pytest.mark.skipif(keras.backend.backend() == "torch", reason="on PyTorch, Keras's operations are used")
 
 
@@ -53,16 +53,35 @@ def test_training_steps_are_those_of_keras(dtype, tolerance, options):
 
 
 @needs_fused
-def test_a_training_step_in_bfloat16_has_float32_statistics():
-    model = normalising("mixed_bfloat16")
+@pytest.mark.parametrize(("dtype", "mean", "deviation"), [("bfloat16", 2, 3), ("float32", 1000, 1), ("uint8", 100, 9)])
+def test_the_first_step_has_the_statistics_of_its_batch(dtype, mean, deviation):
+    images = np.random.default_rng(0).normal(mean, deviation, (4, 7, 5, 6)).astype("float32")
+    images = values(ops.cast(images, dtype))
+    layer = layers.BatchNormalization(momentum=0.8, dtype="mixed_bfloat16" if dtype == "bfloat16" else "float32")
+    model = keras.Model(inputs := keras.Input((7, 5, 6), dtype=dtype), layer(inputs))
     fuse_batch_norms(model)
-    norm = model.get_layer("norm")
-    images = np.random.default_rng(0).normal(2, 3, (4, 7, 5, 6)).astype("float32")
-    norm(keras.ops.cast(images, "bfloat16"), training=True)
-    images = values(keras.ops.cast(keras.ops.cast(images, "bfloat16"), "float32"))
-    mean, variance = images.mean(axis=(0, 1, 2)), images.var(axis=(0, 1, 2))  # over n values, not n - 1
-    np.testing.assert_allclose(values(norm.moving_mean), 0.2 * mean, rtol=1e-5)
-    np.testing.assert_allclose(values(norm.moving_variance), 0.8 + 0.2 * variance, rtol=1e-5)
+    outputs = values(ops.cast(layer(ops.convert_to_tensor(images), training=True), "float32"))
+    numbers = values(ops.cast(images, "float32")).astype("float64")
+    mean, variance = numbers.mean(axis=(0, 1, 2)), numbers.var(axis=(0, 1, 2))  # over n values, not n - 1
+    np.testing.assert_allclose(values(layer.moving_mean), 0.2 * mean, rtol=1e-5)
+    np.testing.assert_allclose(values(layer.moving_variance), 0.8 + 0.2 * variance, rtol=1e-5)
+    expected = (numbers - mean) / np.sqrt(variance + 1e-3)
+    np.testing.assert_allclose(outputs, expected, atol=0.02 if dtype == "bfloat16" else 1e-3)
+
+
+class Loud(layers.BatchNormalization):
+    """A class of a user's own."""
+
+
+class Unused(layers.Layer):
+    """A layer that never calls its normalisation."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = layers.BatchNormalization()
+
+    def call(self, inputs):
+        return inputs
 
 
 @pytest.mark.parametrize(
@@ -70,6 +89,7 @@ def test_a_training_step_in_bfloat16_has_float32_statistics():
     [
         ("float64", (7, 5, 6), {"dtype": "float64"}),
         ("float16", (7, 5, 6), {"dtype": "mixed_float16"}),
+        ("variables in bfloat16", (7, 5, 6), {"dtype": "bfloat16"}),
         ("renormalisation", (7, 5, 6), {"renorm": True}),
         ("vectors", (6,), {}),
         ("channels first", (7, 5, 6), {"axis": 1}),
@@ -90,6 +110,14 @@ def test_a_layer_that_averages_over_replicas_stays():
     assert "call" not in vars(model.get_layer("norm"))
 
 
+@pytest.mark.parametrize("layer", [Loud, Unused])
+def test_layers_of_a_user_stay(layer):
+    inputs = keras.Input((7, 5, 6))
+    model = keras.Model(inputs, layer()(inputs))
+    fuse_batch_norms(model)
+    assert ["call" in vars(norm) for norm in batch_norms(model)] == [False]
+
+
 def test_a_frozen_layer_uses_its_statistics():
     model = normalising()
     fuse_batch_norms(model)
@@ -101,7 +129,7 @@ def test_a_frozen_layer_uses_its_statistics():
 
 
 def test_compile_fuses_and_the_file_is_a_plain_model(tmp_path):
-    model = normalising("mixed_bfloat16", kind=MultiTaskModel)
+    model = normalising(kind=MultiTaskModel)
     model.compile("sgd", {"size": "mean_squared_error"})
     fused = keras.backend.backend() != "torch"
     assert ["call" in vars(norm) for norm in batch_norms(model)] == [fused]

@@ -63,6 +63,7 @@ def test_another_precision_by_default_is_refused():
         keras.config.set_floatx("float32")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [["train", "--workdir=run"], ["throughput"]])
 def test_commands_check_the_backend_before_they_read_data(command, tmp_path):
     (tmp_path / "keras.json").write_text(json.dumps({"backend": "jax"}))

@@ -263,7 +263,9 @@ def test_exports_hold_nothing_of_the_weighting(tmp_path):
 
 
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="replicas are tf.distribute's")
-@pytest.mark.parametrize("weighting", ["dws", "uncertainty", "famo"])
+@pytest.mark.parametrize(
+    "weighting", ["dws", *(pytest.param(name, marks=pytest.mark.long) for name in ("uncertainty", "famo"))]
+)
 def test_two_replicas_equal_one(weighting):
     """Unknown labels fall unevenly on the replicas: they count once over both. `compile` may lie outside the scope."""
     from farkeras.training.devices import make_strategy

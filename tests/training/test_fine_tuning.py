@@ -96,7 +96,7 @@ def test_the_backbone_stays_in_the_first_phase_and_learns_in_the_second(untouche
     assert float(run.state.best) == max(found)
 
 
-@pytest.mark.parametrize("stop_after", [5, 10])
+@pytest.mark.parametrize("stop_after", [5, pytest.param(10, marks=pytest.mark.long)])
 def test_a_run_continues_in_either_phase(untouched, frozen_first, tmp_path, stop_after):
     with pytest.raises(KeyboardInterrupt):
         train_and_evaluate(frozen_first, tmp_path, [Weights(stop_after)])
@@ -164,6 +164,7 @@ def validations(workdir):
 SAID = "The run ended early, at step 15 of 36: 3 validations in a row brought no better mean_balanced_accuracy."
 
 
+@pytest.mark.long
 def test_patience_ends_the_run(faces_dir, tmp_path, figures):
     figures |= {3: 0.6, 6: 0.7, 9: 0.65, 12: 0.7}
     config, whole, cut = patient(faces_dir), tmp_path / "whole", tmp_path / "cut"
@@ -200,6 +201,7 @@ def test_patience_ends_the_run(faces_dir, tmp_path, figures):
     assert SAID.replace("_", " ") in (cut / "report.html").read_text("utf-8")
 
 
+@pytest.mark.long
 def test_patience_waits_for_the_phase_of_everything(faces_dir, tmp_path, figures):
     figures |= {3: 0.8, 21: 0.9}
     run = train_and_evaluate(patient(faces_dir, frozen_epochs=1.0, epochs=1.25), tmp_path)

@@ -11,7 +11,7 @@ from tests.training.small_run import small_config
 pytestmark = pytest.mark.core
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.long), "bfloat16"])
 def test_a_run_trains_with_it_and_saves_a_plain_model(precision, faces_dir, tmp_path):
     config = small_config(faces_dir, precision=precision, epochs=0.2)
     run = Run(config, tmp_path, open_data(config))

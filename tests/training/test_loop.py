@@ -93,6 +93,7 @@ def test_changed_settings_are_refused_by_name(finished, faces_dir):
         train_and_evaluate(changed, finished)
 
 
+@pytest.mark.long
 def test_the_saved_flags_repeat_the_run(finished, tmp_path):
     """Nearly always bit for bit; on a busy machine, a run rarely rounds differently (docs/results.md)."""
     repeated = train_and_evaluate(read_flagfile(finished / "flags.txt"), tmp_path)
@@ -144,6 +145,7 @@ def test_a_run_continues_where_data_and_workdir_were_moved(finished, faces_dir, 
     assert read_metadata(model_file).config["data_dir"] == str(tmp_path / "moved faces")  # what evaluation opens
 
 
+@pytest.mark.long
 def test_a_run_continues_when_what_it_started_from_is_gone(finished, faces_dir, tmp_path):
     source, workdir = tmp_path / "source", tmp_path / "run"
     shutil.copytree(finished, source)
@@ -162,6 +164,7 @@ def test_a_run_continues_when_what_it_started_from_is_gone(finished, faces_dir, 
         train_and_evaluate(other, tmp_path / "new")
 
 
+@pytest.mark.long
 def test_other_heads_other_precision_two_replicas_from_another_run(finished, faces_dir, tmp_path):
     config = small_config(
         faces_dir,
@@ -196,6 +199,7 @@ def test_other_heads_other_precision_two_replicas_from_another_run(finished, fac
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.long
 def test_undecodable_images_are_left_out_counted_and_listed(faces_dir, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "faces"
     shutil.copytree(faces_dir, folder)

@@ -49,7 +49,9 @@ def test_the_model_file_reaches_the_same_figure(unpacked):
     assert losses["loss"] == pytest.approx(metadata.metrics["loss"], rel=1e-4)
 
 
-@pytest.mark.parametrize(("name", "stopped_at", "end"), [("far_amtn", 6, 12), ("mgmtn", 8, 24)])
+@pytest.mark.parametrize(
+    ("name", "stopped_at", "end"), [("far_amtn", 6, 12), pytest.param("mgmtn", 8, 24, marks=pytest.mark.long)]
+)
 def test_the_run_continues_to_its_end(unpacked, name, stopped_at, end):
     config, workdir = unpacked(name)
     before = read_history(workdir / "metrics.jsonl")

@@ -47,6 +47,7 @@ def assert_same_end(workdir, untouched):
     assert validations[0] == validations[1]
 
 
+@pytest.mark.long
 def test_a_stopped_run_continues_even_if_a_validation_was_broken_off(faces_dir, untouched, tmp_path):
     """The requests come before the first step, within a phase, and during the validations of steps 6 and 15."""
     config = small_config(faces_dir, **SETTINGS)
@@ -69,6 +70,7 @@ def test_a_stopped_run_continues_even_if_a_validation_was_broken_off(faces_dir, 
     assert_same_end(tmp_path, untouched)
 
 
+@pytest.mark.long
 def test_the_compiled_loop_ends_after_the_current_step(faces_dir, untouched, tmp_path):
     config = small_config(faces_dir, **SETTINGS, steps_per_loop=6)
     stop = StopRequest()

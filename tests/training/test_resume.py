@@ -66,6 +66,7 @@ def figures(workdir):
     return [{key: value for key, value in record.items() if key not in CLOCK} for record in records]
 
 
+@pytest.mark.long
 def test_sigkill_at_random_moments(faces_dir, tmp_path):
     config = small_config(
         faces_dir,

@@ -44,6 +44,7 @@ def test_a_set_momentum_stays():
     assert momentums(model) == {0.95}
 
 
+@pytest.mark.long
 def test_a_model_that_has_learned_says_so_in_validation(faces_dir, tmp_path, monkeypatch):
     """With a MobileNet's momentum of 0.999, 96 steps would leave 91 % of the first statistics: 0.50, as by chance."""
 
