@@ -50,7 +50,7 @@ def grouping_of(number: int) -> Grouping:
 
 def build(name: str, backbone: str, number: int) -> keras.Model:
     """Returns one of the networks at paper size, with random weights."""
-    settings = {"backbone_weights": "none", "mask_widths": (16, 32, 64, 128, 256), **NETWORKS[name]}
+    settings = {"backbone_weights": "none", "mask_widths": (16, 32, 64, 128, 256), "mask_stride": 4, **NETWORKS[name]}
     config = Config(backbone=backbone, image_size=SIZES[backbone], **settings)
     return MODELS[config.model].from_settings(config, grouping_of(number))
 

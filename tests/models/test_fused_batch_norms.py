@@ -80,6 +80,9 @@ class Unused(layers.Layer):
         super().__init__()
         self.norm = layers.BatchNormalization()
 
+    def build(self, input_shape):
+        pass
+
     def call(self, inputs):
         return inputs
 
