@@ -54,10 +54,13 @@ def measure(options: argparse.Namespace, device: str) -> Iterator[list[Found]]:
 
     sides: dict[str, Any] = {"ours": {}, "bare": {"bare": True}}
     note = "PyTorch is not installed. Install torch with CUDA."
+    beside = pytorch(options, changes, device)
     try:
-        ours, bare, *torch = turns("train_step", "celeba", **sides, beside=pytorch(options, changes, device))
-    except FarkerasError as error:  # PyTorch's side may have failed: the other rows do not need it
-        ours, bare, *torch = turns("train_step", "celeba", **sides)
+        ours, bare, *torch = turns("train_step", "celeba", beside, **sides)
+    except FarkerasError as error:
+        if not beside:
+            raise
+        ours, bare, *torch = turns("train_step", "celeba", **sides)  # the other rows do not need PyTorch
         note = str(error)
     yield [
         found("far_amtn_train", ours.times, bare.times, *milliseconds(ours=ours, bare=bare)),

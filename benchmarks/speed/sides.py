@@ -79,9 +79,10 @@ def take_turns(sides: Sequence[Side], rounds: int, together: bool = False) -> di
         for side in sides:
             workers.append((side, stack.enter_context(_process(side))))
             if not together:
-                workers[-1][1].build()
-        for _, worker in workers:
-            worker.build()
+                workers[-1][1].receive()
+        if together:
+            for _, worker in workers:
+                worker.receive()
         check_idle([worker for _, worker in workers])
         for number in range(rounds):
             for side, worker in workers[:: -1 if number % 2 else 1]:
@@ -104,7 +105,7 @@ def alone(name: str, factory: str, **arguments: Any) -> Any:
         FarkerasError: The function raised an error.
     """
     with _process(Side(name, factory, arguments)) as worker:
-        return worker.build()
+        return worker.receive()
 
 
 @dataclass
@@ -114,15 +115,9 @@ class Worker:
     side: Side
     process: subprocess.Popen
     log: IO[bytes]
-    first: Any = None
-
-    def build(self) -> Any:
-        """Waits until the process has built its side, and returns its first answer."""
-        if self.first is None:
-            self.first = self.receive()
-        return self.first
 
     def receive(self) -> Any:
+        """Waits for the next answer; the first comes when the process has built its side."""
         try:
             return pickle.load(cast(IO[bytes], self.process.stdout))
         except (EOFError, pickle.UnpicklingError, OSError):

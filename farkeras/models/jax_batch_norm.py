@@ -14,17 +14,9 @@ Statistics = tuple[jax.Array, jax.Array, jax.Array]  # the normalised maps, mean
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def normalize(images: jax.Array, scale: jax.Array, offset: jax.Array, epsilon: float) -> Statistics:
-    """Normalises feature maps by the statistics of their batch.
+    """Normalises feature maps as `farkeras.models.tensorflow_batch_norm.normalize` does, which describes the arguments.
 
-    Args:
-        images: Feature maps, `(batch, height, width, channels)`, float32 or bfloat16.
-        scale: Factor of each channel, float32.
-        offset: Summand of each channel, float32.
-        epsilon: Summand of the variance.
-
-    Returns:
-        The normalised maps, in the type of `images`, and the mean and variance of each channel, float32. The gradient
-        is that of the maps; mean and variance have none.
+    The gradient is that of the maps; mean and variance have none.
     """
     return _forward(images, scale, offset, epsilon)[0]
 

@@ -38,7 +38,7 @@ def test_a_side_ends_with_the_measurement():
         "import pickle, sys; sys.path.insert(0, 'benchmarks')\n"
         "from speed.sides import Side, _process\n"
         f"with _process(Side('long', '{TINY}:sleeper', {{'milliseconds': 10}})) as worker:\n"
-        "    worker.build(); pickle.dump(6000, worker.process.stdin); worker.process.stdin.flush()\n"
+        "    worker.receive(); pickle.dump(6000, worker.process.stdin); worker.process.stdin.flush()\n"
         "    print(worker.process.pid, flush=True); worker.receive()\n"
     )
     with subprocess.Popen([sys.executable, "-c", started], stdout=subprocess.PIPE, cwd=ROOT) as measurement:
